@@ -1,0 +1,38 @@
+"""From logits to tokens: greedy search, beam search, sampling. This room knows the decoder only as a `step`.
+
+    port.py         what a decoder must offer, what a search returns
+    options.py      which options go together
+    constraints.py  tokens that may not, or must, come next
+    greedy.py       one path, always the best token
+    sampling.py     one path or several, drawn by chance
+    beam.py         K paths side by side: the one to read first
+
+Semantics, and the order in which things act, are those of transformers 5.x `generate`, token for token.
+"""
+
+from collections.abc import Sequence
+
+from ..config import GenerationConfig
+from .beam import beam_search
+from .greedy import greedy_search
+from .options import check_options, check_prefix
+from .port import Cache, Decoder, Hypothesis
+from .sampling import sample
+
+__all__ = ["Cache", "Decoder", "Hypothesis", "generate"]
+
+
+def generate(decoder: Decoder, options: GenerationConfig, prefix: Sequence[int] = ()) -> list[Hypothesis]:
+    """Search as `options` say for what follows the start token and `prefix`; hypotheses come best score first.
+
+    There are `num_return_sequences` of them, or fewer where constraints leave fewer different ones to find (upstream
+    then fills up with rows that score about -1e9). Raises OptionError where options contradict each other or leave no
+    token to choose, ModelError where the decoder returns NaN.
+    """
+    prompt = [options.decoder_start_token_id, *check_prefix(prefix)]
+    options = check_options(options, len(prompt))
+    if options.do_sample:
+        return sample(decoder, options, prompt)
+    if options.num_beams == 1:
+        return greedy_search(decoder, options, prompt)
+    return beam_search(decoder, options, prompt)

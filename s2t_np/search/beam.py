@@ -1,0 +1,144 @@
+"""Beam search: K partial transcripts side by side, and at every step the best K of all their continuations.
+
+Greedy search cannot take a first word back that turns out wrong two words later. Beam search keeps K ways open: a step
+extends each by every token, ranks the K x V results by the sum of log-probabilities, and lets the best K live on. One
+that ends in EOS leaves the race and waits among the finished, of which the best K are kept; there longer ones compete
+with shorter ones, so the sum is divided by length ** length_penalty. The search stops when no beam that still runs
+looks able to displace a finished one.
+
+Details are those of transformers 5.x `_beam_search` (fairseq's differ): 2K candidates are kept a step, so that K
+can run on even if K end; only those among the first K may end; all K beams start equal, so only one starts alive; what
+max_length cuts off counts as ended. Two things are decided here that upstream leaves open. Of equal scores, the lower
+beam and then the lower token id goes first; torch.topk promises no order. And dead beams, to which upstream gives
+-1e9, score -inf here and never end: where constraints leave fewer than 2K continuations, upstream's can fill its list
+with repeated or padded rows scoring -1e9 / length, and with early_stopping True stop the search for it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..config import GenerationConfig
+from .constraints import Constraint, constrain, constraints
+from .options import no_token_left
+from .port import Decoder, Hypothesis, feed_prompt, log_probabilities
+
+GROUP_SIZE = 64  # scores a group in `best`; with 50,000 scores anything from 32 to 256 takes about the same time
+
+
+class Beams(NamedTuple):
+    """Partial transcripts, best first: K of them that run, or 2K candidates to be among them. B rows."""
+
+    tokens: np.ndarray  # (B, U) start token, prefix, generated so far
+    log_probs: np.ndarray  # (B, G) float32, for each generated token: what the model gave it
+    scores: np.ndarray  # (B,) float32, the sum of what the constraints left of those; -inf: dead
+    parents: np.ndarray  # (B,) which beam of the step before each one continues
+
+    def pick(self, rows: np.ndarray) -> "Beams":
+        """These rows only."""
+        return Beams(*(field[rows] for field in self))
+
+
+def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
+    """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`."""
+    active = constraints(options, len(prompt))
+    cache, logits = feed_prompt(decoder, options, prompt, options.num_beams)
+    beams = first_beams(prompt, options.num_beams)
+    finished: list[Hypothesis] = []
+    while True:
+        candidates = extend(beams, logits, active)
+        ended = have_ended(candidates, options)
+        finished = collect(finished, candidates, ended, options)
+        beams = run_on(candidates, ended, options.num_beams)
+        if is_over(beams, finished, len(prompt), options):
+            break
+        cache.reorder(beams.parents)
+        logits = decoder.step(beams.tokens[:, -1], cache)
+    if not finished:
+        raise no_token_left(beams.tokens.shape[1] - 1)
+    return finished[: options.num_return_sequences]
+
+
+def first_beams(prompt: Sequence[int], count: int) -> Beams:
+    """K copies of the prompt, of which only the first is alive: alive together they would all do the same."""
+    scores = np.full(count, -np.inf, np.float32)
+    scores[0] = 0
+    return Beams(np.tile(prompt, (count, 1)), np.empty((count, 0), np.float32), scores, np.arange(count))
+
+
+def extend(beams: Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Beams:
+    """The best 2K of the K x V ways to add a token, best first: logits (K, V)."""
+    log_probs = log_probabilities(logits)
+    scores = constrain(active, beams.tokens, log_probs) + beams.scores[:, None]
+    parents, tokens = np.divmod(best(scores.ravel(), 2 * len(scores)), scores.shape[1])
+    return Beams(
+        np.column_stack([beams.tokens[parents], tokens]),
+        np.column_stack([beams.log_probs[parents], log_probs[parents, tokens]]),
+        scores[parents, tokens],
+        parents,
+    )
+
+
+def best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Where the `count` highest of scores (N,) lie, highest first, equal ones in their order: (count,) indices.
+
+    Deal the scores out to groups. The `count`-th highest of the groups' maxima has `count` scores at or above it, so
+    nothing below it can be among the best, and what is left to sort is a handful. (np.argpartition took three times as
+    long, and leaves the order of equals to chance.)
+    """
+    groups = len(scores) // GROUP_SIZE
+    maxima = scores[: groups * GROUP_SIZE].reshape(GROUP_SIZE, groups).max(axis=0)
+    lowest = np.partition(maxima, -count)[-count] if groups >= count else -np.inf
+    hopeful = np.flatnonzero(scores >= lowest)
+    return hopeful[np.argsort(-scores[hopeful], kind="stable")[:count]]
+
+
+def have_ended(candidates: Beams, options: GenerationConfig) -> np.ndarray:
+    """Which candidates end here, by EOS or because they may not grow longer: (B,) bool."""
+    return (candidates.tokens[:, -1] == options.eos_token_id) | (candidates.tokens.shape[1] == options.max_length)
+
+
+def collect(
+    finished: list[Hypothesis], candidates: Beams, ended: np.ndarray, options: GenerationConfig
+) -> list[Hypothesis]:
+    """The best K of the finished so far and of those of the first K candidates that end now, best first."""
+    alive = candidates.scores > -np.inf
+    new = np.flatnonzero((ended & alive)[: options.num_beams])
+    joined = finished + [as_hypothesis(candidates, row, options) for row in new]
+    return sorted(joined, key=lambda hypothesis: -hypothesis.score)[: options.num_beams]
+
+
+def as_hypothesis(beams: Beams, row: int, options: GenerationConfig) -> Hypothesis:
+    """A row that has ended, with its score normalised by length."""
+    tokens, log_probs = beams.tokens[row].tolist(), beams.log_probs[row].tolist()
+    score = normalise(beams.scores[row], len(log_probs), options)
+    return Hypothesis(tuple(tokens), tuple(log_probs), score, tokens[-1] == options.eos_token_id)
+
+
+def normalise(score: np.float32, count: int, options: GenerationConfig) -> float:
+    """A sum over `count` generated tokens, made comparable to others; in float32, as upstream divides."""
+    return float(score / np.float32(float(count) ** options.length_penalty))
+
+
+def run_on(candidates: Beams, ended: np.ndarray, count: int) -> Beams:
+    """The best K that have not ended. Ended ones stay as dead rows where there are not K others."""
+    scores = np.where(ended, np.float32(-np.inf), candidates.scores)
+    return candidates._replace(scores=scores).pick(best(scores, count))
+
+
+def is_over(beams: Beams, finished: list[Hypothesis], prompt_length: int, options: GenerationConfig) -> bool:
+    """Stop when nothing runs any more, or when K have finished and the best running beam cannot displace the worst.
+
+    How good a running beam can become is a guess. Its score only falls, but its length may yet make up for that:
+    early_stopping "never" grants it the most favourable length, False its length now, True no hope at all.
+    """
+    if beams.scores[0] == -np.inf:
+        return True
+    if len(finished) < options.num_beams:
+        return False
+    if options.early_stopping is True:
+        return True
+    longest = options.early_stopping == "never" and options.length_penalty > 0
+    count = (options.max_length if longest else beams.tokens.shape[1]) - prompt_length
+    return normalise(beams.scores[0], count, options) <= finished[-1].score

@@ -1,0 +1,56 @@
+"""One path: at every position the best token, until EOS or max_length.
+
+`follow` walks K rows side by side that know nothing of each other, each choosing its own next token. Greedy search is
+one such row that chooses the highest score; sampling (sampling.py) is several that draw.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..config import GenerationConfig
+from .constraints import constrain, constraints
+from .options import no_token_left
+from .port import Decoder, Hypothesis, feed_prompt, log_probabilities
+
+Choose = Callable[[np.ndarray], np.ndarray]  # scores (K, V), -inf where banned -> tokens (K,)
+
+
+def greedy_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
+    """The path of best tokens, alone in a list; of equal tokens the one with the lowest id."""
+    return follow(decoder, options, prompt, 1, lambda scores: scores.argmax(axis=1))
+
+
+def follow(
+    decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int, choose: Choose
+) -> list[Hypothesis]:
+    """K independent rows, each choosing among its constrained logits: one Hypothesis a row."""
+    active = constraints(options, len(prompt))
+    cache, logits = feed_prompt(decoder, options, prompt, rows)
+    tokens, log_probs = np.tile(prompt, (rows, 1)), np.empty((rows, 0), np.float32)
+    open_rows = np.ones(rows, bool)
+    while True:
+        model_log_probs = log_probabilities(logits)
+        scores = constrain(active, tokens, logits.astype(np.float32, copy=False))
+        if (scores.max(axis=1)[open_rows] == -np.inf).any():
+            raise no_token_left(tokens.shape[1])
+        chosen = np.full(rows, options.pad_token_id)
+        chosen[open_rows] = choose(scores[open_rows])
+        log_probs = np.column_stack([log_probs, model_log_probs[np.arange(rows), chosen]])
+        tokens = np.column_stack([tokens, chosen])
+        open_rows &= chosen != options.eos_token_id
+        if not open_rows.any() or tokens.shape[1] == options.max_length:
+            return [as_hypothesis(*row, len(prompt), options) for row in zip(tokens, log_probs, strict=True)]
+        logits = decoder.step(chosen, cache)
+
+
+def as_hypothesis(
+    tokens: np.ndarray, log_probs: np.ndarray, prompt_length: int, options: GenerationConfig
+) -> Hypothesis:
+    """Cut a row of tokens (U,) off after its EOS and score it: log_probs (U - prompt_length,)."""
+    ends = np.flatnonzero(tokens[prompt_length:] == options.eos_token_id)
+    count = ends[0] + 1 if len(ends) else len(log_probs)
+    kept = tuple(log_probs[:count].tolist())
+    score = math.fsum(kept) / float(count) ** options.length_penalty
+    return Hypothesis(tuple(tokens[: prompt_length + count].tolist()), kept, score, len(ends) > 0)

@@ -1,0 +1,123 @@
+"""Which options go together. Where upstream raises, so does this room (OptionError); where it only warns, so does this.
+
+Options that the chosen kind of search does not use (temperature without sampling, early_stopping without beams) are
+passed over, as upstream does: generation_config.json files carry them.
+"""
+
+import operator
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..config import GenerationConfig
+from ..errors import InputWarning, OptionError
+
+MAX_ROWS = (
+    1024  # beams or draws side by side; beyond it is a slip of the keyboard, and memory is gone before the answer
+)
+MAX_POWER = 1e30  # length ** length_penalty must leave room in float32 for a sum of log-probs divided by it
+OPTIONS_WITH_IDS = (
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+)
+
+
+def check_prefix(prefix: Iterable[int]) -> list[int]:
+    """The prefix as plain ints. Raises OptionError if it is anything but a sequence of whole numbers from 0 up."""
+    try:
+        tokens = [operator.index(token) for token in prefix]
+    except TypeError:
+        raise OptionError(f"prefix is {prefix!r:.80}, expected a sequence of token ids") from None
+    if tokens and min(tokens) < 0:
+        raise OptionError(f"prefix holds the token id {min(tokens)}, expected ids from 0 up")
+    return tokens
+
+
+def check_options(options: GenerationConfig, prompt_length: int) -> GenerationConfig:
+    """Refuse what contradicts itself; return the options with both lengths counted from the start token."""
+    options = with_absolute_lengths(options.replace(), prompt_length)  # replace() holds every field to its rule
+    check_lengths(options, prompt_length)
+    check_rows(options)
+    check_forced(options)
+    return options
+
+
+def with_absolute_lengths(options: GenerationConfig, prompt_length: int) -> GenerationConfig:
+    """max_new_tokens and min_new_tokens, where given, become max_length and min_length; upstream lets them win."""
+    lengths = {}
+    if options.max_new_tokens is not None:
+        lengths["max_length"] = options.max_new_tokens + prompt_length
+    if options.min_new_tokens is not None:
+        lengths["min_length"] = options.min_new_tokens + prompt_length
+    return options.replace(max_new_tokens=None, min_new_tokens=None, **lengths)
+
+
+def check_lengths(options: GenerationConfig, prompt_length: int) -> None:
+    """There must be room for one token, and a length penalty that float32 can hold."""
+    if prompt_length >= options.max_length:
+        raise OptionError(
+            f"start token and prefix are {prompt_length} tokens and max_length is {options.max_length}, which leaves "
+            "none to generate; raise max_length or set max_new_tokens"
+        )
+    if options.min_length > options.max_length:
+        warnings.warn(
+            f"min_length is {options.min_length}, more than max_length {options.max_length}: no hypothesis can end by "
+            "itself, all are cut off at max_length",
+            InputWarning,
+            stacklevel=4,
+        )
+    check_length_penalty(options)
+
+
+def check_length_penalty(options: GenerationConfig) -> None:
+    """The largest divisor, max_length ** |length_penalty|, must be a sensible number."""
+    try:
+        sensible = float(options.max_length) ** abs(options.length_penalty) <= MAX_POWER
+    except OverflowError:
+        sensible = False
+    if not sensible:
+        raise OptionError(
+            f"length_penalty is {options.length_penalty}, too far from 0 for max_length {options.max_length}"
+        )
+
+
+def check_rows(options: GenerationConfig) -> None:
+    """How many beams, how many hypotheses, and by which kind of search."""
+    beams, wanted = options.num_beams, options.num_return_sequences
+    if max(beams, wanted) > MAX_ROWS:
+        raise OptionError(f"num_beams {beams} or num_return_sequences {wanted} is above the limit of {MAX_ROWS}")
+    if options.do_sample and beams > 1:
+        raise OptionError(f"do_sample with num_beams {beams}: sampling follows single paths; set num_beams to 1")
+    if not options.do_sample and wanted > beams:
+        raise OptionError(f"num_return_sequences is {wanted}, more than num_beams {beams}; raise num_beams or sample")
+    if not options.do_sample and options.seed is not None:
+        raise OptionError(f"seed is {options.seed} but do_sample is false, so nothing is left to chance; drop one")
+
+
+def check_forced(options: GenerationConfig) -> None:
+    """A token cannot be forced and suppressed."""
+    for name in ("forced_bos_token_id", "forced_eos_token_id"):
+        token = getattr(options, name)
+        if token is not None and token in (options.suppress_tokens or ()):
+            raise OptionError(f"{name} is {token}, which is also in suppress_tokens; take it out of one")
+
+
+def check_vocabulary(options: GenerationConfig, prompt: Sequence[int], size: int) -> None:
+    """Every token id must be below V."""
+    held = {"prefix": prompt} | {name: getattr(options, name) for name in OPTIONS_WITH_IDS}
+    for name, ids in held.items():
+        if ids is not None and np.max(ids, initial=-1) >= size:
+            raise OptionError(f"{name} holds the token id {np.max(ids)}, expected one from 0 to {size - 1}")
+
+
+def no_token_left(length: int) -> OptionError:
+    """The error for constraints that ban the whole vocabulary. (Upstream goes on with token 0, or with padding.)"""
+    return OptionError(
+        f"after {length} tokens the options leave none to choose; loosen suppress_tokens, begin_suppress_tokens, "
+        "no_repeat_ngram_size or min_length"
+    )
