@@ -210,6 +210,16 @@ class FeatureConfig:
         """Check and build. Raises ModelError."""
         return from_dict(cls, data, source)
 
+    @classmethod
+    def from_folder(cls, folder: Path) -> "FeatureConfig":
+        """From preprocessor_config.json, or the processor_config.json that transformers 5 writes. Raises ModelError."""
+        path = folder / "preprocessor_config.json"
+        if not path.exists() and (folder / "processor_config.json").exists():
+            path = folder / "processor_config.json"
+        data = read_json(path)
+        inner = data.get("feature_extractor")
+        return cls.from_dict(inner if isinstance(inner, dict) else data, str(path))
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:
@@ -263,3 +273,8 @@ def read_json(path: Path) -> dict:
     if len(raw) > MAX_JSON_BYTES:
         raise ModelError(f"{path}: larger than {MAX_JSON_BYTES >> 20} MB, expected a small JSON file")
     return parse_json(raw, str(path))
+
+
+def write_json(path: Path, data: dict) -> None:
+    """Write one JSON object: indented, UTF-8, in the order of `data`. Raises OSError."""
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -59,6 +59,13 @@ def start_cache(ops: Ops, w: Decoder, memory: np.ndarray, beams: int) -> Decoder
     return DecoderCache(cross, keys, values, np.zeros((beams, FIRST_CAPACITY), np.int64))
 
 
+def position_rows(tokens: np.ndarray, config: ModelConfig, dtype) -> np.ndarray:
+    """Position rows of a transcript, (U,) -> (U, D). Padding has a row of zeros and is not counted, as in fairseq."""
+    real = tokens != config.pad_token_id
+    rows = positions(0, len(tokens), config, dtype)[np.cumsum(real) - 1]
+    return np.where(real[:, None], rows, 0)
+
+
 def embed_tokens(w: Decoder, config: ModelConfig, tokens: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Embedding rows, scaled, plus position rows: tokens (U,) and position (U, D) or (1, D) -> (U, D)."""
     x = w.embed_tokens.weight[tokens]
@@ -93,18 +100,22 @@ def decode_full(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, m
     def attend_self(q, new):
         return ops.attention(q, *new, heads, causal=True)
 
-    x = embed_tokens(w.decoder, config, tokens, positions(0, len(tokens), config, memory.dtype))
+    x = embed_tokens(w.decoder, config, tokens, position_rows(tokens, config, memory.dtype))
     for layer in w.decoder.layers:
         x = decoder_layer(ops, layer, x, heads, attend_self, keys_values(ops, layer.encoder_attn, memory))
     return project_to_vocabulary(ops, w, x)
 
 
 def decoder_step(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, cache: DecoderCache) -> np.ndarray:
-    """Append one token to each beam: tokens (K,) ints -> logits (K, V). The cache grows by one position, in place."""
+    """Append one token to each beam: tokens (K,) ints -> logits (K, V). The cache grows by one position, in place.
+
+    A beam that chose padding gets no position for it, though here, as upstream, the position counts.
+    """
     heads = config.decoder_attention_heads
     cache.make_room()
     cache.ancestors[:, cache.length] = np.arange(len(tokens))
-    x = embed_tokens(w.decoder, config, tokens, positions(cache.length, 1, config, cache.keys.dtype))
+    position = positions(cache.length, 1, config, cache.keys.dtype)
+    x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
     for i, layer in enumerate(w.decoder.layers):
 
         def attend_self(q, new, i=i):

@@ -22,7 +22,8 @@ from .errors import HubError, OptionError
 MODELS = Path(__file__).parent / "models"
 BUNDLED = ("digits",)
 NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "sentencepiece.bpe.model")
-OPTIONAL = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+INSTEAD = {"preprocessor_config.json": "processor_config.json"}  # what transformers 5 writes
+OPTIONAL = (*INSTEAD.values(), "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # one of them, the first if there are both
 
 ID = re.compile(r"(?!.*(--|\.\.|\.git$))(\w([\w.-]{0,94}\w)?)/(\w([\w.-]{0,94}\w)?)", re.ASCII)  # as upstream's
@@ -177,7 +178,7 @@ def files_in(snapshot: Path) -> set[str]:
 
 def missing(present: set[str]) -> list[str]:
     """What a model still lacks that has these files."""
-    lacking = [file for file in NEEDED if file not in present]
+    lacking = [file for file in NEEDED if not {file, INSTEAD.get(file)} & present]
     return lacking if present & set(WEIGHTS) else [*lacking, " or ".join(WEIGHTS)]
 
 
@@ -248,7 +249,7 @@ def choose_files(offered: set[str], name: str) -> list[str]:
     if lacking := missing(offered):
         raise HubError(f"model {name}: {endpoint()} has it without {', '.join(lacking)}; is it a speech_to_text model?")
     weights = next(file for file in WEIGHTS if file in offered)
-    return [*NEEDED, *(file for file in OPTIONAL if file in offered), weights]
+    return [*(file for file in NEEDED + OPTIONAL if file in offered), weights]
 
 
 def write_ref(ref: Path, commit: str) -> None:

@@ -1,0 +1,191 @@
+"""The whole story: a model is its config, its weights, a tokenizer and a backend; sound becomes text in six hops.
+
+samples = audio.load(...)        (N,)    the recording, mono, at the model's rate
+features = fbank, then CMVN      (T, M)  one row for every 10 ms
+memory = encode(features)        (S, D)  one row for every 40 ms
+step(tokens, cache)              (K, V)  logits of the next token, for every beam
+hypotheses = search(step)                the best token sequences
+text = tokenizer.decode(tokens)
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from . import audio as audio_room
+from . import search
+from .backend import Backend, choose
+from .checkpoint import read_tensors
+from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
+from .decoder import decode_full, start_cache
+from .encoder import encode
+from .errors import ModelError, OptionError
+from .features import features
+from .hub import find
+from .ops import log_softmax
+from .tokenizer import Tokenizer
+from .weights import Weights, build
+
+DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
+DTYPES = {"float32": np.float32, "float64": np.float64}
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard in one recording."""
+
+    text: str  # of the best hypothesis
+    hypotheses: list[search.Hypothesis]  # best first, as many as `num_return_sequences`
+    texts: list[str]  # their texts, in the same order
+    duration: float  # seconds of audio
+    source: str | None = None  # the file, if it was one
+
+
+@dataclass(frozen=True)
+class Score:
+    """How probable a given transcript is (natural logarithms)."""
+
+    tokens: np.ndarray  # (U,) the transcript's ids, ending in EOS
+    token_log_probs: np.ndarray  # (U,)
+    log_prob: float  # their sum
+    cross_entropy: float  # minus their mean: the loss that `labels=` gives upstream
+
+
+@dataclass(frozen=True)
+class S2T:
+    """A loaded model. Immutable, so several threads may use one."""
+
+    config: ModelConfig
+    generation_config: GenerationConfig
+    feature_config: FeatureConfig
+    tokenizer: Tokenizer
+    weights: Weights
+    backend: Backend
+    dtype: type
+    folder: Path
+
+    def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
+        """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
+
+        `audio`: a path, a binary file, "-" for stdin, or an array with its `sampling_rate`. Raises AudioError.
+        """
+        samples = audio_room.load(audio, self.feature_config.sampling_rate, sampling_rate)
+        return self.features_of_samples(samples)
+
+    def features_of_samples(self, samples: np.ndarray) -> np.ndarray:
+        """The same for float32 samples (N,) already mono and at the model's rate. Raises AudioError if too short."""
+        return features(samples, self.feature_config, self.dtype, self.backend.fbank)
+
+    def encode(self, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
+        """Features (T, M) -> memory (S, D). `padded_length` reproduces the numbers of upstream's padded batches."""
+        features = np.asarray(features, dtype=self.dtype)
+        bins = self.config.input_feat_per_channel * self.config.input_channels
+        if features.ndim != 2 or features.shape[1] != bins or len(features) == 0:
+            raise OptionError(f"features have shape {features.shape}, expected (frames, {bins})")
+        if padded_length is not None and padded_length < len(features):
+            raise OptionError(f"padded_length is {padded_length}, expected at least {len(features)} frames")
+        return encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
+
+    def logits(self, memory: np.ndarray, tokens) -> np.ndarray:
+        """Teacher-forced logits: memory (S, D) and token ids (U,), the start token first -> (U, V)."""
+        tokens = np.asarray(tokens, dtype=np.int64)
+        if tokens.ndim != 1 or len(tokens) == 0 or tokens.min() < 0 or tokens.max() >= self.config.vocab_size:
+            raise OptionError(f"tokens must be a non-empty list of ids below {self.config.vocab_size}")
+        return decode_full(self.backend.ops, self.weights, self.config, tokens, np.asarray(memory, self.dtype))
+
+    def decoder(self, memory: np.ndarray) -> search.Decoder:
+        """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
+        start = partial(start_cache, self.backend.ops, self.weights.decoder, memory)
+        step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
+        return search.Decoder(start, step)
+
+    def generate(
+        self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options
+    ) -> list[search.Hypothesis]:
+        """The most probable token sequences for features (T, M), best first.
+
+        `options` are the fields of GenerationConfig and override the checkpoint's own; `prefix` are token ids that
+        every hypothesis begins with, after the start token. Raises OptionError.
+        """
+        config = self.generation_config.replace(**options)
+        if config.decoder_start_token_id >= self.config.vocab_size:
+            raise OptionError(
+                f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "
+                f"{self.config.vocab_size}"
+            )
+        return search.generate(self.decoder(self.encode(features, padded_length)), config, prefix)
+
+    def transcribe(self, audio, sampling_rate: int | None = None, **options) -> Transcript:
+        """From sound to text. `audio` as in `features`, `options` as in `generate`. Raises AudioError, OptionError."""
+        samples = audio_room.load(audio, self.feature_config.sampling_rate, sampling_rate)
+        features = self.features_of_samples(samples)
+        hypotheses = self.generate(features, **options)
+        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
+        source = str(audio) if isinstance(audio, str | Path) else None
+        return Transcript(texts[0], hypotheses, texts, len(samples) / self.feature_config.sampling_rate, source)
+
+    def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
+        """The log-probability of a given transcript. Raises AudioError."""
+        memory = self.encode(self.features(audio, sampling_rate))
+        labels = np.array(self.tokenizer.encode(text), dtype=np.int64)
+        inputs = np.concatenate([[self.config.decoder_start_token_id], labels[:-1]])
+        log_probs = log_softmax(self.logits(memory, inputs))[np.arange(len(labels)), labels].astype(np.float64)
+        return Score(labels, log_probs, float(log_probs.sum()), float(-log_probs.mean()))
+
+
+def load(
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    backend: str = "auto",
+    dtype: str = "float32",
+    revision: str | None = None,
+    download: bool = True,
+) -> S2T:
+    """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
+
+    backend: "auto" or "numpy". dtype: "float32", or "float64" for reference work. revision: a branch, tag or commit of
+    a hub id. With `download` False nothing is asked of the network; it is asked only for an id that is not cached.
+    Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
+    """
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
+    chosen = choose(backend)
+    return load_folder(find(name, revision, download=download), chosen, DTYPES[dtype])
+
+
+def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
+    """Read the files of a checkpoint folder and hold them to each other. Raises ModelError."""
+    tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
+    config, generation_config, weights = load_network(folder, backend, dtype)
+    check_same_model(folder, config, feature_config, tokenizer)
+    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder)
+
+
+def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConfig, GenerationConfig, Weights]:
+    """config.json, generation_config.json and the weights, prepared for the backend. Raises ModelError."""
+    raw = read_json(folder / "config.json")
+    config = ModelConfig.from_dict(raw, str(folder / "config.json"))
+    weights = backend.ops.prepare(build(read_tensors(folder), config, str(folder), dtype))
+    return config, read_generation_config(folder, raw), weights
+
+
+def check_same_model(folder: Path, config: ModelConfig, features: FeatureConfig, tokenizer: Tokenizer) -> None:
+    """Raise ModelError where the network's input or output width is not that of the files beside it."""
+    bins = config.input_feat_per_channel * config.input_channels
+    if features.num_mel_bins != bins:
+        found = f"num_mel_bins is {features.num_mel_bins} in the preprocessor's file, config.json expects {bins}"
+    elif len(tokenizer) > config.vocab_size:
+        found = f"vocab.json has {len(tokenizer)} pieces, config.json a vocab_size of {config.vocab_size}"
+    else:
+        return
+    raise ModelError(f"{folder}: {found}; the files are of different models")
+
+
+def read_generation_config(folder: Path, model_json: dict) -> GenerationConfig:
+    """generation_config.json or, in checkpoints older than that file, the fields of config.json. Raises ModelError."""
+    path = folder / "generation_config.json"
+    token_ids = {k: v for k, v in model_json.items() if k in ("eos_token_id", "pad_token_id", "decoder_start_token_id")}
+    data = read_json(path) if path.exists() else model_json
+    return GenerationConfig.from_dict(token_ids | data, str(path if path.exists() else folder / "config.json"))
