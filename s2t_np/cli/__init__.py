@@ -1,0 +1,102 @@
+"""The command `s2t-np`: one small module for a few sub-commands, and here what they share: parsing, errors, exit codes.
+
+A sub-command is a `Command` (command.py): its name, its arguments, its function. To add one, write it and name it in
+COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries for sound or text.
+
+    0  done                                   3  the model or backend is refused
+    1  some inputs failed, the rest is done   130  interrupted
+    2  the command line makes no sense        141  whoever read the output has closed it (`| head -1`)
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from .. import __version__
+from ..errors import BackendError, ModelError, OptionError, S2TError
+from .command import HELP_FORMAT, Parser
+from .inspect import FEATURES, INFO, SCORE
+from .models import CONVERT, DOWNLOAD
+from .terminal import guard_streams, lose_output, say, warnings_on_stderr
+from .transcribe import TRANSCRIBE
+
+OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
+COMMANDS = (TRANSCRIBE, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
+EXAMPLES = """\
+examples:
+  s2t-np transcribe talk.flac                     the text, on standard output
+  s2t-np transcribe --model digits digits.wav     with the small bundled model, no download
+  s2t-np transcribe recordings/ --output-dir out  a folder of recordings, a text file for each
+  s2t-np transcribe --help                        all options of a command
+
+exit codes: 0 ok, 1 some inputs failed (the rest is done), 2 usage, 3 model refused, 130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line, one sub-parser a command."""
+    parser = Parser(
+        "s2t-np", description="Speech to text with the S2T transformer.", epilog=EXAMPLES, formatter_class=HELP_FORMAT
+    )
+    parser.add_argument("--version", action="version", version=f"s2t-np {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.description or f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog=command.examples,
+            formatter_class=HELP_FORMAT,
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def parse_and_run(argv: Sequence[str] | None) -> int:
+    """Parse, run the chosen command, make sure that what it printed has left. Raises what goes wrong."""
+    try:
+        args = build_parser().parse_args(argv)
+        code = args.run(args)
+    except SystemExit as done:  # --help and --version
+        code = int(done.code or 0)
+    sys.stdout.flush()
+    return code
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that an error on our own list means."""
+    if isinstance(error, OptionError):
+        return USAGE
+    return REFUSED if isinstance(error, ModelError | BackendError) else FAILED
+
+
+def guarded(run: Callable[[], int]) -> int:
+    """Call `run`; what a user or the machine can cause becomes one line on stderr and an exit code."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except S2TError as error:
+        say(f"error: {error}")
+        return exit_code(error)
+    except BrokenPipeError:
+        lose_output()
+        return CLOSED
+    except OSError as error:  # a disk that is full, a folder that cannot be written; reading has its own errors
+        say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+        lose_output()
+        return FAILED
+    except MemoryError:
+        say("error: not enough memory")
+        return FAILED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process); returns the exit code."""
+    guard_streams()
+    with warnings_on_stderr():
+        return guarded(lambda: parse_and_run(argv))
+
+
+__all__ = ["COMMANDS", "build_parser", "main"]

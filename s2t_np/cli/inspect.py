@@ -1,0 +1,210 @@
+"""Sub-commands that show rather than transcribe: `info`, `features`, `score`."""
+
+import math
+import os
+import platform
+from argparse import ArgumentParser, Namespace
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..backend import choose
+from ..errors import AudioError, HubError, OptionError
+from ..hub import BUNDLED, MODELS, cached
+from ..model import DEFAULT_MODEL, S2T, Score
+from ..transcribe import atomic_file, finite, name_of, to_json
+from ..weights import expected_shapes
+from .command import Command, add_model_arguments, load_model
+from .terminal import say
+
+PACKAGES = ("scipy", "soundfile", "sentencepiece", "huggingface_hub", "numba")
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")  # numpy's BLAS reads one of them
+
+
+def add_format(parser: ArgumentParser) -> None:
+    """--format txt|json."""
+    parser.add_argument("--format", choices=["txt", "json"], default="txt", help="lines of text or one JSON object")
+
+
+def print_record(record: dict, as_json: bool) -> None:
+    """A record as `key: value` lines or as one line of JSON."""
+    if as_json:
+        print(to_json(record))
+        return
+    for key, value in record.items():
+        print(f"{key}: {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, found without importing it."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def blas_threads() -> str:
+    """How many threads matrix products may use: what the environment says, else one for each processor we may use."""
+    said = [f"{os.environ[name]} ({name})" for name in THREAD_VARIABLES if os.environ.get(name)]
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return said[0] if said else f"{allowed} (all processors this process may use)"
+
+
+def default_model_state() -> str:
+    """Whether the released model is here, and if not what to do."""
+    try:
+        folder = cached(DEFAULT_MODEL)
+    except HubError as error:
+        return str(error)
+    return str(folder) if folder else f"not in the local cache; `s2t-np download {DEFAULT_MODEL}` fetches it"
+
+
+def system_record(backend: str) -> dict:
+    """The program and the machine."""
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return {
+        "s2t-np": __version__,
+        "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
+        "numpy": f"{np.__version__} ({blas.get('name', 'unknown BLAS')} {blas.get('version', '')})",
+        **{package: installed(package) or "not installed" for package in PACKAGES},
+        "backend": choose(backend).name,
+        "threads": blas_threads(),
+        "bundled models": ", ".join(BUNDLED),
+        "bundled recordings": str(MODELS.parent / "recordings"),
+        DEFAULT_MODEL: default_model_state(),
+    }
+
+
+def model_record(model: S2T) -> dict:
+    """The shape of a loaded model, and how it generates."""
+    c, g = model.config, model.generation_config
+    shown = ("encoder_layers", "decoder_layers", "d_model", "encoder_attention_heads", "tie_word_embeddings")
+    return {
+        "folder": str(model.folder),
+        "parameters": sum(math.prod(shape) for shape in expected_shapes(c).values()),
+        "dtype": np.dtype(model.dtype).name,
+        **{name: getattr(c, name) for name in shown},
+        "sampling_rate": model.feature_config.sampling_rate,
+        "num_mel_bins": model.feature_config.num_mel_bins,
+        "vocabulary": len(model.tokenizer),
+        "languages": ", ".join(model.tokenizer.languages) or "one",
+        "generation": {name: value for name, value in vars(g).items() if value is not None},
+    }
+
+
+def info(args: Namespace) -> int:
+    """Print what runs here and, with --model, what that model is."""
+    record = system_record(args.backend)
+    if args.model:
+        record |= {"model": args.model, **model_record(load_model(args))}
+    print_record(record, args.format == "json")
+    return 0
+
+
+def add_info_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `info`."""
+    add_format(parser)
+    add_model_arguments(parser, default=None)
+
+
+@contextmanager
+def about(path: str):
+    """Let an AudioError begin with the name of the recording, also where the room that raised it knew none."""
+    name = name_of(path)
+    try:
+        yield
+    except AudioError as error:
+        raise AudioError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from error
+
+
+def features(args: Namespace) -> int:
+    """Write the features of one recording as a .npy file."""
+    if Path(args.output).is_dir():
+        raise OptionError(f"--output {args.output} is a folder, expected a file to write")
+    model = load_model(args)
+    with about(args.file):
+        array = model.features(args.file)
+    with atomic_file(args.output) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+    say(f"{args.output}: {array.shape[0]} frames of 10 ms x {array.shape[1]} mel bins, {array.dtype}")
+    return 0
+
+
+def add_features_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `features`."""
+    parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
+    parser.add_argument("-o", "--output", metavar="OUT.npy", required=True, help="the file to write")
+    add_model_arguments(parser)
+
+
+def transcript_to_score(args: Namespace) -> str:
+    """The text to score, from the command line or a file; line breaks in it are spaces."""
+    if args.text is not None:
+        return args.text
+    try:
+        return " ".join(Path(args.text_file).read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise OptionError(f"--text-file {args.text_file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise OptionError(f"--text-file {args.text_file}: not UTF-8 at byte {error.start}") from None
+
+
+def score_record(model: S2T, path: str, text: str, result: Score) -> dict:
+    """A score in the words of the json format."""
+    tokens = [int(token) for token in result.tokens]
+    return {
+        "file": path,
+        "text": text,
+        "log_prob": finite(result.log_prob),
+        "cross_entropy": finite(result.cross_entropy),
+        "tokens": tokens,
+        "pieces": model.tokenizer.pieces(tokens),
+        "token_log_probs": [finite(p) for p in result.token_log_probs],
+    }
+
+
+def score(args: Namespace) -> int:
+    """Print how probable a transcript is for a recording."""
+    text = transcript_to_score(args)
+    model = load_model(args)
+    with about(args.file):
+        record = score_record(model, args.file, text, model.score(args.file, text))
+    if unknown := record["tokens"].count(model.tokenizer.unk_token_id):
+        say(f"warning: {unknown} pieces of the text are not in the model's vocabulary; is it in the right case?")
+    if args.format == "txt":
+        record = {key: record[key] for key in ("log_prob", "cross_entropy")} | {"tokens": len(record["tokens"])}
+    print_record(record, args.format == "json")
+    return 0
+
+
+def add_score_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `score`."""
+    parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
+    text = parser.add_mutually_exclusive_group(required=True)
+    text.add_argument("--text", help="the transcript")
+    text.add_argument("--text-file", metavar="FILE", help="a UTF-8 file that holds it")
+    add_format(parser)
+    add_model_arguments(parser)
+
+
+INFO = Command("info", "what runs here, and with --model what that model is", add_info_arguments, info)
+FEATURES = Command(
+    "features",
+    "the normalised log-mel features of a recording, as a .npy file",
+    add_features_arguments,
+    features,
+    examples="example:\n  s2t-np features talk.flac -o talk.npy",
+)
+SCORE = Command(
+    "score",
+    "how probable a given transcript is",
+    add_score_arguments,
+    score,
+    description="The log-probability (natural logarithm) of a given transcript, end of sentence included, and its\n"
+    "cross-entropy, minus the mean over the tokens; --format json adds the figure of every token.",
+    examples='example:\n  s2t-np score --model digits digits.wav --text "one two three"',
+)

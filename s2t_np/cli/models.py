@@ -1,0 +1,66 @@
+"""Sub-commands that move models: `convert`, `download`."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..model import DEFAULT_MODEL
+from .command import Command
+from .terminal import say
+
+
+def convert(args: Namespace) -> int:
+    """Write a model as model.safetensors and its JSON files."""
+    from ..convert import check_target, convert
+    from ..hub import find
+
+    target = Path(args.target)
+    check_target(target, args.force)  # before anything is downloaded
+    done = convert(find(args.source, args.revision), target, args.dtype, args.force)
+    say(
+        f"{args.target}: {done.tensors} tensors, {done.parameters:,} parameters, {args.dtype}, "
+        f"{done.size / 1e6:.1f} MB in model.safetensors"
+    )
+    return 0
+
+
+def add_convert_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `convert`."""
+    parser.add_argument("source", metavar="SRC", help="digits (bundled), a folder, or a hub id")
+    parser.add_argument("target", metavar="DST", help="the folder to write; it must be empty or not exist yet")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
+    parser.add_argument("--force", action="store_true", help="replace a model that is at DST already")
+
+
+def download(args: Namespace) -> int:
+    """Bring a model into the local cache and print its folder."""
+    from ..hub import download
+
+    print(download(args.id, args.revision, force=args.force))
+    return 0
+
+
+def add_download_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `download`."""
+    parser.add_argument("id", metavar="ID", nargs="?", default=DEFAULT_MODEL, help=f"default: {DEFAULT_MODEL}")
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit")
+    parser.add_argument("--force", action="store_true", help="fetch again what is cached already: it may be damaged")
+
+
+CONVERT = Command(
+    "convert",
+    "any checkpoint to a folder with model.safetensors",
+    add_convert_arguments,
+    convert,
+    description="Write a folder with model.safetensors and the JSON files, which transformers loads as well. It is\n"
+    "there complete or not at all, and has been loaded once before it appears.",
+    examples="examples:\n  s2t-np convert old-folder/ new-folder/\n"
+    f"  s2t-np convert {DEFAULT_MODEL} half-size/ --dtype float16",
+)
+DOWNLOAD = Command(
+    "download",
+    "bring a model from the hub into the local cache, print its folder",
+    add_download_arguments,
+    download,
+    examples="Needs the package huggingface_hub; HF_HOME, HF_TOKEN and HF_ENDPOINT are honoured as it documents them.",
+)
