@@ -1,0 +1,213 @@
+"""`Speech2TextForConditionalGeneration`: batches in, batches out, each utterance by itself in between.
+
+A batch exists only at this border. The attention mask says which frames of a row are the utterance's; those alone are
+encoded, so a result never depends on its neighbours. Upstream's does: it masks nothing between the two convolutions,
+and what they make of the padding reaches the last encoder position. `padded_as_upstream=True` reproduces that.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..backend import choose
+from ..checkpoint import read_tensors, safetensors
+from ..config import GenerationConfig, read_json, write_json
+from ..errors import OptionError
+from ..model import DTYPES, S2T, load_network
+from ..ops import log_softmax
+from ..search import Hypothesis
+from ..weights import check
+from .batch import Array, Fields, accept_device, pad_row, stack
+from .pretrained import Pretrained
+
+IGNORED = -100  # torch's: a label that has no part in the loss
+DEAD_SCORE = -1e9  # upstream's, for a row that the search found no hypothesis for
+NOT_UPSTREAMS = ("seed",)  # fields of GenerationConfig that transformers does not have
+
+
+class Speech2TextForConditionalGeneration(Pretrained):
+    """A loaded network: `generate` ids, or call it for logits and loss.
+
+    `config` is for reading; `generation_config` may be set to another one, made by its `replace(num_beams=1)`.
+    """
+
+    device = "cpu"
+
+    def __init__(self, s2t: S2T):
+        """`s2t` as `s2t_np.load` returns it."""
+        self.s2t = s2t
+        self.config = s2t.config
+        self.generation_config = s2t.generation_config
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path, backend: str = "auto", dtype: str = "float32"
+    ) -> "Speech2TextForConditionalGeneration":
+        """From config.json, generation_config.json and the weights. Raises ModelError, BackendError, OptionError."""
+        if dtype not in DTYPES:
+            raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
+        chosen = choose(backend)
+        config, generation, weights = load_network(folder, chosen, DTYPES[dtype])
+        return cls(S2T(config, generation, None, None, weights, chosen, DTYPES[dtype], folder))
+
+    def write_files(self, folder: Path) -> None:
+        """Write config.json, generation_config.json and model.safetensors, the weights as they came."""
+        source = self.s2t.folder
+        tensors = check(read_tensors(source), self.config, str(source))
+        safetensors.write(folder / "model.safetensors", tensors)
+        write_json(folder / "config.json", read_json(source / "config.json"))
+        options = dataclasses.asdict(self.generation_config).items()
+        known = {name: value for name, value in options if value is not None and name not in NOT_UPSTREAMS}
+        write_json(folder / "generation_config.json", known)
+
+    def to(self, device="cpu") -> "Speech2TextForConditionalGeneration":
+        """Itself: there is only the CPU, and an InputWarning for who asks for another device."""
+        accept_device(device)
+        return self
+
+    def eval(self) -> "Speech2TextForConditionalGeneration":
+        """Itself: there is no training here."""
+        return self
+
+    def generate(
+        self,
+        input_features=None,
+        attention_mask=None,
+        *,
+        inputs=None,
+        decoder_input_ids=None,
+        generation_config: GenerationConfig | None = None,
+        return_dict_in_generate: bool = False,
+        output_scores: bool = False,
+        padded_as_upstream: bool = False,
+        **options,
+    ) -> np.ndarray | Fields:
+        """Features (B, T, M), and a mask (B, T) of the frames that count -> ids (B * num_return_sequences, U) int64.
+
+        Rows begin with the start token and end in EOS, then padding. `options` are the fields of GenerationConfig;
+        `decoder_input_ids` (B, P) what each row begins with; `inputs` another name for the features. As a dict:
+        `sequences`, `sequences_scores` (if `output_scores`; see `Hypothesis.score`) and `hypotheses`, a list for each
+        utterance. Raises OptionError.
+        """
+        batch = split(inputs if input_features is None else input_features, attention_mask, padded_as_upstream)
+        config = self.generation_config if generation_config is None else generation_config
+        if not isinstance(config, GenerationConfig):
+            raise OptionError(f"generation_config is {config!r:.40}, expected a GenerationConfig of this project")
+        config = config.replace(**options)
+        s2t = dataclasses.replace(self.s2t, generation_config=config)
+        prompts = prompt_rows(decoder_input_ids, len(batch), config)
+        found = [
+            filled(s2t.generate(x, prefix=prompt[1:], padded_length=length), prompt, config.num_return_sequences)
+            for (x, length), prompt in zip(batch, prompts, strict=True)
+        ]
+        sequences = padded([h.tokens for row in found for h in row], config.pad_token_id)
+        if not return_dict_in_generate:
+            return sequences
+        scores = np.array([h.score for row in found for h in row], np.float32).view(Array) if output_scores else None
+        return Fields(sequences=sequences, sequences_scores=scores, hypotheses=found)
+
+    def __call__(
+        self,
+        input_features,
+        attention_mask=None,
+        decoder_input_ids=None,
+        labels=None,
+        *,
+        padded_as_upstream: bool = False,
+    ) -> Fields:
+        """Teacher forcing: features (B, T, M) and ids (B, U) -> `logits` (B, U, V), with `labels` also `loss`.
+
+        Without `decoder_input_ids` the labels are their source, shifted right by one. The loss is the mean of the
+        cross-entropies of the labels that are not -100. Raises OptionError.
+        """
+        batch = split(input_features, attention_mask, padded_as_upstream)
+        targets = None if labels is None else id_rows(labels, "labels", len(batch))
+        if decoder_input_ids is None and targets is None:
+            raise OptionError("give decoder_input_ids or labels")
+        tokens = self.shifted(targets) if decoder_input_ids is None else id_rows(decoder_input_ids, "ids", len(batch))
+        memories = [self.s2t.encode(x, length) for x, length in batch]
+        logits = stack([self.s2t.logits(memory, row) for memory, row in zip(memories, tokens, strict=True)])
+        return Fields(loss=None if targets is None else cross_entropy(logits, targets), logits=logits)
+
+    def shifted(self, labels: np.ndarray) -> np.ndarray:
+        """What the decoder reads to say `labels` (B, U): start token first, last label dropped, padding for -100."""
+        start = np.full((len(labels), 1), self.config.decoder_start_token_id)
+        tokens = np.concatenate([start, labels[:, :-1]], axis=1)
+        return np.where(tokens == IGNORED, self.config.pad_token_id, tokens)
+
+
+class Utterance(NamedTuple):
+    """One row of a batch: its own frames (T, M), and the length it was padded to where that is to show."""
+
+    features: np.ndarray
+    padded_length: int | None
+
+
+def split(input_features, attention_mask, padded_as_upstream: bool) -> list[Utterance]:
+    """A batch (B, T, M), or a list of B arrays (T, M), with a mask (B, T) -> its utterances. Raises OptionError."""
+    rows = arrays(input_features)
+    if not rows or any(row.ndim != 2 or row.dtype.kind not in "fiu" for row in rows):
+        found = ", ".join(str(row.shape) for row in rows[:3]) or repr(input_features)
+        raise OptionError(f"input_features hold {found:.80}, expected (frames, bins) for each utterance of a batch")
+    masks = [np.ones(len(row)) for row in rows] if attention_mask is None else arrays(attention_mask)
+    if (shapes := [mask.shape for mask in masks]) != (expected := [(len(row),) for row in rows]):
+        raise OptionError(f"attention_mask holds rows of {shapes!s:.60}, expected {expected!s:.60}: one a frame")
+    longest = max(map(len, rows))
+    runs = [run_of_ones(mask, i) for i, mask in enumerate(masks)]
+    if padded_as_upstream and any(run.start > 0 for run in runs):
+        raise OptionError("padded_as_upstream with padding on the left: upstream masks the wrong end there")
+    return [Utterance(row[run], longest if padded_as_upstream else None) for row, run in zip(rows, runs, strict=True)]
+
+
+def arrays(batch) -> list[np.ndarray]:
+    """The rows of an array, or of a list of arrays; none for what is neither."""
+    return [np.asarray(row) for row in batch] if isinstance(batch, np.ndarray | list | tuple) else []
+
+
+def run_of_ones(mask: np.ndarray, row: int) -> slice:
+    """Where the ones of a mask (T,) are. Raises OptionError unless they are one run."""
+    ones = np.flatnonzero(mask)
+    if len(ones) == 0 or ones[-1] - ones[0] + 1 != len(ones):
+        raise OptionError(f"attention_mask row {row} has {len(ones)} ones, expected one run of at least one")
+    return slice(int(ones[0]), int(ones[-1]) + 1)
+
+
+def id_rows(ids, name: str, count: int) -> np.ndarray:
+    """Token ids (B, U) as int64. Raises OptionError."""
+    try:
+        rows = np.asarray(ids)
+    except ValueError:  # a ragged list
+        raise OptionError(f"{name} have rows of different lengths; pad them, labels with -100") from None
+    if rows.ndim != 2 or len(rows) != count or rows.shape[1] == 0 or rows.dtype.kind not in "iu":
+        raise OptionError(f"{name} have shape {rows.shape} and type {rows.dtype}, expected integers ({count}, length)")
+    return rows.astype(np.int64)
+
+
+def prompt_rows(decoder_input_ids, count: int, config: GenerationConfig) -> list[list[int]]:
+    """What each of B rows begins with: the start token, which upstream adds where it is missing, and the prefix."""
+    start = [config.decoder_start_token_id]
+    if decoder_input_ids is None:
+        return [start] * count
+    rows = id_rows(decoder_input_ids, "decoder_input_ids", count).tolist()
+    return [row if row[:1] == start else start + row for row in rows]
+
+
+def filled(hypotheses: list[Hypothesis], prompt: list[int], count: int) -> list[Hypothesis]:
+    """As many as were asked for: upstream fills up with rows that hold nothing after the prompt."""
+    return hypotheses + [Hypothesis(tuple(prompt), (), DEAD_SCORE, False)] * (count - len(hypotheses))
+
+
+def padded(rows: list[tuple[int, ...]], pad_token_id: int) -> Array:
+    """B rows of ids -> (B, U) int64, U the length of the longest."""
+    longest = max(map(len, rows))
+    return stack([pad_row(np.array(row, np.int64), longest - len(row), pad_token_id, "right") for row in rows])
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.floating:
+    """Mean of -log P(label) over the labels (B, U) that are not -100; logits (B, U, V). Raises OptionError."""
+    kept = labels != IGNORED
+    if not kept.any() or labels[kept].min() < 0 or labels.max() >= logits.shape[-1] or labels.shape != logits.shape[:2]:
+        raise OptionError(f"labels must be ids below {logits.shape[-1]}, one a position, or -100, and not all -100")
+    return -log_softmax(np.asarray(logits))[kept, labels[kept]].mean()
