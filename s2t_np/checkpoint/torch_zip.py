@@ -1,0 +1,82 @@
+"""pytorch_model.bin since torch 1.6: a zip archive, entries stored as they are.
+
+    NAME/data.pkl     the pickle of the state dict; storages are persistent ids ('storage', type, key, location, count)
+    NAME/data/KEY     the numbers of the storage KEY, little-endian
+    NAME/version      version of this layout, a number
+    NAME/byteorder    "little" or "big", in newer files
+
+NAME is anything. The layout is that of torch/serialization.py (`_save`) and caffe2/serialize/inline_container.cc.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from .mapped import Malformed, blame, elements, map_file, shown
+from .pickle_ops import MAX_PROGRAM
+from .stored_zip import Range, stored_entries
+from .torch_objects import Storage, interpret_checkpoint, tensor_arrays
+
+VERSIONS = range(1, 11)  # what torch reads (kMinSupportedFileFormatVersion to kMax...)
+PICKLE = b"/data.pkl"
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """{name: array} of a torch zip file: read-only views of the file, bfloat16 widened to float32. Raises ModelError.
+
+    Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
+    """
+    with blame(path):
+        data = map_file(path)
+        entries = stored_entries(data)
+        root = find_root(entries)
+        check_version(data, entries, root)
+        tensors, _, _ = interpret_pickle(data, entries[root + PICKLE])
+        return tensor_arrays(tensors, lambda storage: load(data, entries, root, storage))
+
+
+def find_root(entries: dict[bytes, Range]) -> bytes:
+    """NAME: the folder in the archive that holds data.pkl."""
+    roots = [name.removesuffix(PICKLE) for name in entries if name.endswith(PICKLE) and name.count(b"/") == 1]
+    if len(roots) != 1:
+        raise Malformed(f"is an archive with {len(roots)} entries named */data.pkl, expected one, as torch.save writes")
+    return roots[0]
+
+
+def check_version(data: np.ndarray, entries: dict[bytes, Range], root: bytes) -> None:
+    """The small entries that say how to read the big ones. Files of some exporters leave them out."""
+    version = content(data, entries.get(root + b"/version", Range(0, 0))).strip() or b"3"
+    if not version.isdigit() or int(version) not in VERSIONS:
+        raise Malformed(f"has layout version {shown(version)}, expected {VERSIONS[0]} to {VERSIONS[-1]}")
+    order = content(data, entries.get(root + b"/byteorder", Range(0, 0))).strip() or b"little"
+    if order != b"little":
+        raise Malformed(
+            f"has byte order {shown(order)}, expected b'little'", "save it again on a little-endian machine"
+        )
+
+
+def content(data: np.ndarray, where: Range) -> bytes:
+    """The first bytes of a small entry."""
+    return data[where.begin : min(where.end, where.begin + 64)].tobytes()
+
+
+def interpret_pickle(data: np.ndarray, where: Range):
+    """Run data.pkl, which must be one pickle and nothing else."""
+    if (size := where.end - where.begin) > MAX_PROGRAM:
+        raise Malformed(f"has a data.pkl of {size} bytes, expected at most {MAX_PROGRAM}")
+    made = interpret_checkpoint(data[where.begin : where.end], 0, parts=5)
+    if made[2] != size:
+        raise Malformed(
+            f"has a data.pkl of {size} bytes whose pickle ends at byte {made[2]}, expected nothing behind it"
+        )
+    return made
+
+
+def load(data: np.ndarray, entries: dict[bytes, Range], root: bytes, storage: Storage) -> np.ndarray:
+    """The numbers of one storage, (count,), whose entry must have exactly their size."""
+    where = entries.get(root + b"/data/" + storage.key.encode())
+    if where is None:
+        raise Malformed(f"has no entry data/* for the storage {shown(storage.key)} of its pickle")
+    if (size := storage.count * storage.element.stored.itemsize) != where.end - where.begin:
+        raise Malformed(f"has {where.end - where.begin} bytes in storage {shown(storage.key)}, its pickle says {size}")
+    return elements(data, where.begin, storage.count, storage.element)
