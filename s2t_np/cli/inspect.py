@@ -19,7 +19,7 @@ from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
 from .terminal import say
 
-PACKAGES = ("scipy", "soundfile", "sentencepiece", "huggingface_hub", "numba")
+PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")  # numpy's BLAS reads one of them
 
 
