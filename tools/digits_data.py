@@ -1,0 +1,168 @@
+"""Training sound of the bundled `digits` model: strings of spoken English digits from real and synthetic voices.
+
+Real digits come from the Free Spoken Digit Dataset (FSDD, CC BY-SA 4.0: six speakers, 8 kHz, 50 takes of each digit;
+takes 0-4 are its official test part). One speaker, HELD, is never trained on. Synthetic voices (espeak-ng and flite)
+add wide-band speech, running speech and new speakers; pure noise has the empty transcript. `train_digits.py` is the
+command that uses this.
+"""
+
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from s2t_np import audio
+from s2t_np.features import cmvn, fbank
+
+RATE = 16000  # Hz
+WORDS = "zero one two three four five six seven eight nine".split()
+HELD = {"lucas"}
+SPEEDS = [
+    (2, 1),
+    (20, 9),
+    (20, 11),
+    (7, 3),
+    (7, 4),
+    (15, 8),
+    (32, 15),
+]  # resampling of 8 kHz to 16 kHz, and speed 0.86-1.14
+ACCENTS = "en-gb en-us en-gb-scotland en-gb-x-gbclan en-gb-x-rp en-gb-x-gbcwmd en-029".split()
+VARIANTS = (
+    "adam Alex Alicia Andrea Andy Annie antonio belinda benjamin boris caleb david Denis Diogo ed edward "
+    "Gene gustave Henrique Hugo iven Jacky john Lee linda marcelo Marco Mario max Michael michel miguel "
+    "Mike pablo paul pedro quincy rob robert steph steph2 steph3 zac anika f1 f2 f3 f4 f5 m1 m2 m3 m4 m5 "
+    "m6 m7 m8 klatt klatt2 klatt3 grandpa grandma norbert sandro shelby travis victor "
+).split()
+FLITE_VOICES = "awb rms slt kal16 slt rms".split()
+STRING_LENGTHS = {1: 0.12, 2: 0.1, 3: 0.14, 4: 0.14, 5: 0.12, 6: 0.1, 7: 0.1, 8: 0.08, 10: 0.06, 12: 0.04}
+
+
+def espeak_command(rng: random.Random, text: str, path: Path) -> list[str]:
+    """A random espeak-ng voice: accent, variant, speed, pitch, gap between words."""
+    voice = f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS)}"
+    speed, pitch, gap = str(rng.randint(110, 220)), str(rng.randint(15, 85)), str(rng.choice([0, 0, 0, 2, 5]))
+    return ["espeak-ng", "-v", voice, "-s", speed, "-p", pitch, "-g", gap, "-w", str(path), text]
+
+
+def flite_command(rng: random.Random, text: str, path: Path) -> list[str]:
+    """A random flite voice: speaker, duration, pitch."""
+    stretch = f"duration_stretch={rng.uniform(0.75, 1.3):.2f}"
+    pitch = f"int_f0_target_mean={rng.randint(85, 220)}"
+    voice = rng.choice(FLITE_VOICES)
+    return ["flite", "-voice", voice, "--setf", stretch, "--setf", pitch, "-t", text, "-o", str(path)]
+
+
+def speak(work: Path, count: int) -> None:
+    """Synthesise `count` strings with espeak-ng and a quarter as many with flite, listed in work/tts.tsv."""
+    rng, rows = random.Random(1), []
+    (work / "tts").mkdir(parents=True, exist_ok=True)
+    for i in range(count + count // 4):
+        said = [rng.choice(WORDS) for _ in range(rng.choice([1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 10]))]
+        text, path = (" " if rng.random() < 0.7 else ", ").join(said), work / "tts" / f"{i:05d}.wav"
+        command = (espeak_command if i < count else flite_command)(rng, text, path)
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        rows.append(f"{path}\t{' '.join(said)}\n")
+    (work / "tts.tsv").write_text("".join(rows))
+
+
+def features(samples: np.ndarray) -> np.ndarray:
+    """What the model hears, rounded to 16 bits as a recording would be: (T, 80) float16, to halve the memory."""
+    samples = (np.round(samples * 32767).clip(-32768, 32767) / 32768).astype(np.float32)
+    return cmvn(fbank(samples, RATE, 80)).astype(np.float16)
+
+
+def coloured_noise(rng, n: int, kind: int) -> np.ndarray:
+    """White, brownish, high-passed or pink-ish noise of unit power: (N,)."""
+    from scipy.signal import lfilter
+
+    b, a = [([1], [1]), ([1], [1, -0.95]), ([1, -0.9], [1]), ([1], [1, -0.6])][kind]
+    noise = lfilter(b, a, rng.standard_normal(n).astype(np.float32))
+    return (noise / (noise.std() + 1e-9)).astype(np.float32)
+
+
+def pause(rng, low: float, high: float) -> np.ndarray:
+    """Silence of low..high seconds."""
+    return np.zeros(int(rng.uniform(low, high) * RATE), np.float32)
+
+
+class Mixer:
+    """Composes utterances. `fsdd` is FSDD's folder of recordings, `babble` holds any speech for the background."""
+
+    def __init__(self, work: Path, fsdd: Path, babble: Path | None):
+        self.takes = {}  # (speaker, is for training) -> digit -> takes
+        for path in sorted(fsdd.glob("*.wav")):
+            digit, speaker, take = path.stem.split("_")
+            samples = audio.read(path, 8000)
+            pool = self.takes.setdefault((speaker, int(take) >= 5), {}).setdefault(int(digit), [])
+            pool.append(samples / (np.abs(samples).max() + 1e-6) * 0.5)
+        self.speakers = sorted({speaker for speaker, _ in self.takes} - HELD)
+        self.tts = [line.split("\t") for line in (work / "tts.tsv").read_text().splitlines()]
+        self.babble = [audio.read(p, RATE) for p in sorted(babble.rglob("*.flac"))] if babble else []
+
+    def background(self, rng, n: int, snr: float) -> tuple[np.ndarray, float]:
+        """Noise or other people talking (never louder than 18 dB below), of unit power, and its level in dB."""
+        if not self.babble or rng.random() >= 0.25:
+            return coloured_noise(rng, n, int(rng.integers(4))), snr
+        other = np.resize(self.babble[rng.integers(len(self.babble))], n)
+        return other / (other.std() + 1e-6), max(snr, 18)
+
+    def augment(self, rng, x: np.ndarray) -> np.ndarray:
+        """Short reverberation, spectral tilt, background, gain: each by chance."""
+        from scipy.signal import fftconvolve, lfilter
+
+        n = len(x)
+        if rng.random() < 0.3:
+            length = int(rng.uniform(0.03, 0.35) * RATE)
+            room = rng.standard_normal(length) * np.exp(-np.arange(length) / (length / 5)) * 0.12
+            room[0] = 1
+            x = fftconvolve(x, room)[:n]
+        if rng.random() < 0.5:
+            x = lfilter([1, rng.uniform(-0.6, 0.6)], [1], x)
+        if rng.random() < 0.85:
+            power = np.sqrt((x**2).mean()) + 1e-6
+            other, snr = self.background(rng, n, rng.uniform(8, 45))
+            x = x + other * power * 10 ** (-snr / 20)
+        return (x * rng.uniform(0.1, 1.2) / (np.abs(x).max() + 1e-6)).astype(np.float32)
+
+    def real_digits(self, rng, speaker: str, train: bool) -> tuple[np.ndarray, str]:
+        """Real takes of one speaker joined into a string, with pauses, changes of speed and of level."""
+        from scipy.signal import resample_poly
+
+        k = int(rng.choice(list(STRING_LENGTHS), p=list(STRING_LENGTHS.values())))
+        said, speed = rng.integers(0, 10, k), SPEEDS[rng.integers(len(SPEEDS))]
+        gap, parts = ((0.0, 0.12) if rng.random() < 0.4 else (0.05, 0.6)), [pause(rng, 0.05, 0.8)]
+        for digit in said:
+            pool = self.takes[speaker, train][int(digit)]
+            how = speed if rng.random() < 0.7 else SPEEDS[rng.integers(len(SPEEDS))]
+            take = resample_poly(pool[rng.integers(len(pool))], *how).astype(np.float32)
+            parts += [take * 10 ** (rng.uniform(-4, 4) / 20), pause(rng, *gap)]
+        return np.concatenate([*parts, pause(rng, 0.05, 0.6)]), " ".join(WORDS[d] for d in said)
+
+    def synthetic_digits(self, rng) -> tuple[np.ndarray, str]:
+        """One of the synthesised strings between pauses, sometimes with the band of a telephone."""
+        from scipy.signal import resample_poly
+
+        path, text = self.tts[rng.integers(len(self.tts))]
+        x = audio.read(path, RATE)
+        x = np.concatenate([pause(rng, 0.05, 0.7), x / (np.abs(x).max() + 1e-6) * 0.5, pause(rng, 0.05, 0.6)])
+        return (resample_poly(resample_poly(x, 1, 2), 2, 1) if rng.random() < 0.45 else x), text
+
+    def utterance(self, rng) -> tuple[np.ndarray, str]:
+        """One training pair: features (T, 80) and text. 68 % real, 29 % synthetic, 3 % noise that says nothing."""
+        r = rng.random()
+        if r < 0.68:
+            x, text = self.real_digits(rng, self.speakers[rng.integers(len(self.speakers))], True)
+        elif r < 0.97:
+            x, text = self.synthetic_digits(rng)
+        else:
+            x, text = coloured_noise(rng, int(rng.uniform(0.5, 4) * RATE), int(rng.integers(4))) * 0.01, ""
+        return features(self.augment(rng, x)), text
+
+    def test_set(self, speakers: list[str], rng, count: int) -> list[tuple[np.ndarray, str]]:
+        """Strings of takes never trained on, nearly clean."""
+        rows = []
+        for i in range(count):
+            x, text = self.real_digits(rng, speakers[i % len(speakers)], False)
+            rows.append((features(x + 1e-4 * rng.standard_normal(len(x))), text))
+        return rows
