@@ -7,21 +7,23 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .decoder import decoder_step
+from .encoder import encode
 from .errors import BackendError
 from .features import fbank
 from .ops import Ops, numpy_ops
 
 
 class Backend(NamedTuple):
-    """Who computes: the fine seam (`ops`), the coarse seam (`step`) and the filterbank."""
+    """Who computes: the fine seam (`ops`), and what may be done in one compiled call instead of through it."""
 
     name: str
     ops: Ops
+    encode: Callable  # as encoder.encode
     step: Callable  # as decoder.decoder_step
     fbank: Callable  # as features.fbank
 
 
-NUMPY = Backend("numpy", numpy_ops, decoder_step, fbank)
+NUMPY = Backend("numpy", numpy_ops, encode, decoder_step, fbank)
 
 
 def choose(name: str) -> Backend:

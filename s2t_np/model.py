@@ -20,7 +20,6 @@ from .backend import Backend, choose
 from .checkpoint import read_tensors
 from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
 from .decoder import decode_full, start_cache
-from .encoder import encode
 from .errors import ModelError, OptionError
 from .features import features
 from .hub import find
@@ -86,7 +85,7 @@ class S2T:
             raise OptionError(f"features have shape {features.shape}, expected (frames, {bins})")
         if padded_length is not None and padded_length < len(features):
             raise OptionError(f"padded_length is {padded_length}, expected at least {len(features)} frames")
-        return encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
+        return self.backend.encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
 
     def logits(self, memory: np.ndarray, tokens) -> np.ndarray:
         """Teacher-forced logits: memory (S, D) and token ids (U,), the start token first -> (U, V)."""

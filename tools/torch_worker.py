@@ -1,0 +1,169 @@
+"""The upstream side of every comparison: torch and transformers, in a process of their own.
+
+Started by `tools/upstream.py`, never imported. Reads jobs from stdin and writes answers to stdout, one JSON line each;
+arrays go through npz files named in the job. A job names a function of `JOBS` and its arguments:
+{"call": "stages", "arrays": "in.npz", "answer": "out.npz", "folder": ...}.
+
+Shape letters as in s2t_np/ops.py, and B utterances in a padded batch.
+"""
+
+import functools
+import json
+import os
+import sys
+import time
+import traceback
+
+import numpy as np
+import torch
+import transformers
+from transformers import Speech2TextFeatureExtractor, Speech2TextForConditionalGeneration, Speech2TextTokenizer
+
+
+@functools.lru_cache(maxsize=4)
+def load_model(folder: str) -> Speech2TextForConditionalGeneration:
+    return Speech2TextForConditionalGeneration.from_pretrained(folder).eval()
+
+
+def numbered(arrays: dict, name: str) -> list[np.ndarray]:
+    """The arrays called name.0, name.1, ..."""
+    return [arrays[f"{name}.{i}"] for i in range(sum(key.startswith(f"{name}.") for key in arrays))]
+
+
+def padded(features: list[np.ndarray]) -> dict[str, torch.Tensor]:
+    """Features (T, M) of B utterances as the model takes them: (B, T, M), with a mask where they differ in length."""
+    lengths = [len(x) for x in features]
+    if len(set(lengths)) == 1:
+        return {"input_features": torch.from_numpy(np.stack(features))}
+    batch = np.zeros((len(features), max(lengths), features[0].shape[1]), np.float32)
+    mask = np.zeros(batch.shape[:2], np.int64)
+    for row, x in enumerate(features):
+        batch[row, : len(x)], mask[row, : len(x)] = x, 1
+    return {"input_features": torch.from_numpy(batch), "attention_mask": torch.from_numpy(mask)}
+
+
+def inputs(folder: str, arrays: dict) -> dict[str, torch.Tensor]:
+    """What the model takes, from features as they are or from audio through upstream's own extractor."""
+    if "features.0" in arrays:
+        return padded(numbered(arrays, "features"))
+    extractor = Speech2TextFeatureExtractor.from_pretrained(folder)
+    audio = numbered(arrays, "audio")
+    return dict(extractor(audio, sampling_rate=extractor.sampling_rate, padding=True, return_tensors="pt"))
+
+
+def versions(arrays: dict) -> tuple[dict, dict]:
+    """Who computes the other side."""
+    python = sys.version.split()[0]
+    return {"python": python, **{m.__name__: m.__version__ for m in (torch, transformers, np)}}, {}
+
+
+def features(arrays: dict, folder: str) -> tuple[dict, dict]:
+    """For audio.i (N,): fbank.i (T, M) before and cmvn.i (T, M) after normalisation, each recording by itself."""
+    extractor = Speech2TextFeatureExtractor.from_pretrained(folder)
+    out = {}
+    for i, samples in enumerate(numbered(arrays, "audio")):
+        out[f"fbank.{i}"] = extractor._extract_fbank_features(samples)
+        normalised = extractor(samples, sampling_rate=extractor.sampling_rate, return_tensors="np")
+        out[f"cmvn.{i}"] = normalised["input_features"][0]
+    return {}, out
+
+
+def record(modules: dict[str, torch.nn.Module], stages: dict, before: bool = False) -> list:
+    """Hooks that keep the output of each module, or with `before` its input, under its name."""
+
+    def keep(name, tensors):
+        stages[name] = tensors[0] if isinstance(tensors, tuple) else tensors
+
+    if before:
+        return [m.register_forward_pre_hook(lambda _, x, n=n: keep(n, x)) for n, m in modules.items()]
+    return [m.register_forward_hook(lambda _, __, y, n=n: keep(n, y)) for n, m in modules.items()]
+
+
+def stages(arrays: dict, folder: str) -> tuple[dict, dict]:
+    """Every stage of a teacher-forced pass for features.i (T, M) and tokens (B, U): name -> (B, rows, columns)."""
+    model, out = load_model(folder), {}
+    encoder, decoder = model.model.encoder, model.model.decoder
+    outputs = {f"conv.{i}": m for i, m in enumerate(encoder.conv.conv_layers)}
+    outputs |= {f"encoder.{i}": m for i, m in enumerate(encoder.layers)} | {"memory": encoder.layer_norm}
+    outputs |= {f"decoder.{i}": m for i, m in enumerate(decoder.layers)}
+    hooks = record(outputs, out)
+    hooks += record({"embed_features": encoder.layers[0], "embed_tokens": decoder.layers[0]}, out, before=True)
+    tokens = torch.from_numpy(arrays["tokens"])
+    with torch.inference_mode():
+        out["logits"] = model(**inputs(folder, arrays), decoder_input_ids=tokens, use_cache=False).logits
+    for hook in hooks:
+        hook.remove()
+    gated = {name: torch.nn.functional.glu(x, dim=1).transpose(1, 2) for name, x in out.items() if "conv" in name}
+    return {}, {name: x.numpy() for name, x in (out | gated).items()}
+
+
+def generate(arrays: dict, folder: str, runs: list[dict]) -> tuple[list, dict]:
+    """Rows of tokens, and scores, of a batch (features.i or audio.i) for each of `runs`, {"options": {}, "prefix": []}.
+
+    The rows of an utterance stand together, best first; scores are null where upstream gives none (greedy search).
+    """
+    model, batch = load_model(folder), inputs(folder, arrays)
+    size, start = len(batch["input_features"]), model.config.decoder_start_token_id
+    results = []
+    for run in runs:
+        prompt = torch.tensor([[start, *run.get("prefix", [])]] * size)
+        more = {"return_dict_in_generate": True, "output_scores": True, "decoder_input_ids": prompt}
+        out = model.generate(**batch, **run["options"], **more)
+        scores = getattr(out, "sequences_scores", None)
+        results.append({"tokens": out.sequences.tolist(), "scores": None if scores is None else scores.tolist()})
+    return results, {}
+
+
+def loss(arrays: dict, folder: str) -> tuple[float, dict]:
+    """The cross-entropy that `labels=` gives for features.0 (T, M) and labels (U,)."""
+    with torch.inference_mode():
+        out = load_model(folder)(**inputs(folder, arrays), labels=torch.from_numpy(arrays["labels"])[None])
+    return out.loss.item(), {}
+
+
+def decode(arrays: dict, folder: str, tokens: list[list[int]]) -> tuple[list[str], dict]:
+    """Texts of token rows."""
+    return Speech2TextTokenizer.from_pretrained(folder).batch_decode(tokens, skip_special_tokens=True), {}
+
+
+def bare_generate(arrays: dict, folder: str, **options) -> tuple[list, dict]:
+    """Tokens of audio.i or features.i with the checkpoint's own generation settings but for `options`."""
+    return load_model(folder).generate(**inputs(folder, arrays), **options).tolist(), {}
+
+
+def seconds(arrays: dict, folder: str, **options) -> tuple[list, dict]:
+    """Tokens of the best hypothesis for features.0, and how long the encoder alone and the whole of generate took."""
+    model, batch = load_model(folder), inputs(folder, arrays)
+    began = time.perf_counter()
+    with torch.inference_mode():
+        model.model.encoder(**batch)
+    encoded = time.perf_counter()
+    tokens = model.generate(**batch, **options)[0].tolist()
+    return [tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}], {}
+
+
+JOBS = {f.__name__: f for f in (versions, features, stages, generate, bare_generate, loss, decode, seconds)}
+
+
+def work(call: str, arrays: str, answer: str, **arguments) -> dict:
+    """Do one job; what goes wrong is part of the answer."""
+    try:
+        with np.load(arrays) as given:
+            result, out = JOBS[call](dict(given), **arguments)
+        np.savez(answer, **out)
+        return {"result": result}
+    except Exception:
+        return {"error": traceback.format_exc()}
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for line in sys.stdin:
+        print(json.dumps(work(**json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
