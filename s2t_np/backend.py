@@ -6,6 +6,8 @@ A `Backend` is passed to the model once, at load; nothing asks later which it is
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from .decoder import decoder_step
 from .encoder import encode
 from .errors import BackendError
@@ -26,8 +28,24 @@ class Backend(NamedTuple):
 NUMPY = Backend("numpy", numpy_ops, encode, decoder_step, fbank)
 
 
-def choose(name: str) -> Backend:
-    """The backend of that name; "auto" is the fastest that can run. Raises BackendError for any other name."""
+def choose(name: str, dtype: type = np.float32) -> Backend:
+    """The backend of that name. Raises BackendError for an unknown one, or one that cannot run here.
+
+    "auto" is numpy: the compiled kernels are still being worked on, and are taken only by name.
+    """
     if name in ("numpy", "auto"):
         return NUMPY
-    raise BackendError(f'backend {name!r:.40} is not known, expected "auto" or "numpy"')
+    if name != "numba":
+        raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
+    if dtype != np.float32:
+        raise BackendError(f'backend "numba" computes in float32, not {dtype.__name__}; use backend "numpy"')
+    return compiled()
+
+
+def compiled() -> Backend:
+    """The Numba backend, compiled when first used. Raises BackendError where it cannot run."""
+    try:
+        from kernels.backend import NUMBA
+    except ImportError as error:
+        raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
+    return NUMBA

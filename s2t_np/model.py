@@ -144,13 +144,14 @@ def load(
 ) -> S2T:
     """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
 
-    backend: "auto" or "numpy". dtype: "float32", or "float64" for reference work. revision: a branch, tag or commit of
-    a hub id. With `download` False nothing is asked of the network; it is asked only for an id that is not cached.
+    backend: "auto", "numpy" or "numba". dtype: "float32", or "float64" for reference work. revision: a branch, tag or
+    commit of a hub id. With `download` False nothing is asked of the network, and only for an id that is not cached
+    otherwise.
     Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
     """
     if dtype not in DTYPES:
         raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
-    chosen = choose(backend)
+    chosen = choose(backend, DTYPES[dtype])
     return load_folder(find(name, revision, download=download), chosen, DTYPES[dtype])
 
 

@@ -94,9 +94,9 @@ def test_score_refuses_a_text_file_it_cannot_read(run, tmp_path, content, no_loa
 
 def test_download_prints_the_folder(run, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(hub, "download", lambda *a: asked.append(a) or tmp_path)
+    monkeypatch.setattr(hub, "download", lambda *a, **k: asked.append((*a, k)) or tmp_path)
     assert run("download", "a/b", "--revision", "v1") == (0, f"{tmp_path}\n", "")
-    assert asked == [("a/b", "v1")]
+    assert asked == [("a/b", "v1", {"force": False})]
 
 
 def test_version_and_help(run):

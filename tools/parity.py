@@ -6,7 +6,7 @@
 CHECKPOINT is a folder (or "digits", or a hub id in the cache), AUDIO recordings. torch and transformers run in a
 process of their own, with the interpreter PYTHON if given. One line a stage, over all recordings: the largest and the
 root-mean-square difference to torch; then, against a float64 run of this project, the r.m.s. error of our float32 and
-of torch's, and their ratio, once of r.m.s. errors and once of those that one number in a thousand exceeds. From conv.0
+of torch's, and their ratio, once of r.m.s. errors and once of those that one number in a hundred exceeds. From conv.0
 on, all three runs take the same features, so that a stage shows its own error and not the filterbank's. Tokens and
 texts come from each side's whole pipeline, from the sound on.
 
@@ -29,7 +29,7 @@ from tools.ties import Task, explain
 from tools.upstream import Upstream, numbered
 
 LARGEST = {"fbank": 1e-3, "logits": 2e-4, "logits (steps)": 2e-4}  # difference to torch
-RATIO, TAIL_RATIO = 1.5, 2.0  # our error to torch's; the filterbank, in float64 on both sides, is exempt
+RATIO = 1.5  # our error to torch's; the filterbank, in float64 on both sides, is exempt
 
 
 class Errors(NamedTuple):
@@ -48,9 +48,9 @@ class Errors(NamedTuple):
 
     @property
     def tail_ratio(self) -> float:
-        """The same of the errors that one number in a thousand exceeds: as sharp as the largest, without its chance."""
-        tails = [float(np.quantile(np.abs(e), 0.999)) for e in (self.ours, self.torch)]
-        return tails[0] / max(tails[1], 6e-8 * self.scale)
+        """The same of the errors that one number in a hundred exceeds, which a few outliers do not move."""
+        tails = [float(np.quantile(np.abs(e), 0.99)) for e in (self.ours, self.torch)]
+        return tails[0] / max(tails[1], 1.5e-8 * self.scale)
 
     @property
     def largest(self) -> float:
@@ -60,7 +60,7 @@ class Errors(NamedTuple):
     def within(self) -> bool:
         """Whether the stage keeps its tolerances."""
         near = self.largest <= LARGEST.get(self.stage, np.inf)
-        return near and (self.stage == "fbank" or (self.ratio <= RATIO and self.tail_ratio <= TAIL_RATIO))
+        return near and (self.stage == "fbank" or max(self.ratio, self.tail_ratio) <= RATIO)
 
     def line(self) -> str:
         """A row of the table."""
@@ -72,7 +72,7 @@ class Errors(NamedTuple):
 
 HEADER = f"""\
 {"":16} {"ours - torch":^19}   {"error against float64 (r.m.s.)":^35}
-{"stage":16} {"largest":>9} {"r.m.s.":>9}   {"ours":>9} {"torch":>9} {"ratio":>6} {"99.9 %":>7}"""
+{"stage":16} {"largest":>9} {"r.m.s.":>9}   {"ours":>9} {"torch":>9} {"ratio":>6} {"99 %":>7}"""
 
 
 def rms(x: np.ndarray) -> float:
@@ -155,31 +155,40 @@ def trimmed(row: list[int], eos: int) -> tuple[int, ...]:
     return tuple(row[: row.index(eos, 1) + 1] if eos in row[1:] else row)
 
 
-def upstream_tokens(pair: Pair, recordings: list[np.ndarray], options: dict, padded: bool) -> list[tuple[int, ...]]:
-    """Upstream's best hypotheses, from the sound on; `options` change the checkpoint's own generation settings."""
-    groups = [recordings] if padded else [[samples] for samples in recordings]
+def upstream_tokens(pair: Pair, kind: str, given: list[np.ndarray], options: dict, padded: bool) -> list[tuple]:
+    """Upstream's best hypotheses for what is given, kind "audio" or "features"; `options` as in `generate`."""
+    groups = [given] if padded else [[one] for one in given]
     rows = []
     for group in groups:
-        rows += pair.upstream("bare_generate", numbered("audio", group), folder=pair.folder, **options)[0]
+        rows += pair.upstream("bare_generate", numbered(kind, group), folder=pair.folder, **options)[0]
     return [trimmed(row, pair.model.generation_config.eos_token_id) for row in rows]
+
+
+def reasons(pair: Pair, tasks: list[Task], ours: list[tuple], theirs: list[tuple], padded: bool) -> list[str | None]:
+    """Why tokens differ, one entry for each recording where they do: None for what has no explanation."""
+    if ours == theirs:
+        return []
+    informed = upstream_tokens(pair, "features", [task.features for task in tasks], tasks[0].options, padded)
+    found = []
+    for task, a, b, c in zip(tasks, ours, theirs, informed, strict=True):
+        if a != b:
+            near_tie = None if a == c else explain(pair.model, pair.reference, task, [a], [b])
+            found.append("features: upstream, given ours, says the same" if a == c else near_tie)
+    return found
 
 
 def compare_texts(pair: Pair, tasks: list[Task], recordings: list[np.ndarray], padded: bool) -> bool:
     """Print how many token rows and texts agree, and explain those that do not; whether all is explained."""
     ours = [task.solve(pair.model)[0] for task in tasks]
-    theirs = upstream_tokens(pair, recordings, tasks[0].options, padded)
+    theirs = upstream_tokens(pair, "audio", recordings, tasks[0].options, padded)
     texts = pair.upstream("decode", folder=pair.folder, tokens=[list(map(int, row)) for row in theirs])[0]
     same_texts = sum(a == b for a, b in zip(pair.model.tokenizer.batch_decode(ours), texts, strict=True))
-    reasons = [
-        explain(pair.model, pair.reference, task, [a], [b])
-        for task, a, b in zip(tasks, ours, theirs, strict=True)
-        if a != b
-    ]
-    print(f"{'tokens':16} {len(ours) - len(reasons)} of {len(ours)} recordings identical")
+    why = reasons(pair, tasks, ours, theirs, padded)
+    print(f"{'tokens':16} {len(ours) - len(why)} of {len(ours)} recordings identical")
     print(f"{'text':16} {same_texts} of {len(ours)} recordings identical")
-    for reason in reasons:
+    for reason in why:
         print(f"  {reason or 'UNEXPLAINED'}")
-    return all(reasons)
+    return all(why)
 
 
 def arguments() -> argparse.Namespace:

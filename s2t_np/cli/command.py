@@ -41,7 +41,7 @@ def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MO
     says = f"digits (bundled), a folder, or a hub id (default: {default})" if default else "the model to describe"
     group.add_argument("--model", metavar="NAME", default=default, help=says)
     group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
-    group.add_argument("--backend", default="auto", help="auto or numpy (default: auto, the fastest there is)")
+    group.add_argument("--backend", default="auto", help="auto, numpy or numba (default: auto, which is numpy)")
     group.add_argument("--dtype", default="float32", choices=list(DTYPES), help="precision (default: float32)")
 
 

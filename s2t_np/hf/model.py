@@ -48,7 +48,7 @@ class Speech2TextForConditionalGeneration(Pretrained):
         """From config.json, generation_config.json and the weights. Raises ModelError, BackendError, OptionError."""
         if dtype not in DTYPES:
             raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
-        chosen = choose(backend)
+        chosen = choose(backend, DTYPES[dtype])
         config, generation, weights = load_network(folder, chosen, DTYPES[dtype])
         return cls(S2T(config, generation, None, None, weights, chosen, DTYPES[dtype], folder))
 

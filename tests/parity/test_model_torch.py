@@ -1,8 +1,8 @@
 """Every stage against torch, and both against float64: the model rooms owe torch nothing in accuracy.
 
 All recordings are pooled. Of each stage two things must hold: the root-mean-square error against float64 is at most 1.5
-times torch's, and the error that one number in a thousand exceeds at most twice torch's, so that no rare large error
-hides in the mean. (The largest single error is the work of chance: it says more about luck than about a program.)
+times torch's, and so is the error that one number in a hundred exceeds. (Few activations of the trained model are a
+hundred times the others, and so are their errors: the largest of all is the luck of a few roundings.)
 """
 
 import numpy as np

@@ -1,0 +1,1 @@
+"""The arithmetic of s2t_np made fast: compiled twins of its functions."""

@@ -1,0 +1,61 @@
+"""Which instructions this machine has, and which register tile suits them.
+
+The answer comes from LLVM, through the same settings Numba compiles with (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are
+respected), so a kernel never contains an instruction that the compiler was not told of. A test, or a doubtful user,
+takes features away with S2T_NP_CPU_FEATURES, a comma-separated list of those that may be used ("" means none): the
+plain paths can be run on any machine.
+"""
+
+import os
+import platform
+from typing import NamedTuple
+
+
+class Cpu(NamedTuple):
+    """A processor as the kernels see it."""
+
+    name: str  # LLVM's name, "generic" when unknown
+    machine: str  # x86_64, aarch64, ...
+    features: frozenset[str]  # LLVM's names of the instruction sets that may be used
+
+    @property
+    def has_fma(self) -> bool:
+        """x86 has fused multiply-add as an extension; on the other machines LLVM knows, the baseline has it."""
+        return "fma" in self.features or self.machine not in ("x86_64", "amd64", "x86")
+
+    @property
+    def has_wide_registers(self) -> bool:
+        """32 registers of 16 floats: a tile of 8 x 32 stays in them. Elsewhere 4 x 16 is what fits."""
+        return "avx512f" in self.features
+
+    @property
+    def has_vnni(self) -> bool:
+        """vpdpbusd on 512 bits: 64 multiplications of bytes in one instruction."""
+        return "avx512vnni" in self.features and "avx512f" in self.features
+
+    @property
+    def description(self) -> str:
+        """One line for `s2t-np info`."""
+        sets = [name for name in ("avx512vnni", "avx512f", "avx2", "fma", "neon") if name in self.features]
+        return f"{self.name} ({self.machine}; {', '.join(sets) or 'baseline instructions'})"
+
+
+def compiler_target() -> tuple[str, str]:
+    """Name and feature string ("+avx2,-sha,...") that Numba hands to LLVM."""
+    import llvmlite.binding as llvm
+    from numba.core import config
+
+    name = config.CPU_NAME or llvm.get_host_cpu_name()
+    if config.CPU_FEATURES is not None:
+        return name, config.CPU_FEATURES
+    return name, "" if name == "generic" else llvm.get_host_cpu_features().flatten()
+
+
+def detect() -> Cpu:
+    """The processor this process runs on, less what S2T_NP_CPU_FEATURES takes away."""
+    name, flags = compiler_target()
+    features = frozenset(flag[1:] for flag in flags.split(",") if flag.startswith("+"))
+    allowed = os.environ.get("S2T_NP_CPU_FEATURES")
+    if allowed is not None:
+        features &= frozenset(allowed.split(","))
+    return Cpu(name, platform.machine().lower(), features)

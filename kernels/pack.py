@@ -1,0 +1,267 @@
+"""Weights in the form that the tiles read, made once at load.
+
+A matrix (O, I) becomes panels of 32 outputs: [panel][input][output within the panel], so that both directions of use
+(`tile.py`) walk through memory in order: 32 weights of a step side by side as lanes, or 8 of them as scalars. Outputs
+are padded with zeros to whole panels, biases too. A convolution (O, I, taps) is a matrix over the window's (tap, input)
+pairs, and its panels hold 16 channels beside the 16 gates that belong to them, so that a tile can apply the gate.
+
+All of it lies in one block of memory, the arena: kernels get the arena and offsets into it. It starts with zeros, which
+is what an absent bias or residual points to. The unpacked weights are not kept; a tied embedding table is read from the
+panels of the vocabulary projection.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .quantize import CHUNK, quantize_weights
+
+FLOAT32, INT8 = 0, 1  # kinds of weights
+PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
+NOTHING = 64  # floats of zeros at the start of the arena
+
+
+class PackedLinear(NamedTuple):
+    """y = x W^T + b, packed: panels (ceil(O/32), I, 32) and bias (ceil(O/32) * 32,), zeros if there is none."""
+
+    arena: np.ndarray  # (everything,) float32
+    panels: int  # offset
+    bias: int  # offset; with int8 of the bias and, behind it, the other terms (linear_int8.py)
+    inputs: int  # I
+    outputs: int  # O
+    kind: int  # FLOAT32 or INT8
+
+
+class Shaped(NamedTuple):
+    """Stands for an array that is not kept."""
+
+    shape: tuple[int, ...]
+
+
+class PackedConv(NamedTuple):
+    """A gated convolution, packed: panel p has channels 16p .. 16p+15 of the first half, then their gates.
+
+    Panels (ceil(O/2/16), taps * I, 32), inputs ordered (tap, input); the bias is ordered as the panels.
+    """
+
+    arena: np.ndarray
+    panels: int
+    bias: int
+    inputs: int  # I
+    outputs: int  # O/2, what the gate leaves
+    taps: int
+
+    @property
+    def weight(self):
+        """What layers.py asks for: the shape of the weight that was packed, (O, I, taps)."""
+        return Shaped((2 * self.outputs, self.inputs, self.taps))
+
+
+class PackedNorm(NamedTuple):
+    """Layer normalisation: gain (D,) and offset (D,)."""
+
+    arena: np.ndarray
+    gain: int
+    bias: int
+    inputs: int  # D
+
+
+class Rows:
+    """Rows of a packed float32 matrix, gathered on demand: what `embed_tokens.weight[tokens]` needs."""
+
+    def __init__(self, w: PackedLinear):
+        count = -(-w.outputs // PANEL)
+        self.panels = w.arena[w.panels : w.panels + count * w.inputs * PANEL].reshape(count, w.inputs, PANEL)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(U,) ints -> (U, I)."""
+        rows = np.asarray(rows)
+        return self.panels[rows // PANEL, :, rows % PANEL]
+
+
+class HalfRows:
+    """Rows of a matrix kept in float16, where the packed one is too coarse to be read."""
+
+    def __init__(self, weight: np.ndarray):
+        self.half = weight.astype(np.float16)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(U,) ints -> (U, I)."""
+        return self.half[rows].astype(np.float32)
+
+
+class PackedEmbedding(NamedTuple):
+    """Stands for weights.Embedding: `weight[tokens]` gives the rows."""
+
+    weight: Rows | HalfRows
+
+
+class PackedEncoder(NamedTuple):
+    """The encoder's packed parts under their names."""
+
+    conv: tuple
+    layers: tuple
+    layer_norm: PackedNorm
+    plan: np.ndarray  # (layers + 1, 16) int64: see `plan`
+    kind: int  # of the weights
+
+
+class PackedDecoder(NamedTuple):
+    """The decoder's packed parts under their names."""
+
+    embed_tokens: PackedEmbedding
+    layers: tuple
+    layer_norm: PackedNorm
+    plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
+
+
+class PackedWeights(NamedTuple):
+    """Stands for weights.Weights."""
+
+    encoder: PackedEncoder
+    decoder: PackedDecoder
+    lm_head: PackedLinear
+
+
+def leaves(node):
+    """Every linear map, convolution, norm and embedding, packed or not."""
+    if hasattr(node, "weight") or hasattr(node, "arena"):
+        yield node
+    elif isinstance(node, tuple):
+        for child in node:
+            yield from leaves(child)
+
+
+def whole(outputs: int) -> int:
+    """Outputs in whole panels."""
+    return -(-outputs // PANEL) * PANEL
+
+
+def _panel_count(shape: tuple[int, ...]) -> int:
+    return -(-shape[0] // PANEL) if len(shape) == 2 else -(-(shape[0] // 2) // GATED)
+
+
+def _size(node, kind: int) -> int:
+    """Floats that a part takes in the arena."""
+    shape = node.weight.shape
+    if len(shape) == 1:
+        return 2 * _rounded(shape[0])
+    outputs = _panel_count(shape) * PANEL
+    if len(shape) == 2 and kind == INT8:
+        return outputs * (-(-shape[1] // 4) + 2 - (-shape[1] // CHUNK))
+    return outputs * (math.prod(shape[1:]) + 1)
+
+
+def _rounded(count: int) -> int:
+    return -(-count // 16) * 16
+
+
+class Arena:
+    """One aligned block, handed out from the front."""
+
+    def __init__(self, floats: int):
+        raw = np.empty(NOTHING + floats + 16, np.float32)
+        start = -(raw.ctypes.data // 4) % 16
+        self.block, self.used = raw[start : start + NOTHING + floats], NOTHING
+        self.block[:NOTHING] = 0
+
+    def take(self, *shape: int) -> np.ndarray:
+        """The next free floats as an array of zeros."""
+        count = math.prod(shape)
+        part = self.block[self.used : self.used + count].reshape(shape)
+        self.used += _rounded(count)
+        part.fill(0)
+        return part
+
+    def offset(self, part: np.ndarray) -> int:
+        """Where a part that was taken lies, in floats."""
+        return (part.ctypes.data - self.block.ctypes.data) // 4
+
+
+def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
+    """ops.Linear (O, I) -> PackedLinear."""
+    if kind == INT8:
+        return _pack_int8(arena, w)
+    outputs, inputs = w.weight.shape
+    count, whole = _panel_count(w.weight.shape), outputs // PANEL
+    panels, bias = arena.take(count, inputs, PANEL), arena.take(count * PANEL)
+    panels[:whole] = w.weight[: whole * PANEL].reshape(whole, PANEL, inputs).transpose(0, 2, 1)
+    if rest := outputs - whole * PANEL:
+        panels[whole, :, :rest] = w.weight[whole * PANEL :].T
+    if w.bias is not None:
+        bias[:outputs] = w.bias
+    return PackedLinear(arena.block, arena.offset(panels), arena.offset(bias), inputs, outputs, FLOAT32)
+
+
+def _pack_int8(arena: Arena, w) -> PackedLinear:
+    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of linear_int8.py."""
+    outputs, inputs = w.weight.shape
+    quantized, scale, comp = quantize_weights(w.weight)
+    count, quads = _panel_count(w.weight.shape), -(-inputs // 4)
+    panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(comp), count * PANEL)
+    padded = np.zeros((count * PANEL, quads * 4), np.int8)
+    padded[:outputs, :inputs] = quantized
+    view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
+    view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
+    terms[0, :outputs], terms[1, :outputs] = 0 if w.bias is None else w.bias, scale
+    terms[2:, :outputs] = comp.view(np.float32)
+    return PackedLinear(arena.block, arena.offset(panels), arena.offset(terms), inputs, outputs, INT8)
+
+
+def pack_conv(arena: Arena, w) -> PackedConv:
+    """ops.Conv (O, I, taps) -> PackedConv."""
+    outputs, inputs, taps = w.weight.shape
+    count = _panel_count(w.weight.shape)
+    panels, bias = arena.take(count, taps * inputs, PANEL), arena.take(count * PANEL)
+    flat = w.weight.transpose(0, 2, 1).reshape(outputs, taps * inputs)
+    for p in range(count):
+        first, last = p * GATED, min((p + 1) * GATED, outputs // 2)
+        for start, shift in ((0, 0), (GATED, outputs // 2)):
+            panels[p, :, start : start + last - first] = flat[first + shift : last + shift].T
+            bias[p * PANEL + start : p * PANEL + start + last - first] = w.bias[first + shift : last + shift]
+    return PackedConv(arena.block, arena.offset(panels), arena.offset(bias), inputs, outputs // 2, taps)
+
+
+def pack_norm(arena: Arena, w) -> PackedNorm:
+    """ops.LayerNorm -> PackedNorm."""
+    gain, bias = arena.take(len(w.weight)), arena.take(len(w.bias))
+    gain[:], bias[:] = w.weight, w.bias
+    return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
+
+
+def pack_tree(arena: Arena, node, kind: int):
+    """Every leaf packed, in tuples of the same types as before."""
+    if not hasattr(node, "weight"):
+        children = [pack_tree(arena, child, kind) for child in node]
+        return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
+    if node.weight.ndim == 2:
+        return pack_linear(arena, node, kind)
+    return {1: pack_norm, 3: pack_conv}[node.weight.ndim](arena, node)
+
+
+def plan(layers: tuple, *last) -> np.ndarray:
+    """The offsets a fused kernel needs: a row a layer, (weight, bias) of each part in the order of the layer's fields.
+
+    One more row holds those of what comes behind the layers, at its front.
+    """
+    rows = [[offset for part in leaves(layer) for offset in part[1:3]] for layer in layers]
+    rows.append([offset for part in last for offset in part[1:3]])
+    width = max(map(len, rows))
+    return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
+
+
+def pack(weights, kind: int = FLOAT32) -> PackedWeights:
+    """weights.Weights in float32 -> PackedWeights; nothing of the original is kept."""
+    embedding, head = weights.decoder.embed_tokens, weights.lm_head
+    parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
+    apart = kind == FLOAT32 and embedding.weight is not head.weight
+    arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind)
+    table = pack_linear(arena, head._replace(weight=embedding.weight)) if apart else packed_head
+    rows = Rows(table) if kind == FLOAT32 else HalfRows(embedding.weight)
+    return PackedWeights(
+        PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), kind),
+        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head)),
+        packed_head,
+    )

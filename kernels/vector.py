@@ -1,0 +1,288 @@
+"""Sixteen float32 side by side, as a value that kernels compute with.
+
+    v = load(at(x, i)); s = s + v * v; store(at(y, j), exp(s - splat(m)))
+
+`at(array, index)` is an address and `move(address, floats)` one further on. An address does not keep its array alive:
+`at` may only be asked about arrays that are arguments of the kernel, never about one made inside it.
+
+A `Vec` is an LLVM vector; on a processor with narrower registers LLVM splits it. Written out like this, the lanes are
+what the source says: no kernel depends on what the auto-vectoriser finds. With NUMBA_DISABLE_JIT=1 a Vec is a numpy
+array of 16, and the same source runs.
+
+`exp` is the classic: x = n ln 2 + r with |r| <= ln(2)/2 in two steps (Cody and Waite 1980), a polynomial for e**r
+(Cephes' expf), 2**n put together from bits. At most 1.5 units in the last place; exp(-inf) = 0 and below -104 as well,
+denormal results are right, above 88.7 comes inf, NaN stays NaN.
+"""
+
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from .cpu import detect
+from .jit import COMPILED
+
+LANES = 16
+F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
+
+
+class VecType(types.Type):
+    """Numba's name for an LLVM vector of 16 floats."""
+
+    def __init__(self):
+        super().__init__(name="Vec")
+
+
+vec = VecType()
+
+
+@register_model(VecType)
+class _VecModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, VECTOR)
+
+
+def constant(value: float, kind=VECTOR):
+    """An LLVM vector with `value` in all lanes."""
+    return ir.Constant(kind, [value] * LANES)
+
+
+def spread(builder, scalar, kind=VECTOR):
+    """An LLVM vector with the run-time `scalar` in all lanes."""
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(INTEGERS, None))
+
+
+def call(builder, name: str, kind, *arguments):
+    """Call the LLVM intrinsic `name`, all of whose arguments and result are of type `kind`."""
+    function_type = ir.FunctionType(kind, [kind] * len(arguments))
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), arguments)
+
+
+def multiply_add(builder, a, b, c):
+    """a b + c, fused where the processor can (elsewhere LLVM would call a library for every lane)."""
+    if detect().has_fma:
+        return call(builder, "llvm.fma.v16f32", VECTOR, a, b, c)
+    return builder.fadd(builder.fmul(a, b), c)
+
+
+@intrinsic
+def _at(typing, array, offset):
+    def build(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(builder.gep(data, [args[1]]), I64)
+
+    return types.int64(array, types.int64), build
+
+
+@intrinsic
+def _move(typing, address, offset):
+    def build(context, builder, sig, args):
+        return builder.add(args[0], builder.shl(args[1], ir.Constant(I64, 2)))
+
+    return types.int64(types.int64, types.int64), build
+
+
+@intrinsic
+def _load(typing, address):
+    def build(context, builder, sig, args):
+        return builder.load(builder.inttoptr(args[0], VECTOR.as_pointer()), align=4)
+
+    return vec(types.int64), build
+
+
+@intrinsic
+def _store(typing, address, value):
+    def build(context, builder, sig, args):
+        builder.store(args[1], builder.inttoptr(args[0], VECTOR.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, vec), build
+
+
+@intrinsic
+def _splat(typing, x):
+    def build(context, builder, sig, args):
+        return spread(builder, args[0])
+
+    return vec(types.float32), build
+
+
+@intrinsic
+def _fma(typing, a, b, c):
+    def build(context, builder, sig, args):
+        return multiply_add(builder, *args)
+
+    return vec(vec, vec, vec), build
+
+
+@intrinsic
+def _maximum(typing, a, b):
+    def build(context, builder, sig, args):
+        return _larger(builder, *args)
+
+    return vec(vec, vec), build
+
+
+@intrinsic
+def _sqrt(typing, a):
+    def build(context, builder, sig, args):
+        return call(builder, "llvm.sqrt.v16f32", VECTOR, *args)
+
+    return vec(vec), build
+
+
+@intrinsic
+def _load_first(typing, address, count):
+    """The first `count` of 16 floats, zeros behind; nothing beyond them is read."""
+
+    def build(context, builder, sig, args):
+        base, result = builder.inttoptr(args[0], F32.as_pointer()), ir.Constant(VECTOR, None)
+        last = builder.sub(args[1], ir.Constant(I64, 1))
+        for lane in range(LANES):
+            inside = builder.icmp_signed("<=", ir.Constant(I64, lane), last)
+            scalar = builder.load(builder.gep(base, [builder.select(inside, ir.Constant(I64, lane), last)]), align=4)
+            value = builder.select(inside, scalar, ir.Constant(F32, 0.0))
+            result = builder.insert_element(result, value, ir.Constant(I32, lane))
+        return result
+
+    return vec(types.int64, types.int64), build
+
+
+@intrinsic
+def _put(typing, address, value):
+    """Store one float."""
+
+    def build(context, builder, sig, args):
+        builder.store(args[1], builder.inttoptr(args[0], F32.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32), build
+
+
+def _across(combine):
+    """An intrinsic that combines all lanes of a Vec into one float: halves onto each other."""
+
+    @intrinsic
+    def reduce(typing, a):
+        def build(context, builder, sig, args):
+            (a,) = args
+            for distance in (8, 4, 2, 1):
+                mask = ir.Constant(INTEGERS, [(lane + distance) % LANES for lane in range(LANES)])
+                a = combine(builder, a, builder.shuffle_vector(a, a, mask))
+            return builder.extract_element(a, ir.Constant(I32, 0))
+
+        return types.float32(vec), build
+
+    return reduce
+
+
+def _larger(builder, a, b):
+    return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+
+_total, _greatest = _across(lambda builder, a, b: builder.fadd(a, b)), _across(_larger)
+
+
+# e**r on |r| <= ln(2)/2 is 1 + r + r**2 (sum of EXP[i] r**i): Cephes' coefficients, highest power first
+EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is ln 2; n LN2_HIGH is exact for |n| < 2**15
+
+
+ROUND = 1.5 * 2**23  # added to a small number, it pushes the fraction out of the mantissa
+
+
+def _power_of_two(builder, n):
+    """2.0**n for integers in [-126, 127], from the bits of the exponent."""
+    bits = builder.shl(builder.add(n, constant(127, INTEGERS)), constant(23, INTEGERS))
+    return builder.bitcast(bits, VECTOR)
+
+
+@intrinsic
+def _exp(typing, x):
+    def build(context, builder, sig, args):
+        low, high = constant(-104.0), constant(89.0)
+        x = builder.select(builder.fcmp_ordered("<", args[0], low), low, args[0])
+        x = builder.select(builder.fcmp_ordered(">", x, high), high, x)
+        shifted = multiply_add(builder, x, constant(1.4426950408889634), constant(ROUND))
+        n = builder.fsub(shifted, constant(ROUND))
+        r = multiply_add(builder, n, constant(-LN2_HIGH), x)
+        r = multiply_add(builder, n, constant(-LN2_LOW), r)
+        p = constant(EXP[0])
+        for coefficient in EXP[1:]:
+            p = multiply_add(builder, p, r, constant(coefficient))
+        p = builder.fadd(multiply_add(builder, p, builder.fmul(r, r), r), constant(1.0))
+        n = builder.sub(builder.bitcast(shifted, INTEGERS), builder.bitcast(constant(ROUND), INTEGERS))
+        half = builder.ashr(n, constant(1, INTEGERS))  # in two factors, so that denormal results come out right
+        p = builder.fmul(p, _power_of_two(builder, half))
+        return builder.fmul(p, _power_of_two(builder, builder.sub(n, half)))
+
+    return vec(vec), build
+
+
+def _arithmetic(operation, instruction: str) -> None:
+    """Let `operation` (+, -, *, /) take two Vecs."""
+
+    @infer_global(operation)
+    class Template(AbstractTemplate):
+        def generic(self, args, kws):
+            return signature(vec, vec, vec) if args == (vec, vec) else None
+
+    @lower_builtin(operation, vec, vec)
+    def lower(context, builder, sig, args):
+        return getattr(builder, instruction)(*args)
+
+
+for _operation, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _arithmetic(_operation, _instruction)
+
+
+def _plain_at(array, offset):
+    return array[offset:]
+
+
+def _plain_load(address):
+    return address[:LANES].copy()
+
+
+def _plain_store(address, value):
+    address[:LANES] = value
+
+
+def _plain_load_first(address, count):
+    return np.pad(address[: min(count, LANES)], (0, max(0, LANES - count)))
+
+
+def _plain_put(address, value):
+    address[0] = value
+
+
+def _plain_splat(x):
+    return np.full(LANES, x, np.float32)
+
+
+def _plain_exp(x):
+    with np.errstate(over="ignore", under="ignore"):
+        return np.exp(x)
+
+
+if COMPILED:
+    at, move, load, store, splat, fma, maximum = _at, _move, _load, _store, _splat, _fma, _maximum
+    sqrt, exp, total, greatest, load_first, put = _sqrt, _exp, _total, _greatest, _load_first, _put
+else:
+    at, move, load, store, splat, maximum = _plain_at, _plain_at, _plain_load, _plain_store, _plain_splat, np.maximum
+    sqrt, exp, total, greatest, load_first, put = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first, _plain_put
+
+    def fma(a, b, c):
+        """a b + c."""
+        return a * b + c

@@ -1,0 +1,41 @@
+"""Small models with seeded random weights, packed and plain, for the tests of the kernels."""
+
+import functools
+
+import numpy as np
+
+from s2t_np import weights
+from s2t_np.config import ModelConfig
+
+SHAPES = {
+    "round": {"d_model": 64, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 640},
+    "odd": {"d_model": 36, "encoder_attention_heads": 3, "decoder_attention_heads": 4, "encoder_ffn_dim": 50},
+    "untied": {"d_model": 32, "encoder_attention_heads": 1, "decoder_attention_heads": 2, "tie_word_embeddings": False},
+}
+COMMON = {
+    "vocab_size": 101,
+    "encoder_layers": 3,
+    "decoder_layers": 2,
+    "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 72,
+    "conv_channels": 44,
+    "input_feat_per_channel": 20,
+}
+
+
+def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Weights that keep a signal of size 1 at that size."""
+    if "layer_norm.weight" in name:
+        return rng.uniform(0.5, 1.5, shape)
+    if name.endswith("bias"):
+        return rng.normal(0, 0.3, shape)
+    return rng.normal(0, np.prod(shape[1:]) ** -0.5, shape)
+
+
+@functools.cache
+def model(name: str, dtype=np.float32):
+    """Config and plain weights of one of the SHAPES."""
+    config = ModelConfig(**(COMMON | SHAPES[name]))
+    rng = np.random.default_rng(7)
+    tensors = {k: random_tensor(k, v, rng).astype(np.float32) for k, v in weights.expected_shapes(config).items()}
+    return config, weights.build(tensors, config, "test", dtype)

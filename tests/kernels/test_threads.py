@@ -1,0 +1,105 @@
+"""Work is shared without locks: right from several Python threads at once, after a fork, and Ctrl-C is heard."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tests.paths import ROOT
+
+pytest.importorskip("numba")
+
+from kernels import backend, threads
+from tests.kernels.models import model
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = threads.get_threads()
+    yield
+    threads.set_threads(before)
+
+
+def encode_once(frames: int) -> np.ndarray:
+    config, plain = model("round")
+    packed = backend.numba_ops.prepare(plain)
+    x = np.random.default_rng(frames).standard_normal((frames, config.input_feat_per_channel)).astype(np.float32)
+    return backend.encode(backend.numba_ops, packed.encoder, config, x)
+
+
+def test_several_threads_at_once():
+    threads.set_threads(3)
+    expected, failures = {n: encode_once(n) for n in (50, 200, 400)}, []
+
+    def work(frames):
+        for _ in range(20):
+            if not np.array_equal(encode_once(frames), expected[frames]):
+                failures.append(frames)
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in (50, 200, 400, 50, 200)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+    assert not failures and not any(worker.is_alive() for worker in workers)
+
+
+def test_a_thread_may_have_its_own_number():
+    threads.set_threads(4)
+    seen = []
+
+    def work():
+        threads.set_threads(1, this_thread_only=True)
+        seen.append(threads.get_threads())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    assert seen == [1] and threads.get_threads() == 4
+
+
+def _in_child(queue):
+    queue.put(encode_once(100))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_a_forked_child_has_helpers_of_its_own():
+    threads.set_threads(3)
+    expected = encode_once(100)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(queue,))
+    child.start()
+    assert np.array_equal(queue.get(timeout=60), expected)
+    child.join(timeout=60)
+    assert child.exitcode == 0
+
+
+LONG = """
+import numpy as np
+from tests.kernels.models import model
+from kernels import backend
+config, plain = model("round")
+packed = backend.numba_ops.prepare(plain)
+x = np.zeros((60000, config.input_feat_per_channel), np.float32)
+print("ready", flush=True)
+while True:
+    backend.encode(backend.numba_ops, packed.encoder, config, x)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_is_heard_within_seconds():
+    process = subprocess.Popen([sys.executable, "-c", LONG], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in errors and time.monotonic() - started < 5
