@@ -13,8 +13,6 @@ from .config import ModelConfig
 from .ops import Ops
 from .weights import Attention, EncoderLayer, Subsampler
 
-FIRST_POSITION = 2  # fairseq numbers positions from padding_idx + 1, and padding_idx is 1
-
 
 class KeysValues(NamedTuple):
     """What attention looks at: keys to match with queries, values to take from."""
@@ -69,8 +67,11 @@ def sinusoids(start: int, count: int, width: int, dtype=np.float32) -> np.ndarra
 
 
 def positions(first: int, count: int, config: ModelConfig, dtype) -> np.ndarray:
-    """Position rows for `count` tokens or frames, counted from 0: (count, D)."""
-    return sinusoids(first + FIRST_POSITION, count, config.d_model, dtype)
+    """Position rows for `count` tokens or frames, counted from 0: (count, D).
+
+    fairseq numbers positions from padding_idx + 1, which is 2 in every released model.
+    """
+    return sinusoids(first + config.pad_token_id + 1, count, config.d_model, dtype)
 
 
 def embedding_scale(config: ModelConfig) -> float:

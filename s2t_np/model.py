@@ -88,11 +88,16 @@ class S2T:
         return self.backend.encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
 
     def logits(self, memory: np.ndarray, tokens) -> np.ndarray:
-        """Teacher-forced logits: memory (S, D) and token ids (U,), the start token first -> (U, V)."""
-        tokens = np.asarray(tokens, dtype=np.int64)
+        """Teacher-forced logits: memory (S, D) and token ids (U,), the start token first -> (U, V).
+
+        Raises OptionError for another shape of either, or an id outside the vocabulary.
+        """
+        tokens, memory = np.asarray(tokens, dtype=np.int64), np.asarray(memory, dtype=self.dtype)
+        if memory.ndim != 2 or memory.shape[1] != self.config.d_model or len(memory) == 0:
+            raise OptionError(f"memory has shape {memory.shape}, expected (positions, {self.config.d_model})")
         if tokens.ndim != 1 or len(tokens) == 0 or tokens.min() < 0 or tokens.max() >= self.config.vocab_size:
             raise OptionError(f"tokens must be a non-empty list of ids below {self.config.vocab_size}")
-        return decode_full(self.backend.ops, self.weights, self.config, tokens, np.asarray(memory, self.dtype))
+        return decode_full(self.backend.ops, self.weights, self.config, tokens, memory)
 
     def decoder(self, memory: np.ndarray) -> search.Decoder:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""

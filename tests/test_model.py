@@ -178,6 +178,12 @@ def test_tokens_that_are_none(tokens, folder_of, golden_features):
         model.logits(model.encode(golden_features[0]), tokens)
 
 
+@pytest.mark.parametrize("shape", [(5,), (0, 16), (5, 15), (5, 16, 1)])
+def test_a_memory_of_another_shape(folder_of, shape):
+    with pytest.raises(OptionError, match="memory has shape"):
+        s2t_np.load(folder_of("tied")).logits(np.zeros(shape), [2, 5])
+
+
 def test_unknown_precision():
     with pytest.raises(OptionError, match=r"'float16'.*float32, float64"):
         s2t_np.load("digits", dtype="float16")
