@@ -1,0 +1,118 @@
+"""What this machine can do at most, and the clock of the bench.
+
+A figure means little without its roof: the rate of multiply-adds in registers, or of reading memory. The multiply-
+add kernel holds 24 sums of 16 floats in registers and touches no memory; the reading kernel adds up an array, 64
+floats at a time. Each is run on one thread and on all, the best of many.
+"""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from kernels.jit import ARRAY, INT, kernel
+from kernels.vector import I64, LANES, VECTOR, at, load, multiply_add, splat, store
+
+SUMS = 24
+
+
+@intrinsic
+def _multiply_adds(typing, count, x):
+    """`count` times 24 independent x = x x + x on 16 lanes, results into x."""
+
+    def build(context, builder, sig, args):
+        place = builder.inttoptr(args[1], VECTOR.as_pointer())
+        start, before = builder.load(place, align=4), builder.block
+        body, after = builder.append_basic_block("body"), builder.append_basic_block("after")
+        builder.branch(body)
+        builder.position_at_end(body)
+        i, sums = builder.phi(I64), [builder.phi(VECTOR) for _ in range(SUMS)]
+        results = [multiply_add(builder, s, start, start) for s in sums]
+        following = builder.add(i, ir.Constant(I64, 1))
+        for node, first, later in [
+            (i, ir.Constant(I64, 0), following),
+            *((s, start, r) for s, r in zip(sums, results, strict=True)),
+        ]:
+            node.add_incoming(first, before)
+            node.add_incoming(later, body)
+        builder.cbranch(builder.icmp_signed("<", following, args[0]), body, after)
+        builder.position_at_end(after)
+        total = results[0]
+        for result in results[1:]:
+            total = builder.fadd(total, result)
+        builder.store(total, place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(INT, INT), build
+
+
+@kernel(types.void(INT, ARRAY))
+def compute(count, x):
+    """count * 24 * 16 multiply-adds."""
+    _multiply_adds(count, at(x, 0))
+
+
+@kernel(types.void(ARRAY, ARRAY))
+def read(x, y):
+    """Read x once; the sum goes to y, so that nobody can say it was not needed."""
+    a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for i in range(0, len(x) - 63, 64):
+        a, b = a + load(at(x, i)), b + load(at(x, i + LANES))
+        c, d = c + load(at(x, i + 2 * LANES)), d + load(at(x, i + 3 * LANES))
+    store(at(y, 0), (a + b) + (c + d))
+
+
+def together(work: Callable[[int], None], threads: int, runs: int) -> float:
+    """Seconds of work(i) in `threads` threads started at once: the best of `runs`."""
+    best, barrier = [], threading.Barrier(threads)
+
+    def run(i):
+        for _ in range(runs):
+            barrier.wait()
+            began = time.perf_counter()
+            work(i)
+            barrier.wait()
+            if i == 0:
+                best.append(time.perf_counter() - began)
+
+    workers = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return min(best)
+
+
+def roofs(threads: int, megabytes: int = 64, runs: int = 15) -> dict[str, float]:
+    """GFLOP/s and GB/s (from an array of that size, cut among the threads) that `threads` threads reach together."""
+    count, arrays = 300_000, [np.full(LANES, 0.5, np.float32) for _ in range(threads)]
+    seconds = together(lambda i: compute(count, arrays[i]), threads, runs)
+    parts = np.array_split(np.ones(megabytes * 250_000, np.float32), threads)
+    reading = together(lambda i: read(parts[i], arrays[i]), threads, runs)
+    return {
+        "GFLOP/s": threads * count * SUMS * LANES * 2 / seconds / 1e9,
+        "GB/s": megabytes * 1e6 / reading / 1e9,
+    }
+
+
+def interleaved(contenders: dict[str, Callable], runs: int, rest: float = 0.0) -> dict[str, list[float]]:
+    """Seconds of each contender, `runs` times in turn after one warm-up, so that what slows the machine slows all."""
+    times = {name: [] for name in contenders}
+    for turn in range(runs + 1):
+        for name, work in contenders.items():
+            time.sleep(rest)
+            began = time.perf_counter()
+            work()
+            if turn:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def medians(times: dict[str, list[float]]) -> dict[str, float]:
+    """The median of each contender."""
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
