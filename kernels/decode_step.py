@@ -2,10 +2,7 @@
 
 A step reads every weight once and does little with it, so time is reading: each panel of weights is read by one thread
 and used for all beams. The cache is the readable one: row `keys[l, u, k]` was written by beam k at position u, and
-`ancestors[k, u]` says whose row beam k continues. Beams share most of their past, so the rows that any beam continues
-are listed once a step (`_list_rows`), and attention looks at each of them once, beams in the lanes, with a mask that
-hides a row from the beams that do not continue it.
-
+`ancestors[k, u]` says whose row beam k continues.
 Phases of a layer; between them threads wait for each other:
 
     norm, projections to queries, keys, values | attention | output projection added to the stream
@@ -20,16 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from . import attention
-from .attention import attend, collect_queries, spread_queries
-from .jit import ARRAY, COMPILED, FLOAT, INT, inner, kernel, part
+from .beams import INTEGERS, attend_beams, copy_row, list_rows, remember
+from .jit import ARRAY, COMPILED, FLOAT, INT, kernel, part
 from .linear import NO_FLOOR, RELU, linear_panel
 from .linear_int8 import linear_panel_int8
 from .norm import normalize_row
 from .pack import INT8, PANEL, PackedWeights, whole
 from .quantize import CHUNK, quantize_row
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .vector import LANES, at, load, move, store
+from .vector import LANES, at, move
 
 PHASES = 8  # of a layer
 
@@ -46,10 +42,12 @@ class Shape(NamedTuple):
     hidden: int  # F in whole panels
     heads: int  # H
     positions: int  # S
+    memory: int  # S in whole panels: row length of the memory's transposed keys
     length: int  # U, positions filled before this step
     capacity: int  # of the cache, in positions
     vocabulary: int  # V in whole panels
     inner: int  # F
+    room: int  # keys in whole panels, of the cache or of the memory: row length of scores
     kind: int  # of the weights
     words: int  # of bytes in a row of quantised activations
     chunks: int  # scales of such a row
@@ -64,7 +62,7 @@ class Buffers(NamedTuple):
     mixed: np.ndarray  # (K, padded) what attention brings together
     hidden: np.ndarray  # (K, hidden)
     logits: np.ndarray  # (K, vocabulary)
-    mask: np.ndarray  # (groups, rows, 16) 0 where the beam in that lane continues the row, else -inf
+    mask: np.ndarray  # (K, room) 0 where the beam continues the row of the cache, else -inf
     scratch: np.ndarray  # (threads, scratch)
 
 
@@ -78,54 +76,14 @@ class Past(NamedTuple):
 SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
 BUFFERS = types.NamedUniTuple(ARRAY, len(Buffers._fields), Buffers)
 PAST = types.NamedUniTuple(ARRAY, len(Past._fields), Past)
-INTEGERS = types.int64[::1]
 
 
-@inner
-def _list_rows(group, shape, ancestors, rows, mask):
-    """The rows (position * K + writer) that the 16 beams of a group continue, behind their count; mask: who does."""
-    first, last = group * LANES, min(shape.beams, group * LANES + LANES)
-    most = (shape.length + 1) * LANES
-    base, count = group * (most + 1), 0
-    for u in range(shape.length + 1):
-        begin = count
-        for k in range(first, last):
-            row = u * shape.beams + (ancestors[k * shape.capacity + u] if u < shape.length else k)
-            i = begin
-            while i < count and rows[base + 1 + i] != row:
-                i += 1
-            place = (group * most + i) * LANES
-            if i == count:
-                rows[base + 1 + i] = row
-                mask[place : place + LANES] = -np.inf
-                count += 1
-            mask[place + k - first] = 0.0
-    rows[base] = count
-
-
-@part(
-    types.void(
-        *(
-            STATE,
-            INT,
-            SHAPE,
-            ARRAY,
-            INTEGERS,
-            INT,
-            INT,
-            INT,
-            INT,
-            INT,
-            ARRAY,
-            INT,
-            types.boolean,
-            FLOAT,
-            ARRAY,
-            BUFFERS,
-            INT,
-        )
-    )
+STAGE = types.void(
+    STATE, INT, SHAPE, ARRAY, INTEGERS, *(INT,) * 5, ARRAY, INT, types.boolean, FLOAT, ARRAY, BUFFERS, INT
 )
+
+
+@part(STAGE)
 def stage(state, phase, shape, w, plan, norm, part, parts, outputs, depth, x, row, added, floor, y, buffers, own):
     """y = max(W x + b (+ y with `added`), floor) for all beams, an item for each panel of 32 outputs.
 
@@ -173,92 +131,64 @@ def stage(state, phase, shape, w, plan, norm, part, parts, outputs, depth, x, ro
     wait(state, phase, parts * panels)
 
 
-@inner
-def _copy(source, start, target, to, width):
-    whole = width - width % LANES
-    for i in range(0, whole, LANES):
-        store(at(target, to + i), load(at(source, start + i)))
-    for i in range(whole, width):
-        target[to + i] = source[start + i]
-
-
-@inner
-def _remember(layer, head, width, group, shape, past, rows, qkv, gathered, to):
-    """Write one head of the new keys and values of a group's beams into the cache; gather all rows they continue.
-
-    gathered[to:] gets keys, then values, (rows, width) each. Returns the number of rows.
-    """
-    first, last = group * LANES, min(shape.beams, group * LANES + LANES)
-    base, size = layer * shape.capacity * shape.beams, shape.beams * shape.padded
-    for k in range(first, last):
-        place = (base + shape.length * shape.beams + k) * shape.width + head
-        _copy(qkv, size + k * shape.padded + head, past.keys, place, width)
-        _copy(qkv, 2 * size + k * shape.padded + head, past.values, place, width)
-    start = group * ((shape.length + 1) * LANES + 1)
-    count = rows[start]
-    for i in range(count):
-        place = (base + rows[start + 1 + i]) * shape.width + head
-        _copy(past.keys, place, gathered, to + i * width, width)
-        _copy(past.values, place, gathered, to + (count + i) * width, width)
-    return count
-
-
 @part(types.void(STATE, INT, INT, SHAPE, ARRAY, PAST, INTEGERS, INTEGERS, BUFFERS, INT))
 def attention_stage(state, phase, layer, shape, w, past, cross, rows, buffers, own):
-    """Attention of all beams: over the cache, or with `cross` over the memory.
-
-    An item is one head of up to 16 beams.
-    """
-    width, groups = shape.width // shape.heads, -(-shape.beams // LANES)
-    queries, mixed, rest = own, own + LANES * width, own + 2 * LANES * width
-    gathered, zeros = rest + attention.SCRATCH, at(w, 0)
+    """Attention of all beams: over the cache, or with `cross` over the memory. An item is one head."""
+    width, stride, zeros = shape.width // shape.heads, shape.room, at(w, 0)
+    panel = -(-width // PANEL) * PANEL
+    mixed = own + shape.beams * stride
+    gathered = mixed + shape.beams * panel
     item = take(state, phase)
-    while item < shape.heads * groups:
-        head, group = item // groups * width, item % groups
-        here, start = min(LANES, shape.beams - group * LANES), group * LANES * shape.padded + head
-        spread_queries(buffers.qkv, start, shape.padded, here, width, buffers.scratch, queries)
+    while item < shape.heads:
+        head = item * width
         if len(cross):
-            count, step, inside = shape.positions, shape.width, head
-            keys, values = move(cross[2 * layer], head), cross[2 * layer + 1]
-            mask = (zeros, 0, 0)
+            count, step, row, mask = shape.positions, shape.memory, shape.width, (zeros, 0)
+            keys, values = move(cross[2 * layer], head * step), move(cross[2 * layer + 1], head)
         else:
-            count = _remember(layer, head, width, group, shape, past, rows, buffers.qkv, buffers.scratch, gathered)
-            step, inside = width, 0
-            keys, values = at(buffers.scratch, gathered), at(buffers.scratch, gathered + count * width)
-            mask = (at(buffers.mask, group * (shape.length + 1) * LANES * LANES), LANES, LANES)
-        attend(
-            (at(buffers.scratch, queries), LANES, LANES),
-            (keys, step, 1, step * LANES),
-            (values, step, LANES),
+            base, count, step, row, mask = (
+                layer * shape.capacity * shape.beams,
+                rows[0],
+                stride,
+                panel,
+                (at(buffers.mask, 0), stride),
+            )
+            here = base + shape.length * shape.beams
+            remember(
+                *(base, here, head, width, shape.beams, shape.width, shape.padded),
+                *(past.keys, past.values, rows, buffers.qkv, buffers.scratch, gathered, stride),
+            )
+            keys, values = at(buffers.scratch, gathered), at(buffers.scratch, gathered + width * stride)
+        attend_beams(
+            (at(buffers.qkv, head), shape.padded),
+            (keys, step),
+            (values, row),
             mask,
+            shape.beams,
             count,
-            inside,
             width,
-            1,
             np.float32(1.0 / np.sqrt(width)),
             zeros,
-            at(buffers.scratch, rest),
-            (at(buffers.scratch, mixed), LANES, LANES),
+            (at(buffers.scratch, own), stride),
+            (at(buffers.scratch, mixed), panel),
         )
-        collect_queries(buffers.scratch, mixed, here, width, buffers.mixed, start, shape.padded)
+        for k in range(shape.beams):
+            copy_row(buffers.scratch, mixed + k * panel, buffers.mixed, k * shape.padded + head, width)
         finish(state, phase)
         item = take(state, phase)
-    wait(state, phase, shape.heads * groups)
+    wait(state, phase, shape.heads)
 
 
 @kernel(types.void(STATE, SHAPE, ARRAY, types.int64[:, ::1], PAST, INTEGERS, INTEGERS, INTEGERS, BUFFERS))
 def decoder_layers(state, shape, w, plan, past, ancestors, cross, rows, buffers):
     """From the embedded tokens in buffers.x to buffers.logits; the cache gets its new rows.
 
-    ancestors (K, capacity); cross (L, 2) addresses of keys and values (S, D); rows: room for `_list_rows`.
+    ancestors (K, capacity); cross (L, 2) addresses of keys (D, memory) and values (S, D); rows: room for `list_rows`.
     """
-    own, groups, none = slot(state) * shape.scratch, -(-shape.beams // LANES), cross[:0]
-    group = take(state, 0)
-    while group < groups:
-        _list_rows(group, shape, ancestors, rows, buffers.mask)
+    own, none = slot(state) * shape.scratch, cross[:0]
+    if take(state, 0) == 0:
+        list_rows(shape.beams, shape.length, shape.capacity, ancestors, rows, buffers.mask, shape.room)
         finish(state, 0)
-        group = take(state, 0)
-    wait(state, 0, groups)
+    wait(state, 0, 1)
     x, mixed, hidden, d, dd = buffers.x, buffers.mixed, buffers.hidden, shape.width, shape.padded
     for layer in range(len(plan) - 1):
         p, first = plan[layer], 1 + PHASES * layer
@@ -301,27 +231,49 @@ def _addresses(arrays: list[np.ndarray]):
     return np.array([x.__array_interface__["data"][0] for x in arrays], np.int64)
 
 
+def _transposed(k: np.ndarray) -> np.ndarray:
+    """Keys (S, D) as (D, S) in whole panels, which is how `rows.linear` lays out what k_proj of the memory gives."""
+    if k.dtype == np.float32 and k.strides[0] == 4 and k.strides[1] % (4 * PANEL) == 0:
+        return k.T
+    padded = np.zeros((k.shape[1], whole(len(k))), np.float32)
+    padded[:, : len(k)] = k.T
+    return padded
+
+
+def _readable(v: np.ndarray, head: int) -> np.ndarray:
+    """Values (S, D) whose heads can be read 16 features at a time."""
+    if head % LANES == 0:
+        return np.ascontiguousarray(v, np.float32)
+    padded = np.zeros((len(v) + 1, v.shape[1]), np.float32)
+    padded[:-1] = v
+    return padded
+
+
+def _memory(cross, head: int) -> list[np.ndarray]:
+    """Keys and values of the memory, layer by layer, as the kernel reads them; no copies where ours made them."""
+    return [x for pair in cross for x in (_transposed(pair.k), _readable(pair.v, head))]
+
+
 def step(x: np.ndarray, w: PackedWeights, hidden: int, heads: int, cache) -> np.ndarray:
     """Embedded tokens (K, D) -> logits (K, V); the cache, which has room, gets its row of keys and values.
 
     cache: as decoder.DecoderCache, with ancestors of the new position not needed.
     """
     (beams, width), (_, capacity, _, _) = x.shape, cache.keys.shape
-    padded, vocabulary, groups = whole(width), whole(w.lm_head.outputs), -(-beams // LANES)
-    room = (cache.length + 1) * LANES  # rows that a group of beams may continue, at most
-    head = width // heads
+    padded, vocabulary, head = whole(width), whole(w.lm_head.outputs), width // heads
+    cross = _memory(cache.cross, head)  # kept until the call is over
+    positions, memory = (len(cache.cross[0].k), cross[0].strides[0] // 4) if cross else (0, 0)
+    room = whole(max((cache.length + 1) * beams, positions))
     words, chunks = whole(max(width, hidden)) // 4, -(-max(width, hidden) // CHUNK)
-    scratch = max(beams * (padded + words + chunks), attention.SCRATCH + 2 * LANES * head + 2 * room * head)
-    positions = len(cache.cross[0].k) if cache.cross else 0
-    sizes = (padded, whole(hidden), heads, positions, cache.length, capacity, vocabulary, hidden, w.lm_head.kind)
-    shape = Shape(beams, width, *sizes, words, chunks, scratch)
-    sizes = (beams * padded, 3 * beams * padded, beams * padded, beams * whole(hidden), beams * vocabulary)
-    buffers = Buffers(*(np.empty(n, np.float32) for n in (*sizes, groups * room * LANES, get_threads() * scratch)))
+    attending = beams * (room + whole(head)) + head * room + (cache.length + 1) * beams * whole(head)
+    scratch = max(beams * (padded + words + chunks), attending)
+    sizes = (padded, whole(hidden), heads, positions, memory, cache.length, capacity, vocabulary, hidden)
+    shape = Shape(beams, width, *sizes, room, w.lm_head.kind, words, chunks, scratch)
+    sizes = (padded, 3 * padded, padded, whole(hidden), vocabulary, room)
+    buffers = Buffers(*(np.empty(beams * n, np.float32) for n in sizes), np.empty(get_threads() * scratch, np.float32))
     buffers.x.reshape(beams, padded)[:, :width] = x
     past = Past(cache.keys.reshape(-1), cache.values.reshape(-1))
-    rows = np.empty(groups * (room + 1), np.int64)
-    phases = PHASES * len(cache.cross) + 2
-    cross = [np.ascontiguousarray(x, np.float32) for pair in cache.cross for x in pair]  # kept until the call is over
-    arena, ancestors = w.lm_head.arena, cache.ancestors.reshape(-1)
-    parallel(decoder_layers, phases, shape, arena, w.decoder.plan, past, ancestors, _addresses(cross), rows, buffers)
+    rows, ancestors = np.empty((cache.length + 1) * beams + 1, np.int64), cache.ancestors.reshape(-1)
+    arguments = (shape, w.lm_head.arena, w.decoder.plan, past, ancestors, _addresses(cross), rows, buffers)
+    parallel(decoder_layers, PHASES * len(cache.cross) + 2, *arguments)
     return buffers.logits.reshape(beams, vocabulary)[:, : w.lm_head.outputs]

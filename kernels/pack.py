@@ -31,6 +31,7 @@ class PackedLinear(NamedTuple):
     inputs: int  # I
     outputs: int  # O
     kind: int  # FLOAT32 or INT8
+    keys: bool = False  # whether it makes the memory's keys, which a step reads column by column
 
 
 class Shaped(NamedTuple):
@@ -251,6 +252,13 @@ def plan(layers: tuple, *last) -> np.ndarray:
     return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
 
 
+def _with_keys(layer):
+    """The packed decoder layer, knowing which of its matrices makes the memory's keys."""
+    return layer._replace(
+        encoder_attn=layer.encoder_attn._replace(k_proj=layer.encoder_attn.k_proj._replace(keys=True))
+    )
+
+
 def pack(weights, kind: int = FLOAT32) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept."""
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
@@ -258,6 +266,7 @@ def pack(weights, kind: int = FLOAT32) -> PackedWeights:
     apart = kind == FLOAT32 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
     encoder, layers, norm, packed_head = pack_tree(arena, parts, kind)
+    layers = tuple(_with_keys(layer) for layer in layers)
     table = pack_linear(arena, head._replace(weight=embedding.weight)) if apart else packed_head
     rows = Rows(table) if kind == FLOAT32 else HalfRows(embedding.weight)
     return PackedWeights(

@@ -73,7 +73,14 @@ def _apply(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None, floor: n
     parallel(
         linear_rows, 2, flat, rows, w.inputs, *packed, added, added_row, floor, y.reshape(-1), width, words, scales
     )
-    return np.ascontiguousarray(y[:, : w.outputs])
+    return _lanes_first(y, w.outputs) if w.keys else np.ascontiguousarray(y[:, : w.outputs])
+
+
+def _lanes_first(y: np.ndarray, outputs: int) -> np.ndarray:
+    """(R, width) as (R, O) whose rows lie side by side, in whole panels: how a decoder step reads the memory's keys."""
+    columns = np.empty((outputs, whole(len(y))), np.float32)
+    columns[:, : len(y)] = y[:, :outputs].T
+    return columns[:, : len(y)].T
 
 
 def linear(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None = None) -> np.ndarray:

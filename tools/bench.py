@@ -35,6 +35,7 @@ from tools.upstream import Upstream, UpstreamError, numbered
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKENS_A_SECOND = 3
+REST = 0.3  # seconds between runs: for a moment after its work, a thread pool keeps the processors busy waiting
 
 
 def contender(model: s2t_np.S2T, chosen, encode):
@@ -88,7 +89,7 @@ def utterance(own: dict, peer: Transformers | None, seconds: float, beams: int, 
         theirs["transformers encoder"].append(times["encoder"])
         theirs["transformers"].append(times["generate"])
 
-    times = interleaved(work | ({"ask": ask} if peer else {}), runs, rest=0.1)
+    times = interleaved(work | ({"ask": ask} if peer else {}), runs, REST)
     times.pop("ask", None)
     return medians(times | ({name: found[1:] for name, found in theirs.items()} if peer else {}))
 

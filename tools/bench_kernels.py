@@ -16,6 +16,7 @@ from tools.bench_roofs import interleaved, medians
 
 RNG = np.random.default_rng(0)
 TOLERANCE = 2e-4
+REST = 0.04  # seconds between runs: so long OpenBLAS's threads keep a processor busy after their work
 
 
 class Case(NamedTuple):
@@ -116,7 +117,7 @@ def row(case: Case, roof: dict[str, float], runs: int) -> dict:
     error = float(np.abs(case.fast() - case.plain()).max())
     if not error < case.tolerance:
         raise SystemExit(f"{case.name}: differs from its twin by {error:.2g}")
-    found = medians(interleaved({"numpy": case.plain, "numba": case.fast}, 3 * runs))
+    found = medians(interleaved({"numpy": case.plain, "numba": case.fast}, 3 * runs, REST))
     rate = case.work / found["numba"] / 1e9
     share = rate / roof[case.roof]
     print(
