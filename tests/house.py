@@ -24,6 +24,7 @@ ORDER = (
     ("backend",),
     ("model",),
     ("convert", "hf", "transcribe"),
+    ("trace",),
     ("__init__",),
     ("cli",),
     ("__main__",),
