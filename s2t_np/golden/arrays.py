@@ -31,15 +31,16 @@ def layouts(found: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[str, np
     """Ways to see `found` in another shape, each with its name: as it is, without axes of 1, transposed, flat."""
     if found.shape == shape:
         yield "", found
+        return
     squeezed = found.squeeze()
-    if found.shape != shape and squeezed.shape == tuple(n for n in shape if n != 1):
+    if squeezed.shape == tuple(n for n in shape if n != 1):
         yield extra_axis(found.shape, shape), squeezed.reshape(shape)
-    if squeezed.ndim == len(shape) and sorted(squeezed.shape) == sorted(shape):
+    if squeezed.ndim == len(shape):
+        also = extra_axis(found.shape, shape) + ", " if found.ndim > squeezed.ndim else ""
         for axes in itertools.permutations(range(len(shape))):
             if squeezed.transpose(axes).shape == shape and axes != tuple(range(len(shape))):
-                also = extra_axis(found.shape, squeezed.shape) + ", " if found.ndim > squeezed.ndim else ""
                 yield f"{also}transposed", squeezed.transpose(axes)
-    if found.shape != shape and found.size == np.prod(shape) and squeezed.ndim != len(shape):
+    elif found.size == np.prod(shape):
         yield "flattened or split into other axes", found.reshape(shape)
 
 

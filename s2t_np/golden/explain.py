@@ -23,9 +23,19 @@ def explain(see: Sight, stage: str, found: np.ndarray) -> str:
         if found.shape != truth.shape:
             return explain_shape(see, stage, found, truth)
         for candidates in (specific(see, stage, found), general(see, stage, found, truth)):
-            if fitting := sorted((left, says) for left, says in candidates if left <= bound(see, stage, found, truth)):
-                return fitting[0][1]
+            if says := best(
+                list(candidates), bound(see, stage, found, truth), see.pack.records[stage]["tolerance"]["rms"]
+            ):
+                return says
         return describe(see, stage, found, truth)
+
+
+def best(candidates: list[tuple[float, str]], most: float, noise: float) -> str | None:
+    """The words of the first (what is left, words) that leaves hardly more than the best does; None above `most`."""
+    least = min((left for left, _ in candidates), default=np.inf)
+    if least > most:
+        return None
+    return next(says for left, says in candidates if left <= max(2 * least, noise))
 
 
 def bound(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> float:

@@ -29,17 +29,20 @@ There is no batch axis: an utterance stands alone.
 ## safetensors in five lines
 
     8 bytes   N, the length of the header, unsigned, little-endian
-    N bytes   JSON: {"stage": {"dtype": "F32", "shape": [153, 80], "data_offsets": [begin, end]}, ...}, padded with spaces
+    N bytes   JSON, padded with spaces: {"stage": {"dtype": "F32", "shape": [9, 80], "data_offsets": [begin, end]}, ...}
     the rest  the arrays; offsets count from the first byte behind the header
 
-dtype is F32, F64 or I64, little-endian; the last axis is contiguous (C order). "__metadata__" in the header is no array.
-An .npy file, if you prefer to write those: the 10 bytes 93 4E 55 4D 50 59 01 00 LL LL (LL LL the length of what follows
-up to the numbers, little-endian), then {'descr': '<f4', 'fortran_order': False, 'shape': (153, 80), } padded with spaces
-and a line feed to a multiple of 64 in all, then the numbers.
+dtype is F32, F64 or I64, little-endian; the last axis is contiguous (C order). "__metadata__" in the header is no
+array.
+
+An .npy file, if you prefer to write those: the 10 bytes 93 4E 55 4D 50 59 01 00 LL LL, where LL LL is the length of the
+text that follows, little-endian; that text, {'descr': '<f4', 'fortran_order': False, 'shape': (9, 80), }, padded with
+spaces and ended by a line feed so that all of this has a multiple of 64 bytes; then the numbers.
 
 ## The stages
 
-Letters: N samples, T frames, M mel bins, S = encoder positions, U tokens, H heads, D width, F feed-forward, V vocabulary.
+N samples, T frames, M mel bins, C channels, S encoder positions, U tokens, H heads, D model width, F feed-forward
+width, V vocabulary.
 
     samples                           (N)       in [-1, 1]
     features.frames                   (T, window)  times 2^15; 25 ms every 10 ms, whole frames only
@@ -70,7 +73,7 @@ Letters: N samples, T frames, M mel bins, S = encoder positions, U tokens, H hea
 A layer, in its order (ATTN is self_attn, in the decoder then also encoder_attn; rows are S or U):
 
     ATTN_layer_norm         (rows, D)
-    ATTN.q_proj k_proj v_proj  (rows, D)     with bias, q not yet scaled; encoder_attn has k and v of the memory's S rows
+    ATTN.q_proj k_proj v_proj  (rows, D)     with bias, q not yet scaled; k and v of encoder_attn have S rows
     ATTN.attn_weights       (H, rows, keys)  softmax(q k^T (D/H)^-0.5); in the decoder's self_attn keys 0..row only
     ATTN.context            (rows, D)        heads side by side
     ATTN.out_proj           (rows, D)        before the residual is added

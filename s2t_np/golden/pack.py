@@ -104,7 +104,8 @@ def tolerance(stage: str, error: np.ndarray, truth: np.ndarray) -> dict[str, flo
 def write_pack(model: S2T, audio, folder, sampling_rate: int | None = None) -> dict:
     """Write a pack for one recording and the model's best transcript of it; returns the manifest.
 
-    `audio` and `sampling_rate` as in S2T.transcribe. Raises OptionError for a folder that is not empty, AudioError, ModelError, OSError.
+    `audio` and `sampling_rate` as in S2T.transcribe. Raises OptionError for a folder that is not empty, AudioError,
+    ModelError, OSError.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

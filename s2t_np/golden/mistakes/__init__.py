@@ -8,7 +8,19 @@ call a window, a variance, a layer normalisation: most of these are somebody's d
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from .network import activation, bias, context, embeddings, gate, norm, positions, probabilities, residual, weights
+from .network import (
+    activation,
+    bias,
+    context,
+    embeddings,
+    gate,
+    norm,
+    positions,
+    probabilities,
+    residual,
+    scale,
+    weights,
+)
 from .sight import Guesses, Sight
 from .sound import CHAIN, carried_on, logarithm, mel, normalisation, preemphasis, spectrum, window
 
@@ -24,6 +36,8 @@ TABLE: tuple[tuple[str, Callable[[Sight, str], Guesses]], ...] = (
     ("features.log_mel", logarithm),
     ("features.cmvn", normalisation),
     ("*.glu", gate),
+    ("encoder.embed_scale", scale),
+    ("decoder.embed_tokens", scale),
     ("*.embed_positions", positions),
     ("*.embeddings", embeddings),
     ("*.embeddings", positions),

@@ -63,6 +63,14 @@ def scaled_stage(stack: str) -> str:
     return "encoder.embed_scale" if stack == "encoder" else "decoder.embed_tokens"
 
 
+def scale(see: Sight, stage: str) -> Guesses:
+    """sqrt(D), by which embeddings are multiplied."""
+    root, right = see.config.d_model**0.5, see.pack.truth[stage]
+    yield "not multiplied by sqrt(D)", right / root
+    yield "multiplied by sqrt(D) twice", right * root
+    yield "divided by sqrt(D) instead of multiplied", right / root**2
+
+
 def embeddings(see: Sight, stage: str) -> Guesses:
     """Scale and sum."""
     stack = stage.split(".", 1)[0]
@@ -72,33 +80,32 @@ def embeddings(see: Sight, stage: str) -> Guesses:
 
 
 def norm(see: Sight, stage: str) -> Guesses:
-    """Layer normalisation, and what it is applied to."""
+    """Layer normalisation: what it is applied to, its gain and offset, and how it computes."""
     gain, offset = see.vector(f"{stage}.weight"), see.vector(f"{stage}.bias")
-    x = see(see.input_of(stage))
-    centred, variance, D = x - x.mean(-1, keepdims=True), x.var(-1, keepdims=True), x.shape[-1]
-    for epsilon in (1e-12, 1e-6, 1e-3, 0.0, 1e-8):
-        yield f"epsilon is {epsilon:g} instead of 1e-5", centred / np.sqrt(variance + epsilon) * gain + offset
-    yield (
-        "epsilon is added to the deviation instead of the variance",
-        centred / (np.sqrt(variance) + 1e-5) * gain + offset,
-    )
-    unbiased = variance * (D / (D - 1))
-    yield (
-        "the unbiased variance, over D - 1; it is the biased one, over D",
-        centred / np.sqrt(unbiased + 1e-5) * gain + offset,
-    )
-    y = centred / np.sqrt(variance + 1e-5)
-    yield "gain and offset are missing", y
-    yield "the offset is missing", y * gain
-    yield "the gain is missing", y + offset
-    yield "the mean is not subtracted (RMS norm)", x / np.sqrt(np.mean(x * x, -1, keepdims=True) + 1e-5) * gain + offset
-    later = later_residual(stage)
+    x, later = see(see.input_of(stage)), later_residual(stage)
+    right = ops.layer_norm(x, ops.LayerNorm(np.ones(1), np.zeros(1)))
+    yield "gain and offset are missing", right
+    yield "the offset is missing", right * gain
+    yield "the gain is missing", right + offset
+    for says, y in normalisations(x):
+        yield says, y * gain + offset
     if later in see.dump:
         after = ops.layer_norm(see(later), ops.LayerNorm(gain, offset))
         yield (
             "applied after its block, to the sum with the residual (post-norm); S2T normalises before (pre-norm)",
             after,
         )
+
+
+def normalisations(x: np.ndarray) -> Guesses:
+    """Other ways to bring the rows of x (..., D) to mean 0 and variance 1."""
+    centred, variance, D = x - x.mean(-1, keepdims=True), x.var(-1, keepdims=True), x.shape[-1]
+    unbiased = variance * (D / (D - 1))
+    yield "the unbiased variance, over D - 1; it is the biased one, over D", centred / np.sqrt(unbiased + 1e-5)
+    yield "the mean is not subtracted (RMS norm)", x / np.sqrt(np.mean(x * x, -1, keepdims=True) + 1e-5)
+    yield "epsilon is added to the deviation instead of the variance", centred / (np.sqrt(variance) + 1e-5)
+    for epsilon in (1e-12, 1e-8, 1e-6, 1e-3):
+        yield f"epsilon is {epsilon:g} instead of 1e-5", centred / np.sqrt(variance + epsilon)
 
 
 def later_residual(norm: str) -> str:

@@ -65,8 +65,6 @@ def spectrum(see: Sight, stage: str) -> Guesses:
     fft_length = 2 * see.pack.truth[stage].shape[1]
     right = features.power_spectrum(see("features.windowed"), fft_length)
     yield "the magnitude instead of its square", np.sqrt(right)
-    for says, table in windows(see("features.windowed").shape[1]):
-        yield says, features.power_spectrum(see("features.preemphasize") * table, fft_length)
 
 
 def banks(see: Sight) -> Guesses:
