@@ -25,6 +25,7 @@ ORDER = (
     ("model",),
     ("convert", "hf", "transcribe"),
     ("trace",),
+    ("golden",),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -29,6 +29,7 @@ from ..backend import NUMPY
 from ..errors import OptionError
 from ..model import S2T, Transcript
 from ..search.options import check_options
+from ..search.port import log_probabilities
 from . import plan, store
 from .record import Entry, Recorder
 from .tree import Tree, grow
@@ -122,7 +123,8 @@ def check_size(size: int, limit: int) -> None:
 def assembled(watcher: Watcher, transcript: Transcript, options: dict) -> Trace:
     """The watched run; its best transcript once more, all positions at once; the tree: in one Trace."""
     tokens = np.array(transcript.hypotheses[0].tokens)
-    watcher.decode_full(tokens[:-1], watcher.memory)
+    logits = watcher.decode_full(tokens[:-1], watcher.memory)
+    watcher.record("log_probs", log_probabilities, lambda: log_probabilities(logits))
     watcher.record("tokens", S2T.generate, tokens)
     order = in_order(watcher, len(tokens) - 1)
     arrays, entries = (
