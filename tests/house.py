@@ -25,7 +25,7 @@ ORDER = (
     ("model",),
     ("convert", "hf", "transcribe"),
     ("trace",),
-    ("golden",),
+    ("explorer", "golden"),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -9,6 +9,7 @@ import numpy as np
 from .. import audio
 from ..errors import OptionError
 from ..model import S2T
+from ..transcribe import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .inspect import about
 from .terminal import say
@@ -30,16 +31,27 @@ def load_sound(args: Namespace, model: S2T) -> np.ndarray:
         return audio.load(args.file, model.feature_config.sampling_rate)
 
 
+def chosen_stages(args: Namespace) -> list[str] | None:
+    """Patterns of what to keep, None for all: a page alone needs only what it shows. Raises OptionError."""
+    if args.output is None and args.html is None and not args.list:
+        raise OptionError("trace needs --output DIR, the folder to write, or --html PAGE, or --list")
+    if args.output is not None and Path(args.output).is_file():
+        raise OptionError(f"--output {args.output} is a file, expected a folder to write")
+    if args.html is None:
+        return patterns(args)
+    if args.stages is not None:
+        raise OptionError("--html shows what it shows; give --stages without it")
+    from ..explorer import STAGES
+
+    return STAGES if args.output is None and not args.list else None
+
+
 def trace(args: Namespace) -> int:
     """Transcribe a recording and write down every number on the way."""
     from ..trace import LIMIT, estimate
     from ..trace import trace as follow
 
-    options, chosen = generation_options(args), patterns(args)
-    if args.output is None and not args.list:
-        raise OptionError("trace needs --output DIR, the folder to write, or --list")
-    if args.output is not None and Path(args.output).is_file():
-        raise OptionError(f"--output {args.output} is a file, expected a folder to write")
+    options, chosen = generation_options(args), chosen_stages(args)
     model = load_model(args)
     options |= beginning(args, model.tokenizer)
     samples = load_sound(args, model)
@@ -49,11 +61,24 @@ def trace(args: Namespace) -> int:
     limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
         seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
-    replace(seen, about=seen.about | {"audio": args.file}).save(args.output, args.format)
-    written = sum(array.nbytes for array in seen.values()) / MEGABYTE
-    say(f"{args.output}: {len(seen)} stages, {written:,.1f} MB in trace.{args.format}; manifest.json lists them")
+    write(args, replace(seen, about=seen.about | {"audio": args.file}), model)
     print(seen.transcript.text)
     return 0
+
+
+def write(args: Namespace, seen, model: S2T) -> None:
+    """The folder and the page that were asked for, with a line about each."""
+    if args.output is not None:
+        seen.save(args.output, args.format)
+        written = sum(array.nbytes for array in seen.values()) / MEGABYTE
+        say(f"{args.output}: {len(seen)} stages, {written:,.1f} MB in trace.{args.format}; manifest.json lists them")
+    if args.html is not None:
+        from ..explorer import page
+
+        document = page(seen, model).encode("utf-8", "backslashreplace")
+        with atomic_file(args.html) as file:
+            file.write(document)
+        say(f"{args.html}: {len(document) / MEGABYTE:,.1f} MB, opens in any browser")
 
 
 def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dict) -> int:
@@ -78,9 +103,10 @@ def megabytes(text: str) -> float:
 
 def add_trace_arguments(parser: ArgumentParser) -> None:
     """The arguments of `trace`."""
-    parser.usage = "%(prog)s [OPTION ...] FILE --output DIR"
+    parser.usage = "%(prog)s [OPTION ...] FILE [--output DIR] [--html PAGE]"
     parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="DIR", help="the folder to write")
+    parser.add_argument("--html", metavar="PAGE", help="write a page to explore, one file that needs no network")
     parser.add_argument(
         "--stages",
         metavar="GLOB,...",
@@ -104,9 +130,11 @@ TRACE = Command(
     trace,
     description="Transcribe one recording with the plain arithmetic and write every number on the way: the features,\n"
     "every layer's attention weights and outputs, every step of the search, as arrays in DIR/trace.npz. What each is,\n"
-    "who computed it, and what became of each candidate of the search, is told in DIR/manifest.json.",
+    "who computed it, and what became of each candidate of the search, is told in DIR/manifest.json.\n"
+    "--html writes a page instead or as well: pictures of the stages, the attention, the search, and the code.",
     examples="examples:\n"
     "  s2t-np trace --model digits digits.wav --output out\n"
     "  s2t-np trace talk.flac --output out --stages 'features.*,*.attn_weights,logits'\n"
+    "  s2t-np trace talk.flac --html talk.html\n"
     "  s2t-np trace talk.flac --list | grep layers.0",
 )

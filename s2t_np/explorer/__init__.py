@@ -14,6 +14,7 @@ drift from the code.
 
 import inspect
 import json
+import re
 from importlib import import_module
 from importlib.resources import files
 
@@ -54,9 +55,7 @@ def fill(html: str, data: dict, block: str) -> str:
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         "BLOCK": block,
     }
-    for name, text in parts.items():
-        html = html.replace("{{" + name + "}}", text, 1)
-    return html
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda place: parts[place[1]], html)  # in one pass: parts may look like places
 
 
 def read(name: str) -> str:

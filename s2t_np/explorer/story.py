@@ -53,7 +53,7 @@ SECTIONS = (
         "frames",
         "Frames",
         "Speech changes every few hundredths of a second, so it is cut into overlapping frames of 25 ms, one every "
-        "10 ms. Each loses its mean, has its high frequencies lifted, and is faded out at both ends by the povey window.",
+        "10 ms. Each loses its mean, has its high frequencies lifted, and is faded out at both ends by the window.",
         "y[n] = (x[n] - mean) - 0.97 (x[n-1] - mean),   w[n] = (0.5 - 0.5 cos(2πn / (L-1)))^0.85",
         ("features.frames", "features.remove_dc", "features.preemphasize", "features.povey_window"),
         (
@@ -73,8 +73,8 @@ SECTIONS = (
     Section(
         "spectrum",
         "Power spectrum",
-        "The Fourier transform says how much of each frequency is in a frame. Shown as the logarithm would show it; the "
-        "numbers are the energies themselves.",
+        "The Fourier transform says how much of each frequency is in a frame. The picture shows logarithms, the "
+        "numbers are the energies.",
         "P[t, k] = |Σ y[t, n] exp(-2πi nk / 512)|²",
         ("features.power_spectrum",),
         (View("image", "Energy by frequency", ("features.power_spectrum",), "frame", "FFT bin", FRAME),),
@@ -108,14 +108,12 @@ SECTIONS = (
     Section(
         "subsampler",
         "Convolutions with gates",
-        "Two convolutions of five frames, each moving two frames at a time, leave a quarter of the rows: one for 40 ms. "
+        "Two convolutions of five frames, each moving two frames at a time, leave one row for 40 ms. "
         "Half of a convolution's channels say how much of the other half passes (a gated linear unit).",
         "GLU(a, b) = a · σ(b),   length L → (L-1)//2 + 1",
         ("ops.conv1d", "ops.glu", "layers.subsample"),
         (
-            View(
-                "image", "First, before the gate", ("encoder.conv.conv_layers.0",), "row", "channel", HALF, True
-            ),
+            View("image", "First, before the gate", ("encoder.conv.conv_layers.0",), "row", "channel", HALF, True),
             View("image", "First, after", ("encoder.conv.conv_layers.0.glu",), "row", "channel", HALF, True),
             View("image", "Second, before the gate", ("encoder.conv.conv_layers.1",), "row", "channel", POSITION, True),
             View("image", "Second, after", ("encoder.conv.conv_layers.1.glu",), "row", "channel", POSITION, True),
@@ -130,7 +128,9 @@ SECTIONS = (
         ("layers.positions", "encoder.embed_features"),
         (
             View("image", "Positions", ("encoder.embed_positions",), "position", "feature", POSITION, True),
-            View("image", "What enters the first layer", ("encoder.embeddings",), "position", "feature", POSITION, True),
+            View(
+                "image", "What enters the first layer", ("encoder.embeddings",), "position", "feature", POSITION, True
+            ),
         ),
     ),
     Section(
@@ -142,7 +142,15 @@ SECTIONS = (
         ("encoder.encoder_layer", "ops.attention_weights", "ops.attention", "ops.layer_norm"),
         (
             View("heads", "Who looks at whom (row looks at column)", ENCODER_HEADS, "position", "looks at", POSITION),
-            View("choice", "The stream after a layer", ("encoder.layers.*.output",), "position", "feature", POSITION, True),
+            View(
+                "choice",
+                "The stream after a layer",
+                ("encoder.layers.*.output",),
+                "position",
+                "feature",
+                POSITION,
+                True,
+            ),
         ),
     ),
     Section(
