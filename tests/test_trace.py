@@ -101,9 +101,10 @@ def test_attention_weights_give_the_context(seen):
 
 
 def test_embeddings_are_the_sum_of_their_terms(seen):
-    for stack, term in (("encoder", "embed_scale"), ("decoder", "embed_tokens"), ("steps.001.decoder", "embed_tokens")):
-        total = seen[f"{stack}.{term}"] + seen[f"{stack}.embed_positions"]
+    for stack in ("encoder", "decoder", "steps.001.decoder"):
+        total = seen[f"{stack}.embed_scale"] + seen[f"{stack}.embed_positions"]
         np.testing.assert_array_equal(total, seen[f"{stack}.embeddings"])
+    np.testing.assert_allclose(seen["decoder.embed_tokens"] * 128**0.5, seen["decoder.embed_scale"], rtol=1e-6)
     last = max(n for n in seen if n.startswith("encoder.conv") and n.endswith("glu"))
     np.testing.assert_allclose(seen[last] * 128**0.5, seen["encoder.embed_scale"], rtol=1e-6)
 
@@ -115,7 +116,14 @@ def test_entries_tell_who_made_what(seen):
         assert entry.called_from.file.startswith("s2t_np/"), name
         assert (entry.shape, entry.dtype) == (seen[name].shape, seen[name].dtype.name)
     ours = {name for name, entry in seen.entries.items() if "/trace/" in entry.called_from.file}
-    assert ours == {"tokens", "decoder.input_ids", "decoder.embed_tokens", "decoder.embed_positions", "log_probs"}
+    assert ours == {
+        "tokens",
+        "decoder.input_ids",
+        "decoder.embed_tokens",
+        "decoder.embed_scale",
+        "decoder.embed_positions",
+        "log_probs",
+    }
     entry = seen.entries["encoder.layers.3.fc1"]
     assert entry.made_by.line == inspect.getsourcelines(ops.linear)[1]
     assert entry.called_from.function == "s2t_np.layers.feed_forward"

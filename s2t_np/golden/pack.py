@@ -28,7 +28,8 @@ from ..trace.store import write_manifest
 from ..trace.watch import Watcher, fbank_stages
 from .format import DOUBLE, FORMAT_MD, MANIFEST, NAME, PARAMETERS, README, SINGLE, VERSION
 
-ROOM = 10  # times the error of our float32 run; another order of summation alone may cost twice as much
+ROOM = 10  # times the r.m.s. error of our float32 run; another order of summation alone may cost twice as much
+ROOM_LARGEST = 100  # times the largest; which numbers are rounded worst is luck, and torch was once at 12
 EPSILON = float(np.finfo(np.float32).eps)
 MAX_MANIFEST = 64 << 20  # bytes; one of the large model has 1 MB
 
@@ -94,7 +95,7 @@ def tolerance(stage: str, error: np.ndarray, truth: np.ndarray) -> dict[str, flo
     angle = EPSILON * len(truth) if stage.endswith("embed_positions") else 0.0
     return {
         "rms": ROOM * max(rms(error), EPSILON * rms(truth), angle),
-        "largest": ROOM * max(float(np.abs(error).max()), EPSILON * float(np.abs(truth).max()), angle),
+        "largest": ROOM_LARGEST * max(float(np.abs(error).max()), EPSILON * float(np.abs(truth).max()), angle),
     }
 
 
