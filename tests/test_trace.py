@@ -11,8 +11,12 @@ import pytest
 import s2t_np
 from s2t_np import features, ops
 from s2t_np.errors import OptionError
+from s2t_np.golden import write_pack
 from s2t_np.trace import LIMIT, estimate, plan, trace
 from tests.paths import DIGITS, ROOT
+from tests.small_models import SHAPES
+from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.signals import harmonics
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
 FIVE = RECORDINGS / "five-five.flac"
@@ -61,6 +65,21 @@ def test_the_table_is_what_was_seen(model, seen):
     table = plan.stages(model, plan.Size(len(seen["samples"]), len(seen["tokens"]) - 1, 5, steps))
     assert [(s.name, s.shape, s.dtype) for s in table] == [(n, a.shape, a.dtype) for n, a in seen.items()]
     assert estimate(model, len(seen["samples"])) > sum(array.nbytes for array in seen.values())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_models_of_every_shape(shape, tmp_path):
+    """One convolution or three, odd widths, no layers at all: the table holds, and so does the transcript."""
+    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    model, sound = s2t_np.load(folder, backend="numpy"), harmonics(0, 1.0)
+    options = {"num_beams": 3, "max_length": 6}
+    seen = trace(model, sound, sampling_rate=16000, **options)
+    assert seen.transcript == model.transcribe(sound, 16000, **options)
+    steps = sum(name.endswith(".parents") for name in seen)
+    table = plan.stages(model, plan.Size(len(sound), len(seen["tokens"]) - 1, 3, steps))
+    assert [(s.name, s.shape) for s in table] == [(n, a.shape) for n, a in seen.items()]
+    manifest = write_pack(model, sound, tmp_path / "pack", sampling_rate=16000)
+    assert len(manifest["stages"]) == len([s for s in table if not s.name.startswith("steps.")])
 
 
 def test_the_numbers_are_the_models(model, seen):
@@ -164,7 +183,7 @@ def test_a_packed_model_is_refused(model):
 def test_saved_and_read_again(model, kind, tmp_path):
     from s2t_np.checkpoint import safetensors
 
-    found = trace(model, FIVE, ["features.cmvn", "tokens", "steps.000.lm_head"])
+    found = trace(model, FIVE, ["features.cmvn", "tokens", "steps.000.lm_head"], prefix=np.array([5]), num_beams=2)
     found.save(tmp_path / "new" / "folder", kind)
     path = tmp_path / "new" / "folder" / f"trace.{kind}"
     arrays = dict(np.load(path)) if kind == "npz" else safetensors.read(path)
@@ -172,6 +191,7 @@ def test_saved_and_read_again(model, kind, tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, found[name])
     manifest = json.loads((path.parent / "manifest.json").read_text())
+    assert manifest["about"]["options"] == {"prefix": "[5]", "num_beams": 2}
     assert [stage["stage"] for stage in manifest["stages"]] == list(found)
     assert manifest["arrays"] == path.name
     assert manifest["about"]["text"] == "five five"
