@@ -43,7 +43,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def write_manifest(path: Path, data: dict) -> None:
-    """One JSON object, indented so that a person can look for a stage; what JSON does not know, as text. Raises OSError.
+    """One JSON object, indented so that a person can look for a stage; what JSON does not know as text. Raises OSError.
 
     (Options may hold numpy's numbers, or a prefix that is an array.)
     """
