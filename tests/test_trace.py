@@ -119,6 +119,17 @@ def test_attention_weights_give_the_context(seen):
     assert (seen["decoder.layers.0.self_attn.attn_weights"][:, future] == 0).all()
 
 
+def test_the_tree_is_that_of_the_recorded_steps(seen):
+    """What runs on in the tree is what the next step got: tokens, and whom each beam continues."""
+    for step in range(3):
+        ran_on = sorted(
+            (c.beam, c.token, c.parent) for c in seen.tree.candidates if c.step == step and c.beam is not None
+        )
+        assert [token for _, token, _ in ran_on] == seen[f"steps.{step + 1:03d}.decoder.input_ids"].tolist()
+        assert [parent for *_, parent in ran_on] == seen[f"steps.{step + 1:03d}.parents"].tolist()
+    assert len({c.parent for c in seen.tree.candidates if c.fate == "runs on"}) > 1
+
+
 def test_embeddings_are_the_sum_of_their_terms(seen):
     for stack in ("encoder", "decoder", "steps.001.decoder"):
         total = seen[f"{stack}.embed_scale"] + seen[f"{stack}.embed_positions"]
