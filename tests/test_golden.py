@@ -1,12 +1,15 @@
 """Packs and dumps: what a pack holds, what a correct port may write and how, what is damaged."""
 
+import dataclasses
 import json
+import shutil
 import struct
 
 import numpy as np
 import pytest
 
 import s2t_np
+from s2t_np import audio, ops
 from s2t_np.checkpoint import safetensors
 from s2t_np.cli import main
 from s2t_np.errors import ModelError, OptionError
@@ -156,17 +159,23 @@ def test_a_folder_in_use_is_not_written_to(model, tmp_path):
         write_pack(model, FIVE, tmp_path)
 
 
+def change(path, **fields):
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
 @pytest.mark.parametrize("damage, says", [
     (lambda p: (p / "float64.safetensors").write_bytes(b"x"), "checksum"),
     (lambda p: (p / "float64.safetensors").unlink(), "cannot be read"),
     (lambda p: (p / "manifest.json").write_text("{}"), "no s2t-np parity pack of version 1"),
     (lambda p: (p / "manifest.json").write_text("{"), "not valid JSON"),
     (lambda p: (p / "manifest.json").unlink(), "holds no manifest.json"),
+    (lambda p: change(p / "manifest.json", config=None), "config is missing"),
+    (lambda p: change(p / "manifest.json", stages=[{"stage": "samples"}]), "no tolerance"),
+    (lambda p: change(p / "manifest.json", sha256="none"), "sha256 does not list"),
+    (lambda p: change(p / "manifest.json", config={"model_type": "whisper"}), "model_type"),
     (lambda p: (p / "manifest.json").write_text('{"format": "s2t-np parity pack", "version": 1}'), "sha256"),
 ])  # fmt: skip
 def test_a_damaged_pack_is_refused(folder, tmp_path, damage, says):
-    import shutil
-
     shutil.copytree(folder, tmp_path / "pack")
     damage(tmp_path / "pack")
     with pytest.raises(ModelError, match=says):
@@ -200,9 +209,9 @@ def test_dumps_of_something_else(folder, tmp_path):
 def test_the_commands(single, tmp_path, capsys):
     pack = str(tmp_path / "pack")
     assert main(["golden", "digits", str(FIVE), "-o", pack]) == 0
-    assert "168 stages" in capsys.readouterr().err
+    assert "169 stages" in capsys.readouterr().err
     assert main(["check", pack, str(dumped(single, tmp_path / "good.npz"))]) == 0
-    assert capsys.readouterr().out == "168 of 168 stages right; 0 of the pack not in the dump\n"
+    assert capsys.readouterr().out == "169 of 169 stages right; 0 of the pack not in the dump\n"
     wrong = single | {"features.log_mel": single["features.log_mel"] / np.float32(np.log(10))}
     del wrong["features.mel"]
     bad = str(dumped(wrong, tmp_path / "bad.npz"))
@@ -213,20 +222,17 @@ def test_the_commands(single, tmp_path, capsys):
     assert main(["check", pack, bad, "--format", "json"]) == 1
     assert json.loads(capsys.readouterr().out)["first_wrong"] == "features.log_mel"
     assert main(["check", pack, bad, "--verbose"]) == 1
-    assert capsys.readouterr().out.count("ok ") == 166
+    assert capsys.readouterr().out.count("ok ") == 167
     assert main(["check", str(tmp_path), bad]) == 3
     assert main(["golden", "digits", str(FIVE), "-o", pack]) == 2
 
 
 def test_a_float32_run_of_another_order_of_summation_agrees(model, folder, tmp_path):
     """Weights and biases summed in numpy's other ways: what a correct port in another language does."""
-    from s2t_np import audio, ops
 
     def linear(x, w, residual=None):
         y = x @ w.weight.T
         return y if w.bias is None and residual is None else sum(t for t in (residual, w.bias) if t is not None) + y
-
-    import dataclasses
 
     table = ops.numpy_ops._replace(linear=linear)
     other = dataclasses.replace(model, backend=model.backend._replace(ops=table))

@@ -7,10 +7,16 @@ import pytest
 
 import s2t_np
 from s2t_np import audio, decoder, encoder, features, layers, ops
-from s2t_np.golden import check, write_pack
+from s2t_np.checkpoint import safetensors
+from s2t_np.golden import check, read_pack, write_pack
+from s2t_np.golden.explain import explain
+from s2t_np.golden.mistakes import Sight
 from s2t_np.golden.pack import forward
 from s2t_np.ops import numpy_ops
 from tests.paths import DIGITS
+from tests.small_models import SHAPES
+from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.signals import harmonics
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
 
@@ -229,8 +235,6 @@ CHANGED = [
 @pytest.mark.parametrize("stage, change, words", CHANGED, ids=lambda x: x if isinstance(x, str) else "")
 def test_a_changed_array(model, pack, tmp_path, stage, change, words):
     """One stage changed, all others right: what is dumped behind it does not hide it."""
-    from s2t_np.checkpoint import safetensors
-
     folder, _ = pack
     arrays = dict(safetensors.read(folder / "float32.safetensors"))
     arrays[stage] = change(arrays[stage])
@@ -259,3 +263,16 @@ def test_a_mistake_in_a_stage_that_was_not_dumped(model, samples, pack, tmp_path
     assert found.stage == "features.cmvn"
     assert "a Hamming window" in found.says
     assert "features.windowed, which the dump does not hold" in found.says
+
+
+@pytest.mark.parametrize("shape", ["odd width", "no layers", "three convolutions", "unscaled"])
+def test_every_stage_of_every_shape_can_be_explained(shape, tmp_path):
+    """Whatever the shape, whatever is there: a stage that holds noise is unexplained, and nothing breaks."""
+    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    model = s2t_np.load(folder, backend="numpy")
+    write_pack(model, harmonics(0, 0.5), tmp_path / "pack", sampling_rate=16000)
+    pack, random = read_pack(tmp_path / "pack"), np.random.default_rng(0)
+    for held in ({}, dict(pack.truth)):
+        for stage, truth in pack.truth.items():
+            says = explain(Sight(pack, held), stage, truth + random.normal(size=truth.shape) * (1 + abs(truth).max()))
+            assert says.startswith("unexplained") or truth.size < 30, (stage, says)

@@ -11,8 +11,12 @@ import pytest
 import s2t_np
 from s2t_np import features, ops
 from s2t_np.errors import OptionError
+from s2t_np.golden import write_pack
 from s2t_np.trace import LIMIT, estimate, plan, trace
 from tests.paths import DIGITS, ROOT
+from tests.small_models import SHAPES
+from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.signals import harmonics
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
 FIVE = RECORDINGS / "five-five.flac"
@@ -63,6 +67,21 @@ def test_the_table_is_what_was_seen(model, seen):
     assert estimate(model, len(seen["samples"])) > sum(array.nbytes for array in seen.values())
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_models_of_every_shape(shape, tmp_path):
+    """One convolution or three, odd widths, no layers at all: the table holds, and so does the transcript."""
+    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    model, sound = s2t_np.load(folder, backend="numpy"), harmonics(0, 1.0)
+    options = {"num_beams": 3, "max_length": 6}
+    seen = trace(model, sound, sampling_rate=16000, **options)
+    assert seen.transcript == model.transcribe(sound, 16000, **options)
+    steps = sum(name.endswith(".parents") for name in seen)
+    table = plan.stages(model, plan.Size(len(sound), len(seen["tokens"]) - 1, 3, steps))
+    assert [(s.name, s.shape) for s in table] == [(n, a.shape) for n, a in seen.items()]
+    manifest = write_pack(model, sound, tmp_path / "pack", sampling_rate=16000)
+    assert len(manifest["stages"]) == len([s for s in table if not s.name.startswith("steps.")])
+
+
 def test_the_numbers_are_the_models(model, seen):
     x = model.features(FIVE)
     memory = model.encode(x)
@@ -100,10 +119,22 @@ def test_attention_weights_give_the_context(seen):
     assert (seen["decoder.layers.0.self_attn.attn_weights"][:, future] == 0).all()
 
 
+def test_the_tree_is_that_of_the_recorded_steps(seen):
+    """What runs on in the tree is what the next step got: tokens, and whom each beam continues."""
+    for step in range(3):
+        ran_on = sorted(
+            (c.beam, c.token, c.parent) for c in seen.tree.candidates if c.step == step and c.beam is not None
+        )
+        assert [token for _, token, _ in ran_on] == seen[f"steps.{step + 1:03d}.decoder.input_ids"].tolist()
+        assert [parent for *_, parent in ran_on] == seen[f"steps.{step + 1:03d}.parents"].tolist()
+    assert len({c.parent for c in seen.tree.candidates if c.fate == "runs on"}) > 1
+
+
 def test_embeddings_are_the_sum_of_their_terms(seen):
-    for stack, term in (("encoder", "embed_scale"), ("decoder", "embed_tokens"), ("steps.001.decoder", "embed_tokens")):
-        total = seen[f"{stack}.{term}"] + seen[f"{stack}.embed_positions"]
+    for stack in ("encoder", "decoder", "steps.001.decoder"):
+        total = seen[f"{stack}.embed_scale"] + seen[f"{stack}.embed_positions"]
         np.testing.assert_array_equal(total, seen[f"{stack}.embeddings"])
+    np.testing.assert_allclose(seen["decoder.embed_tokens"] * 128**0.5, seen["decoder.embed_scale"], rtol=1e-6)
     last = max(n for n in seen if n.startswith("encoder.conv") and n.endswith("glu"))
     np.testing.assert_allclose(seen[last] * 128**0.5, seen["encoder.embed_scale"], rtol=1e-6)
 
@@ -115,7 +146,14 @@ def test_entries_tell_who_made_what(seen):
         assert entry.called_from.file.startswith("s2t_np/"), name
         assert (entry.shape, entry.dtype) == (seen[name].shape, seen[name].dtype.name)
     ours = {name for name, entry in seen.entries.items() if "/trace/" in entry.called_from.file}
-    assert ours == {"tokens", "decoder.input_ids", "decoder.embed_tokens", "decoder.embed_positions", "log_probs"}
+    assert ours == {
+        "tokens",
+        "decoder.input_ids",
+        "decoder.embed_tokens",
+        "decoder.embed_scale",
+        "decoder.embed_positions",
+        "log_probs",
+    }
     entry = seen.entries["encoder.layers.3.fc1"]
     assert entry.made_by.line == inspect.getsourcelines(ops.linear)[1]
     assert entry.called_from.function == "s2t_np.layers.feed_forward"
@@ -156,7 +194,7 @@ def test_a_packed_model_is_refused(model):
 def test_saved_and_read_again(model, kind, tmp_path):
     from s2t_np.checkpoint import safetensors
 
-    found = trace(model, FIVE, ["features.cmvn", "tokens", "steps.000.lm_head"])
+    found = trace(model, FIVE, ["features.cmvn", "tokens", "steps.000.lm_head"], prefix=np.array([5]), num_beams=2)
     found.save(tmp_path / "new" / "folder", kind)
     path = tmp_path / "new" / "folder" / f"trace.{kind}"
     arrays = dict(np.load(path)) if kind == "npz" else safetensors.read(path)
@@ -164,6 +202,7 @@ def test_saved_and_read_again(model, kind, tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, found[name])
     manifest = json.loads((path.parent / "manifest.json").read_text())
+    assert manifest["about"]["options"] == {"prefix": "[5]", "num_beams": 2}
     assert [stage["stage"] for stage in manifest["stages"]] == list(found)
     assert manifest["arrays"] == path.name
     assert manifest["about"]["text"] == "five five"

@@ -96,8 +96,8 @@ GOLDEN = Command(
     "a reference pack, to hold a port of the model to",
     add_golden_arguments,
     golden,
-    description="Write what every stage of a model computes for one recording: in float32, in float64, and how far off\n"
-    "a correct port may be. PACK/FORMAT.md describes the files for a program in any language.",
+    description="Write what every stage of a model computes for one recording: in float32, in float64, and how far\n"
+    "off a correct port may be. PACK/FORMAT.md describes the files for a program in any language.",
     examples="example:\n  s2t-np golden digits s2t_np/recordings/five-five.flac -o pack",
 )
 CHECK = Command(

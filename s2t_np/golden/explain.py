@@ -39,9 +39,9 @@ def best(candidates: list[tuple[float, str]], most: float, noise: float) -> str 
 
 
 def bound(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> float:
-    """How much of the difference an explanation may leave (r.m.s.)."""
-    error = min(rms_difference(found, truth), rms(truth))
-    return max(3 * see.pack.records[stage]["tolerance"]["rms"], LEFT * error)
+    """How much of the difference an explanation may leave (r.m.s.), half of it at most."""
+    error = rms_difference(found, truth)
+    return min(max(3 * see.pack.records[stage]["tolerance"]["rms"], LEFT * min(error, rms(truth))), error / 2)
 
 
 def specific(see: Sight, stage: str, found: np.ndarray) -> Iterator[tuple[float, str]]:

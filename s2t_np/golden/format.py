@@ -62,8 +62,9 @@ width, V vocabulary.
     encoder.layers.I.*                             see below
     encoder.layer_norm                (S, D)       also called memory
     decoder.input_ids                 (U)
-    decoder.embed_tokens              (U, D)       rows of the table times sqrt(D)
-    decoder.embed_positions, .embeddings  (U, D)
+    decoder.embed_tokens              (U, D)       rows of the table
+    decoder.embed_scale               (U, D)       times sqrt(D)
+    decoder.embed_positions, .embeddings  (U, D)   as in the encoder
     decoder.layers.I.*
     decoder.layer_norm                (U, D)
     lm_head                           (U, V)       also called logits
@@ -90,7 +91,8 @@ Names may begin with "model." as in a checkpoint, and `encoder.layers.0` is read
 
 `stages`: stage, shape, dtype, rms (of the truth), float32_error and tolerance {rms, largest}, made_by (the function of
 s2t-np, its file and line). A stage is right when the root mean square and the largest of its differences to the truth
-are both within tolerance: ten times the error of our own float32 run, or of float32's rounding where that is more.
+are both within tolerance: ten and a hundred times those of our own float32 run, or of float32's rounding where that is
+more.
 `config` and `features` are the model's config.json and feature settings; `tokens`, `text`, `score`, `token_log_probs`
 are what the search should give (natural logarithms). `sha256` has the checksums of the three files of numbers.
 """

@@ -10,7 +10,8 @@ output. Beside those there are
     *.attn_weights        softmax(Q K^T): (H, Q, S)
     *.context             what attention makes of them, before out_proj
     *_residual, *.output  the stream after self_attn or encoder_attn, and after the layer
-    *.embeddings          what enters the first layer, the sum of embed_scale or embed_tokens and embed_positions
+    *.embed_scale         convolved features, or token embeddings, times sqrt(D)
+    *.embeddings          what enters the first layer: the sum of that and of embed_positions
     steps.007.*           the eighth call of the decoder during the search, its first axis the K beams
     decoder.*             the best transcript once more, all its positions at once (teacher forcing)
 
@@ -133,7 +134,7 @@ def layer_stages(name: str, rows: int, weights: dict[str, tuple], D: int, F: int
 def decoder_rows(config: ModelConfig, rows: int, weights: dict[str, tuple], dtype) -> Iterator[tuple]:
     """(name, shape, dtype) of the decoder for U tokens or K beams."""
     yield "decoder.input_ids", (rows,), np.int64
-    for name in ("embed_tokens", "embed_positions", "embeddings"):
+    for name in ("embed_tokens", "embed_scale", "embed_positions", "embeddings"):
         yield f"decoder.{name}", (rows, config.d_model), dtype
     for i in range(config.decoder_layers):
         layer = layer_stages(f"decoder.layers.{i}", rows, weights, config.d_model, config.decoder_ffn_dim)

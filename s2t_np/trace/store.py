@@ -43,9 +43,12 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def write_manifest(path: Path, data: dict) -> None:
-    """One JSON object, indented by one so that a person can look for a stage. Raises OSError."""
+    """One JSON object, indented so that a person can look for a stage; what JSON does not know as text. Raises OSError.
+
+    (Options may hold numpy's numbers, or a prefix that is an array.)
+    """
     with atomic_file(path) as file:
-        file.write((json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+        file.write((json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n").encode())
 
 
 def manifest(trace, file: str) -> dict:

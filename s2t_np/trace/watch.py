@@ -179,10 +179,11 @@ class Watcher:
         return logits
 
     def embedded(self, w, config, tokens: np.ndarray, rows: np.ndarray) -> None:
-        """The decoder's tokens (U,), their scaled embeddings, and the position rows (U, D) that will be added."""
+        """The decoder's tokens (U,), their embeddings, plain and scaled, and the position rows (U, D) to be added."""
         self.record("decoder.input_ids", embed_tokens, tokens)
         zero = np.zeros_like(rows)
-        self.record("decoder.embed_tokens", embed_tokens, lambda: embed_tokens(w.decoder, config, tokens, zero))
+        self.record("decoder.embed_tokens", embed_tokens, lambda: w.decoder.embed_tokens.weight[tokens])
+        self.record("decoder.embed_scale", embed_tokens, lambda: embed_tokens(w.decoder, config, tokens, zero))
         self.record("decoder.embed_positions", position_rows, rows)
 
     def decode_full(self, tokens: np.ndarray, memory: np.ndarray) -> np.ndarray:

@@ -52,15 +52,10 @@ def positions(see: Sight, stage: str) -> Guesses:
     """The table of positions, or the sum with it."""
     stack, last = stage.split(".")
     count = len(see.pack.truth[stage])
-    base = 0.0 if last == "embed_positions" else see(scaled_stage(stack))
+    base = 0.0 if last == "embed_positions" else see(f"{stack}.embed_scale")
     for says, table in tables(see, see.config.pad_token_id + 1, count):
         if table.shape[1] == see.config.d_model:
             yield says, base + table
-
-
-def scaled_stage(stack: str) -> str:
-    """The other term of a stack's embeddings."""
-    return "encoder.embed_scale" if stack == "encoder" else "decoder.embed_tokens"
 
 
 def scale(see: Sight, stage: str) -> Guesses:
@@ -74,7 +69,7 @@ def scale(see: Sight, stage: str) -> Guesses:
 def embeddings(see: Sight, stage: str) -> Guesses:
     """Scale and sum."""
     stack = stage.split(".", 1)[0]
-    root, x, p = see.config.d_model**0.5, see(scaled_stage(stack)), see(f"{stack}.embed_positions")
+    root, x, p = see.config.d_model**0.5, see(f"{stack}.embed_scale"), see(f"{stack}.embed_positions")
     yield "embeddings are not multiplied by sqrt(D) before positions are added", x / root + p
     yield "the sum is multiplied by sqrt(D); only the embeddings are, before positions are added", x + root * p
 
