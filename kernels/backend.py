@@ -20,7 +20,7 @@ from .attention import attention
 from .conv import conv1d_glu
 from .encoder import run_layers
 from .norm import layer_norm
-from .pack import INT8, pack
+from .pack import FLOAT16, INT8, pack
 from .rows import linear, linear_relu
 from .softmax import log_softmax
 
@@ -58,6 +58,7 @@ def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
     return logits
 
 
+float16_ops = numba_ops._replace(prepare=functools.partial(pack, kind=FLOAT16))
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8))
 
 NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step)

@@ -10,8 +10,8 @@ import numpy as np
 from numba import types
 
 from .jit import ARRAY, INT, inner, kernel
-from .linear import NO_FLOOR, linear_panel
-from .pack import GATED, PANEL, PackedConv
+from .linear import NO_FLOOR, linear_panel, linear_panel_half
+from .pack import FLOAT16, GATED, PANEL, PackedConv
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
 from .tile import MAX_ROWS
 from .vector import LANES, at, exp, load, splat, store
@@ -32,8 +32,8 @@ def _gate(sums, own, rows, y, start, stride, width):
             y[start + r * stride + i] = sums[place + i]
 
 
-@kernel(types.void(STATE, ARRAY, INT, INT, INT, ARRAY, INT, INT, ARRAY, INT, ARRAY))
-def conv1d_glu_rows(state, x, inputs, depth, rows, w, weight, bias, y, outputs, sums):
+@kernel(types.void(STATE, ARRAY, INT, INT, INT, ARRAY, INT, INT, INT, ARRAY, INT, ARRAY))
+def conv1d_glu_rows(state, x, inputs, depth, rows, w, kind, weight, bias, y, outputs, sums):
     """Padded frames x (T + taps - 1, I) -> y (rows, O/2), flat; depth = taps * I; `sums` has a tile for each thread.
 
     An item is ROWS rows of one panel.
@@ -45,18 +45,14 @@ def conv1d_glu_rows(state, x, inputs, depth, rows, w, weight, bias, y, outputs, 
         p, first = item // blocks, item % blocks * ROWS
         width = min(GATED, outputs - p * GATED)
         for r in range(first, min(rows, first + ROWS), MAX_ROWS):
-            here = min(MAX_ROWS, rows - r)
-            linear_panel(
-                (at(x, r * stride), stride, 1),
-                here,
-                depth,
-                at(w, weight + p * depth * PANEL),
-                at(w, bias + p * PANEL),
-                zeros,
-                (zeros, 0, 0),
-                NO_FLOOR,
-                (at(sums, own), PANEL, LANES),
-            )
+            here, window, none = min(MAX_ROWS, rows - r), (at(x, r * stride), stride, 1), (zeros, 0, 0)
+            terms, tile = at(w, bias + p * PANEL), (at(sums, own), PANEL, LANES)
+            if kind == FLOAT16:
+                panel = at(w, weight + p * depth * (PANEL // 2))
+                linear_panel_half(window, here, depth, panel, terms, zeros, none, NO_FLOOR, tile)
+            else:
+                panel = at(w, weight + p * depth * PANEL)
+                linear_panel(window, here, depth, panel, terms, zeros, none, NO_FLOOR, tile)
             _gate(sums, own, here, y, r * outputs + p * GATED, outputs, width)
         finish(state, 0)
         item = take(state, 0)
@@ -70,5 +66,6 @@ def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
     padded[pad : pad + len(x)] = x
     y, sums = np.empty((rows, w.outputs), np.float32), np.empty(get_threads() * TILE, np.float32)
     flat, depth = padded.reshape(-1), w.taps * w.inputs
-    parallel(conv1d_glu_rows, 1, flat, w.inputs, depth, rows, w.arena, w.panels, w.bias, y.reshape(-1), w.outputs, sums)
+    packed = (w.arena, w.kind, w.panels, w.bias)
+    parallel(conv1d_glu_rows, 1, flat, w.inputs, depth, rows, *packed, y.reshape(-1), w.outputs, sums)
     return y

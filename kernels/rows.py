@@ -8,9 +8,9 @@ import numpy as np
 from numba import types
 
 from .jit import ARRAY, FLOAT, INT, kernel
-from .linear import NO_FLOOR, RELU, linear_panel
+from .linear import NO_FLOOR, RELU, linear_panel, linear_panel_half
 from .linear_int8 import linear_panel_int8
-from .pack import INT8, PANEL, PackedLinear, whole
+from .pack import FLOAT16, INT8, PANEL, PackedLinear, whole
 from .quantize import CHUNK, quantize_row
 from .threads import STATE, finish, parallel, take, wait
 from .vector import LANES, at
@@ -45,6 +45,9 @@ def linear_rows(state, x, rows, depth, w, kind, weight, bias, added, added_row, 
             source, own = (at(words, first * stride), stride, 1), (at(scales, first * chunks), chunks, 1)
             panel, terms = at(w, weight + o * ((depth + 3) // 4)), (at(w, bias + o), width)
             linear_panel_int8(source, own, here, depth, panel, terms, zeros, sums, floor, target)
+        elif kind == FLOAT16:
+            source, panel = (at(x, first * depth), depth, 1), at(w, weight + o // 2 * depth)
+            linear_panel_half(source, here, depth, panel, at(w, bias + o), zeros, sums, floor, target)
         else:
             source, panel = (at(x, first * depth), depth, 1), at(w, weight + o * depth)
             linear_panel(source, here, depth, panel, at(w, bias + o), zeros, sums, floor, target)
