@@ -6,16 +6,17 @@ take all layers in one compiled call.
 """
 
 import functools
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from s2t_np.backend import NUMPY
-from s2t_np.decoder import embed_tokens
+from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
 from s2t_np.encoder import embed_features
 from s2t_np.layers import positions
 from s2t_np.ops import numpy_ops
 
-from . import decode_step
+from . import decode_step, memory
 from .attention import attention
 from .conv import conv1d_glu
 from .encoder import run_layers
@@ -47,13 +48,26 @@ def _positions(block: int, config) -> np.ndarray:
     return positions(64 * block, 64, config, np.float32)
 
 
-def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
+@dataclass
+class Cache(DecoderCache):
+    """The readable cache, whose `cross` is a memory.Memory, with what its steps compute in."""
+
+    steps: decode_step.Steps = field(default_factory=decode_step.Steps)
+
+
+def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
+    """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
+    cross = memory.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
+    return Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
+
+
+def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
     cache.make_room()
     cache.ancestors[:, cache.length] = np.arange(len(tokens))
     position = _positions(cache.length // 64, config)[cache.length % 64]
     x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
-    logits = decode_step.step(x, w, config.decoder_ffn_dim, config.decoder_attention_heads, cache)
+    logits = decode_step.step(x, w, config.decoder_ffn_dim, cache, cache.steps)
     cache.length += 1
     return logits
 
@@ -61,5 +75,5 @@ def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
 float16_ops = numba_ops._replace(prepare=functools.partial(pack, kind=FLOAT16))
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8))
 
-NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step)
+NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

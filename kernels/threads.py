@@ -7,6 +7,11 @@ it busy, finds the counters used up and leaves. So any number of Python threads 
 and Numba's threading layers (one of which aborts when two threads enter it) are never used. Which thread computes an
 item has no influence on it: results are the same bits for any number of threads.
 
+Where items lie one behind the other in memory and are read once, as in a decoder step, every participant has a part of
+them to itself (`take_near`), in memory order, and takes from the others' parts only when its own is used up: the
+processor's prefetching follows one line of reading, and counters are not fought over. While it waits it asks for what
+it will read next (`wait_near`).
+
 Helpers are daemon threads that block in `queue.SimpleQueue.get`, 10-20 us from awake. `wait` spins, gives the processor
 away after a while, and is short by construction: items are small and the phase's last ones are already being computed.
 """
@@ -23,21 +28,22 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import COMPILED, inner
-from .vector import I64
+from .vector import I64, move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
+COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
 
 @intrinsic
-def _add(typing, state, index):
-    """state[index] += 1, atomically; returns what it was."""
+def _add(typing, state, index, number):
+    """state[index] += number, atomically; returns what it was."""
 
     def build(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.Constant(I64, 1), "seq_cst")
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), args[2], "seq_cst")
 
-    return types.int64(state, types.int64), build
+    return types.int64(state, types.int64, types.int64), build
 
 
 @intrinsic
@@ -64,9 +70,9 @@ def _yield(typing):
     return types.void(), build
 
 
-def _plain_add(state, index):
-    state[index] += 1
-    return state[index] - 1
+def _plain_add(state, index, number):
+    state[index] += number
+    return state[index] - number
 
 
 add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda state, index: state[index], None)
@@ -75,19 +81,19 @@ add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda
 @inner
 def take(state, phase):
     """The number of the next item of this phase, for this thread alone."""
-    return add(state, 2 * phase)
+    return add(state, 2 * phase, 1)
 
 
 @inner
 def slot(state):
     """The number of this participant, below the number of threads: which part of the scratch memory is its own."""
-    return add(state, len(state) - 2)
+    return add(state, len(state) - 2, 1)
 
 
 @inner
 def finish(state, phase):
     """Count one item of this phase as done."""
-    add(state, 2 * phase + 1)
+    add(state, 2 * phase + 1, 1)
 
 
 @inner
@@ -95,6 +101,31 @@ def wait(state, phase, items):
     """Return when all items of this phase are done."""
     spins = 0
     while look(state, 2 * phase + 1) < items:
+        spins += 1
+        if spins > SPINS:
+            give_way()
+
+
+@inner
+def take_near(state, phase, parts, own, items):
+    """The next of this participant's items, else of another's; `items` when there is none left."""
+    for i in range(parts):
+        part = (own + i) % parts
+        item = items * part // parts + add(state, (phase * (parts + 1) + part) * COUNTERS, 1)
+        if item < items * (part + 1) // parts:
+            return item
+    return items
+
+
+@inner
+def wait_near(state, phase, parts, done, items, ahead, lines):
+    """Count `done` items of this phase, return when all are; meanwhile ask for some lines from an address on."""
+    counter = (phase * (parts + 1) + parts) * COUNTERS
+    add(state, counter, done)
+    spins = 0
+    while look(state, counter) < items:
+        if spins < lines:
+            prefetch(move(ahead, spins * LINE))
         spins += 1
         if spins > SPINS:
             give_way()
@@ -152,10 +183,17 @@ def get_threads() -> int:
 
 def parallel(function, phases: int, *arguments) -> None:
     """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
-    state = np.zeros(2 * phases + 2, np.int64)
-    helpers = get_threads() - 1
-    if helpers:
-        _crew.call(helpers, function, (state, *arguments))
+    _run(function, np.zeros(2 * phases + 2, np.int64), get_threads(), arguments)
+
+
+def parallel_near(function, phases: int, threads: int, *arguments) -> None:
+    """The same for a kernel that uses `take_near` and `wait_near` with parts = threads."""
+    _run(function, np.zeros((phases * (threads + 1) + 1) * COUNTERS, np.int64), threads, arguments)
+
+
+def _run(function, state: np.ndarray, threads: int, arguments) -> None:
+    if threads > 1:
+        _crew.call(threads - 1, function, (state, *arguments))
     function(state, *arguments)
 
 

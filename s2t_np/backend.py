@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .decoder import decoder_step
+from .decoder import decoder_step, start_cache
 from .encoder import encode
 from .errors import BackendError
 from .features import fbank
@@ -21,11 +21,12 @@ class Backend(NamedTuple):
     name: str
     ops: Ops
     encode: Callable  # as encoder.encode
+    start: Callable  # as decoder.start_cache
     step: Callable  # as decoder.decoder_step
     fbank: Callable  # as features.fbank
 
 
-NUMPY = Backend("numpy", numpy_ops, encode, decoder_step, fbank)
+NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, fbank)
 
 
 def choose(name: str, dtype: type = np.float32) -> Backend:

@@ -19,7 +19,7 @@ from . import search
 from .backend import Backend, choose
 from .checkpoint import read_tensors
 from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
-from .decoder import decode_full, start_cache
+from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
 from .hub import find
@@ -101,7 +101,7 @@ class S2T:
 
     def decoder(self, memory: np.ndarray) -> search.Decoder:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
-        start = partial(start_cache, self.backend.ops, self.weights.decoder, memory)
+        start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
         return search.Decoder(start, step)
 

@@ -61,7 +61,8 @@ def walk(step, ops, w, config, cache, beams: int, length: int):
 def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams):
     config, plain = model(name)
     packed, memory = backend.numba_ops.prepare(plain), features(19, config.d_model)
-    slow, fast = (start_cache(numpy_ops, plain.decoder, memory, beams) for _ in range(2))
+    slow = start_cache(numpy_ops, plain, config, memory, beams)
+    fast = backend.start_cache(backend.numba_ops, packed, config, memory, beams)
     length = 140 if beams == 5 else 12  # over two enlargements of the cache, and over a block of attention's keys
     expected = walk(decoder_step, numpy_ops, plain, config, slow, beams, length)
     for logits, other in zip(
@@ -79,7 +80,7 @@ def test_step_gives_the_same_bits_for_any_number_of_threads():
     results = []
     for count in THREADS:
         threads.set_threads(count)
-        cache = start_cache(numpy_ops, plain.decoder, memory, 5)
+        cache = backend.start_cache(backend.numba_ops, packed, config, memory, 5)
         results.append([x.copy() for x in walk(backend.step, backend.numba_ops, packed, config, cache, 5, 20)])
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
 

@@ -13,7 +13,8 @@ from tests.paths import CHECKPOINT_CONFIGS, LIBRISPEECH, ROOT, needs_shared
 pytest.importorskip("numba")
 
 from kernels import backend
-from s2t_np import audio, config, decoder, encoder, search, weights
+from s2t_np import audio, config, encoder, search, weights
+from s2t_np.backend import NUMPY
 from s2t_np.features import features
 from s2t_np.ops import numpy_ops
 
@@ -59,12 +60,13 @@ OPTIONS = config.GenerationConfig(num_beams=5, max_length=12, early_stopping=Tru
 PREPROCESSOR = config.FeatureConfig()
 
 
-def hear(ops, encode, step, shape, w, x):
+def hear(chosen, shape, w, x):
     """Tokens of the best hypothesis for features x."""
-    memory = encode(ops, w.encoder, shape, x)
+    ops = chosen.ops
+    memory = chosen.encode(ops, w.encoder, shape, x)
     port = search.Decoder(
-        lambda beams: decoder.start_cache(ops, w.decoder, memory, beams),
-        lambda tokens, cache: step(ops, w, shape, tokens, cache),
+        lambda beams: chosen.start(ops, w, shape, memory, beams),
+        lambda tokens, cache: chosen.step(ops, w, shape, tokens, cache),
     )
     return search.generate(port, OPTIONS, ())[0].tokens
 
@@ -78,8 +80,8 @@ def test_the_same_tokens_on_all_the_speech(small):
     different = []
     for path in paths:
         x = features(audio.load(path, 16000), PREPROCESSOR)
-        slow = hear(numpy_ops, encoder.encode, decoder.decoder_step, shape, plain, x)
-        if hear(backend.numba_ops, backend.encode, backend.step, shape, packed, x) != slow:
+        slow = hear(NUMPY, shape, plain, x)
+        if hear(backend.NUMBA, shape, packed, x) != slow:
             different.append(path.name)
     assert different == []
 
