@@ -27,8 +27,8 @@ from .norm import normalize_row
 from .pack import INT8, PANEL, PackedWeights, whole
 from .panel import multiply_panel, panel_words
 from .quantize import CHUNK, quantize_row
-from .threads import STATE, get_threads, parallel_near, slot, take_near, wait_near
-from .vector import LANES, at, move
+from .threads import STATE, NUMBERS, Session, await_turn, get_threads, slot, take_near, wait_near
+from .vector import LANES, at
 
 # columns of the plan: weight and bias offsets of the parts of a decoder layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
@@ -48,7 +48,6 @@ class Shape(NamedTuple):
     padded: int  # D in whole panels
     heads: int  # H
     positions: int  # S
-    length: int  # U, positions filled before this step
     capacity: int  # of the cache, in positions
     kind: int  # of the weights
     words: int  # of bytes in a row of quantised activations
@@ -64,6 +63,7 @@ class Places(NamedTuple):
     qkv: int  # (3, K, padded) queries, keys, values
     mixed: int  # (K, padded) what attention brings together
     hidden: int  # (K, F in whole panels)
+    logits: int  # (K, V in whole panels)
     scratch: int  # (threads, scratch)
 
 
@@ -113,22 +113,21 @@ def _meet(state, phase, shape, w, program, me, done, items):
         wait_near(state, phase, shape.threads, done, items, at(w, 0), 0)
 
 
-@part(types.void(STATE, INT, SHAPE, ARRAY, PROGRAM, ARRAY, ARRAY, INT, INT))
-def product(state, phase, shape, w, program, room, logits, me, own):
+@part(types.void(STATE, INT, SHAPE, ARRAY, PROGRAM, ARRAY, INT, INT))
+def product(state, phase, shape, w, program, room, me, own):
     """y = max(W norm(x) + b (+ y), floor) for all beams, as row `phase` of the program says; an item is a panel."""
     p = program[phase]
     panels, beams, depth, outputs = p[OUTPUTS] // PANEL, shape.beams, p[INPUTS], p[OUTPUTS]
     items, done, zeros, size = p[PARTS] * panels, 0, at(w, 0), panel_words(depth, shape.kind)
     words = own + beams * shape.padded
     scales = words + beams * shape.words
-    target = at(logits, 0) if p[Y] < 0 else at(room, p[Y])
     item = take_near(state, phase, shape.threads, me, items)
     source = p[X]
     if item < items:  # only now is the scratch memory this call's own: a late helper finds no item
         source = _prepare(shape, p, w, room, p[X], own)
     while item < items:
         matrix, o = item // panels, item % panels * PANEL
-        y = (move(target, matrix * beams * outputs + o), outputs, LANES)
+        y = (at(room, p[Y] + matrix * beams * outputs + o), outputs, LANES)
         multiply_panel(
             shape.kind,
             (at(room, source), p[X_ROW], 1),
@@ -148,11 +147,11 @@ def product(state, phase, shape, w, program, room, logits, me, own):
     _meet(state, phase, shape, w, program, me, done, items)
 
 
-@part(types.void(STATE, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, INTEGERS, ARRAY, INT, INT))
-def over_cache(state, phase, shape, places, w, program, keys, values, ancestors, room, me, own):
+@part(types.void(STATE, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, INTEGERS, INT, ARRAY, INT, INT))
+def over_cache(state, phase, shape, places, w, program, keys, values, ancestors, length, room, me, own):
     """Attention of every beam over its history. An item is one head of one beam."""
     beams, d, width = shape.beams, shape.width, shape.width // shape.heads
-    start, here = program[phase, LAYER] * shape.capacity * beams * d, shape.length * beams
+    start, here = program[phase, LAYER] * shape.capacity * beams * d, length * beams
     items, done = beams * shape.heads, 0
     item = take_near(state, phase, shape.threads, me, items)
     while item < items:
@@ -162,7 +161,7 @@ def over_cache(state, phase, shape, places, w, program, keys, values, ancestors,
         copy_row(room, query + beams * shape.padded, keys, place, width)
         copy_row(room, query + 2 * beams * shape.padded, values, place, width)
         attend_cache(
-            *(room, query, keys, values, start + head, beams, d, ancestors, k * shape.capacity, shape.length + 1),
+            *(room, query, keys, values, start + head, beams, d, ancestors, k * shape.capacity, length + 1),
             *(width, np.float32(1.0 / np.sqrt(width)), room, own, room, places.mixed + k * shape.padded + head),
         )
         done += 1
@@ -190,26 +189,31 @@ def over_memory(state, phase, shape, places, w, program, cross, room, me, own):
     _meet(state, phase, shape, w, program, me, done, items)
 
 
-@kernel(types.void(STATE, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY, ARRAY))
-def decoder_layers(state, shape, places, w, program, cross, keys, values, ancestors, room, logits):
-    """From the embedded tokens at places.x to logits (K, V in whole panels); the cache gets its new rows.
+@kernel(types.void(STATE, PROGRAM, INT, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY))
+def decoder_layers(session, states, turn, patience, shape, places, w, program, cross, keys, values, ancestors, room):
+    """From the embedded tokens at places.x to logits; the cache gets its new rows. The turn's number is U, its length.
 
     keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block.
     """
-    me = slot(state)
-    own = places.scratch + me * shape.scratch
-    for phase in range(len(program)):
-        if program[phase, WHAT] == PRODUCT:
-            product(state, phase, shape, w, program, room, logits, me, own)
-        elif program[phase, WHAT] == OVER_CACHE:
-            over_cache(state, phase, shape, places, w, program, keys, values, ancestors, room, me, own)
-        else:
-            over_memory(state, phase, shape, places, w, program, cross, room, me, own)
+    while await_turn(session, turn, patience, at(w, _first_panel(program[0], shape, min(1, patience))), AHEAD):
+        state, length = states[turn], session[NUMBERS + turn]
+        me = slot(state)
+        own = places.scratch + me * shape.scratch
+        for phase in range(len(program)):
+            if program[phase, WHAT] == PRODUCT:
+                product(state, phase, shape, w, program, room, me, own)
+            elif program[phase, WHAT] == OVER_CACHE:
+                over_cache(state, phase, shape, places, w, program, keys, values, ancestors, length, room, me, own)
+            else:
+                over_memory(state, phase, shape, places, w, program, cross, room, me, own)
+        turn += 1
+        if patience == 0 or turn == len(states):
+            return
 
 
 def _layer_program(layer: int, p: np.ndarray, places: Places, width: int, hidden: int) -> list[tuple[int, ...]]:
     """The phases of one layer; p is its row of the plan."""
-    x, qkv, mixed, inner_place, _ = places
+    x, qkv, mixed, inner_place, *_ = places
     padded, inner_width = whole(width), whole(hidden)
 
     def multiply(source, row, inputs, y, outputs, part, norm=None, parts=1, added=0, floored=0):
@@ -235,7 +239,7 @@ def program(w: PackedWeights, places: Places, width: int, hidden: int) -> np.nda
     """The table of all phases: (phases, 15)."""
     *layers, last = w.decoder.plan
     rows = [row for i, p in enumerate(layers) for row in _layer_program(i, p, places, width, hidden)]
-    head = (places.x, whole(width), width, -1, whole(w.lm_head.outputs), *last[:4], 1, 0, 0, 0)
+    head = (places.x, whole(width), width, places.logits, whole(w.lm_head.outputs), *last[:4], 1, 0, 0, 0)
     return np.array([*rows, (PRODUCT, 0, *head)], np.int64)
 
 
@@ -243,14 +247,14 @@ class Desk(NamedTuple):
     """What the steps over one cache compute with; a step that fails leaves nothing in it that the next would read."""
 
     shape: Shape
-    places: Places
-    program: np.ndarray
-    room: np.ndarray
+    x: np.ndarray  # (K, D) a view of the place for embedded tokens
+    logits: np.ndarray  # (K, V) a view
+    session: Session
 
 
 @dataclass
 class Steps:
-    """The desk of a cache, made anew when the cache or the number of threads has grown."""
+    """The desk of a cache, made anew when the cache or the number of threads has changed."""
 
     desk: Desk | None = None
 
@@ -258,22 +262,25 @@ class Steps:
         """The desk for the next step."""
         key = (get_threads(), cache.keys.shape[1])
         if self.desk is None or key != (self.desk.shape.threads, self.desk.shape.capacity):
-            self.desk = _furnish(w, hidden, cache.keys.shape, cache.cross, get_threads())
+            self.desk = _furnish(w, hidden, cache, get_threads())
         return self.desk
 
 
-def _furnish(w: PackedWeights, hidden: int, shape: tuple[int, ...], cross: memory.Memory, threads: int) -> Desk:
-    """A desk for a cache whose keys have this shape (L, capacity, K, D)."""
-    _, capacity, beams, width = shape
-    words, chunks = whole(max(width, hidden)) // 4, -(-max(width, hidden) // CHUNK)
-    preparing, padded = beams * (whole(width) + words + chunks), whole(width)
-    scratch = whole(max(preparing, capacity, memory_scratch(beams, cross.width)))
-    sizes = [beams * n for n in (padded, 3 * padded, padded, whole(hidden))]
+def _furnish(w: PackedWeights, hidden: int, cache, threads: int) -> Desk:
+    """A desk for a cache as large as it is now."""
+    (_, capacity, beams, width), cross, vocabulary = cache.keys.shape, cache.cross, whole(w.lm_head.outputs)
+    words, chunks, padded = whole(max(width, hidden)) // 4, -(-max(width, hidden) // CHUNK), whole(width)
+    scratch = whole(max(beams * (padded + words + chunks), capacity, memory_scratch(beams, cross.width)))
+    sizes = [beams * n for n in (padded, 3 * padded, padded, whole(hidden), vocabulary)]
     places = Places(*np.cumsum([0, *sizes]).tolist())
-    kind = w.lm_head.kind
-    sizes = (beams, width, padded, cross.heads, cross.positions, 0, capacity, kind, words, chunks, threads, scratch)
-    room = np.empty(places.scratch + threads * scratch, np.float32)
-    return Desk(Shape(*sizes), places, program(w, places, width, hidden), room)
+    sizes = (beams, width, padded, cross.heads, cross.positions, capacity, w.lm_head.kind, words, chunks, threads)
+    room, rows = np.empty(places.scratch + threads * scratch, np.float32), program(w, places, width, hidden)
+    shape = Shape(*sizes, scratch)
+    past = (cache.keys.reshape(-1), cache.values.reshape(-1), cache.ancestors.reshape(-1))
+    arguments = (shape, places, w.lm_head.arena, rows, cross.block, *past, room)
+    x, logits = room[: places.qkv].reshape(beams, -1), room[places.logits : places.scratch].reshape(beams, -1)
+    session = Session(decoder_layers, len(rows), threads, *arguments)
+    return Desk(shape, x[:, :width], logits[:, : w.lm_head.outputs], session)
 
 
 def step(x: np.ndarray, w: PackedWeights, hidden: int, cache, steps: Steps) -> np.ndarray:
@@ -281,11 +288,7 @@ def step(x: np.ndarray, w: PackedWeights, hidden: int, cache, steps: Steps) -> n
 
     cache: as decoder.DecoderCache, with a memory.Memory for `cross`, and ancestors of the new position filled in.
     """
-    shape, places, rows, room = steps.get(w, hidden, cache)
-    room[places.x : places.qkv].reshape(shape.beams, shape.padded)[:, : shape.width] = x
-    logits = np.empty((shape.beams, whole(w.lm_head.outputs)), np.float32)
-    past = (cache.keys.reshape(-1), cache.values.reshape(-1), cache.ancestors.reshape(-1))
-    arguments = (w.lm_head.arena, rows, cache.cross.block, *past, room, logits.reshape(-1))
-    shape = shape._replace(length=cache.length)
-    parallel_near(decoder_layers, len(rows), shape.threads, shape, places, *arguments)
-    return logits[:, : w.lm_head.outputs]
+    desk = steps.get(w, hidden, cache)
+    desk.x[:] = x
+    desk.session.run(cache.length)
+    return desk.logits.copy()

@@ -88,14 +88,20 @@ def quantize_row(x, depth, words, scales):
     zero = splat(np.float32(0.0))
     for first in range(0, depth, CHUNK):
         last, highest = min(depth, first + CHUNK), splat(TINY)
-        for i in range(first, last, LANES):
-            v = load_first(move(x, i), last - i)
+        whole = last - (last - first) % LANES  # only the last vector may reach beyond the row, and is slow to read
+        for i in range(first, whole, LANES):
+            v = load(move(x, i))
+            highest = maximum(highest, maximum(v, zero - v))
+        if whole < last:
+            v = load_first(move(x, whole), last - whole)
             highest = maximum(highest, maximum(v, zero - v))
         top = greatest(highest)
         put(move(scales, first // CHUNK), top / BYTE)
         inverse = splat(BYTE / top)
-        for i in range(first, last, LANES):
-            store_bytes(move(words, i // 4), load_first(move(x, i), last - i) * inverse)
+        for i in range(first, whole, LANES):
+            store_bytes(move(words, i // 4), load(move(x, i)) * inverse)
+        if whole < last:
+            store_bytes(move(words, whole // 4), load_first(move(x, whole), last - whole) * inverse)
 
 
 @part(types.void(INT, INT, INT, INT))

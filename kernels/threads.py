@@ -12,7 +12,11 @@ them to itself (`take_near`), in memory order, and takes from the others' parts 
 processor's prefetching follows one line of reading, and counters are not fought over. While it waits it asks for what
 it will read next (`wait_near`).
 
-Helpers are daemon threads that block in `queue.SimpleQueue.get`, 10-20 us from awake. `wait` spins, gives the processor
+A kernel that is called again and again, as a decoder step is, has a `Session`: helpers run one call of it for many
+turns, and look for the next for a while before they leave.
+
+Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, which took
+150 us on a virtual machine. `wait` spins, gives the processor
 away after a while, and is short by construction: items are small and the phase's last ones are already being computed.
 """
 
@@ -32,6 +36,8 @@ from .vector import I64, move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
 COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
+TURN, LEFT, NUMBERS, TURNS = 0, 8, 16, 64  # of a session: turns begun, helpers that left, the turns' numbers
+PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
 
@@ -131,6 +137,26 @@ def wait_near(state, phase, parts, done, items, ahead, lines):
             give_way()
 
 
+@inner
+def await_turn(session, turn, patience, ahead, lines):
+    """Whether turn `turn` of a session has begun; after `patience` looks the helper counts itself out.
+
+    The caller's own thread, with patience 0, begins it. Meanwhile some lines from an address on are asked for.
+    """
+    if patience == 0:
+        add(session, TURN, 1)
+        return True
+    for looked in range(patience):
+        if look(session, TURN) > turn:
+            return True
+        if looked < lines:
+            prefetch(move(ahead, looked * LINE))
+        if looked > SPINS:
+            give_way()
+    add(session, LEFT, 1)
+    return False
+
+
 class _Crew:
     """The helpers of this process; as many are started as were ever asked for."""
 
@@ -183,18 +209,40 @@ def get_threads() -> int:
 
 def parallel(function, phases: int, *arguments) -> None:
     """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
-    _run(function, np.zeros(2 * phases + 2, np.int64), get_threads(), arguments)
-
-
-def parallel_near(function, phases: int, threads: int, *arguments) -> None:
-    """The same for a kernel that uses `take_near` and `wait_near` with parts = threads."""
-    _run(function, np.zeros((phases * (threads + 1) + 1) * COUNTERS, np.int64), threads, arguments)
-
-
-def _run(function, state: np.ndarray, threads: int, arguments) -> None:
+    state, threads = np.zeros(2 * phases + 2, np.int64), get_threads()
     if threads > 1:
         _crew.call(threads - 1, function, (state, *arguments))
     function(state, *arguments)
+
+
+class Session:
+    """Many calls of one kernel on the same arguments, apart from one number for each.
+
+    The kernel is called as function(session, states, turn, patience, *arguments); it runs `await_turn`, then the turn
+    with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the next
+    turn as long as `await_turn` tells them to; the caller's thread runs one turn, which it does alone if need be.
+    """
+
+    def __init__(self, function, phases: int, threads: int, *arguments):
+        self.function, self.helpers, self.arguments = function, threads - 1, arguments
+        self.counters = (phases * (threads + 1) + 1) * COUNTERS
+        self._begin()
+
+    def _begin(self) -> None:
+        """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
+        self.turn, self.called = 0, 0
+        self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
+
+    def run(self, number: int) -> None:
+        """The next turn."""
+        if self.turn == TURNS:
+            self._begin()
+        self.board[NUMBERS + self.turn] = number
+        if missing := self.helpers - self.called + int(self.board[LEFT]):
+            self.called += missing
+            _crew.call(missing, self.function, (self.board, self.states, self.turn, PATIENCE, *self.arguments))
+        self.function(self.board, self.states, self.turn, 0, *self.arguments)
+        self.turn += 1
 
 
 def _after_fork() -> None:
