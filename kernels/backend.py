@@ -23,7 +23,7 @@ from .encoder import run_layers
 from .norm import layer_norm
 from .pack import FLOAT16, INT8, pack
 from .rows import linear, linear_relu
-from .softmax import log_softmax
+from .softmax import best, log_softmax
 
 numba_ops = numpy_ops._replace(
     prepare=pack,
@@ -75,5 +75,5 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
 float16_ops = numba_ops._replace(prepare=functools.partial(pack, kind=FLOAT16))
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8))
 
-NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step)
+NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step, best=best)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

@@ -21,13 +21,13 @@ from numba import types
 
 from . import memory
 from .beams import attend_cache, attend_memory, copy_row, memory_scratch
-from .jit import ARRAY, INT, kernel, inner, part
+from .jit import ARRAY, INT, inner, kernel, part
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_row
 from .pack import INT8, PANEL, PackedWeights, whole
 from .panel import multiply_panel, panel_words
 from .quantize import CHUNK, quantize_row
-from .threads import STATE, NUMBERS, Session, await_turn, get_threads, slot, take_near, wait_near
+from .threads import NUMBERS, STATE, Session, await_turn, get_threads, slot, take_near, wait_near
 from .vector import LANES, at
 
 # columns of the plan: weight and bias offsets of the parts of a decoder layer, in the order of its fields

@@ -126,7 +126,10 @@ def project(memory: np.ndarray, w, kind: int, heads: int) -> Memory:
     block = np.empty(layers * heads * layout(positions, width // heads)[2], np.float32)
     room = positions if kind == INT8 else 0
     words, scales = (np.empty(room * n, np.float32) for n in (whole(width) // 4, -(-width // CHUNK)))
-    x, scratch = np.ascontiguousarray(memory, np.float32).reshape(-1), np.empty(get_threads() * ROWS * PANEL, np.float32)
+    x, scratch = (
+        np.ascontiguousarray(memory, np.float32).reshape(-1),
+        np.empty(get_threads() * ROWS * PANEL, np.float32),
+    )
     parallel(
         *(project_memory, 2, x, positions, width, heads, w.layer_norm.arena, kind, w.plan),
         *(block, words, scales, scratch),

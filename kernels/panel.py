@@ -16,11 +16,7 @@ def panel_words(depth, kind):
     return depth * (PANEL // 2) if kind == FLOAT16 else depth * PANEL
 
 
-@part(
-    types.void(
-        INT, ADDRESS_2, ADDRESS_2, ADDRESS_2, INT, INT, INT, ADDRESS_1, INT, ADDRESS_2, FLOAT, ADDRESS_2
-    )
-)
+@part(types.void(INT, ADDRESS_2, ADDRESS_2, ADDRESS_2, INT, INT, INT, ADDRESS_1, INT, ADDRESS_2, FLOAT, ADDRESS_2))
 def multiply_panel(kind, x, words, scales, rows, depth, weight, terms, zeros, added, floor, y):
     """y = max(x W^T + b + added, floor), 32 wide; operands as in linear.py and, for bytes, linear_int8.py.
 

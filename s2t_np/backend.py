@@ -13,6 +13,7 @@ from .encoder import encode
 from .errors import BackendError
 from .features import fbank
 from .ops import Ops, numpy_ops
+from .search import best
 
 
 class Backend(NamedTuple):
@@ -23,10 +24,11 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     start: Callable  # as decoder.start_cache
     step: Callable  # as decoder.decoder_step
+    best: Callable  # as search.best
     fbank: Callable  # as features.fbank
 
 
-NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, fbank)
+NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, best, fbank)
 
 
 def choose(name: str, dtype: type = np.float32) -> Backend:

@@ -12,6 +12,8 @@ pytest.importorskip("numba")
 
 from kernels.backend import numba_ops
 from kernels.pack import FLOAT16, Arena, pack_conv, pack_linear, pack_norm
+from kernels.softmax import best
+from tests.search_fakes import holds_to_sorting
 
 RNG = np.random.default_rng(1)
 SIZES = (1, 2, 7, 8, 9, 13, 31, 32, 33, 64, 97, 257)
@@ -135,3 +137,7 @@ def test_log_softmax(width):
     x[0, 0], x[1, -1] = -np.inf if width > 1 else 0, -500
     close(numba_ops.log_softmax(x), ops.log_softmax(x))
     assert np.isnan(numba_ops.log_softmax(np.full((1, width), np.nan, np.float32))).all()
+
+
+def test_best_is_that_of_sorting():
+    holds_to_sorting(best)
