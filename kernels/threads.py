@@ -35,6 +35,7 @@ from .jit import COMPILED, inner
 from .vector import move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
+EAGER = 24
 COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
 TURN, LEFT, NUMBERS, TURNS = 0, 8, 16, 64  # of a session: turns begun, helpers that left, the turns' numbers
 PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
@@ -129,6 +130,9 @@ def wait_near(state, phase, parts, done, items, ahead, lines):
     counter = (phase * (parts + 1) + parts) * COUNTERS
     add(state, counter, done)
     spins = 0
+    while spins < min(lines, EAGER):
+        prefetch(move(ahead, spins * LINE))
+        spins += 1
     while look(state, counter) < items:
         if spins < lines:
             prefetch(move(ahead, spins * LINE))
