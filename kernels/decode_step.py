@@ -189,13 +189,17 @@ def over_memory(state, phase, shape, places, w, program, cross, room, me, own):
     _meet(state, phase, shape, w, program, me, done, items)
 
 
-@kernel(types.void(STATE, PROGRAM, INT, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY))
-def decoder_layers(session, states, turn, patience, shape, places, w, program, cross, keys, values, ancestors, room):
+@kernel(
+    types.void(STATE, STATE, PROGRAM, INT, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY)
+)
+def decoder_layers(
+    session, calls, states, turn, patience, shape, places, w, program, cross, keys, values, ancestors, room
+):
     """From the embedded tokens at places.x to logits; the cache gets its new rows. The turn's number is U, its length.
 
     keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block.
     """
-    while await_turn(session, turn, patience, at(w, _first_panel(program[0], shape, min(1, patience))), AHEAD):
+    while await_turn(session, calls, turn, patience, at(w, _first_panel(program[0], shape, min(1, patience))), AHEAD):
         state, length = states[turn], session[NUMBERS + turn]
         me = slot(state)
         own = places.scratch + me * shape.scratch

@@ -37,7 +37,8 @@ from .vector import move, prefetch
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
 EAGER = 24
 COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
-TURN, LEFT, NUMBERS, TURNS = 0, 8, 16, 64  # of a session: turns begun, helpers that left, the turns' numbers
+TURN, LEFT, SEEN, NUMBERS = 0, 8, 9, 16  # of a session: turns begun, helpers that left, calls, the turns' numbers
+TURNS = 64  # of a session, before it takes fresh counters
 PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
@@ -142,10 +143,11 @@ def wait_near(state, phase, parts, done, items, ahead, lines):
 
 
 @inner
-def await_turn(session, turn, patience, ahead, lines):
+def await_turn(session, calls, turn, patience, ahead, lines):
     """Whether turn `turn` of a session has begun; after `patience` looks the helper counts itself out.
 
-    The caller's own thread, with patience 0, begins it. Meanwhile some lines from an address on are asked for.
+    It does so at once when there is other work, of which `calls` tells. The caller's own thread, with patience 0,
+    begins the turn. Meanwhile some lines from an address on are asked for.
     """
     if patience == 0:
         add(session, TURN, 1)
@@ -153,6 +155,8 @@ def await_turn(session, turn, patience, ahead, lines):
     for looked in range(patience):
         if look(session, TURN) > turn:
             return True
+        if look(calls, 0) != session[SEEN]:
+            break
         if looked < lines:
             prefetch(move(ahead, looked * LINE))
         if looked > SPINS:
@@ -166,10 +170,12 @@ class _Crew:
 
     def __init__(self):
         self.jobs, self.lock, self.size = queue.SimpleQueue(), threading.Lock(), 0
+        self.calls = np.zeros(1, np.int64)
 
     def call(self, helpers: int, function, arguments) -> None:
         """Ask that many helpers to run function(*arguments) when they can."""
         with self.lock:
+            self.calls[0] += 1
             while self.size < helpers:
                 self.size += 1
                 threading.Thread(target=self._work, name=f"s2t-np-{self.size}", daemon=True).start()
@@ -222,7 +228,7 @@ def parallel(function, phases: int, *arguments) -> None:
 class Session:
     """Many calls of one kernel on the same arguments, apart from one number for each.
 
-    The kernel is called as function(session, states, turn, patience, *arguments); it runs `await_turn`, then the turn
+    The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the turn
     with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the next
     turn as long as `await_turn` tells them to; the caller's thread runs one turn, which it does alone if need be.
     """
@@ -237,6 +243,9 @@ class Session:
         self.turn, self.called = 0, 0
         self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
 
+    def _arguments(self, patience: int) -> tuple:
+        return (self.board, _crew.calls, self.states, self.turn, patience, *self.arguments)
+
     def run(self, number: int) -> None:
         """The next turn."""
         if self.turn == TURNS:
@@ -244,8 +253,9 @@ class Session:
         self.board[NUMBERS + self.turn] = number
         if missing := self.helpers - self.called + int(self.board[LEFT]):
             self.called += missing
-            _crew.call(missing, self.function, (self.board, self.states, self.turn, PATIENCE, *self.arguments))
-        self.function(self.board, self.states, self.turn, 0, *self.arguments)
+            self.board[SEEN] = _crew.calls[0] + 1
+            _crew.call(missing, self.function, self._arguments(PATIENCE))
+        self.function(*self._arguments(0))
         self.turn += 1
 
 
