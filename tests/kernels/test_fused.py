@@ -13,6 +13,7 @@ from kernels import backend, threads
 from tests.kernels.models import SHAPES, model
 
 THREADS = (1, 2, 5)
+KINDS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +75,47 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams):
     np.testing.assert_allclose(fast.values[:, :length], slow.values[:, :length], atol=3e-5)
 
 
-def test_step_gives_the_same_bits_for_any_number_of_threads():
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
     config, plain = model("round")
-    packed, memory = backend.numba_ops.prepare(plain), features(300, config.d_model)
-    results = []
+    ops, memory = KINDS[kind], features(300, config.d_model)
+    packed, results = ops.prepare(plain), []
     for count in THREADS:
         threads.set_threads(count)
-        cache = backend.start_cache(backend.numba_ops, packed, config, memory, 5)
-        results.append([x.copy() for x in walk(backend.step, backend.numba_ops, packed, config, cache, 5, 20)])
+        cache = backend.start_cache(ops, packed, config, memory, 5)
+        results.append(list(walk(backend.step, ops, packed, config, cache, 5, 20)))
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("positions", (1, 16, 31, 33, 256, 257, 600))
+def test_step_over_short_and_long_memories(name, positions):
+    config, plain = model(name)
+    packed, memory = backend.numba_ops.prepare(plain), features(positions, config.d_model)
+    slow = start_cache(numpy_ops, plain, config, memory, 3)
+    fast = backend.start_cache(backend.numba_ops, packed, config, memory, 3)
+    for layer, kept in enumerate(slow.cross):
+        for ours, theirs in zip(fast.cross.readable(layer), kept, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=3e-5)
+    tokens = np.array([4, 1, 7])
+    logits = backend.step(backend.numba_ops, packed, config, tokens, fast)
+    np.testing.assert_allclose(logits, decoder_step(numpy_ops, plain, config, tokens, slow), atol=3e-5)
+
+
+@pytest.mark.parametrize(("kind", "error"), (("float16", 0.002), ("int8", 0.06)))
+@pytest.mark.parametrize("name", SHAPES)
+def test_smaller_weights_stay_near_floats(name, kind, error):
+    config, plain = model(name)
+    ops, memory = KINDS[kind], features(40, config.d_model)
+    packed = ops.prepare(plain)
+    slow = start_cache(numpy_ops, plain, config, memory, 9)
+    fast = backend.start_cache(ops, packed, config, memory, 9)
+    for a, b in zip(
+        walk(decoder_step, numpy_ops, plain, config, slow, 9, 5),
+        walk(backend.step, ops, packed, config, fast, 9, 5),
+        strict=True,
+    ):
+        assert 0 < np.sqrt(np.mean((a - b) ** 2)) < error * a.std()
 
 
 @pytest.mark.parametrize("name", SHAPES)

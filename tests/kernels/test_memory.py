@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(guarded.LIBC is None, reason="needs mprotect")
 
 
-KINDS = {"float32": backend.numba_ops, "int8": backend.int8_ops}
+KINDS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 ENDS = pytest.mark.parametrize("at_end", (True, False), ids=("end", "start"))
 
 
