@@ -11,8 +11,7 @@ import numpy as np
 
 from s2t_np.backend import NUMPY
 from s2t_np.decoder import embed_tokens
-from s2t_np.encoder import embed_features
-from s2t_np.layers import positions
+from s2t_np.layers import embedding_scale, positions, subsample
 from s2t_np.ops import numpy_ops
 
 from . import decode_step
@@ -23,6 +22,8 @@ from .norm import layer_norm
 from .pack import FLOAT16, INT8, pack
 from .rows import linear, linear_relu
 from .softmax import log_softmax
+
+BLOCK = 64  # position rows that are kept together
 
 numba_ops = numpy_ops._replace(
     prepare=pack,
@@ -35,23 +36,26 @@ numba_ops = numpy_ops._replace(
 )
 
 
-def encode(ops, w, config, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
-    """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder."""
-    x = embed_features(ops, w, config, features, padded_length)
-    return run_layers(x, w, config.encoder_ffn_dim, config.encoder_attention_heads)
-
-
 @functools.lru_cache(maxsize=64)
 def _positions(block: int, config) -> np.ndarray:
-    """Position rows 64 block .. 64 block + 63: (64, D). Computing a row anew would take longer than reading it."""
-    return positions(64 * block, 64, config, np.float32)
+    """Position rows BLOCK block and following: (BLOCK, D). Computing them anew would take longer than reading them."""
+    return positions(BLOCK * block, BLOCK, config, np.float32)
+
+
+def encode(ops, w, config, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
+    """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder."""
+    x = subsample(ops, w.conv, features, padded_length)
+    x *= np.float32(embedding_scale(config))
+    blocks = [_positions(block, config) for block in range(-(-len(x) // BLOCK))]
+    x += np.concatenate(blocks)[: len(x)]
+    return run_layers(x, w, config.encoder_ffn_dim, config.encoder_attention_heads)
 
 
 def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
     """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
     cache.make_room()
     cache.ancestors[:, cache.length] = np.arange(len(tokens))
-    position = _positions(cache.length // 64, config)[cache.length % 64]
+    position = _positions(cache.length // BLOCK, config)[cache.length % BLOCK]
     x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
     logits = decode_step.step(x, w, config.decoder_ffn_dim, config.decoder_attention_heads, cache)
     cache.length += 1

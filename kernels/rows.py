@@ -8,9 +8,9 @@ import numpy as np
 from numba import types
 
 from .jit import ARRAY, FLOAT, INT, kernel
-from .linear import NO_FLOOR, RELU, linear_panel, linear_panel_half
-from .linear_int8 import linear_panel_int8
-from .pack import FLOAT16, INT8, PANEL, PackedLinear, whole
+from .kinds import linear_panel_of
+from .linear import NO_FLOOR, RELU
+from .pack import INT8, PANEL, PackedLinear, whole
 from .quantize import CHUNK, quantize_row
 from .threads import STATE, finish, parallel, take, wait
 from .vector import LANES, at
@@ -41,16 +41,13 @@ def linear_rows(state, x, rows, depth, w, kind, weight, bias, added, added_row, 
         first, o = item % blocks * ROWS, item // blocks * PANEL
         here, zeros, target = min(ROWS, rows - first), at(w, 0), (at(y, first * width + o), width, LANES)
         sums = (at(added, first * added_row + (o if added_row else 0)), added_row, LANES if added_row else 0)
-        if kind == INT8:
-            source, own = (at(words, first * stride), stride, 1), (at(scales, first * chunks), chunks, 1)
-            panel, terms = at(w, weight + o * ((depth + 3) // 4)), (at(w, bias + o), width)
-            linear_panel_int8(source, own, here, depth, panel, terms, zeros, sums, floor, target)
-        elif kind == FLOAT16:
-            source, panel = (at(x, first * depth), depth, 1), at(w, weight + o // 2 * depth)
-            linear_panel_half(source, here, depth, panel, at(w, bias + o), zeros, sums, floor, target)
-        else:
-            source, panel = (at(x, first * depth), depth, 1), at(w, weight + o * depth)
-            linear_panel(source, here, depth, panel, at(w, bias + o), zeros, sums, floor, target)
+        linear_panel_of(
+            kind,
+            (at(x, first * depth), depth, 1),
+            (at(words, first * stride), stride, 1),
+            (at(scales, first * chunks), chunks, 1),
+            *(here, depth, o // PANEL, at(w, weight), at(w, bias), width, zeros, sums, floor, target),
+        )
         finish(state, 1)
         item = take(state, 1)
     wait(state, 1, items)
