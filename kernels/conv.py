@@ -10,10 +10,11 @@ import numpy as np
 from numba import types
 
 from .jit import ARRAY, INT, inner, kernel
-from .kinds import linear_panel_of
 from .linear import NO_FLOOR
 from .pack import GATED, INT8, PANEL, PackedConv, whole
-from .quantize import CHUNK, quantize_row
+from .panel import multiply_panel, panel_words
+from .quantize import CHUNK
+from .rows import quantize_rows
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
 from .vector import LANES, at, exp, load, splat, store
 
@@ -36,37 +37,28 @@ def _gate(sums, own, rows, y, start, stride, width):
                 y[to + i] = sums[place + i]
 
 
-@inner
-def _quantize_windows(state, x, stride, depth, rows, words, row, scales):
-    """Phase 0: the window of each output row as bytes. Neighbours overlap, but each has scales of its own."""
-    item = take(state, 0)
-    while item < rows:
-        quantize_row(at(x, item * stride), depth, at(words, item * row), at(scales, item * -(-depth // CHUNK)))
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, rows)
-
-
 @kernel(types.void(STATE, ARRAY, INT, INT, INT, ARRAY, INT, INT, INT, ARRAY, INT, ARRAY, ARRAY, INT, ARRAY))
 def conv1d_glu_rows(state, x, inputs, depth, rows, w, kind, weight, bias, y, outputs, sums, words, row, scales):
     """Padded frames x (T + taps - 1, I) -> y (rows, O/2), flat; depth = taps * I; `sums` has a tile for each thread.
 
-    An item is ROWS rows of one panel. words (rows, row) and scales: room for the windows' bytes, if weights are bytes.
+    An item is ROWS rows of one panel. words (rows, row) and scales: room for the windows' bytes, if weights are bytes;
+    neighbours overlap, but each has scales of its own.
     """
     stride, zeros, chunks = 2 * inputs, at(w, 0), -(-depth // CHUNK)
     blocks, panels, own = -(-rows // ROWS), -(-outputs // GATED), slot(state) * TILE
     if kind == INT8:
-        _quantize_windows(state, x, stride, depth, rows, words, row, scales)
+        quantize_rows(state, x, stride, depth, rows, words, row, scales)
     item = take(state, 1)
     while item < blocks * panels:
         p, first = item // blocks, item % blocks * ROWS
         here = min(ROWS, rows - first)
-        linear_panel_of(
+        multiply_panel(
             kind,
             (at(x, first * stride), stride, 1),
             (at(words, first * row), row, 1),
             (at(scales, first * chunks), chunks, 1),
-            *(here, depth, p, at(w, weight), at(w, bias), panels * PANEL, zeros, (zeros, 0, 0), NO_FLOOR),
+            *(here, depth, at(w, weight + p * panel_words(depth, kind)), (at(w, bias + p * PANEL), panels * PANEL)),
+            *(zeros, (zeros, 0, 0), NO_FLOOR),
             (at(sums, own), PANEL, LANES),
         )
         _gate(sums, own, here, y, first * outputs + p * GATED, outputs, min(GATED, outputs - p * GATED))

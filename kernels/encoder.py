@@ -19,12 +19,13 @@ from numba import types
 from . import attention
 from .attention import attend
 from .jit import ARRAY, inner, kernel
-from .kinds import linear_panel_of, linear_units_of, panel_offset
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_unit
 from .pack import FLOAT16, INT8, PANEL, PackedEncoder, whole
+from .panel import multiply_panel
 from .quantize import CHUNK, quantize_unit
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
+from .units import multiply_units, panel_offset
 from .vector import LANES, at, move
 
 HIDDEN = CHUNK  # inner features of the feed-forward part at a time
@@ -104,7 +105,7 @@ def _quantize(x, x_unit, units, depth, shape, words):
 
 @inner
 def _matrix(part, inputs, outputs, w, plan):
-    """What `linear_units_of` must know of a part of the plan."""
+    """What `multiply_units` must know of a part of the plan."""
     return at(w, plan[part]), at(w, plan[part + 1]), inputs, outputs
 
 
@@ -113,7 +114,7 @@ def _project(part, residual, y, after, units, shape, w, plan, own):
     """y = W x + b (+ y with `residual`): from the units that wait in scratch to units of D features at y."""
     unit, zeros, d, dd = shape.padded * LANES, at(w, 0), shape.width, shape.padded
     added, scales = (y, LANES, unit) if residual else (zeros, 0, 0), move(own.words, shape.group * shape.words)
-    linear_units_of(
+    multiply_units(
         *(shape.kind, (own.units, unit), (own.words, shape.words), (scales, shape.scales), units),
         *(_matrix(part, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
         own.room,
@@ -124,15 +125,15 @@ def _project(part, residual, y, after, units, shape, w, plan, own):
 def _project_values(first, units, shape, w, plan, v, own):
     """Values of the units that wait in scratch, as rows of 16 features: v[panel][position][16] from address v on."""
     zeros, d, unit = at(w, 0), shape.width, shape.padded * LANES
-    for p in range(shape.padded // PANEL):
+    for o in range(0, shape.padded, PANEL):
+        panel, terms = at(w, plan[V] + panel_offset(shape.kind, d, o, 0)), (at(w, plan[V + 1] + o), shape.padded)
         for u in range(units):
             words = move(own.words, u * shape.words)
             scales = move(own.words, shape.group * shape.words + u * shape.scales)
-            y = move(v, (p * PANEL * shape.units + (first + u) * LANES) * LANES)
-            linear_panel_of(
+            y = move(v, (o * shape.units + (first + u) * LANES) * LANES)
+            multiply_panel(
                 *(shape.kind, (move(own.units, u * unit), 1, LANES), (words, 1, LANES), (scales, 1, LANES), LANES, d),
-                *(p, at(w, plan[V]), at(w, plan[V + 1]), shape.padded, zeros, (zeros, 0, 0), NO_FLOOR),
-                (y, LANES, shape.units * LANES * LANES),
+                *(panel, terms, zeros, (zeros, 0, 0), NO_FLOOR, (y, LANES, shape.units * LANES * LANES)),
             )
 
 
@@ -167,7 +168,7 @@ def _widen(f, depth, units, shape, w, plan, own):
     """`depth` inner features from f on: relu(W1 x + b1)."""
     zeros, scales = at(w, 0), move(own.words, shape.group * shape.words)
     following = at(w, plan[FC2] + panel_offset(shape.kind, shape.hidden, 0, f))
-    linear_units_of(
+    multiply_units(
         *(shape.kind, (own.units, shape.padded * LANES), (own.words, shape.words), (scales, shape.scales), units),
         *(_matrix(FC1, shape.width, shape.inner, w, plan), (f, depth), (0, shape.width), zeros, (zeros, 0, 0), RELU),
         *((own.hidden, HIDDEN * LANES), following, own.room),
@@ -179,7 +180,7 @@ def _narrow(f, depth, units, shape, w, plan, x, own):
     """What `depth` inner features from f on add to the stream x: W2 h, with b2 if they are the first."""
     unit, scales = shape.padded * LANES, move(own.inner_words, shape.group * shape.words)
     following = at(w, plan[FC1] + panel_offset(shape.kind, shape.width, f + depth, 0))
-    linear_units_of(
+    multiply_units(
         *(shape.kind, (own.hidden, HIDDEN * LANES), (own.inner_words, shape.words), (scales, shape.scales), units),
         *(_matrix(FC2, shape.hidden, shape.padded, w, plan), (0, shape.padded), (f, depth), at(w, 0), (x, LANES, unit)),
         *(NO_FLOOR, (x, unit), following, own.room),

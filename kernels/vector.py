@@ -28,7 +28,7 @@ from .cpu import detect
 from .jit import COMPILED
 
 LANES = 16
-F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+F32, I32, I64, BYTES = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
 
 
@@ -166,6 +166,20 @@ def _put(typing, address, value):
     return types.void(types.int64, types.float32), build
 
 
+@intrinsic
+def _prefetch(typing, address):
+    """Ask for the line at an address, which need not be one that may be read, to be in the second-level cache soon."""
+
+    def build(context, builder, sig, args):
+        hints = (ir.Constant(I32, hint) for hint in (0, 2, 1))  # to read, keep it near but not nearest, data
+        kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.inttoptr(args[0], BYTES), *hints])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), build
+
+
 def _across(combine):
     """An intrinsic that combines all lanes of a Vec into one float: halves onto each other."""
 
@@ -290,6 +304,10 @@ def _plain_put(address, value):
     address[0] = value
 
 
+def _plain_prefetch(address):
+    """Nothing to be done."""
+
+
 def _plain_splat(x):
     return np.full(LANES, x, np.float32)
 
@@ -301,12 +319,12 @@ def _plain_exp(x):
 
 if COMPILED:
     at, move, load, store, splat, fma, maximum = _at, _move, _load, _store, _splat, _fma, _maximum
-    sqrt, exp, total, greatest, load_first, put = _sqrt, _exp, _total, _greatest, _load_first, _put
+    sqrt, exp, total, greatest, load_first, put, prefetch = _sqrt, _exp, _total, _greatest, _load_first, _put, _prefetch
     exp_falling = _exp_falling
 else:
     at, move, load, store, splat, maximum = _plain_at, _plain_at, _plain_load, _plain_store, _plain_splat, np.maximum
-    sqrt, exp, total, greatest, load_first, put = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first, _plain_put
-    exp_falling = _plain_exp
+    sqrt, exp, total, greatest, load_first = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first
+    exp_falling, put, prefetch = _plain_exp, _plain_put, _plain_prefetch
 
     def fma(a, b, c):
         """a b + c."""

@@ -1,21 +1,16 @@
-"""Matrix products over weights of any kind: where kernels that take all of them part ways.
+"""Units of 16 positions times a matrix, whatever its weights are kept in: `linear_units` and its kin by kind.
 
-Plain twin: ops.linear. What activations are read from differs: floats, or the bytes that `quantize_row` and
-`quantize_unit` made of them before.
-
-    linear_panel_of    32 outputs of some rows
-    linear_units_of    units of 16 positions
-
-Halves in the lanes are widened as they are loaded (`tile_half.py`). As scalars, which the tile spreads over the lanes,
-each would take an instruction of its own: there a panel is widened before it is used by a group of units.
+Plain twin: ops.linear. Halves in the lanes are widened as they are loaded (`tile_half.py`). As scalars, which the tile
+spreads over the lanes, each would take an instruction of its own: a panel is widened before a group of units uses it.
 """
 
 from numba import types
 
 from .jit import ADDRESS_1, ADDRESS_2, ADDRESS_3, FLOAT, INT, inner, part
-from .linear import linear_panel, linear_panel_half, linear_units
-from .linear_int8 import linear_panel_int8, linear_units_int8
+from .linear import linear_units
+from .linear_int8 import linear_units_int8
 from .pack import FLOAT16, INT8, PANEL
+from .panel import panel_words
 from .tile_half import HALF_LANES, load_half
 from .vector import LANES, move, store
 
@@ -23,26 +18,7 @@ from .vector import LANES, move, store
 @inner
 def panel_offset(kind, inputs, output, begin):
     """Where, in words behind its first weight, a matrix (O, I) has the panel of an output, from input `begin` on."""
-    if kind == INT8:
-        return output * ((inputs + 3) // 4) + begin // 4 * PANEL
-    words = output * inputs + begin * PANEL
-    return words // 2 if kind == FLOAT16 else words
-
-
-@part(types.void(INT, ADDRESS_2, ADDRESS_2, ADDRESS_2, INT, INT, INT, INT, INT, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2))
-def linear_panel_of(kind, x, words, scales, rows, depth, p, weight, bias, width, zeros, added, floor, y):
-    """Panel p: x (address, row, step), or words (address, row, step) and scales (address, row, chunk) -> y.
-
-    weight and bias (or terms) are addresses of the matrix, width its outputs in whole panels; `added` and y
-    (address, row, vector) belong to this panel.
-    """
-    panel, terms = move(weight, panel_offset(kind, depth, p * PANEL, 0)), move(bias, p * PANEL)
-    if kind == INT8:
-        linear_panel_int8(words, scales, rows, depth, panel, (terms, width), zeros, added, floor, y)
-    elif kind == FLOAT16:
-        linear_panel_half(x, rows, depth, panel, terms, zeros, added, floor, y)
-    else:
-        linear_panel(x, rows, depth, panel, terms, zeros, added, floor, y)
+    return output // PANEL * panel_words(inputs, kind) + panel_words(begin, kind)
 
 
 @inner
@@ -53,7 +29,7 @@ def _widen_panel(panel, depth, room):
 
 
 @inner
-def _linear_units_half(x, units, depth, weight, bias, outputs, zeros, added, floor, y, after, room):
+def _multiply_units_half(x, units, depth, weight, bias, outputs, zeros, added, floor, y, after, room):
     """linear.linear_units over halves, a panel at a time."""
     for o in range(0, outputs, PANEL):
         panel = move(weight[0], o // PANEL * weight[1])
@@ -70,7 +46,7 @@ def _linear_units_half(x, units, depth, weight, bias, outputs, zeros, added, flo
         *(ADDRESS_2, FLOAT, ADDRESS_1, INT, INT),
     )
 )
-def linear_units_of(kind, x, words, scales, units, matrix, outputs, inputs, zeros, added, floor, y, after, room):
+def multiply_units(kind, x, words, scales, units, matrix, outputs, inputs, zeros, added, floor, y, after, room):
     """Some outputs (first, count) from some inputs (first, count) of a matrix: units x -> units y.
 
     x, or words and scales, are (address, unit) and begin at the first of the inputs. matrix: addresses of weight and of
@@ -85,6 +61,6 @@ def linear_units_of(kind, x, words, scales, units, matrix, outputs, inputs, zero
         scaling = (move(bias, o), width)
         linear_units_int8(words, scales, units, begin, depth, panels, scaling, count, zeros, added, floor, y, after)
     elif kind == FLOAT16:
-        _linear_units_half(x, units, depth, panels, terms, count, zeros, added, floor, y, after, room)
+        _multiply_units_half(x, units, depth, panels, terms, count, zeros, added, floor, y, after, room)
     else:
         linear_units(x, units, depth, panels, terms, count, zeros, added, floor, y, after)
