@@ -150,7 +150,7 @@ def words(weights: int, kind: int) -> int:
 def check_halves(weights) -> None:
     """Raise OverflowError where a weight is beyond float16's largest number."""
     highest = max(max(float(leaf.weight.max()), -float(leaf.weight.min())) for leaf in leaves(weights))
-    if highest > np.finfo(np.float16).max:
+    if highest > float(np.finfo(np.float16).max):
         raise OverflowError(f"a weight is {highest:.3g}, above float16's largest number, 65504")
 
 
