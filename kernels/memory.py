@@ -22,7 +22,8 @@ from .jit import ARRAY, INT, inner, kernel
 from .linear import NO_FLOOR
 from .pack import INT8, PANEL, whole
 from .panel import multiply_panel, panel_words
-from .quantize import CHUNK, quantize_row
+from .quantize import CHUNK
+from .rows import quantize_rows
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
 from .vector import LANES, at
 
@@ -82,13 +83,8 @@ def project_memory(state, x, positions, depth, heads, w, kind, plan, block, word
     """Memory x (S, D), flat -> block; words and scales: room for the bytes of x, where the weights are bytes."""
     chunks, stride = -(-depth // CHUNK), -(-depth // PANEL) * PANEL // 4
     own, zeros, width = slot(state) * ROWS * PANEL, at(w, 0), depth // heads
-    items = positions if kind == INT8 else 0
-    item = take(state, 0)
-    while item < items:
-        quantize_row(at(x, item * depth), depth, at(words, item * stride), at(scales, item * chunks))
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, items)
+    if kind == INT8:
+        quantize_rows(state, x, depth, depth, positions, words, stride, scales)
     panels, blocks = -(-depth // PANEL), -(-positions // POSITIONS)
     matrices = 2 * (len(plan) - 1)
     layer_size = heads * sizes(positions, width)[2]

@@ -49,11 +49,11 @@ class PackedConv(NamedTuple):
 
     arena: np.ndarray
     panels: int
-    bias: int
+    bias: int  # or terms, as in PackedLinear
     inputs: int  # I
     outputs: int  # O/2, what the gate leaves
     taps: int
-    kind: int  # FLOAT32 or FLOAT16
+    kind: int
 
     @property
     def weight(self):
@@ -150,7 +150,7 @@ def words(weights: int, kind: int) -> int:
 def check_halves(weights) -> None:
     """Raise OverflowError where a weight is beyond float16's largest number."""
     highest = max(max(float(leaf.weight.max()), -float(leaf.weight.min())) for leaf in leaves(weights))
-    if highest > np.finfo(np.float16).max:
+    if highest > float(np.finfo(np.float16).max):
         raise OverflowError(f"a weight is {highest:.3g}, above float16's largest number, 65504")
 
 
@@ -163,10 +163,10 @@ def _size(node, kind: int) -> int:
     shape = node.weight.shape
     if len(shape) == 1:
         return 2 * _rounded(shape[0])
-    outputs = _panel_count(shape) * PANEL
-    if len(shape) == 2 and kind == INT8:
-        return outputs * (-(-shape[1] // 4) + 2 - (-shape[1] // CHUNK))
-    return words(outputs, kind) * math.prod(shape[1:]) + outputs
+    outputs, inputs = _panel_count(shape) * PANEL, math.prod(shape[1:])
+    if kind == INT8:
+        return outputs * (-(-inputs // 4) + 2 - (-inputs // CHUNK))
+    return words(outputs, kind) * inputs + outputs
 
 
 def _rounded(count: int) -> int:
@@ -200,48 +200,51 @@ class Arena:
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 
-def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
-    """ops.Linear (O, I) -> PackedLinear."""
+def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, kind: int) -> tuple[int, int]:
+    """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
     if kind == INT8:
-        return _pack_int8(arena, w)
-    outputs, inputs = w.weight.shape
-    count, whole = _panel_count(w.weight.shape), outputs // PANEL
-    panels, bias = arena.take_panels(count, inputs, kind), arena.take(count * PANEL)
-    panels[:whole] = w.weight[: whole * PANEL].reshape(whole, PANEL, inputs).transpose(0, 2, 1)
-    if rest := outputs - whole * PANEL:
-        panels[whole, :, :rest] = w.weight[whole * PANEL :].T
-    if w.bias is not None:
-        bias[:outputs] = w.bias
-    return PackedLinear(arena.block, arena.offset(panels), arena.offset(bias), inputs, outputs, kind)
+        return _pack_int8(arena, weight, bias)
+    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
+    panels, biases, full = arena.take_panels(count, inputs, kind), arena.take(count * PANEL), outputs // PANEL
+    panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
+    if rest := outputs - full * PANEL:
+        panels[full, :, :rest] = weight[full * PANEL :].T
+    if bias is not None:
+        biases[:outputs] = bias
+    return arena.offset(panels), arena.offset(biases)
 
 
-def _pack_int8(arena: Arena, w) -> PackedLinear:
+def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
     """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of linear_int8.py."""
-    outputs, inputs = w.weight.shape
-    quantized, scale, comp = quantize_weights(w.weight)
-    count, quads = _panel_count(w.weight.shape), -(-inputs // 4)
+    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
+    quantized, scale, comp = quantize_weights(weight)
+    quads = -(-inputs // 4)
     panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(comp), count * PANEL)
     padded = np.zeros((count * PANEL, quads * 4), np.int8)
     padded[:outputs, :inputs] = quantized
     view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
     view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
-    terms[0, :outputs], terms[1, :outputs] = 0 if w.bias is None else w.bias, scale
+    terms[0, :outputs], terms[1, :outputs] = 0 if bias is None else bias, scale
     terms[2:, :outputs] = comp.view(np.float32)
-    return PackedLinear(arena.block, arena.offset(panels), arena.offset(terms), inputs, outputs, INT8)
+    return arena.offset(panels), arena.offset(terms)
+
+
+def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
+    """ops.Linear (O, I) -> PackedLinear."""
+    outputs, inputs = w.weight.shape
+    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, kind), inputs, outputs, kind)
 
 
 def pack_conv(arena: Arena, w, kind: int = FLOAT32) -> PackedConv:
-    """ops.Conv (O, I, taps) -> PackedConv; INT8 leaves it in float32."""
+    """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
     outputs, inputs, taps = w.weight.shape
-    count, kind = _panel_count(w.weight.shape), FLOAT16 if kind == FLOAT16 else FLOAT32
-    panels, bias = arena.take_panels(count, taps * inputs, kind), arena.take(count * PANEL)
-    flat = w.weight.transpose(0, 2, 1).reshape(outputs, taps * inputs)
-    for p in range(count):
-        first, last = p * GATED, min((p + 1) * GATED, outputs // 2)
-        for start, shift in ((0, 0), (GATED, outputs // 2)):
-            panels[p, :, start : start + last - first] = flat[first + shift : last + shift].T
-            bias[p * PANEL + start : p * PANEL + start + last - first] = w.bias[first + shift : last + shift]
-    return PackedConv(arena.block, arena.offset(panels), arena.offset(bias), inputs, outputs // 2, taps, kind)
+    channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
+    order = (channels + np.array([[0], [outputs // 2]])).reshape(-1)  # 16 channels, their 16 gates, and so on
+    real = np.repeat(channels < outputs // 2, 2, axis=1).reshape(-1)
+    weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
+    weight[real] = w.weight.transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
+    bias[real] = w.bias[order[real]]
+    return PackedConv(arena.block, *_pack(arena, weight, bias, kind), inputs, outputs // 2, taps, kind)
 
 
 def pack_norm(arena: Arena, w) -> PackedNorm:

@@ -12,18 +12,18 @@ them to itself (`take_near`), in memory order, and takes from the others' parts 
 processor's prefetching follows one line of reading, and counters are not fought over. While it waits it asks for what
 it will read next (`wait_near`).
 
-A kernel that is called again and again, as a decoder step is, has a `Session`: helpers run one call of it for many
-turns, and look for the next for a while before they leave.
-
-Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, which took
-150 us on a virtual machine. `wait` spins, gives the processor
-away after a while, and is short by construction: items are small and the phase's last ones are already being computed.
+Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, and were
+at work 150 us later on a virtual machine, a tenth of a decoder step. So a kernel that is called again and again has a
+`Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave.
+`wait` spins, gives the processor away after a while, and is short by construction: items are small and the phase's last
+ones are already being computed.
 """
 
 import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
@@ -35,7 +35,7 @@ from .jit import COMPILED, inner
 from .vector import move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
-EAGER = 24
+EAGER = 24  # lines that are asked for even when nobody has to wait
 COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
 TURN, LEFT, SEEN, NUMBERS = 0, 8, 9, 16  # of a session: turns begun, helpers that left, calls, the turns' numbers
 TURNS = 64  # of a session, before it takes fresh counters
@@ -127,7 +127,7 @@ def take_near(state, phase, parts, own, items):
 
 @inner
 def wait_near(state, phase, parts, done, items, ahead, lines):
-    """Count `done` items of this phase, return when all are; meanwhile ask for some lines from an address on."""
+    """Count `done` items of this phase, return when all are; meanwhile ask for up to `lines` from an address on."""
     counter = (phase * (parts + 1) + parts) * COUNTERS
     add(state, counter, done)
     spins = 0
@@ -189,32 +189,18 @@ class _Crew:
             del function, arguments
 
 
-def available() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_crew, _setting = _Crew(), lambda: 1
 
 
-class _Setting(threading.local):
-    """How many threads a call from this Python thread may use; None: as many as the process says."""
-
-    own = None
-
-
-_crew, _setting, _everywhere = _Crew(), _Setting(), available()
-
-
-def set_threads(count: int, this_thread_only: bool = False) -> None:
-    """Let every later call use `count` threads, or only those from this Python thread (many files, one per core)."""
-    global _everywhere  # noqa: PLW0603 - a setting of the process, as OMP_NUM_THREADS is
-    if this_thread_only:
-        _setting.own = count
-    else:
-        _everywhere = count
+def follow(setting: Callable[[], int]) -> None:
+    """Let `setting()`, asked at every call, say how many threads a call from the Python thread that asks may use."""
+    global _setting  # noqa: PLW0603
+    _setting = setting
 
 
 def get_threads() -> int:
-    """Threads a call from here uses."""
-    return (_setting.own or _everywhere) if COMPILED else 1
+    """Threads a call from here uses; one until `follow` was told whom to ask."""
+    return _setting() if COMPILED else 1
 
 
 def parallel(function, phases: int, *arguments) -> None:
@@ -228,9 +214,9 @@ def parallel(function, phases: int, *arguments) -> None:
 class Session:
     """Many calls of one kernel on the same arguments, apart from one number for each.
 
-    The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the turn
-    with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the next
-    turn as long as `await_turn` tells them to; the caller's thread runs one turn, which it does alone if need be.
+    The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the
+    turn with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the
+    next turn as long as `await_turn` tells them to; the caller's thread runs one, which it does alone if need be.
     """
 
     def __init__(self, function, phases: int, threads: int, *arguments):

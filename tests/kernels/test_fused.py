@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+from s2t_np import threads
 from s2t_np.decoder import decode_full, decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 
 pytest.importorskip("numba")
 
-from kernels import backend, threads
-from tests.kernels.models import SHAPES, model
+from kernels import backend
+from tests.kernels.models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
 KINDS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
@@ -18,20 +19,26 @@ KINDS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": b
 
 @pytest.fixture(autouse=True)
 def _threads_as_before():
-    before = threads.get_threads()
     yield
-    threads.set_threads(before)
+    threads.set_threads(None)
 
 
 def features(frames: int, bins: int) -> np.ndarray:
     return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
 
 
+# how weights are kept, and what plain weights that stands for exactly
+KINDS = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
+OVER_KINDS = pytest.mark.parametrize("kind", KINDS)
+
+
+@OVER_KINDS
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("frames", (1, 5, 61, 64, 65, 130, 1100))
-def test_encoder(name, frames):
+def test_encoder(name, frames, kind):
     config, plain = model(name)
-    packed = backend.numba_ops.prepare(plain)
+    ops, kept = KINDS[kind]
+    packed, plain = ops.prepare(plain), kept(plain)
     x = features(frames, config.input_feat_per_channel)
     results = []
     for count in THREADS:
@@ -57,11 +64,13 @@ def walk(step, ops, w, config, cache, beams: int, length: int):
         cache.reorder(rng.integers(0, beams, beams) if i % 3 else np.zeros(beams, np.int64))
 
 
+@OVER_KINDS
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("beams", (1, 2, 5, 8, 9, 17, 33))
-def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams):
+def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, kind):
     config, plain = model(name)
-    packed, memory = backend.numba_ops.prepare(plain), features(19, config.d_model)
+    ops, kept = KINDS[kind]
+    packed, plain, memory = ops.prepare(plain), kept(plain), features(19, config.d_model)
     slow = start_cache(numpy_ops, plain, config, memory, beams)
     fast = backend.start_cache(backend.numba_ops, packed, config, memory, beams)
     length = 140 if beams == 5 else 12  # over two enlargements of the cache, and over a block of attention's keys

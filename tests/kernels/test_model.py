@@ -40,10 +40,18 @@ def test_digits_hears_the_same(digits, recording, beams):
     np.testing.assert_allclose(fast.hypotheses[0].token_log_probs, slow.hypotheses[0].token_log_probs, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ("float16", "int8"))
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
-def test_digits_hears_the_same_in_bytes(digits, recording):
-    int8 = on(digits, backend.NUMBA_INT8).transcribe(recording)
-    assert int8.text == digits.transcribe(recording).text
+def test_digits_hears_the_same_in_fewer_bits(digits, recording, dtype):
+    fewer = s2t_np.load("digits", dtype=dtype)
+    assert fewer.dtype is np.float32
+    assert fewer.transcribe(recording).text == digits.transcribe(recording).text
+
+
+def test_a_weight_beyond_float16_is_refused(digits):
+    weights = digits.weights._replace(lm_head=digits.weights.lm_head._replace(weight=np.full((1, 2), -7e4, np.float32)))
+    with pytest.raises(s2t_np.ModelError, match="a weight is 7e\\+04, above float16's largest number"):
+        backend.NUMBA_FLOAT16.ops.prepare(weights)
 
 
 @pytest.fixture(scope="module")

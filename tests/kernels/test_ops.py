@@ -11,7 +11,7 @@ from s2t_np.ops import Conv, LayerNorm, Linear
 pytest.importorskip("numba")
 
 from kernels.backend import numba_ops
-from kernels.pack import FLOAT16, Arena, pack_conv, pack_linear, pack_norm
+from kernels.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
 from kernels.softmax import best
 from tests.search_fakes import holds_to_sorting
 
@@ -99,6 +99,15 @@ def test_conv1d_glu(taps, channels):
         x = normal(frames, 6)
         close(numba_ops.conv1d_glu(x, fast), ops.conv1d_glu(x, w))
         close(numba_ops.conv1d_glu(x, half), ops.conv1d_glu(x, w._replace(weight=rounded(w.weight))))
+
+
+@pytest.mark.parametrize(("channels", "inputs", "taps"), ((2, 1, 1), (30, 6, 3), (66, 110, 5), (64, 256, 3)))
+def test_conv1d_glu_in_bytes_stays_near(channels, inputs, taps):
+    w = Conv(normal(channels, inputs, taps) * (inputs * taps) ** -0.5, normal(channels))
+    fast = packed(functools.partial(pack_conv, kind=INT8), w)
+    for frames in (1, 2, 17, 129):
+        x = normal(frames, inputs)
+        close(numba_ops.conv1d_glu(x, fast), ops.conv1d_glu(x, w), 0.05)
 
 
 def test_closed_and_open_gates():
