@@ -175,7 +175,8 @@ def utterance_tables(
             row = {name: times[kind] for name, times in found["seconds"].items() if kind in times}
             rows.setdefault(what, (what, row, least[kind]))
         report_errors(f"{work.seconds:g} s, {work.beams} beams", found["errors"])
-        results.append({**work._asdict(), **found, "bound": least})
+        shape = {"seconds_of_sound": work.seconds, "beams": work.beams, "tokens": work.tokens}
+        results.append({**shape, **found, "bound": least})
     show("Encoder, features to memory", list(tables["encoder"].values()))
     if generate:
         show("Generate, features to tokens", list(tables["generate"].values()))

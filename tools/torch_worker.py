@@ -148,7 +148,7 @@ def step_seconds(arrays: dict, folder: str, turns: int) -> tuple[dict, dict]:
     """
     model, tokens = load_model(folder), torch.from_numpy(arrays["tokens"])
     memory = torch.from_numpy(arrays["memory"])[None].expand(len(tokens), -1, -1)
-    cache, before = EncoderDecoderCache(DynamicCache(), DynamicCache()), tokens.shape[1] - 1
+    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     order, times = torch.arange(len(tokens)), {"step": [], "step and reorder": []}
 
     def decode(ids):
@@ -164,7 +164,7 @@ def step_seconds(arrays: dict, folder: str, turns: int) -> tuple[dict, dict]:
                 if kind != "step":
                     cache.reorder_cache(order)
                 values.append(time.perf_counter() - began)
-                cache.crop(before)
+                cache.crop(-1)
     return {kind: statistics.median(values) for kind, values in times.items()}, {"logits": logits.numpy()}
 
 
