@@ -7,7 +7,16 @@ it busy, finds the counters used up and leaves. So any number of Python threads 
 and Numba's threading layers (one of which aborts when two threads enter it) are never used. Which thread computes an
 item has no influence on it: results are the same bits for any number of threads.
 
-Helpers are daemon threads that block in `queue.SimpleQueue.get`, 10-20 us from awake. `wait` spins, gives the processor
+Where items lie one behind the other in memory and are read once, as in a decoder step, every participant has a part of
+them to itself (`take_near`), in memory order, and takes from the others' parts only when its own is used up: the
+processor's prefetching follows one line of reading, and counters are not fought over. While it waits it asks for what
+it will read next (`wait_near`).
+
+A kernel that is called again and again, as a decoder step is, has a `Session`: helpers run one call of it for many
+turns, and look for the next for a while before they leave.
+
+Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, which took
+150 us on a virtual machine. `wait` spins, gives the processor
 away after a while, and is short by construction: items are small and the phase's last ones are already being computed.
 """
 
@@ -24,21 +33,24 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import COMPILED, inner
-from .vector import I64
+from .vector import move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
+COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
+TURN, LEFT, NUMBERS, TURNS = 0, 8, 16, 64  # of a session: turns begun, helpers that left, the turns' numbers
+PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
 
 @intrinsic
-def _add(typing, state, index):
-    """state[index] += 1, atomically; returns what it was."""
+def _add(typing, state, index, number):
+    """state[index] += number, atomically; returns what it was."""
 
     def build(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.Constant(I64, 1), "seq_cst")
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), args[2], "seq_cst")
 
-    return types.int64(state, types.int64), build
+    return types.int64(state, types.int64, types.int64), build
 
 
 @intrinsic
@@ -65,9 +77,9 @@ def _yield(typing):
     return types.void(), build
 
 
-def _plain_add(state, index):
-    state[index] += 1
-    return state[index] - 1
+def _plain_add(state, index, number):
+    state[index] += number
+    return state[index] - number
 
 
 add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda state, index: state[index], None)
@@ -76,19 +88,19 @@ add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda
 @inner
 def take(state, phase):
     """The number of the next item of this phase, for this thread alone."""
-    return add(state, 2 * phase)
+    return add(state, 2 * phase, 1)
 
 
 @inner
 def slot(state):
     """The number of this participant, below the number of threads: which part of the scratch memory is its own."""
-    return add(state, len(state) - 2)
+    return add(state, len(state) - 2, 1)
 
 
 @inner
 def finish(state, phase):
     """Count one item of this phase as done."""
-    add(state, 2 * phase + 1)
+    add(state, 2 * phase + 1, 1)
 
 
 @inner
@@ -99,6 +111,51 @@ def wait(state, phase, items):
         spins += 1
         if spins > SPINS:
             give_way()
+
+
+@inner
+def take_near(state, phase, parts, own, items):
+    """The next of this participant's items, else of another's; `items` when there is none left."""
+    for i in range(parts):
+        part = (own + i) % parts
+        item = items * part // parts + add(state, (phase * (parts + 1) + part) * COUNTERS, 1)
+        if item < items * (part + 1) // parts:
+            return item
+    return items
+
+
+@inner
+def wait_near(state, phase, parts, done, items, ahead, lines):
+    """Count `done` items of this phase, return when all are; meanwhile ask for some lines from an address on."""
+    counter = (phase * (parts + 1) + parts) * COUNTERS
+    add(state, counter, done)
+    spins = 0
+    while look(state, counter) < items:
+        if spins < lines:
+            prefetch(move(ahead, spins * LINE))
+        spins += 1
+        if spins > SPINS:
+            give_way()
+
+
+@inner
+def await_turn(session, turn, patience, ahead, lines):
+    """Whether turn `turn` of a session has begun; after `patience` looks the helper counts itself out.
+
+    The caller's own thread, with patience 0, begins it. Meanwhile some lines from an address on are asked for.
+    """
+    if patience == 0:
+        add(session, TURN, 1)
+        return True
+    for looked in range(patience):
+        if look(session, TURN) > turn:
+            return True
+        if looked < lines:
+            prefetch(move(ahead, looked * LINE))
+        if looked > SPINS:
+            give_way()
+    add(session, LEFT, 1)
+    return False
 
 
 class _Crew:
@@ -139,11 +196,40 @@ def get_threads() -> int:
 
 def parallel(function, phases: int, *arguments) -> None:
     """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
-    state = np.zeros(2 * phases + 2, np.int64)
-    helpers = get_threads() - 1
-    if helpers:
-        _crew.call(helpers, function, (state, *arguments))
+    state, threads = np.zeros(2 * phases + 2, np.int64), get_threads()
+    if threads > 1:
+        _crew.call(threads - 1, function, (state, *arguments))
     function(state, *arguments)
+
+
+class Session:
+    """Many calls of one kernel on the same arguments, apart from one number for each.
+
+    The kernel is called as function(session, states, turn, patience, *arguments); it runs `await_turn`, then the turn
+    with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the next
+    turn as long as `await_turn` tells them to; the caller's thread runs one turn, which it does alone if need be.
+    """
+
+    def __init__(self, function, phases: int, threads: int, *arguments):
+        self.function, self.helpers, self.arguments = function, threads - 1, arguments
+        self.counters = (phases * (threads + 1) + 1) * COUNTERS
+        self._begin()
+
+    def _begin(self) -> None:
+        """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
+        self.turn, self.called = 0, 0
+        self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
+
+    def run(self, number: int) -> None:
+        """The next turn."""
+        if self.turn == TURNS:
+            self._begin()
+        self.board[NUMBERS + self.turn] = number
+        if missing := self.helpers - self.called + int(self.board[LEFT]):
+            self.called += missing
+            _crew.call(missing, self.function, (self.board, self.states, self.turn, PATIENCE, *self.arguments))
+        self.function(self.board, self.states, self.turn, 0, *self.arguments)
+        self.turn += 1
 
 
 def _after_fork() -> None:

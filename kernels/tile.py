@@ -79,6 +79,10 @@ class Emitter:
     def load(self, address, kind=None):
         return self.builder.load(self.builder.bitcast(address, (kind or self.lanes).as_pointer()), align=4)
 
+    def vector(self, address):
+        """A vector of b."""
+        return self.load(address)
+
     def store(self, value, address):
         self.builder.store(value, self.builder.bitcast(address, value.type.as_pointer()), align=4)
 
@@ -118,7 +122,7 @@ class Emitter:
     def step(self, state):
         """Add the products of one step to the sums; move the addresses on."""
         builder = self.builder
-        b = {v: self.load(builder.gep(state["b"], [builder.mul(self.b_vector, _integer(v))])) for v in self.here}
+        b = {v: self.vector(builder.gep(state["b"], [builder.mul(self.b_vector, _integer(v))])) for v in self.here}
         for r, (base, offset) in self.places.items():
             a = spread(builder, self.load(builder.gep(state[base], [offset]), self.element), self.lanes)
             for v, vector in b.items():

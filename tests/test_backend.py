@@ -6,11 +6,10 @@ import subprocess
 import sys
 import warnings
 
-import numpy as np
 import pytest
 
 from s2t_np import backend
-from s2t_np.errors import BackendError, InputWarning
+from s2t_np.errors import BackendError, InputWarning, OptionError
 from tests.paths import ROOT
 
 WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None; sys.modules['llvmlite'] = None\n"
@@ -40,9 +39,33 @@ def test_auto_is_numba_where_it_is_installed():
 
 
 def test_auto_computes_in_float64_on_numpy():
-    assert backend.choose("auto", np.float64) is backend.NUMPY
+    assert backend.choose("auto", "float64") is backend.NUMPY
     with pytest.raises(BackendError, match="float64"):
-        backend.choose("numba", np.float64)
+        backend.choose("numba", "float64")
+
+
+@pytest.mark.parametrize("dtype", ("float16", "int8"))
+def test_weights_in_few_bits_are_numbas(dtype):
+    with pytest.raises(BackendError, match=f'"numpy" computes in float32 or float64; {dtype} needs backend "numba"'):
+        backend.choose("numpy", dtype)
+    pytest.importorskip("numba")
+    assert backend.choose("auto", dtype) is backend.choose("numba", dtype)
+    assert dtype in backend.choose("auto", dtype).name
+
+
+@pytest.mark.parametrize("dtype", ("float16", "int8"))
+def test_weights_in_few_bits_without_numba_are_refused(dtype):
+    code = WITHOUT_NUMBA + (
+        "from s2t_np import backend\n"
+        f"try: backend.choose('auto', {dtype!r})\nexcept backend.BackendError as error: assert 'pip' in str(error)\n"
+        "else: raise AssertionError"
+    )
+    run(code)
+
+
+def test_an_unknown_dtype():
+    with pytest.raises(OptionError, match="dtype is 'int4', expected one of float32, float64, float16, int8"):
+        backend.choose("auto", "int4")
 
 
 def test_without_numba_auto_is_numpy_and_the_name_is_refused():

@@ -209,8 +209,8 @@ def test_a_memory_of_another_shape(folder_of, shape):
 
 
 def test_unknown_precision():
-    with pytest.raises(OptionError, match=r"'float16'.*float32, float64"):
-        s2t_np.load("digits", dtype="float16")
+    with pytest.raises(OptionError, match=r"'float8'.*float32, float64"):
+        s2t_np.load("digits", dtype="float8")
 
 
 def test_a_preprocessor_of_another_model_is_refused(tmp_path):

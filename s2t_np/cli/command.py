@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, NoReturn
 
+from ..backend import DTYPES
 from ..errors import HubError, OptionError
-from ..model import DEFAULT_MODEL, DTYPES, S2T, load
+from ..model import DEFAULT_MODEL, S2T, load
 from ..threads import set_threads
 
 HELP_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
@@ -43,7 +44,8 @@ def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MO
     group.add_argument("--model", metavar="NAME", default=default, help=says)
     group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
     group.add_argument("--backend", default="auto", help="numba, numpy or auto (default): numba where installed")
-    group.add_argument("--dtype", default="float32", choices=list(DTYPES), help="precision (default: float32)")
+    says = "float32 (default), float64 with numpy; weights kept in float16 or int8 with numba"
+    group.add_argument("--dtype", default="float32", choices=list(DTYPES), help=says)
     group.add_argument("--threads", metavar="N", type=int, help="default: the processors this process may use")
 
 

@@ -12,7 +12,7 @@ from .. import __version__, blas
 from ..backend import Backend, choose
 from ..errors import AudioError, HubError, OptionError
 from ..hub import BUNDLED, MODELS, cached
-from ..model import DEFAULT_MODEL, DTYPES, S2T, Score
+from ..model import DEFAULT_MODEL, S2T, Score
 from ..threads import get_threads, set_threads
 from ..transcribe import atomic_file, finite, name_of, to_json
 from ..weights import expected_shapes
@@ -80,7 +80,6 @@ def model_record(model: S2T) -> dict:
     return {
         "folder": str(model.folder),
         "parameters": sum(math.prod(shape) for shape in expected_shapes(c).values()),
-        "dtype": np.dtype(model.dtype).name,
         **{name: getattr(c, name) for name in shown},
         "sampling_rate": model.feature_config.sampling_rate,
         "num_mel_bins": model.feature_config.num_mel_bins,
@@ -93,9 +92,9 @@ def model_record(model: S2T) -> dict:
 def info(args: Namespace) -> int:
     """Print what runs here and, with --model, what that model is."""
     set_threads(args.threads)
-    record = system_record(choose(args.backend, DTYPES[args.dtype]))
+    record = system_record(choose(args.backend, args.dtype))
     if args.model:
-        record |= {"model": args.model, **model_record(load_model(args))}
+        record |= {"model": args.model, "dtype": args.dtype, **model_record(load_model(args))}
     print_record(record, args.format == "json")
     return 0
 

@@ -11,7 +11,7 @@ from s2t_np.ops import numpy_ops
 pytest.importorskip("numba")
 
 from kernels import backend
-from tests.kernels.models import SHAPES, model
+from tests.kernels.models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
 
@@ -26,11 +26,18 @@ def features(frames: int, bins: int) -> np.ndarray:
     return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
 
 
+# how weights are kept, and what plain weights that stands for exactly
+KINDS = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
+OVER_KINDS = pytest.mark.parametrize("kind", KINDS)
+
+
+@OVER_KINDS
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("frames", (1, 5, 61, 64, 65, 130, 1100))
-def test_encoder(name, frames):
+def test_encoder(name, frames, kind):
     config, plain = model(name)
-    packed = backend.numba_ops.prepare(plain)
+    ops, kept = KINDS[kind]
+    packed, plain = ops.prepare(plain), kept(plain)
     x = features(frames, config.input_feat_per_channel)
     results = []
     for count in THREADS:
@@ -56,12 +63,15 @@ def walk(step, ops, w, config, cache, beams: int, length: int):
         cache.reorder(rng.integers(0, beams, beams) if i % 3 else np.zeros(beams, np.int64))
 
 
+@OVER_KINDS
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("beams", (1, 2, 5, 8, 9, 17, 33))
-def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams):
+def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, kind):
     config, plain = model(name)
-    packed, memory = backend.numba_ops.prepare(plain), features(19, config.d_model)
-    slow, fast = (start_cache(numpy_ops, plain.decoder, memory, beams) for _ in range(2))
+    ops, kept = KINDS[kind]
+    packed, plain, memory = ops.prepare(plain), kept(plain), features(19, config.d_model)
+    slow = start_cache(numpy_ops, plain, config, memory, beams)
+    fast = backend.start_cache(backend.numba_ops, packed, config, memory, beams)
     length = 140 if beams == 5 else 12  # over two enlargements of the cache, and over a block of attention's keys
     expected = walk(decoder_step, numpy_ops, plain, config, slow, beams, length)
     for logits, other in zip(
@@ -79,7 +89,7 @@ def test_step_gives_the_same_bits_for_any_number_of_threads():
     results = []
     for count in THREADS:
         threads.set_threads(count)
-        cache = start_cache(numpy_ops, plain.decoder, memory, 5)
+        cache = backend.start_cache(backend.numba_ops, packed, config, memory, 5)
         results.append([x.copy() for x in walk(backend.step, backend.numba_ops, packed, config, cache, 5, 20)])
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
 
