@@ -14,11 +14,12 @@ from s2t_np.ops import numpy_ops
 from tests.small_models import small_model
 from tools import bench, bench_fbank, bench_kernels, bench_processes
 from tools.bench_contenders import Ours
+from tools.bench_tables import Column, show
 from tools.bench_utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
 from tools.random_checkpoint import shape_config, write_checkpoint
 
 WORK = Work(seconds=1, beams=2, tokens=3)
-ROOF = {"GFLOP/s": 100.0, "GB/s": 10.0}
+ROOF = {"GFLOP/s": 100.0, "GOP/s": 400.0, "GB/s": 10.0}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_it_runs_and_writes_json(tmp_path, capsys):
         assert {"numpy", "s2t-np float32"} <= set(row["seconds"])
         assert all(0 < times["encoder"] < times["generate"] for times in row["seconds"].values())
     assert set(result["step"][0]["seconds"]["numpy"]) == {"step", "step and reorder"}
-    for heading in ("One decoder step", "Encoder,", "Generate,", "fbank of", "files of"):
+    for heading in ("decoder step, 250 positions", "encoder,", "generate,", "fbank of", "files of"):
         assert heading in out
 
 
@@ -157,6 +158,24 @@ def test_the_bound_of_the_released_shape():
     least = bound(Work(10, 5, 30), config, ROOF)
     assert least["generate"] == pytest.approx(least["encoder"] + 30 * least["step"])
     assert least["encoder"] == pytest.approx(9.7e9 / 100e9, rel=0.01)
+    assert bound(Work(10, 5, 30), config, ROOF, "int8")["encoder"] == pytest.approx(least["encoder"] / 4)
+
+
+def test_a_table_of_ratios(capsys):
+    seconds = {
+        "numpy": 0.09,
+        "s2t-np float32": 0.04,
+        "s2t-np int8": 0.02,
+        "torch": 0.1,
+        "other": 0.08,
+        "other int8": 0.01,
+    }
+    show("work", [Column("10 s", seconds, {"float32": 0.02, "float16": 0.02, "int8": 0.005})])
+    out = capsys.readouterr().out
+    assert "| best peer / s2t-np float32 | 2.00 |" in out
+    assert "| best peer / s2t-np int8 | 4.00 |" in out
+    assert "| s2t-np int8 / bound | 4.00 |" in out
+    assert "| bound, float32 | 20.0 |" in out and "float16" not in out
 
 
 def test_what_a_process_costs(folder, tmp_path):

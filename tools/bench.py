@@ -40,7 +40,8 @@ from tools.bench_fbank import fbank_table
 from tools.bench_kernels import kernel_table
 from tools.bench_processes import file_table, process_table
 from tools.bench_roofs import roofs
-from tools.bench_utterances import TOKENS_A_SECOND, Work, step_table, utterance_tables
+from tools.bench_tables import step_table, utterance_tables
+from tools.bench_utterances import TOKENS_A_SECOND, Work
 
 SECTIONS = ("kernels", "fbank", "step", "encoder", "generate", "processes", "files")
 TOGETHER = ("step", "encoder", "generate", "processes")  # which need everybody

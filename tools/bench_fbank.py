@@ -28,7 +28,7 @@ def kaldi(stack: ExitStack, pythons: list[str]) -> Upstream | None:
 def own_backends() -> dict[str, backend.Backend]:
     """Every backend that runs here."""
     try:
-        return {"numpy": backend.NUMPY, "s2t-np float32": backend.compiled()}
+        return {"numpy": backend.NUMPY, "s2t-np float32": backend.choose("numba")}
     except BackendError:
         return {"numpy": backend.NUMPY}
 

@@ -1,10 +1,10 @@
 """Whole utterances and single decoder steps of everybody in turn: checked, timed, and held to what the machine can do.
 
-The bound is what an implementation would take that computes the encoder at the rate of multiply-adds and reads the
-decoder's weights and the keys and values of the sound at the rate of memory, once a step: nothing else.
+The bound is what an implementation would take that computes the encoder at the rate of multiply-adds (int8: at that of
+bytes) and reads the decoder's weights and the keys and values of the sound at the rate of memory, once a step: nothing
+else. Tables of it all are made in bench_tables.py.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -72,10 +72,10 @@ def step_bytes(memory_rows: int, c: ModelConfig, weight_bytes: int) -> float:
     return weights * weight_bytes + c.decoder_layers * memory_rows * 2 * c.d_model * 4
 
 
-def bound(work: Work, c: ModelConfig, roof: dict[str, float], weight_bytes: int = 4) -> dict[str, float]:
-    """Seconds that the encoder, a step and the whole of generate take at least."""
-    encoder = encoder_operations(work.frames, c) / roof["GFLOP/s"] / 1e9
-    step = step_bytes(positions(work.frames, c), c, weight_bytes) / roof["GB/s"] / 1e9
+def bound(work: Work, c: ModelConfig, roof: dict[str, float], dtype: str = "float32") -> dict[str, float]:
+    """Seconds that the encoder, a step and the whole of generate take at least with weights of that type."""
+    encoder = encoder_operations(work.frames, c) / roof["GOP/s" if dtype == "int8" else "GFLOP/s"] / 1e9
+    step = step_bytes(positions(work.frames, c), c, BYTES[dtype]) / roof["GB/s"] / 1e9
     return {"encoder": encoder, "step": step, "generate": encoder + work.tokens * step}
 
 
@@ -143,70 +143,3 @@ def single_step(contenders: dict[str, Ours | Peer], work: Work, memory: np.ndarr
         return times
 
     return {"seconds": race(contenders, runs, call), "errors": referee.errors}
-
-
-def step_table(everybody: dict, config: ModelConfig, roof: dict, beams: list[int], runs: int) -> list[dict]:
-    """Print and return what a decoder step takes in the middle of 10 s. Raises SystemExit."""
-    rows, results = [], []
-    for count in beams:
-        work = Work(10, count, 30)
-        memory = everybody["numpy"].model.encode(work.features(config.input_feat_per_channel))
-        found = single_step(everybody, work, memory, config.vocab_size, runs)
-        least = bounds(work, config, roof, "step")
-        for kind in ("step", "step and reorder"):
-            row = {name: times[kind] for name, times in found["seconds"].items()}
-            rows.append((f"{kind}, {count} beams, {len(memory)} positions", row, least))
-        report_errors(f"step, {count} beams", found["errors"])
-        results.append({"beams": count, **found, "bound": least})
-    show("One decoder step", rows)
-    return results
-
-
-def utterance_tables(
-    everybody: dict, works: list[Work], config: ModelConfig, roof: dict, runs: int, generate: bool
-) -> list[dict]:
-    """Print and return what encoder and generate take. Raises SystemExit."""
-    results, tables = [], {"encoder": {}, "generate": {}}
-    for work in works:
-        found = utterance(everybody, work, config.input_feat_per_channel, runs, generate)
-        least = {kind: bounds(work, config, roof, kind) for kind in tables}
-        for kind, rows in tables.items():
-            what = f"{work.seconds:g} s" + f", {work.beams} beams, {work.tokens} tokens" * (kind == "generate")
-            row = {name: times[kind] for name, times in found["seconds"].items() if kind in times}
-            rows.setdefault(what, (what, row, least[kind]))
-        report_errors(f"{work.seconds:g} s, {work.beams} beams", found["errors"])
-        shape = {"seconds_of_sound": work.seconds, "beams": work.beams, "tokens": work.tokens}
-        results.append({**shape, **found, "bound": least})
-    show("Encoder, features to memory", list(tables["encoder"].values()))
-    if generate:
-        show("Generate, features to tokens", list(tables["generate"].values()))
-    return results
-
-
-def bounds(work: Work, config: ModelConfig, roof: dict, kind: str) -> dict[str, float]:
-    """The bound for every weight type of ours. Narrow weights shorten the reading; arithmetic is counted as float32."""
-    return {name: bound(work, config, roof, size)[kind] for name, size in BYTES.items()}
-
-
-def milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{1e3 * value:.{2 if value < 0.01 else 1 if value < 0.1 else 0}f}"
-
-
-def show(title: str, rows: list[tuple[str, dict, dict]]) -> None:
-    """A table: rows of (what, {name: seconds}, bounds by weight type); the last columns are ratios."""
-    names = list(dict.fromkeys(name for _, row, _ in rows for name in row))
-    print(f"\n{title}, ms\n\n| | " + " | ".join([*names, "bound", "best peer / s2t-np", "s2t-np / bound"]) + " |")
-    print("|---" * (len(names) + 4) + "|")
-    for what, row, least in rows:
-        peers = [v for name, v in row.items() if name[:6] not in ("numpy", "s2t-np") and not name.endswith("int8")]
-        own = row.get("s2t-np float32")
-        gain = f"{min(peers) / own:.2f}" if peers and own else "-"
-        distance = f"{own / least['float32']:.2f}" if own else "-"
-        cells = [*(milliseconds(row.get(name)) for name in names), milliseconds(least["float32"]), gain, distance]
-        print(f"| {what} | " + " | ".join(cells) + " |", flush=True)
-
-
-def report_errors(what: str, errors: dict[str, dict[str, float]]) -> None:
-    """How far the answers are from numpy's, on stderr."""
-    for kind, by_name in errors.items():
-        print(f"{what}, {kind}: " + ", ".join(f"{n} {e:.2g}" for n, e in by_name.items()), file=sys.stderr)
