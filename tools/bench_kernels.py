@@ -21,7 +21,8 @@ KINDS = {  # of weights: bytes, how far a product of unit variance may be off, i
     FLOAT16: (2, 5e-3, "GFLOP/s", " float16"),
     INT8: (1, 0.1, "GOP/s", " int8"),
 }
-REST = 0.04  # seconds between runs: so long OpenBLAS's threads keep a processor busy after their work
+REST = 0.1  # seconds between turns: so long OpenBLAS's threads keep a processor busy after their work
+BURST = 10  # calls in a row
 
 
 class Case(NamedTuple):
@@ -123,7 +124,7 @@ def row(case: Case, roof: dict[str, float], runs: int) -> dict:
     error = float(np.abs(case.fast() - case.plain()).max())
     if not error < case.tolerance:
         raise SystemExit(f"{case.name}: differs from its twin by {error:.2g}")
-    found = medians(interleaved({"numpy": case.plain, "numba": case.fast}, 3 * runs, REST))
+    found = medians(interleaved({"numpy": case.plain, "numba": case.fast}, runs, REST, BURST))
     rate = case.work / found["numba"] / 1e9
     share = rate / roof[case.roof]
     print(

@@ -115,15 +115,18 @@ def roofs(threads: int, megabytes: int = 64, runs: int = 15) -> dict[str, float]
     }
 
 
-def interleaved(contenders: dict[str, Callable], runs: int, rest: float = 0.0) -> dict[str, list[float]]:
-    """Seconds of each contender, `runs` times in turn after one warm-up, so that what slows the machine slows all."""
+def interleaved(contenders: dict[str, Callable], runs: int, rest: float, burst: int) -> dict[str, list[float]]:
+    """Seconds of each contender, `runs` turns of a rest, a warm-up and a burst of calls, as they follow one another in
+    a model. In turn, so that what slows the machine slows all.
+    """
     times = {name: [] for name in contenders}
-    for turn in range(runs + 1):
+    for _ in range(runs):
         for name, work in contenders.items():
             time.sleep(rest)
-            began = time.perf_counter()
             work()
-            if turn:
+            for _ in range(burst):
+                began = time.perf_counter()
+                work()
                 times[name].append(time.perf_counter() - began)
     return times
 
