@@ -31,8 +31,13 @@ ORDER = (
     ("__main__",),
 )
 LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "kernels"}  # only inside the function that needs them
-ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"}
-TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/train_digits.py"}
+ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "optimum",
+}
+TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "numba", "llvmlite", "kernels"} | sys.stdlib_module_names
 MODEL_ROOMS = ("ops", "layers", "encoder", "decoder", "features")
 
