@@ -9,9 +9,9 @@ Over the cache: beams share most of their past, so the rows of the cache that an
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, part
+from .late import types
 from .linear import BLOCK, NO_FLOOR
 from .pack import PANEL
 from .tile import MAX_ROWS, tile

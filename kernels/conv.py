@@ -7,9 +7,9 @@ so a tile of the product has all that its gates need.
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ARRAY, INT, inner, kernel
+from .late import types
 from .linear import NO_FLOOR, linear_panel
 from .pack import GATED, PANEL, PackedConv
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait

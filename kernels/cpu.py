@@ -43,11 +43,10 @@ class Cpu(NamedTuple):
 def compiler_target() -> tuple[str, str]:
     """Name and feature string ("+avx2,-sha,...") that Numba hands to LLVM."""
     import llvmlite.binding as llvm
-    from numba.core import config
 
-    name = config.CPU_NAME or llvm.get_host_cpu_name()
-    if config.CPU_FEATURES is not None:
-        return name, config.CPU_FEATURES
+    name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    if (features := os.environ.get("NUMBA_CPU_FEATURES")) is not None:
+        return name, features
     return name, "" if name == "generic" else llvm.get_host_cpu_features().flatten()
 
 

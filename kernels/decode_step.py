@@ -15,10 +15,10 @@ then the final norm and the vocabulary projection.
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
 from .beams import INTEGERS, attend_beams, copy_row, list_rows, remember
 from .jit import ARRAY, COMPILED, FLOAT, INT, kernel, part
+from .late import types
 from .linear import NO_FLOOR, RELU, linear_panel
 from .linear_int8 import linear_panel_int8
 from .norm import normalize_row

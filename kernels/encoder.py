@@ -14,11 +14,11 @@ second-level cache.
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
 from . import attention
 from .attention import attend
 from .jit import ARRAY, inner, kernel
+from .late import types
 from .linear import NO_FLOOR, RELU, linear_panel, linear_units
 from .linear_int8 import linear_panel_int8, linear_units_int8
 from .norm import normalize_unit

@@ -5,9 +5,9 @@ forcing.
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ARRAY, FLOAT, INT, kernel
+from .late import types
 from .linear import NO_FLOOR, RELU, linear_panel
 from .linear_int8 import linear_panel_int8
 from .pack import INT8, PANEL, PackedLinear, whole

@@ -18,11 +18,9 @@ import threading
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from .jit import COMPILED, inner
+from .jit import COMPILED, bind, inner
+from .late import cgutils, intrinsic, types
 from .vector import I64
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
@@ -106,20 +104,20 @@ class _Crew:
     def __init__(self):
         self.jobs, self.lock, self.size = queue.SimpleQueue(), threading.Lock(), 0
 
-    def call(self, helpers: int, function, arguments) -> None:
-        """Ask that many helpers to run function(*arguments) when they can."""
+    def call(self, helpers: int, work) -> None:
+        """Ask that many helpers to run `work()` when they can."""
         with self.lock:
             while self.size < helpers:
                 self.size += 1
                 threading.Thread(target=self._work, name=f"s2t-np-{self.size}", daemon=True).start()
         for _ in range(helpers):
-            self.jobs.put((function, arguments))
+            self.jobs.put(work)
 
     def _work(self):
         while True:
-            function, arguments = self.jobs.get()
-            function(*arguments)
-            del function, arguments
+            work = self.jobs.get()
+            work()
+            del work
 
 
 def available() -> int:
@@ -152,11 +150,10 @@ def get_threads() -> int:
 
 def parallel(function, phases: int, *arguments) -> None:
     """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
-    state = np.zeros(2 * phases + 2, np.int64)
-    helpers = get_threads() - 1
-    if helpers:
-        _crew.call(helpers, function, (state, *arguments))
-    function(state, *arguments)
+    work = bind(function, np.zeros(2 * phases + 2, np.int64), *arguments)
+    if helpers := get_threads() - 1:
+        _crew.call(helpers, work)
+    work()
 
 
 def _after_fork() -> None:

@@ -12,10 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from kernels.jit import ARRAY, INT, kernel
+from kernels.late import intrinsic, types
 from kernels.vector import I64, LANES, VECTOR, at, load, multiply_add, splat, store
 
 SUMS = 24
