@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from s2t_np.backend import NUMPY
+from s2t_np.checkpoint.mapped import release
 from s2t_np.decoder import embed_tokens
 from s2t_np.encoder import embed_features
 from s2t_np.layers import positions
@@ -25,7 +26,7 @@ from .rows import linear, linear_relu
 from .softmax import log_softmax
 
 numba_ops = numpy_ops._replace(
-    prepare=pack,
+    prepare=functools.partial(pack, release=release),
     linear=linear,
     linear_relu=linear_relu,
     layer_norm=layer_norm,
@@ -58,7 +59,7 @@ def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
     return logits
 
 
-int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8))
+int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
 
 NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

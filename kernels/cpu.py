@@ -6,6 +6,7 @@ takes features away with S2T_NP_CPU_FEATURES, a comma-separated list of those th
 plain paths can be run on any machine.
 """
 
+import functools
 import os
 import platform
 from typing import NamedTuple
@@ -40,6 +41,7 @@ class Cpu(NamedTuple):
         return f"{self.name} ({self.machine}; {', '.join(sets) or 'baseline instructions'})"
 
 
+@functools.cache
 def compiler_target() -> tuple[str, str]:
     """Name and feature string ("+avx2,-sha,...") that Numba hands to LLVM."""
     import llvmlite.binding as llvm

@@ -54,15 +54,17 @@ def target_machine():
     )
 
 
-_engines = []  # they own the code
+@functools.cache
+def _engine():
+    """The owner of all code in memory."""
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
 
 
 def link(code: bytes, symbols: list[str]) -> list[int]:
     """Put an object file into memory and make its symbols known to the linker; their addresses."""
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    _engines.append(engine)
     addresses = [engine.get_function_address(symbol) for symbol in symbols]
     for symbol, address in zip(symbols, addresses, strict=True):
         llvm.add_symbol(symbol, address)

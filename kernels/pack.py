@@ -11,6 +11,7 @@ panels of the vocabulary projection.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -231,14 +232,17 @@ def pack_norm(arena: Arena, w) -> PackedNorm:
     return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
 
 
-def pack_tree(arena: Arena, node, kind: int):
-    """Every leaf packed, in tuples of the same types as before."""
+def pack_tree(arena: Arena, node, kind: int, release: Callable):
+    """Every leaf packed, in tuples of the same types as before; release(weight) is called when one is done."""
     if not hasattr(node, "weight"):
-        children = [pack_tree(arena, child, kind) for child in node]
+        children = [pack_tree(arena, child, kind, release) for child in node]
         return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
     if node.weight.ndim == 2:
-        return pack_linear(arena, node, kind)
-    return {1: pack_norm, 3: pack_conv}[node.weight.ndim](arena, node)
+        packed = pack_linear(arena, node, kind)
+    else:
+        packed = {1: pack_norm, 3: pack_conv}[node.weight.ndim](arena, node)
+    release(node.weight)
+    return packed
 
 
 def plan(layers: tuple, *last) -> np.ndarray:
@@ -259,13 +263,16 @@ def _with_keys(layer):
     )
 
 
-def pack(weights, kind: int = FLOAT32) -> PackedWeights:
-    """weights.Weights in float32 -> PackedWeights; nothing of the original is kept."""
+def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
+    """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
+
+    `release` is called with every weight that is packed: its memory may go.
+    """
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
     apart = kind == FLOAT32 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
-    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind)
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind, release)
     layers = tuple(_with_keys(layer) for layer in layers)
     table = pack_linear(arena, head._replace(weight=embedding.weight)) if apart else packed_head
     rows = Rows(table) if kind == FLOAT32 else HalfRows(embedding.weight)
