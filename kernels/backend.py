@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 
+from s2t_np import features
 from s2t_np.backend import NUMPY
 from s2t_np.checkpoint.mapped import release
 from s2t_np.decoder import embed_tokens
@@ -17,6 +18,7 @@ from s2t_np.layers import positions
 from s2t_np.ops import numpy_ops
 
 from . import decode_step
+from . import fbank as fast_fbank
 from .attention import attention
 from .conv import conv1d_glu
 from .encoder import run_layers
@@ -59,7 +61,22 @@ def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
     return logits
 
 
+@functools.lru_cache(maxsize=16)
+def _tables(sampling_rate: int, num_mel_bins: int) -> fast_fbank.Tables:
+    """What the filterbank kernel looks up, from the window and the filters of features.py."""
+    window, _, _ = features.frame_geometry(sampling_rate)
+    bank = features.mel_bank(sampling_rate, num_mel_bins)
+    return fast_fbank.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
+
+
+def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype: type = np.float32) -> np.ndarray:
+    """Log mel energies: (N,) samples in [-1, 1], taken as float32 -> (T, M) in `dtype`, as features.fbank."""
+    tables, hop = _tables(sampling_rate, num_mel_bins), features.frame_geometry(sampling_rate)[1]
+    out = fast_fbank.fbank(samples, hop, tables, features.PREEMPHASIS, features.LOG_FLOOR)
+    return out.astype(dtype, copy=False)
+
+
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
 
-NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step)
+NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step, fbank=fbank)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

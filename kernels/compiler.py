@@ -30,7 +30,7 @@ def kinds_of(signature) -> list[str]:
     kinds = []
     for kind in signature.args:
         for leaf in kind if isinstance(kind, types.BaseTuple) else [kind]:
-            named = {types.int64: "i", types.float32: "f", types.boolean: "b"}
+            named = {types.int64: "i", types.float32: "f", types.float64: "d", types.boolean: "b"}
             kinds.append(f"{leaf.dtype} {leaf.ndim}" if isinstance(leaf, types.Array) else named[leaf])
     return kinds
 

@@ -73,11 +73,16 @@ def wake() -> None:
             names.update({name: now(value) for name, value in names.items() if type(value) is Late})
 
 
-def intrinsic(function: Callable):
-    """numba.extending.intrinsic, as a decorator."""
-    made = later(lambda: name_of("numba.extending", "intrinsic")(function))
+def declared(evaluate: Callable):
+    """What `evaluate()` gives, which teaches Numba something and so is called before anything is compiled."""
+    made = later(evaluate)
     when_compiling(lambda: now(made))
     return made
+
+
+def intrinsic(function: Callable):
+    """numba.extending.intrinsic, as a decorator."""
+    return declared(lambda: name_of("numba.extending", "intrinsic")(function))
 
 
 types, cgutils = name_of("numba", "types"), name_of("numba.core", "cgutils")

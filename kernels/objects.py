@@ -17,7 +17,12 @@ import numpy as np
 from .cpu import compiler_target
 
 # kinds of arguments: LLVM's type and that of ctypes; an array is "float32 1", its elements and its axes
-SCALARS = {"i": ("i64", ctypes.c_int64), "f": ("float", ctypes.c_float), "b": ("i8", ctypes.c_bool)}
+SCALARS = {
+    "i": ("i64", ctypes.c_int64),
+    "f": ("float", ctypes.c_float),
+    "d": ("double", ctypes.c_double),
+    "b": ("i8", ctypes.c_bool),
+}
 
 
 class Unusable(Exception):
@@ -106,7 +111,7 @@ def _spell_array(dtype: np.dtype, axes: int, array) -> tuple:
 def _spell(kind: str) -> Callable:
     """The function that turns an argument of that kind into numbers."""
     if kind in SCALARS:
-        convert = {"i": int, "f": float, "b": bool}[kind]
+        convert = {"i": int, "f": float, "d": float, "b": bool}[kind]
         return lambda value: (convert(value),)
     dtype, axes = kind.split()
     return functools.partial(_spell_array, np.dtype(dtype), int(axes))

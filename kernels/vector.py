@@ -19,7 +19,7 @@ from llvmlite import ir
 
 from .cpu import detect
 from .jit import COMPILED
-from .late import Late, cgutils, intrinsic, now, types, when_compiling
+from .late import cgutils, declared, intrinsic, types
 
 LANES = 16
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
@@ -33,8 +33,7 @@ def _vector_type():
     return vector_type("Vec", VECTOR)
 
 
-vec = Late(_vector_type)
-when_compiling(lambda: now(vec))
+vec = declared(_vector_type)
 
 
 def constant(value: float, kind=VECTOR):
