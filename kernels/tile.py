@@ -34,7 +34,7 @@ from llvmlite import ir
 from . import cache, objects
 from .cpu import detect
 from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
-from .late import cgutils, intrinsic, types
+from .late import cgutils, intrinsic, types, wake
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
@@ -204,6 +204,7 @@ def emit(name: str, rows: int, vectors: int, module) -> None:
 
 def _compile(name: str, shapes, write) -> bytes:
     """Machine code of a family of tiles, as an object file; no optimiser: the loops are as they shall be."""
+    wake()
     machine, source = objects.target_machine(), ir.Module(name)
     for shape in shapes:
         write(name, *shape, source)

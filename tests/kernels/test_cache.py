@@ -158,3 +158,14 @@ def test_a_directory_of_another_user_is_not_trusted(copied):
         os.chown(path, 12345, 12345)
     after = run(copied)
     assert RIGHT in after.stdout and COMPILED in after.stdout and "another user" in after.stderr
+
+
+def test_tiles_can_be_what_is_missing(tmp_path):
+    """They are emitted by this package itself, perhaps before anything else was compiled."""
+    program = "import sys; from kernels import tile; print('numba' in sys.modules)"
+    environment = os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)}
+    for expected in ("True", "False"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
