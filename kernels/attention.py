@@ -15,7 +15,7 @@ from .late import types
 from .linear import NO_FLOOR
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
 from .tile import MAX_ROWS, tile
-from .vector import LANES, at, exp, load, maximum, move, splat, store
+from .vector import LANES, at, exp_falling, fma, load, maximum, move, splat, store
 
 KEYS = 256  # in a block: the scores of 32 queries then take 32 KB, and stay in the first-level cache
 QUERIES = 2 * LANES  # at a time, at most
@@ -51,13 +51,15 @@ def _soften(scores, count, scale, highest, sums):
     Maximum and sums are brought up to date. Returns by how much everything summed before is to be scaled.
     """
     a = b = before = load(highest)
-    for k in range(count):
-        a, b = b, maximum(a, load(move(scores, k * QUERIES)))
-    top, factor = maximum(a, b), splat(scale)
-    correction = exp((before - top) * factor)
+    for k in range(0, count - 1, 2):
+        a = maximum(a, load(move(scores, k * QUERIES)))
+        b = maximum(b, load(move(scores, (k + 1) * QUERIES)))
+    top, factor = maximum(maximum(a, b), load(move(scores, (count - 1) * QUERIES))), splat(scale)
+    shift = splat(np.float32(0.0)) - top * factor  # its rounding is common to all keys, before and after: it cancels
+    correction = exp_falling(before * factor + shift)
     total = load(sums) * correction
     for k in range(count):
-        e = exp((load(move(scores, k * QUERIES)) - top) * factor)
+        e = exp_falling(fma(load(move(scores, k * QUERIES)), factor, shift))
         store(move(scores, k * QUERIES), e)
         total = total + e
     store(highest, top)

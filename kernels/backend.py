@@ -6,26 +6,30 @@ take all layers in one compiled call.
 """
 
 import functools
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from s2t_np import features
 from s2t_np.backend import NUMPY
 from s2t_np.checkpoint.mapped import release
-from s2t_np.decoder import embed_tokens
-from s2t_np.encoder import embed_features
-from s2t_np.layers import positions
+from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
+from s2t_np.errors import ModelError
+from s2t_np.layers import embedding_scale, positions, subsample
 from s2t_np.ops import numpy_ops
+from s2t_np.threads import get_threads
 
-from . import decode_step
+from . import cache, cpu, decode_step, jit, memory, threads
 from . import fbank as fast_fbank
 from .attention import attention
 from .conv import conv1d_glu
 from .encoder import run_layers
 from .norm import layer_norm
-from .pack import INT8, pack
+from .pack import FLOAT16, INT8, pack
 from .rows import linear, linear_relu
-from .softmax import log_softmax
+from .softmax import best, log_softmax
+
+BLOCK = 64  # position rows that are kept together
 
 numba_ops = numpy_ops._replace(
     prepare=functools.partial(pack, release=release),
@@ -38,25 +42,41 @@ numba_ops = numpy_ops._replace(
 )
 
 
+@functools.lru_cache(maxsize=64)
+def _positions(block: int, config) -> np.ndarray:
+    """Position rows BLOCK block and following: (BLOCK, D). Computing them anew would take longer than reading them."""
+    return positions(BLOCK * block, BLOCK, config, np.float32)
+
+
 def encode(ops, w, config, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
     """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder."""
-    x = embed_features(ops, w, config, features, padded_length)
+    x = subsample(ops, w.conv, features, padded_length)
+    x *= np.float32(embedding_scale(config))
+    blocks = [_positions(block, config) for block in range(-(-len(x) // BLOCK))]
+    x += np.concatenate(blocks)[: len(x)]
     return run_layers(x, w, config.encoder_ffn_dim, config.encoder_attention_heads)
 
 
-@functools.lru_cache(maxsize=64)
-def _positions(block: int, config) -> np.ndarray:
-    """Position rows 64 block .. 64 block + 63: (64, D). Computing a row anew would take longer than reading it."""
-    return positions(64 * block, 64, config, np.float32)
+@dataclass
+class Cache(DecoderCache):
+    """The readable cache, whose `cross` is a memory.Memory, with what its steps compute in."""
+
+    steps: decode_step.Steps = field(default_factory=decode_step.Steps)
 
 
-def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
+def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
+    """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
+    cross = memory.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
+    return Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
+
+
+def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
     cache.make_room()
     cache.ancestors[:, cache.length] = np.arange(len(tokens))
-    position = _positions(cache.length // 64, config)[cache.length % 64]
+    position = _positions(cache.length // BLOCK, config)[cache.length % BLOCK]
     x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
-    logits = decode_step.step(x, w, config.decoder_ffn_dim, config.decoder_attention_heads, cache)
+    logits = decode_step.step(x, w, config.decoder_ffn_dim, cache, cache.steps)
     cache.length += 1
     return logits
 
@@ -76,7 +96,34 @@ def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype
     return out.astype(dtype, copy=False)
 
 
+def describe() -> dict[str, str]:
+    """What `info` says about the compiled kernels."""
+    done = jit.statistics
+    if not jit.COMPILED:
+        state = "not compiled: NUMBA_DISABLE_JIT is set, they run as the Python they are written in"
+    else:
+        state = f"{done['loaded']} loaded, {done['compiled']} compiled, in {done['seconds']:.1f} s"
+    folder = cache.directory()
+    return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": str(folder or "none")}
+
+
+threads.follow(get_threads)
+
+
+def prepare_halves(weights):
+    """weights.Weights -> PackedWeights kept in float16. Raises ModelError for weights that are too large for it."""
+    try:
+        return pack(weights, FLOAT16, release)
+    except OverflowError as error:
+        raise ModelError(f"dtype float16: {error}; use float32") from None
+
+
+float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
 
-NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step, fbank=fbank)
+NUMBA = NUMPY._replace(
+    name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step, fbank=fbank, best=best, describe=describe
+)
+NUMBA_FLOAT16 = NUMBA._replace(name="numba float16", ops=float16_ops)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)
+BACKENDS = {"float32": NUMBA, "float16": NUMBA_FLOAT16, "int8": NUMBA_INT8}  # by the dtype that a user names

@@ -35,6 +35,11 @@ class Cpu(NamedTuple):
         return "avx512vnni" in self.features and "avx512f" in self.features
 
     @property
+    def has_half(self) -> bool:
+        """float16 to float32 in one instruction: F16C on x86, the baseline of 64-bit ARM."""
+        return "f16c" in self.features or "avx512f" in self.features or self.machine in ("aarch64", "arm64")
+
+    @property
     def description(self) -> str:
         """One line for `s2t-np info`."""
         sets = [name for name in ("avx512vnni", "avx512f", "avx2", "fma", "neon") if name in self.features]

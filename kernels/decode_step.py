@@ -2,35 +2,42 @@
 
 A step reads every weight once and does little with it, so time is reading: each panel of weights is read by one thread
 and used for all beams. The cache is the readable one: row `keys[l, u, k]` was written by beam k at position u, and
-`ancestors[k, u]` says whose row beam k continues.
-Phases of a layer; between them threads wait for each other:
+`ancestors[k, u]` says whose row beam k continues; what it looks at in the memory is in memory.py.
+
+The step is a program, a table with a row for each phase (`program`); between phases threads wait for each other:
 
     norm, projections to queries, keys, values | attention | output projection added to the stream
     norm, projection to queries | attention over the memory | output projection added to the stream
     norm, first matrix with ReLU | second matrix added to the stream
 
-then the final norm and the vocabulary projection.
+for each layer, then the final norm and the vocabulary projection.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from .beams import INTEGERS, attend_beams, copy_row, list_rows, remember
-from .jit import ARRAY, COMPILED, FLOAT, INT, kernel, part
+from . import memory
+from .beams import attend_cache, attend_memory, copy_row, memory_scratch
+from .jit import ARRAY, INT, inner, kernel, part
 from .late import types
-from .linear import NO_FLOOR, RELU, linear_panel
-from .linear_int8 import linear_panel_int8
+from .linear import NO_FLOOR, RELU
 from .norm import normalize_row
 from .pack import INT8, PANEL, PackedWeights, whole
+from .panel import multiply_panel, panel_words
 from .quantize import CHUNK, quantize_row
-from .threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .vector import LANES, at, move
-
-PHASES = 8  # of a layer
+from .threads import NUMBERS, STATE, Session, await_turn, get_threads, slot, take_near, wait_near
+from .vector import LANES, at
 
 # columns of the plan: weight and bias offsets of the parts of a decoder layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
+
+# columns of the program. A product: y (K, outputs) from x (K, inputs), both places in `room`; `parts` matrices of one
+# shape, `apart` words from one to the next, write one y behind the other. Attention: only WHAT and LAYER count.
+WHAT, LAYER, X, X_ROW, INPUTS, Y, OUTPUTS, NORM, NORM_BIAS, WEIGHT, BIAS, PARTS, APART, ADDED, FLOORED = range(15)
+PRODUCT, OVER_CACHE, OVER_MEMORY = range(3)
+AHEAD = 512  # lines of the next weights, at most, that a waiting thread asks for
 
 
 class Shape(NamedTuple):
@@ -39,241 +46,253 @@ class Shape(NamedTuple):
     beams: int  # K
     width: int  # D
     padded: int  # D in whole panels
-    hidden: int  # F in whole panels
     heads: int  # H
     positions: int  # S
-    memory: int  # S in whole panels: row length of the memory's transposed keys
-    length: int  # U, positions filled before this step
     capacity: int  # of the cache, in positions
-    vocabulary: int  # V in whole panels
-    inner: int  # F
-    room: int  # keys in whole panels, of the cache or of the memory: row length of scores
     kind: int  # of the weights
     words: int  # of bytes in a row of quantised activations
     chunks: int  # scales of such a row
-    scratch: int  # floats of scratch of a thread
+    threads: int
+    scratch: int  # floats of a thread's scratch, which is at the end of `room`
 
 
-class Buffers(NamedTuple):
-    """What the phases hand on: rows of K beams."""
+class Places(NamedTuple):
+    """Where in `room` rows of K beams lie that phases hand on."""
 
-    x: np.ndarray  # (K, padded) the stream
-    qkv: np.ndarray  # (3, K, padded) queries, keys, values
-    mixed: np.ndarray  # (K, padded) what attention brings together
-    hidden: np.ndarray  # (K, hidden)
-    logits: np.ndarray  # (K, vocabulary)
-    mask: np.ndarray  # (K, room) 0 where the beam continues the row of the cache, else -inf
-    scratch: np.ndarray  # (threads, scratch)
-
-
-class Past(NamedTuple):
-    """The cache, flat."""
-
-    keys: np.ndarray  # (L, capacity, K, D)
-    values: np.ndarray  # (L, capacity, K, D)
+    x: int  # (K, padded) the stream
+    qkv: int  # (3, K, padded) queries, keys, values
+    mixed: int  # (K, padded) what attention brings together
+    hidden: int  # (K, F in whole panels)
+    logits: int  # (K, V in whole panels)
+    scratch: int  # (threads, scratch)
 
 
 SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
-BUFFERS = types.NamedUniTuple(ARRAY, len(Buffers._fields), Buffers)
-PAST = types.NamedUniTuple(ARRAY, len(Past._fields), Past)
+PLACES = types.NamedUniTuple(INT, len(Places._fields), Places)
+PROGRAM, INTEGERS = types.int64[:, ::1], types.int64[::1]
 
 
-STAGE = types.void(
-    STATE, INT, SHAPE, ARRAY, INTEGERS, *(INT,) * 5, ARRAY, INT, types.boolean, FLOAT, ARRAY, BUFFERS, INT
-)
+@inner
+def _prepare(shape, p, w, room, x, own):
+    """A thread's own copy of the rows at x: normalised where the program says so, as bytes where weights are.
 
-
-@part(STAGE)
-def stage(state, phase, shape, w, plan, norm, part, parts, outputs, depth, x, row, added, floor, y, buffers, own):
-    """y = max(W x + b (+ y with `added`), floor) for all beams, an item for each panel of 32 outputs.
-
-    With norm >= 0, that part of the plan is applied to x first. `parts` matrices that follow in the plan write one y
-    (K, outputs) behind the other.
+    Returns where its rows of floats begin, which may be x; bytes and their scales are at fixed places in scratch.
     """
-    panels = outputs // PANEL
-    item, source = take(state, phase), at(x, 0)
-    words = own + shape.beams * shape.padded
-    scales = words + shape.beams * shape.words
-    if item < parts * panels:  # only now is the scratch memory this call's own: a late helper finds no item
-        if norm >= 0:
-            source = at(buffers.scratch, own)
-            for k in range(shape.beams):
-                place = k * row
-                normalize_row(x, place, depth, w, plan[norm], plan[norm + 1], buffers.scratch, own + place)
-        if shape.kind == INT8:
-            for k in range(shape.beams):
-                bytes_at, scales_at = words + k * shape.words, scales + k * shape.chunks
-                quantize_row(
-                    move(source, k * row), depth, at(buffers.scratch, bytes_at), at(buffers.scratch, scales_at)
-                )
-    while item < parts * panels:
-        here, p = part + item // panels * 2, item % panels * PANEL
-        target = (at(y, item // panels * shape.beams * outputs + p), outputs, LANES)
-        sums = target if added else (at(w, 0), 0, 0)
-        if shape.kind == INT8:
-            linear_panel_int8(
-                (at(buffers.scratch, words), shape.words, 1),
-                (at(buffers.scratch, scales), shape.chunks, 1),
-                shape.beams,
-                depth,
-                at(w, plan[here] + p * ((depth + 3) // 4)),
-                (at(w, plan[here + 1] + p), outputs),
-                at(w, 0),
-                sums,
-                floor,
-                target,
-            )
-        else:
-            weight, bias = at(w, plan[here] + p * depth), at(w, plan[here + 1] + p)
-            linear_panel((source, row, 1), shape.beams, depth, weight, bias, at(w, 0), sums, floor, target)
-        finish(state, phase)
-        item = take(state, phase)
-    wait(state, phase, parts * panels)
+    source, depth = x, p[INPUTS]
+    if p[NORM] >= 0:
+        source = own
+        for k in range(shape.beams):
+            normalize_row(room, x + k * p[X_ROW], depth, w, p[NORM], p[NORM_BIAS], room, own + k * p[X_ROW])
+    if shape.kind == INT8:
+        words = own + shape.beams * shape.padded
+        scales = words + shape.beams * shape.words
+        for k in range(shape.beams):
+            row = at(room, source + k * p[X_ROW])
+            quantize_row(row, depth, at(room, words + k * shape.words), at(room, scales + k * shape.chunks))
+    return source
 
 
-@part(types.void(STATE, INT, INT, SHAPE, ARRAY, PAST, INTEGERS, INTEGERS, BUFFERS, INT))
-def attention_stage(state, phase, layer, shape, w, past, cross, rows, buffers, own):
-    """Attention of all beams: over the cache, or with `cross` over the memory. An item is one head."""
-    width, stride, zeros = shape.width // shape.heads, shape.room, at(w, 0)
-    panel = -(-width // PANEL) * PANEL
-    mixed = own + shape.beams * stride
-    gathered = mixed + shape.beams * panel
-    item = take(state, phase)
-    while item < shape.heads:
-        head = item * width
-        if len(cross):
-            count, step, row, mask = shape.positions, shape.memory, shape.width, (zeros, 0)
-            keys, values = move(cross[2 * layer], head * step), move(cross[2 * layer + 1], head)
-        else:
-            base, count, step, row, mask = (
-                layer * shape.capacity * shape.beams,
-                rows[0],
-                stride,
-                panel,
-                (at(buffers.mask, 0), stride),
-            )
-            here = base + shape.length * shape.beams
-            remember(
-                *(base, here, head, width, shape.beams, shape.width, shape.padded),
-                *(past.keys, past.values, rows, buffers.qkv, buffers.scratch, gathered, stride),
-            )
-            keys, values = at(buffers.scratch, gathered), at(buffers.scratch, gathered + width * stride)
-        attend_beams(
-            (at(buffers.qkv, head), shape.padded),
-            (keys, step),
-            (values, row),
-            mask,
-            shape.beams,
-            count,
-            width,
-            np.float32(1.0 / np.sqrt(width)),
+@inner
+def _first_panel(p, shape, me):
+    """Where this participant's part of a product's weights begins."""
+    panels = p[OUTPUTS] // PANEL
+    item = p[PARTS] * panels * me // shape.threads
+    return p[WEIGHT] + item // panels * p[APART] + item % panels * panel_words(p[INPUTS], shape.kind)
+
+
+@inner
+def _meet(state, phase, shape, w, program, me, done, items):
+    """Count what was done and wait for the others, asking meanwhile for the weights of the next product."""
+    following = phase + 1
+    while following < len(program) and program[following, WHAT] != PRODUCT:
+        following += 1
+    if following < len(program):
+        ahead = at(w, _first_panel(program[following], shape, me))
+        wait_near(state, phase, shape.threads, done, items, ahead, AHEAD)
+    else:
+        wait_near(state, phase, shape.threads, done, items, at(w, 0), 0)
+
+
+@part(types.void(STATE, INT, SHAPE, ARRAY, PROGRAM, ARRAY, INT, INT))
+def product(state, phase, shape, w, program, room, me, own):
+    """y = max(W norm(x) + b (+ y), floor) for all beams, as row `phase` of the program says; an item is a panel."""
+    p = program[phase]
+    panels, beams, depth, outputs = p[OUTPUTS] // PANEL, shape.beams, p[INPUTS], p[OUTPUTS]
+    items, done, zeros, size = p[PARTS] * panels, 0, at(w, 0), panel_words(depth, shape.kind)
+    words = own + beams * shape.padded
+    scales = words + beams * shape.words
+    item = take_near(state, phase, shape.threads, me, items)
+    source = p[X]
+    if item < items:  # only now is the scratch memory this call's own: a late helper finds no item
+        source = _prepare(shape, p, w, room, p[X], own)
+    while item < items:
+        matrix, o = item // panels, item % panels * PANEL
+        y = (at(room, p[Y] + matrix * beams * outputs + o), outputs, LANES)
+        multiply_panel(
+            shape.kind,
+            (at(room, source), p[X_ROW], 1),
+            (at(room, words), shape.words, 1),
+            (at(room, scales), shape.chunks, 1),
+            beams,
+            depth,
+            at(w, p[WEIGHT] + matrix * p[APART] + item % panels * size),
+            (at(w, p[BIAS] + matrix * p[APART] + o), outputs),
             zeros,
-            (at(buffers.scratch, own), stride),
-            (at(buffers.scratch, mixed), panel),
+            y if p[ADDED] else (zeros, 0, 0),
+            RELU if p[FLOORED] else NO_FLOOR,
+            y,
+        )
+        done += 1
+        item = take_near(state, phase, shape.threads, me, items)
+    _meet(state, phase, shape, w, program, me, done, items)
+
+
+@part(types.void(STATE, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, INTEGERS, INT, ARRAY, INT, INT))
+def over_cache(state, phase, shape, places, w, program, keys, values, ancestors, length, room, me, own):
+    """Attention of every beam over its history. An item is one head of one beam."""
+    beams, d, width = shape.beams, shape.width, shape.width // shape.heads
+    start, here = program[phase, LAYER] * shape.capacity * beams * d, length * beams
+    items, done = beams * shape.heads, 0
+    item = take_near(state, phase, shape.threads, me, items)
+    while item < items:
+        k, head = item // shape.heads, item % shape.heads * width
+        place = start + (here + k) * d + head
+        query = places.qkv + k * shape.padded + head
+        copy_row(room, query + beams * shape.padded, keys, place, width)
+        copy_row(room, query + 2 * beams * shape.padded, values, place, width)
+        attend_cache(
+            *(room, query, keys, values, start + head, beams, d, ancestors, k * shape.capacity, length + 1),
+            *(width, np.float32(1.0 / np.sqrt(width)), room, own, room, places.mixed + k * shape.padded + head),
+        )
+        done += 1
+        item = take_near(state, phase, shape.threads, me, items)
+    _meet(state, phase, shape, w, program, me, done, items)
+
+
+@part(types.void(STATE, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, INT, INT))
+def over_memory(state, phase, shape, places, w, program, cross, room, me, own):
+    """Attention of all beams over the memory. An item is one head."""
+    width = shape.width // shape.heads
+    row, values, size = memory.sizes(shape.positions, width)
+    items, done = shape.heads, 0
+    item = take_near(state, phase, shape.threads, me, items)
+    while item < items:
+        block, head = (program[phase, LAYER] * shape.heads + item) * size, item * width
+        attend_memory(
+            *((at(room, places.qkv + head), shape.padded), at(cross, block), at(cross, block + values)),
+            *(shape.beams, shape.positions, width, np.float32(1.0 / np.sqrt(width)), at(w, 0), room, own),
         )
         for k in range(shape.beams):
-            copy_row(buffers.scratch, mixed + k * panel, buffers.mixed, k * shape.padded + head, width)
-        finish(state, phase)
-        item = take(state, phase)
-    wait(state, phase, shape.heads)
+            copy_row(room, own + k * row, room, places.mixed + k * shape.padded + head, width)
+        done += 1
+        item = take_near(state, phase, shape.threads, me, items)
+    _meet(state, phase, shape, w, program, me, done, items)
 
 
-@kernel(types.void(STATE, SHAPE, ARRAY, types.int64[:, ::1], PAST, INTEGERS, INTEGERS, INTEGERS, BUFFERS))
-def decoder_layers(state, shape, w, plan, past, ancestors, cross, rows, buffers):
-    """From the embedded tokens in buffers.x to buffers.logits; the cache gets its new rows.
+@kernel(
+    types.void(STATE, STATE, PROGRAM, INT, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY)
+)
+def decoder_layers(
+    session, calls, states, turn, patience, shape, places, w, program, cross, keys, values, ancestors, room
+):
+    """From the embedded tokens at places.x to logits; the cache gets its new rows. The turn's number is U, its length.
 
-    ancestors (K, capacity); cross (L, 2) addresses of keys (D, memory) and values (S, D); rows: room for `list_rows`.
+    keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block.
     """
-    own, none = slot(state) * shape.scratch, cross[:0]
-    if take(state, 0) == 0:
-        list_rows(shape.beams, shape.length, shape.capacity, ancestors, rows, buffers.mask, shape.room)
-        finish(state, 0)
-    wait(state, 0, 1)
-    x, mixed, hidden, d, dd = buffers.x, buffers.mixed, buffers.hidden, shape.width, shape.padded
-    for layer in range(len(plan) - 1):
-        p, first = plan[layer], 1 + PHASES * layer
-        stage(state, first, shape, w, p, NORM_1, Q, 3, dd, d, x, dd, False, NO_FLOOR, buffers.qkv, buffers, own)
-        attention_stage(state, first + 1, layer, shape, w, past, none, rows, buffers, own)
-        stage(state, first + 2, shape, w, p, -1, OUT, 1, dd, d, mixed, dd, True, NO_FLOOR, x, buffers, own)
-        stage(
-            state, first + 3, shape, w, p, NORM_2, CROSS_Q, 1, dd, d, x, dd, False, NO_FLOOR, buffers.qkv, buffers, own
-        )
-        attention_stage(state, first + 4, layer, shape, w, past, cross, rows, buffers, own)
-        stage(state, first + 5, shape, w, p, -1, CROSS_OUT, 1, dd, d, mixed, dd, True, NO_FLOOR, x, buffers, own)
-        stage(state, first + 6, shape, w, p, NORM_3, FC1, 1, shape.hidden, d, x, dd, False, RELU, hidden, buffers, own)
-        stage(
-            state,
-            first + 7,
-            shape,
-            w,
-            p,
-            -1,
-            FC2,
-            1,
-            dd,
-            shape.inner,
-            hidden,
-            shape.hidden,
-            True,
-            NO_FLOOR,
-            x,
-            buffers,
-            own,
-        )
-    last, p = PHASES * (len(plan) - 1) + 1, plan[len(plan) - 1]
-    stage(state, last, shape, w, p, 0, 2, 1, shape.vocabulary, d, x, dd, False, NO_FLOOR, buffers.logits, buffers, own)
+    while await_turn(session, calls, turn, patience, at(w, _first_panel(program[0], shape, min(1, patience))), AHEAD):
+        state, length = states[turn], session[NUMBERS + turn]
+        me = slot(state)
+        own = places.scratch + me * shape.scratch
+        for phase in range(len(program)):
+            if program[phase, WHAT] == PRODUCT:
+                product(state, phase, shape, w, program, room, me, own)
+            elif program[phase, WHAT] == OVER_CACHE:
+                over_cache(state, phase, shape, places, w, program, keys, values, ancestors, length, room, me, own)
+            else:
+                over_memory(state, phase, shape, places, w, program, cross, room, me, own)
+        turn += 1
+        if patience == 0 or turn == len(states):
+            return
 
 
-def _addresses(arrays: list[np.ndarray]):
-    """Where arrays begin, as kernels take it: (count,) int64, or without compilation the flat arrays themselves."""
-    if not COMPILED:
-        return [x.reshape(-1) for x in arrays]
-    return np.array([x.__array_interface__["data"][0] for x in arrays], np.int64)
+def _layer_program(layer: int, p: np.ndarray, places: Places, width: int, hidden: int) -> list[tuple[int, ...]]:
+    """The phases of one layer; p is its row of the plan."""
+    x, qkv, mixed, inner_place, *_ = places
+    padded, inner_width = whole(width), whole(hidden)
+
+    def multiply(source, row, inputs, y, outputs, part, norm=None, parts=1, added=0, floored=0):
+        norms = (-1, -1) if norm is None else (p[norm], p[norm + 1])
+        apart = p[part + 2] - p[part] if parts > 1 else 0
+        sizes = (source, row, inputs, y, outputs)
+        return (PRODUCT, layer, *sizes, *norms, p[part], p[part + 1], parts, apart, added, floored)
+
+    nothing = (0,) * (FLOORED - LAYER)
+    return [
+        multiply(x, padded, width, qkv, padded, Q, NORM_1, parts=3),
+        (OVER_CACHE, layer, *nothing),
+        multiply(mixed, padded, width, x, padded, OUT, added=1),
+        multiply(x, padded, width, qkv, padded, CROSS_Q, NORM_2),
+        (OVER_MEMORY, layer, *nothing),
+        multiply(mixed, padded, width, x, padded, CROSS_OUT, added=1),
+        multiply(x, padded, width, inner_place, inner_width, FC1, NORM_3, floored=1),
+        multiply(inner_place, inner_width, hidden, x, padded, FC2, added=1),
+    ]
 
 
-def _transposed(k: np.ndarray) -> np.ndarray:
-    """Keys (S, D) as (D, S) in whole panels, which is how `rows.linear` lays out what k_proj of the memory gives."""
-    if k.dtype == np.float32 and k.strides[0] == 4 and k.strides[1] % (4 * PANEL) == 0:
-        return k.T
-    padded = np.zeros((k.shape[1], whole(len(k))), np.float32)
-    padded[:, : len(k)] = k.T
-    return padded
+def program(w: PackedWeights, places: Places, width: int, hidden: int) -> np.ndarray:
+    """The table of all phases: (phases, 15)."""
+    *layers, last = w.decoder.plan
+    rows = [row for i, p in enumerate(layers) for row in _layer_program(i, p, places, width, hidden)]
+    head = (places.x, whole(width), width, places.logits, whole(w.lm_head.outputs), *last[:4], 1, 0, 0, 0)
+    return np.array([*rows, (PRODUCT, 0, *head)], np.int64)
 
 
-def _readable(v: np.ndarray, head: int) -> np.ndarray:
-    """Values (S, D) whose heads can be read 16 features at a time."""
-    if head % LANES == 0:
-        return np.ascontiguousarray(v, np.float32)
-    padded = np.zeros((len(v) + 1, v.shape[1]), np.float32)
-    padded[:-1] = v
-    return padded
+class Desk(NamedTuple):
+    """What the steps over one cache compute with; a step that fails leaves nothing in it that the next would read."""
+
+    shape: Shape
+    x: np.ndarray  # (K, D) a view of the place for embedded tokens
+    logits: np.ndarray  # (K, V) a view
+    session: Session
 
 
-def _memory(cross, head: int) -> list[np.ndarray]:
-    """Keys and values of the memory, layer by layer, as the kernel reads them; no copies where ours made them."""
-    return [x for pair in cross for x in (_transposed(pair.k), _readable(pair.v, head))]
+@dataclass
+class Steps:
+    """The desk of a cache, made anew when the cache or the number of threads has changed."""
+
+    desk: Desk | None = None
+
+    def get(self, w: PackedWeights, hidden: int, cache) -> Desk:
+        """The desk for the next step."""
+        key = (get_threads(), cache.keys.shape[1])
+        if self.desk is None or key != (self.desk.shape.threads, self.desk.shape.capacity):
+            self.desk = _furnish(w, hidden, cache, get_threads())
+        return self.desk
 
 
-def step(x: np.ndarray, w: PackedWeights, hidden: int, heads: int, cache) -> np.ndarray:
+def _furnish(w: PackedWeights, hidden: int, cache, threads: int) -> Desk:
+    """A desk for a cache as large as it is now."""
+    (_, capacity, beams, width), cross, vocabulary = cache.keys.shape, cache.cross, whole(w.lm_head.outputs)
+    words, chunks, padded = whole(max(width, hidden)) // 4, -(-max(width, hidden) // CHUNK), whole(width)
+    scratch = whole(max(beams * (padded + words + chunks), capacity, memory_scratch(beams, cross.width)))
+    sizes = [beams * n for n in (padded, 3 * padded, padded, whole(hidden), vocabulary)]
+    places = Places(*np.cumsum([0, *sizes]).tolist())
+    sizes = (beams, width, padded, cross.heads, cross.positions, capacity, w.lm_head.kind, words, chunks, threads)
+    room, rows = np.empty(places.scratch + threads * scratch, np.float32), program(w, places, width, hidden)
+    shape = Shape(*sizes, scratch)
+    past = (cache.keys.reshape(-1), cache.values.reshape(-1), cache.ancestors.reshape(-1))
+    arguments = (shape, places, w.lm_head.arena, rows, cross.block, *past, room)
+    x, logits = room[: places.qkv].reshape(beams, -1), room[places.logits : places.scratch].reshape(beams, -1)
+    session = Session(decoder_layers, len(rows), threads, *arguments)
+    return Desk(shape, x[:, :width], logits[:, : w.lm_head.outputs], session)
+
+
+def step(x: np.ndarray, w: PackedWeights, hidden: int, cache, steps: Steps) -> np.ndarray:
     """Embedded tokens (K, D) -> logits (K, V); the cache, which has room, gets its row of keys and values.
 
-    cache: as decoder.DecoderCache, with ancestors of the new position not needed.
+    cache: as decoder.DecoderCache, with a memory.Memory for `cross`, and ancestors of the new position filled in.
     """
-    (beams, width), (_, capacity, _, _) = x.shape, cache.keys.shape
-    padded, vocabulary, head = whole(width), whole(w.lm_head.outputs), width // heads
-    cross = _memory(cache.cross, head)  # kept until the call is over
-    positions, memory = (len(cache.cross[0].k), cross[0].strides[0] // 4) if cross else (0, 0)
-    room = whole(max((cache.length + 1) * beams, positions))
-    words, chunks = whole(max(width, hidden)) // 4, -(-max(width, hidden) // CHUNK)
-    attending = beams * (room + whole(head)) + head * room + (cache.length + 1) * beams * whole(head)
-    scratch = max(beams * (padded + words + chunks), attending)
-    sizes = (padded, whole(hidden), heads, positions, memory, cache.length, capacity, vocabulary, hidden)
-    shape = Shape(beams, width, *sizes, room, w.lm_head.kind, words, chunks, scratch)
-    sizes = (padded, 3 * padded, padded, whole(hidden), vocabulary, room)
-    buffers = Buffers(*(np.empty(beams * n, np.float32) for n in sizes), np.empty(get_threads() * scratch, np.float32))
-    buffers.x.reshape(beams, padded)[:, :width] = x
-    past = Past(cache.keys.reshape(-1), cache.values.reshape(-1))
-    rows, ancestors = np.empty((cache.length + 1) * beams + 1, np.int64), cache.ancestors.reshape(-1)
-    arguments = (shape, w.lm_head.arena, w.decoder.plan, past, ancestors, _addresses(cross), rows, buffers)
-    parallel(decoder_layers, PHASES * len(cache.cross) + 2, *arguments)
-    return buffers.logits.reshape(beams, vocabulary)[:, : w.lm_head.outputs]
+    desk = steps.get(w, hidden, cache)
+    desk.x[:] = x
+    desk.session.run(cache.length)
+    return desk.logits.copy()

@@ -19,12 +19,13 @@ from . import attention
 from .attention import attend
 from .jit import ARRAY, inner, kernel
 from .late import types
-from .linear import NO_FLOOR, RELU, linear_panel, linear_units
-from .linear_int8 import linear_panel_int8, linear_units_int8
+from .linear import NO_FLOOR, RELU
 from .norm import normalize_unit
-from .pack import INT8, PANEL, PackedEncoder, whole
+from .pack import FLOAT16, INT8, PANEL, PackedEncoder, whole
+from .panel import multiply_panel
 from .quantize import CHUNK, quantize_unit
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
+from .units import multiply_units, panel_offset
 from .vector import LANES, at, move
 
 HIDDEN = CHUNK  # inner features of the feed-forward part at a time
@@ -49,7 +50,7 @@ class Shape(NamedTuple):
     inner: int  # F in whole panels
     words: int  # of bytes in a unit of quantised activations
     scales: int  # floats: scales of such a unit
-    scratch: int  # floats of a thread: normalised or mixed units, inner features, attention's scores; words, scales
+    scratch: int  # floats of a thread: see Places
 
 
 class Buffers(NamedTuple):
@@ -62,6 +63,17 @@ class Buffers(NamedTuple):
     scratch: np.ndarray  # (threads, scratch)
 
 
+class Places(NamedTuple):
+    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `room` for halves."""
+
+    units: np.ndarray  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
+    hidden: np.ndarray  # (group, HIDDEN, 16) inner features
+    attending: np.ndarray  # (attention.SCRATCH,)
+    words: np.ndarray  # (group, words) the bytes of `units`, then (group, scales)
+    inner_words: np.ndarray  # the same for `hidden`
+    room: np.ndarray  # (inputs, PANEL) a panel of floats
+
+
 @inner
 def _normalize(first, units, part, shape, w, plan, x, y):
     """Layer norm of some units of the stream into y (an array and where to begin)."""
@@ -71,75 +83,66 @@ def _normalize(first, units, part, shape, w, plan, x, y):
 
 
 @inner
+def _places(scratch, shape):
+    """The parts of a thread's scratch memory, an address."""
+    hidden = move(scratch, shape.group * LANES * shape.padded)
+    attending = move(hidden, shape.group * LANES * HIDDEN)
+    words = move(attending, attention.SCRATCH)
+    inner_words = move(words, shape.group * (shape.words + shape.scales))
+    return Places(
+        scratch, hidden, attending, words, inner_words, move(inner_words, shape.group * (shape.words + shape.scales))
+    )
+
+
+@inner
 def _quantize(x, x_unit, units, depth, shape, words):
-    """Units x (address) of `depth` features into bytes at the address `words`, their scales behind them."""
-    for u in range(units):
-        scales = move(words, shape.group * shape.words + u * shape.scales)
-        quantize_unit(move(x, u * x_unit), depth, move(words, u * shape.words), scales)
-
-
-@inner
-def _bytes(shape, words):
-    """The operands of the int8 products: what `_quantize` left."""
-    return (words, shape.words), (move(words, shape.group * shape.words), shape.scales)
-
-
-@inner
-def _project(x, units, part, shape, w, plan, residual, y, after, words):
-    """y = x W^T + b (+ y with `residual`): units of D features from and to addresses."""
-    unit, zeros = shape.padded * LANES, at(w, 0)
-    added = (y, LANES, unit) if residual else (zeros, 0, 0)
-    weight, terms, following = at(w, plan[part]), at(w, plan[part + 1]), at(w, plan[after])
+    """Where weights are bytes: units x (address) of `depth` features into bytes at `words`, their scales behind."""
     if shape.kind == INT8:
-        source, scales = _bytes(shape, words)
-        panel, terms_1 = (weight, (shape.width + 3) // 4 * PANEL), (terms, shape.padded)
-        linear_units_int8(
-            source,
-            scales,
-            units,
-            0,
-            shape.width,
-            panel,
-            terms_1,
-            shape.padded,
-            zeros,
-            added,
-            NO_FLOOR,
-            (y, unit),
-            following,
-        )
-    else:
-        panel, bias = (weight, shape.width * PANEL), (terms, 1)
-        linear_units(
-            (x, unit), units, shape.width, panel, bias, shape.padded, zeros, added, NO_FLOOR, (y, unit), following
-        )
-
-
-@inner
-def _project_values(x, first, units, shape, w, plan, v, words):
-    """Values of some units x, as rows of 16 features: v[panel][position][16] from address v on."""
-    zeros, depth = at(w, 0), shape.width
-    none = (zeros, 0, 0)
-    for p in range(0, shape.padded, PANEL):
         for u in range(units):
-            y = (move(v, (p * shape.units + (first + u) * LANES) * LANES), LANES, shape.units * LANES * LANES)
-            if shape.kind == INT8:
-                source, scales = _bytes(shape, words)
-                panel, terms = at(w, plan[V] + p * ((depth + 3) // 4)), (at(w, plan[V + 1] + p), shape.padded)
-                rows, own = (move(source[0], u * source[1]), 1, LANES), (move(scales[0], u * scales[1]), 1, LANES)
-                linear_panel_int8(rows, own, LANES, depth, panel, terms, zeros, none, NO_FLOOR, y)
-            else:
-                rows, panel = (move(x, u * shape.padded * LANES), 1, LANES), at(w, plan[V] + p * depth)
-                linear_panel(rows, LANES, depth, panel, at(w, plan[V + 1] + p), zeros, none, NO_FLOOR, y)
+            scales = move(words, shape.group * shape.words + u * shape.scales)
+            quantize_unit(move(x, u * x_unit), depth, move(words, u * shape.words), scales)
 
 
 @inner
-def _self_attention(first, units, layer, shape, w, buffers, mixed):
-    """Every query of some units looks at all positions; `mixed` (address) gets the units of the result."""
+def _matrix(part, inputs, outputs, w, plan):
+    """What `multiply_units` must know of a part of the plan."""
+    return at(w, plan[part]), at(w, plan[part + 1]), inputs, outputs
+
+
+@inner
+def _project(part, residual, y, after, units, shape, w, plan, own):
+    """y = W x + b (+ y with `residual`): from the units that wait in scratch to units of D features at y."""
+    unit, zeros, d, dd = shape.padded * LANES, at(w, 0), shape.width, shape.padded
+    added, scales = (y, LANES, unit) if residual else (zeros, 0, 0), move(own.words, shape.group * shape.words)
+    multiply_units(
+        *(shape.kind, (own.units, unit), (own.words, shape.words), (scales, shape.scales), units),
+        *(_matrix(part, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
+        own.room,
+    )
+
+
+@inner
+def _project_values(first, units, shape, w, plan, v, own):
+    """Values of the units that wait in scratch, as rows of 16 features: v[panel][position][16] from address v on."""
+    zeros, d, unit = at(w, 0), shape.width, shape.padded * LANES
+    for o in range(0, shape.padded, PANEL):
+        panel, terms = at(w, plan[V] + panel_offset(shape.kind, d, o, 0)), (at(w, plan[V + 1] + o), shape.padded)
+        for u in range(units):
+            words = move(own.words, u * shape.words)
+            scales = move(own.words, shape.group * shape.words + u * shape.scales)
+            y = move(v, (o * shape.units + (first + u) * LANES) * LANES)
+            multiply_panel(
+                *(shape.kind, (move(own.units, u * unit), 1, LANES), (words, 1, LANES), (scales, 1, LANES), LANES, d),
+                *(panel, terms, zeros, (zeros, 0, 0), NO_FLOOR, (y, LANES, shape.units * LANES * LANES)),
+            )
+
+
+@inner
+def _self_attention(first, units, layer, shape, w, buffers, own):
+    """Every query of some units looks at all positions; the result waits in scratch."""
     unit, head_width = shape.padded * LANES, shape.width // shape.heads
     side = (layer % 2) * shape.units * unit
-    zeros, scratch = at(w, 0), move(mixed, shape.group * LANES * (shape.padded + HIDDEN))
-    scale = np.float32(1.0 / np.sqrt(head_width))
+    zeros, scale = at(w, 0), np.float32(1.0 / np.sqrt(head_width))
     for head in range(0, shape.width, head_width):
         keys = (at(buffers.k, side + head * LANES), 1, LANES, unit)
         values = (at(buffers.v, side), LANES, shape.units * LANES * LANES)
@@ -155,82 +158,68 @@ def _self_attention(first, units, layer, shape, w, buffers, mixed):
                 min(2, units - u),
                 scale,
                 zeros,
-                scratch,
-                (move(mixed, u * unit + head * LANES), LANES, unit),
+                own.attending,
+                (move(own.units, u * unit + head * LANES), LANES, unit),
             )
 
 
 @inner
-def _widen(f, depth, x, units, shape, w, plan, y, after, words):
-    """`depth` inner features from f on: relu(W1 x + b1), units from and to addresses."""
-    zeros, source, target = at(w, 0), (x, shape.padded * LANES), (y, HIDDEN * LANES)
-    none, width = (zeros, 0, 0), shape.width
-    if shape.kind == INT8:
-        quads = (width + 3) // 4
-        panel, terms = (at(w, plan[FC1] + f * quads), quads * PANEL), (at(w, plan[FC1 + 1] + f), shape.inner)
-        source, scales = _bytes(shape, words)
-        linear_units_int8(source, scales, units, 0, width, panel, terms, depth, zeros, none, RELU, target, after)
-    else:
-        panel, bias = (at(w, plan[FC1] + f * width), width * PANEL), (at(w, plan[FC1 + 1] + f), 1)
-        linear_units(source, units, width, panel, bias, depth, zeros, none, RELU, target, after)
+def _widen(f, depth, units, shape, w, plan, own):
+    """`depth` inner features from f on: relu(W1 x + b1)."""
+    zeros, scales = at(w, 0), move(own.words, shape.group * shape.words)
+    following = at(w, plan[FC2] + panel_offset(shape.kind, shape.hidden, 0, f))
+    multiply_units(
+        *(shape.kind, (own.units, shape.padded * LANES), (own.words, shape.words), (scales, shape.scales), units),
+        *(_matrix(FC1, shape.width, shape.inner, w, plan), (f, depth), (0, shape.width), zeros, (zeros, 0, 0), RELU),
+        *((own.hidden, HIDDEN * LANES), following, own.room),
+    )
 
 
 @inner
-def _narrow(f, depth, x, units, shape, w, plan, y, after, words):
-    """What `depth` inner features from f on add to the stream y: W2 x, with b2 if they are the first."""
-    zeros, source, target = at(w, 0), (x, HIDDEN * LANES), (y, shape.padded * LANES)
-    stream = (y, LANES, shape.padded * LANES)
-    if shape.kind == INT8:
-        _quantize(x, HIDDEN * LANES, units, depth, shape, words)
-        panel = (at(w, plan[FC2] + f // 4 * PANEL), (shape.hidden + 3) // 4 * PANEL)
-        source, scales = _bytes(shape, words)
-        terms = (at(w, plan[FC2 + 1]), shape.padded)
-        linear_units_int8(
-            source, scales, units, f, depth, panel, terms, shape.padded, zeros, stream, NO_FLOOR, target, after
-        )
-    else:
-        panel = (at(w, plan[FC2] + f * PANEL), shape.hidden * PANEL)
-        bias = (zeros, 0) if f else (at(w, plan[FC2 + 1]), 1)
-        linear_units(source, units, depth, panel, bias, shape.padded, zeros, stream, NO_FLOOR, target, after)
+def _narrow(f, depth, units, shape, w, plan, x, own):
+    """What `depth` inner features from f on add to the stream x: W2 h, with b2 if they are the first."""
+    unit, scales = shape.padded * LANES, move(own.inner_words, shape.group * shape.words)
+    following = at(w, plan[FC1] + panel_offset(shape.kind, shape.width, f + depth, 0))
+    multiply_units(
+        *(shape.kind, (own.hidden, HIDDEN * LANES), (own.inner_words, shape.words), (scales, shape.scales), units),
+        *(_matrix(FC2, shape.hidden, shape.padded, w, plan), (0, shape.padded), (f, depth), at(w, 0), (x, LANES, unit)),
+        *(NO_FLOOR, (x, unit), following, own.room),
+    )
 
 
 @inner
-def _feed_forward(first, units, shape, w, plan, x, normed, words):
-    """x += W2 relu(W1 normed): inner features in portions, behind the normed units (an address) in scratch."""
-    hidden, stream = move(normed, shape.group * shape.padded * LANES), at(x, first * shape.padded * LANES)
+def _feed_forward(first, units, shape, w, plan, x, own):
+    """x += W2 relu(W1 normed), the normed units waiting in scratch: inner features in portions."""
+    stream = at(x, first * shape.padded * LANES)
     for f in range(0, shape.hidden, HIDDEN):
         depth = min(HIDDEN, shape.hidden - f)
-        if shape.kind == INT8:  # again: the bytes of the inner features took the place
-            _quantize(normed, shape.padded * LANES, units, shape.width, shape, words)
-        _widen(f, depth, normed, units, shape, w, plan, hidden, at(w, plan[FC2] + f), words)
-        _narrow(f, depth, hidden, units, shape, w, plan, stream, at(w, plan[FC1] + f), words)
+        _widen(f, depth, units, shape, w, plan, own)
+        _quantize(own.hidden, HIDDEN * LANES, units, depth, shape, own.inner_words)
+        _narrow(f, depth, units, shape, w, plan, stream, own)
 
 
 @inner
-def _finish_layer(first, units, layer, shape, w, plan, buffers, own):
-    """From queries, keys and values to the end of the layer; `own` is where this thread's scratch begins."""
-    unit, scratch = shape.padded * LANES, at(buffers.scratch, own)
-    words = move(scratch, shape.scratch - shape.group * (shape.words + shape.scales))
-    _self_attention(first, units, layer, shape, w, buffers, scratch)
-    if shape.kind == INT8:
-        _quantize(scratch, unit, units, shape.width, shape, words)
-    _project(scratch, units, OUT, shape, w, plan, True, at(buffers.x, first * unit), FC1, words)
-    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, (buffers.scratch, own))
-    _feed_forward(first, units, shape, w, plan, buffers.x, scratch, words)
+def _finish_layer(first, units, layer, shape, w, plan, buffers, begin):
+    """From queries, keys and values to the end of the layer; `begin` is where this thread's scratch begins."""
+    unit, own = shape.padded * LANES, _places(at(buffers.scratch, begin), shape)
+    _self_attention(first, units, layer, shape, w, buffers, own)
+    _quantize(own.units, unit, units, shape.width, shape, own.words)
+    _project(OUT, True, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
+    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, (buffers.scratch, begin))
+    _quantize(own.units, unit, units, shape.width, shape, own.words)
+    _feed_forward(first, units, shape, w, plan, buffers.x, own)
 
 
 @inner
-def _begin_layer(first, units, layer, shape, w, plan, buffers, own):
+def _begin_layer(first, units, layer, shape, w, plan, buffers, begin):
     """Norm, then queries, keys and values of some units."""
-    unit, scratch = shape.padded * LANES, at(buffers.scratch, own)
-    words = move(scratch, shape.scratch - shape.group * (shape.words + shape.scales))
+    unit, own = shape.padded * LANES, _places(at(buffers.scratch, begin), shape)
     side = (layer % 2) * shape.units * unit
-    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, (buffers.scratch, own))
-    if shape.kind == INT8:
-        _quantize(scratch, unit, units, shape.width, shape, words)
-    _project(scratch, units, Q, shape, w, plan, False, at(buffers.q, first * unit), K, words)
-    _project(scratch, units, K, shape, w, plan, False, at(buffers.k, side + first * unit), V, words)
-    _project_values(scratch, first, units, shape, w, plan, at(buffers.v, side), words)
+    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, (buffers.scratch, begin))
+    _quantize(own.units, unit, units, shape.width, shape, own.words)
+    _project(Q, False, at(buffers.q, first * unit), K, units, shape, w, plan, own)
+    _project(K, False, at(buffers.k, side + first * unit), V, units, shape, w, plan, own)
+    _project_values(first, units, shape, w, plan, at(buffers.v, side), own)
 
 
 SHAPE = types.NamedUniTuple(types.int64, len(Shape._fields), Shape)
@@ -265,7 +254,8 @@ def _shape(positions: int, width: int, hidden: int, heads: int, kind: int) -> Sh
     groups = min(units, threads * -(-units // (threads * GROUP)))
     group = -(-units // groups)
     words, scales = max(padded, HIDDEN) // 4 * LANES, -(-padded // CHUNK) * LANES
-    scratch = group * LANES * (padded + HIDDEN) + attention.SCRATCH + group * (words + scales)
+    scratch = group * LANES * (padded + HIDDEN) + attention.SCRATCH + 2 * group * (words + scales)
+    scratch += max(padded, HIDDEN) * PANEL if kind == FLOAT16 else 0
     return Shape(
         width, padded, hidden, heads, positions, units, groups, group, kind, whole(hidden), words, scales, scratch
     )

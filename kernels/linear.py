@@ -11,25 +11,22 @@ and strides in floats, as in `tile.py`.
 
 import numpy as np
 
-from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, part
+from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, inner, part
 from .late import types
 from .pack import PANEL
 from .tile import MAX_ROWS, STEPS, tile
+from .tile_half import tile_half
 from .vector import LANES, move
 
 NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)
 LINE = 16  # floats in a cache line
 BLOCK = 256  # length of a chain of additions, at most
-AHEAD = 2048  # floats: how far before its use a weight is asked for; from memory, that is a quarter faster
+AHEAD = 2048  # words: how far before its use a weight is asked for; from memory, that is a quarter faster
 
 
-@part(types.void(ADDRESS_2, INT, INT, INT, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2))
-def linear_panel(x, rows, depth, weight, bias, zeros, added, floor, y):
-    """One panel: x (address, row, step) and `weight`, `bias` addresses -> y (address, row, vector), 32 wide.
-
-    `added` is as y, or zeros with strides 0; `zeros` is an address of 16 zeros. Sums are cut into parts of BLOCK:
-    rounding errors grow with the length of a chain (the second convolution's 2560 would double those of the encoder).
-    """
+@inner
+def _panel(tile, line, x, rows, depth, weight, bias, zeros, added, floor, y):
+    """`linear_panel` with a certain tile, for which a step of the panel is `line` words."""
     for first in range(0, depth, BLOCK):
         last, part = first + BLOCK >= depth, min(BLOCK, depth - first)
         offset, sums = (zeros, 0) if first else (bias, LANES), y if first else added
@@ -39,14 +36,30 @@ def linear_panel(x, rows, depth, weight, bias, zeros, added, floor, y):
                 2,
                 part,
                 (move(x[0], r * x[1] + first * x[2]), x[1], x[2]),
-                (move(weight, first * PANEL), PANEL, LANES),
+                (move(weight, first * line), line, line // 2),
                 (zeros, 0),
                 offset,
                 (move(sums[0], r * sums[1]), sums[1], sums[2]),
                 floor if last else NO_FLOOR,
                 (move(y[0], r * y[1]), y[1], y[2]),
-                (move(weight, first * PANEL + AHEAD), PANEL),
+                (move(weight, first * line + AHEAD), line),
             )
+
+
+@part(types.void(ADDRESS_2, INT, INT, INT, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2))
+def linear_panel(x, rows, depth, weight, bias, zeros, added, floor, y):
+    """One panel: x (address, row, step) and `weight`, `bias` addresses -> y (address, row, vector), 32 wide.
+
+    `added` is as y, or zeros with strides 0; `zeros` is an address of 16 zeros. Sums are cut into parts of BLOCK:
+    rounding errors grow with the length of a chain (the second convolution's 2560 would double those of the encoder).
+    """
+    _panel(tile, PANEL, x, rows, depth, weight, bias, zeros, added, floor, y)
+
+
+@part(types.void(ADDRESS_2, INT, INT, INT, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2))
+def linear_panel_half(x, rows, depth, weight, bias, zeros, added, floor, y):
+    """The same over a panel of halves."""
+    _panel(tile_half, PANEL // 2, x, rows, depth, weight, bias, zeros, added, floor, y)
 
 
 @part(types.void(ADDRESS_1, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_1, INT))

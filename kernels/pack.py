@@ -6,8 +6,9 @@ are padded with zeros to whole panels, biases too. A convolution (O, I, taps) is
 pairs, and its panels hold 16 channels beside the 16 gates that belong to them, so that a tile can apply the gate.
 
 All of it lies in one block of memory, the arena: kernels get the arena and offsets into it. It starts with zeros, which
-is what an absent bias or residual points to. The unpacked weights are not kept; a tied embedding table is read from the
-panels of the vocabulary projection.
+is what an absent bias or residual points to. With FLOAT16 the same panels hold halves, convolutions included, and are
+widened as they are read; biases, gains and offsets stay float32: they are a thousandth of the bytes. The unpacked
+weights are not kept; a tied embedding table is read from the panels of the vocabulary projection.
 """
 
 import math
@@ -18,7 +19,7 @@ import numpy as np
 
 from .quantize import CHUNK, quantize_weights
 
-FLOAT32, INT8 = 0, 1  # kinds of weights
+FLOAT32, INT8, FLOAT16 = 0, 1, 2  # kinds of weights
 PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 NOTHING = 64  # floats of zeros at the start of the arena
 
@@ -31,7 +32,7 @@ class PackedLinear(NamedTuple):
     bias: int  # offset; with int8 of the bias and, behind it, the other terms (linear_int8.py)
     inputs: int  # I
     outputs: int  # O
-    kind: int  # FLOAT32 or INT8
+    kind: int  # FLOAT32, INT8 or FLOAT16
     keys: bool = False  # whether it makes the memory's keys, which a step reads column by column
 
 
@@ -49,10 +50,11 @@ class PackedConv(NamedTuple):
 
     arena: np.ndarray
     panels: int
-    bias: int
+    bias: int  # or terms, as in PackedLinear
     inputs: int  # I
     outputs: int  # O/2, what the gate leaves
     taps: int
+    kind: int
 
     @property
     def weight(self):
@@ -70,16 +72,17 @@ class PackedNorm(NamedTuple):
 
 
 class Rows:
-    """Rows of a packed float32 matrix, gathered on demand: what `embed_tokens.weight[tokens]` needs."""
+    """Rows of a packed matrix of floats or halves, gathered on demand: what `embed_tokens.weight[tokens]` needs."""
 
     def __init__(self, w: PackedLinear):
-        count = -(-w.outputs // PANEL)
-        self.panels = w.arena[w.panels : w.panels + count * w.inputs * PANEL].reshape(count, w.inputs, PANEL)
+        count, line = -(-w.outputs // PANEL), words(PANEL, w.kind)
+        panels = w.arena[w.panels : w.panels + count * w.inputs * line]
+        self.panels = panels.view(np.float16 if w.kind == FLOAT16 else np.float32).reshape(count, w.inputs, PANEL)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """(U,) ints -> (U, I)."""
+        """(U,) ints -> (U, I) float32."""
         rows = np.asarray(rows)
-        return self.panels[rows // PANEL, :, rows % PANEL]
+        return self.panels[rows // PANEL, :, rows % PANEL].astype(np.float32, copy=False)
 
 
 class HalfRows:
@@ -140,6 +143,18 @@ def whole(outputs: int) -> int:
     return -(-outputs // PANEL) * PANEL
 
 
+def words(weights: int, kind: int) -> int:
+    """Words of 32 bits, in which the arena is counted, that so many weights of one input take."""
+    return weights // 2 if kind == FLOAT16 else weights
+
+
+def check_halves(weights) -> None:
+    """Raise OverflowError where a weight is beyond float16's largest number."""
+    highest = max(max(float(leaf.weight.max()), -float(leaf.weight.min())) for leaf in leaves(weights))
+    if highest > float(np.finfo(np.float16).max):
+        raise OverflowError(f"a weight is {highest:.3g}, above float16's largest number, 65504")
+
+
 def _panel_count(shape: tuple[int, ...]) -> int:
     return -(-shape[0] // PANEL) if len(shape) == 2 else -(-(shape[0] // 2) // GATED)
 
@@ -149,10 +164,10 @@ def _size(node, kind: int) -> int:
     shape = node.weight.shape
     if len(shape) == 1:
         return 2 * _rounded(shape[0])
-    outputs = _panel_count(shape) * PANEL
-    if len(shape) == 2 and kind == INT8:
-        return outputs * (-(-shape[1] // 4) + 2 - (-shape[1] // CHUNK))
-    return outputs * (math.prod(shape[1:]) + 1)
+    outputs, inputs = _panel_count(shape) * PANEL, math.prod(shape[1:])
+    if kind == INT8:
+        return outputs * (-(-inputs // 4) + 2 - (-inputs // CHUNK))
+    return words(outputs, kind) * inputs + outputs
 
 
 def _rounded(count: int) -> int:
@@ -176,53 +191,61 @@ class Arena:
         part.fill(0)
         return part
 
+    def take_panels(self, count: int, inputs: int, kind: int) -> np.ndarray:
+        """Room for panels of floats or halves: (count, inputs, PANEL) of zeros."""
+        panels = self.take(count, inputs, words(PANEL, kind))
+        return panels.view(np.float16) if kind == FLOAT16 else panels
+
     def offset(self, part: np.ndarray) -> int:
         """Where a part that was taken lies, in floats."""
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 
-def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
-    """ops.Linear (O, I) -> PackedLinear."""
+def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, kind: int) -> tuple[int, int]:
+    """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
     if kind == INT8:
-        return _pack_int8(arena, w)
-    outputs, inputs = w.weight.shape
-    count, whole = _panel_count(w.weight.shape), outputs // PANEL
-    panels, bias = arena.take(count, inputs, PANEL), arena.take(count * PANEL)
-    panels[:whole] = w.weight[: whole * PANEL].reshape(whole, PANEL, inputs).transpose(0, 2, 1)
-    if rest := outputs - whole * PANEL:
-        panels[whole, :, :rest] = w.weight[whole * PANEL :].T
-    if w.bias is not None:
-        bias[:outputs] = w.bias
-    return PackedLinear(arena.block, arena.offset(panels), arena.offset(bias), inputs, outputs, FLOAT32)
+        return _pack_int8(arena, weight, bias)
+    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
+    panels, biases, full = arena.take_panels(count, inputs, kind), arena.take(count * PANEL), outputs // PANEL
+    panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
+    if rest := outputs - full * PANEL:
+        panels[full, :, :rest] = weight[full * PANEL :].T
+    if bias is not None:
+        biases[:outputs] = bias
+    return arena.offset(panels), arena.offset(biases)
 
 
-def _pack_int8(arena: Arena, w) -> PackedLinear:
+def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
     """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of linear_int8.py."""
-    outputs, inputs = w.weight.shape
-    quantized, scale, comp = quantize_weights(w.weight)
-    count, quads = _panel_count(w.weight.shape), -(-inputs // 4)
+    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
+    quantized, scale, comp = quantize_weights(weight)
+    quads = -(-inputs // 4)
     panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(comp), count * PANEL)
     padded = np.zeros((count * PANEL, quads * 4), np.int8)
     padded[:outputs, :inputs] = quantized
     view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
     view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
-    terms[0, :outputs], terms[1, :outputs] = 0 if w.bias is None else w.bias, scale
+    terms[0, :outputs], terms[1, :outputs] = 0 if bias is None else bias, scale
     terms[2:, :outputs] = comp.view(np.float32)
-    return PackedLinear(arena.block, arena.offset(panels), arena.offset(terms), inputs, outputs, INT8)
+    return arena.offset(panels), arena.offset(terms)
 
 
-def pack_conv(arena: Arena, w) -> PackedConv:
-    """ops.Conv (O, I, taps) -> PackedConv."""
+def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
+    """ops.Linear (O, I) -> PackedLinear."""
+    outputs, inputs = w.weight.shape
+    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, kind), inputs, outputs, kind)
+
+
+def pack_conv(arena: Arena, w, kind: int = FLOAT32) -> PackedConv:
+    """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
     outputs, inputs, taps = w.weight.shape
-    count = _panel_count(w.weight.shape)
-    panels, bias = arena.take(count, taps * inputs, PANEL), arena.take(count * PANEL)
-    flat = w.weight.transpose(0, 2, 1).reshape(outputs, taps * inputs)
-    for p in range(count):
-        first, last = p * GATED, min((p + 1) * GATED, outputs // 2)
-        for start, shift in ((0, 0), (GATED, outputs // 2)):
-            panels[p, :, start : start + last - first] = flat[first + shift : last + shift].T
-            bias[p * PANEL + start : p * PANEL + start + last - first] = w.bias[first + shift : last + shift]
-    return PackedConv(arena.block, arena.offset(panels), arena.offset(bias), inputs, outputs // 2, taps)
+    channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
+    order = (channels + np.array([[0], [outputs // 2]])).reshape(-1)  # 16 channels, their 16 gates, and so on
+    real = np.repeat(channels < outputs // 2, 2, axis=1).reshape(-1)
+    weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
+    weight[real] = w.weight.transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
+    bias[real] = w.bias[order[real]]
+    return PackedConv(arena.block, *_pack(arena, weight, bias, kind), inputs, outputs // 2, taps, kind)
 
 
 def pack_norm(arena: Arena, w) -> PackedNorm:
@@ -237,10 +260,10 @@ def pack_tree(arena: Arena, node, kind: int, release: Callable):
     if not hasattr(node, "weight"):
         children = [pack_tree(arena, child, kind, release) for child in node]
         return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
-    if node.weight.ndim == 2:
-        packed = pack_linear(arena, node, kind)
+    if node.weight.ndim == 1:
+        packed = pack_norm(arena, node)
     else:
-        packed = {1: pack_norm, 3: pack_conv}[node.weight.ndim](arena, node)
+        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, kind)
     release(node.weight)
     return packed
 
@@ -266,16 +289,19 @@ def _with_keys(layer):
 def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    `release` is called with every weight that is packed: its memory may go.
+    `release` is called with every weight that is packed: its memory may go. Raises OverflowError for weights that
+    float16 cannot hold.
     """
+    if kind == FLOAT16:
+        check_halves(weights)
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
-    apart = kind == FLOAT32 and embedding.weight is not head.weight
+    apart = kind != INT8 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
     encoder, layers, norm, packed_head = pack_tree(arena, parts, kind, release)
     layers = tuple(_with_keys(layer) for layer in layers)
-    table = pack_linear(arena, head._replace(weight=embedding.weight)) if apart else packed_head
-    rows = Rows(table) if kind == FLOAT32 else HalfRows(embedding.weight)
+    table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
+    rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)
     return PackedWeights(
         PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), kind),
         PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head)),

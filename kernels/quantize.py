@@ -13,7 +13,7 @@ matter.
 import numpy as np
 from llvmlite import ir
 
-from .jit import COMPILED, INT, part
+from .jit import COMPILED, INT, inner, part
 from .late import intrinsic, types
 from .vector import (
     INTEGERS,
@@ -81,31 +81,40 @@ def _plain_bytes(address, value):
 store_words, store_bytes = (_store_words, _store_bytes) if COMPILED else (_plain_words, _plain_bytes)
 
 
+@inner
+def absolute(v):
+    """|v|."""
+    return maximum(v, splat(np.float32(0.0)) - v)
+
+
 @part(types.void(INT, INT, INT, INT))
 def quantize_row(x, depth, words, scales):
     """x (address) of `depth` floats -> words, 4 inputs each, whole groups of 16 inputs; a scale for each chunk."""
-    zero = splat(np.float32(0.0))
     for first in range(0, depth, CHUNK):
-        last, highest = min(depth, first + CHUNK), splat(TINY)
-        for i in range(first, last, LANES):
-            v = load_first(move(x, i), last - i)
-            highest = maximum(highest, maximum(v, zero - v))
-        top = greatest(highest)
+        last = min(depth, first + CHUNK)
+        whole = last - (last - first) % LANES
+        a, rest = splat(TINY), splat(np.float32(0.0))
+        b = a
+        for i in range(first, whole, LANES):
+            a, b = b, maximum(a, absolute(load(move(x, i))))
+        if whole < last:
+            rest = load_first(move(x, whole), last - whole)
+        top = greatest(maximum(maximum(a, b), absolute(rest)))
         put(move(scales, first // CHUNK), top / BYTE)
         inverse = splat(BYTE / top)
-        for i in range(first, last, LANES):
-            store_bytes(move(words, i // 4), load_first(move(x, i), last - i) * inverse)
+        for i in range(first, whole, LANES):
+            store_bytes(move(words, i // 4), load(move(x, i)) * inverse)
+        if whole < last:
+            store_bytes(move(words, whole // 4), rest * inverse)
 
 
 @part(types.void(INT, INT, INT, INT))
 def quantize_unit(x, depth, words, scales):
     """x (address) [depth][16] -> words [depth/4, rounded up][16]; scales [chunk][16]."""
-    zero = splat(np.float32(0.0))
     for first in range(0, depth, CHUNK):
         last, highest = min(depth, first + CHUNK), splat(TINY)
         for i in range(first, last):
-            v = load(move(x, i * LANES))
-            highest = maximum(highest, maximum(v, zero - v))
+            highest = maximum(highest, absolute(load(move(x, i * LANES))))
         store(move(scales, first // CHUNK * LANES), highest * splat(np.float32(1.0) / BYTE))
         inverse = splat(BYTE) / highest
         for i in range(first, last, 4):

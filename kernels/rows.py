@@ -6,17 +6,28 @@ forcing.
 
 import numpy as np
 
-from .jit import ARRAY, FLOAT, INT, kernel
+from .jit import ARRAY, FLOAT, INT, inner, kernel
 from .late import types
-from .linear import NO_FLOOR, RELU, linear_panel
-from .linear_int8 import linear_panel_int8
+from .linear import NO_FLOOR, RELU
 from .pack import INT8, PANEL, PackedLinear, whole
+from .panel import multiply_panel, panel_words
 from .quantize import CHUNK, quantize_row
 from .threads import STATE, finish, parallel, take, wait
 from .vector import LANES, at
 
 ROWS = 64  # in an item
 ZEROS = np.zeros(LANES, np.float32)
+
+
+@inner
+def quantize_rows(state, x, stride, depth, rows, words, row, scales):
+    """Phase 0: rows of x, `stride` apart, as bytes: words (rows, row) and scales (rows, chunks)."""
+    item = take(state, 0)
+    while item < rows:
+        quantize_row(at(x, item * stride), depth, at(words, item * row), at(scales, item * -(-depth // CHUNK)))
+        finish(state, 0)
+        item = take(state, 0)
+    wait(state, 0, rows)
 
 
 @kernel(types.void(STATE, ARRAY, INT, INT, ARRAY, INT, INT, INT, ARRAY, INT, FLOAT, ARRAY, INT, ARRAY, ARRAY))
@@ -28,26 +39,22 @@ def linear_rows(state, x, rows, depth, w, kind, weight, bias, added, added_row, 
     """
     chunks, stride = -(-depth // CHUNK), -(-depth // PANEL) * PANEL // 4
     blocks = -(-rows // ROWS)
-    items = rows if kind == INT8 else 0
-    item = take(state, 0)
-    while item < items:
-        quantize_row(at(x, item * depth), depth, at(words, item * stride), at(scales, item * chunks))
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, items)
+    if kind == INT8:
+        quantize_rows(state, x, depth, depth, rows, words, stride, scales)
     items = blocks * (width // PANEL)
     item = take(state, 1)
     while item < items:
         first, o = item % blocks * ROWS, item // blocks * PANEL
         here, zeros, target = min(ROWS, rows - first), at(w, 0), (at(y, first * width + o), width, LANES)
         sums = (at(added, first * added_row + (o if added_row else 0)), added_row, LANES if added_row else 0)
-        if kind == INT8:
-            source, own = (at(words, first * stride), stride, 1), (at(scales, first * chunks), chunks, 1)
-            panel, terms = at(w, weight + o * ((depth + 3) // 4)), (at(w, bias + o), width)
-            linear_panel_int8(source, own, here, depth, panel, terms, zeros, sums, floor, target)
-        else:
-            source, panel = (at(x, first * depth), depth, 1), at(w, weight + o * depth)
-            linear_panel(source, here, depth, panel, at(w, bias + o), zeros, sums, floor, target)
+        multiply_panel(
+            kind,
+            (at(x, first * depth), depth, 1),
+            (at(words, first * stride), stride, 1),
+            (at(scales, first * chunks), chunks, 1),
+            *(here, depth, at(w, weight + o // PANEL * panel_words(depth, kind)), (at(w, bias + o), width)),
+            *(zeros, sums, floor, target),
+        )
         finish(state, 1)
         item = take(state, 1)
     wait(state, 1, items)

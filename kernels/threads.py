@@ -7,35 +7,49 @@ it busy, finds the counters used up and leaves. So any number of Python threads 
 and Numba's threading layers (one of which aborts when two threads enter it) are never used. Which thread computes an
 item has no influence on it: results are the same bits for any number of threads.
 
-Helpers are daemon threads that block in `queue.SimpleQueue.get`, 10-20 us from awake. `wait` spins, gives the processor
-away after a while, and is short by construction: items are small and the phase's last ones are already being computed.
+Where items lie one behind the other in memory and are read once, as in a decoder step, every participant has a part of
+them to itself (`take_near`), in memory order, and takes from the others' parts only when its own is used up: the
+processor's prefetching follows one line of reading, and counters are not fought over. While it waits it asks for what
+it will read next (`wait_near`).
+
+Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, and were
+at work 150 us later on a virtual machine, a tenth of a decoder step. So a kernel that is called again and again has a
+`Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave.
+`wait` spins, gives the processor away after a while, and is short by construction: items are small and the phase's last
+ones are already being computed.
 """
 
 import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
 
 from .jit import COMPILED, bind, inner
 from .late import cgutils, intrinsic, types
-from .vector import I64
+from .vector import move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
+EAGER = 24  # lines that are asked for even when nobody has to wait
+COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
+TURN, LEFT, SEEN, NUMBERS = 0, 8, 9, 16  # of a session: turns begun, helpers that left, calls, the turns' numbers
+TURNS = 64  # of a session, before it takes fresh counters
+PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
 
 @intrinsic
-def _add(typing, state, index):
-    """state[index] += 1, atomically; returns what it was."""
+def _add(typing, state, index, number):
+    """state[index] += number, atomically; returns what it was."""
 
     def build(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.Constant(I64, 1), "seq_cst")
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), args[2], "seq_cst")
 
-    return types.int64(state, types.int64), build
+    return types.int64(state, types.int64, types.int64), build
 
 
 @intrinsic
@@ -62,9 +76,9 @@ def _yield(typing):
     return types.void(), build
 
 
-def _plain_add(state, index):
-    state[index] += 1
-    return state[index] - 1
+def _plain_add(state, index, number):
+    state[index] += number
+    return state[index] - number
 
 
 add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda state, index: state[index], None)
@@ -73,19 +87,19 @@ add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda
 @inner
 def take(state, phase):
     """The number of the next item of this phase, for this thread alone."""
-    return add(state, 2 * phase)
+    return add(state, 2 * phase, 1)
 
 
 @inner
 def slot(state):
     """The number of this participant, below the number of threads: which part of the scratch memory is its own."""
-    return add(state, len(state) - 2)
+    return add(state, len(state) - 2, 1)
 
 
 @inner
 def finish(state, phase):
     """Count one item of this phase as done."""
-    add(state, 2 * phase + 1)
+    add(state, 2 * phase + 1, 1)
 
 
 @inner
@@ -98,15 +112,68 @@ def wait(state, phase, items):
             give_way()
 
 
+@inner
+def take_near(state, phase, parts, own, items):
+    """The next of this participant's items, else of another's; `items` when there is none left."""
+    for i in range(parts):
+        part = (own + i) % parts
+        item = items * part // parts + add(state, (phase * (parts + 1) + part) * COUNTERS, 1)
+        if item < items * (part + 1) // parts:
+            return item
+    return items
+
+
+@inner
+def wait_near(state, phase, parts, done, items, ahead, lines):
+    """Count `done` items of this phase, return when all are; meanwhile ask for up to `lines` from an address on."""
+    counter = (phase * (parts + 1) + parts) * COUNTERS
+    add(state, counter, done)
+    spins = 0
+    while spins < min(lines, EAGER):
+        prefetch(move(ahead, spins * LINE))
+        spins += 1
+    while look(state, counter) < items:
+        if spins < lines:
+            prefetch(move(ahead, spins * LINE))
+        spins += 1
+        if spins > SPINS:
+            give_way()
+
+
+@inner
+def await_turn(session, calls, turn, patience, ahead, lines):
+    """Whether turn `turn` of a session has begun; after `patience` looks the helper counts itself out.
+
+    It does so at once when there is other work, of which `calls` tells. The caller's own thread, with patience 0,
+    begins the turn. Meanwhile some lines from an address on are asked for.
+    """
+    if patience == 0:
+        add(session, TURN, 1)
+        return True
+    for looked in range(patience):
+        if look(session, TURN) > turn:
+            return True
+        if look(calls, 0) != session[SEEN]:
+            break
+        if looked < lines:
+            prefetch(move(ahead, looked * LINE))
+        if looked > SPINS:
+            give_way()
+    add(session, LEFT, 1)
+    return False
+
+
 class _Crew:
     """The helpers of this process; as many are started as were ever asked for."""
 
     def __init__(self):
         self.jobs, self.lock, self.size = queue.SimpleQueue(), threading.Lock(), 0
+        self.calls = np.zeros(1, np.int64)
 
     def call(self, helpers: int, work) -> None:
         """Ask that many helpers to run `work()` when they can."""
         with self.lock:
+            self.calls[0] += 1
             while self.size < helpers:
                 self.size += 1
                 threading.Thread(target=self._work, name=f"s2t-np-{self.size}", daemon=True).start()
@@ -120,40 +187,61 @@ class _Crew:
             del work
 
 
-def available() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_crew, _setting = _Crew(), lambda: 1
 
 
-class _Setting(threading.local):
-    """How many threads a call from this Python thread may use; None: as many as the process says."""
-
-    own = None
-
-
-_crew, _setting, _everywhere = _Crew(), _Setting(), available()
-
-
-def set_threads(count: int, this_thread_only: bool = False) -> None:
-    """Let every later call use `count` threads, or only those from this Python thread (many files, one per core)."""
-    global _everywhere  # noqa: PLW0603 - a setting of the process, as OMP_NUM_THREADS is
-    if this_thread_only:
-        _setting.own = count
-    else:
-        _everywhere = count
+def follow(setting: Callable[[], int]) -> None:
+    """Let `setting()`, asked at every call, say how many threads a call from the Python thread that asks may use."""
+    global _setting  # noqa: PLW0603
+    _setting = setting
 
 
 def get_threads() -> int:
-    """Threads a call from here uses."""
-    return (_setting.own or _everywhere) if COMPILED else 1
+    """Threads a call from here uses; one until `follow` was told whom to ask."""
+    return _setting() if COMPILED else 1
 
 
 def parallel(function, phases: int, *arguments) -> None:
     """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
-    work = bind(function, np.zeros(2 * phases + 2, np.int64), *arguments)
-    if helpers := get_threads() - 1:
-        _crew.call(helpers, work)
+    state, threads = np.zeros(2 * phases + 2, np.int64), get_threads()
+    work = bind(function, state, *arguments)
+    if threads > 1:
+        _crew.call(threads - 1, work)
     work()
+
+
+class Session:
+    """Many calls of one kernel on the same arguments, apart from one number for each.
+
+    The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the
+    turn with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the
+    next turn as long as `await_turn` tells them to; the caller's thread runs one, which it does alone if need be.
+    """
+
+    def __init__(self, function, phases: int, threads: int, *arguments):
+        self.function, self.helpers, self.arguments = function, threads - 1, arguments
+        self.counters = (phases * (threads + 1) + 1) * COUNTERS
+        self._begin()
+
+    def _begin(self) -> None:
+        """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
+        self.turn, self.called = 0, 0
+        self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
+
+    def _arguments(self, patience: int) -> tuple:
+        return (self.board, _crew.calls, self.states, self.turn, patience, *self.arguments)
+
+    def run(self, number: int) -> None:
+        """The next turn."""
+        if self.turn == TURNS:
+            self._begin()
+        self.board[NUMBERS + self.turn] = number
+        if missing := self.helpers - self.called + int(self.board[LEFT]):
+            self.called += missing
+            self.board[SEEN] = _crew.calls[0] + 1
+            _crew.call(missing, bind(self.function, *self._arguments(PATIENCE)))
+        self.function(*self._arguments(0))
+        self.turn += 1
 
 
 def _after_fork() -> None:

@@ -77,6 +77,10 @@ class Emitter:
     def load(self, address, kind=None):
         return self.builder.load(self.builder.bitcast(address, (kind or self.lanes).as_pointer()), align=4)
 
+    def vector(self, address):
+        """A vector of b."""
+        return self.load(address)
+
     def store(self, value, address):
         self.builder.store(value, self.builder.bitcast(address, value.type.as_pointer()), align=4)
 
@@ -116,7 +120,7 @@ class Emitter:
     def step(self, state):
         """Add the products of one step to the sums; move the addresses on."""
         builder = self.builder
-        b = {v: self.load(builder.gep(state["b"], [builder.mul(self.b_vector, _integer(v))])) for v in self.here}
+        b = {v: self.vector(builder.gep(state["b"], [builder.mul(self.b_vector, _integer(v))])) for v in self.here}
         for r, (base, offset) in self.places.items():
             a = spread(builder, self.load(builder.gep(state[base], [offset]), self.element), self.lanes)
             for v, vector in b.items():
@@ -170,9 +174,15 @@ class Emitter:
         total = builder.select(builder.fcmp_ordered("<", total, floor), floor, total)
         self.store(total, self.place(self.c_at, (self.c_row, r), (self.c_vector, v)))
 
+    def terms(self, vectors):
+        """Addresses of what `finish` will read and should have asked for; a bias is there in time without."""
+        return []
+
     def block(self, rows, vectors, apart: bool):
         """A part of the tile whose sums fit the registers, start to end."""
         self.here = vectors
+        for address in self.terms(vectors):
+            self.prefetch(address)
         state = self.begin(rows, vectors, apart)
         for steps in (1,) if apart else (STEPS, 1):  # unrolled, addresses apart would not fit the registers
             state = self.loop(steps, state)

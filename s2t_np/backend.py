@@ -3,14 +3,17 @@
 A `Backend` is passed to the model once, at load; nothing asks later which it is.
 """
 
+import importlib.util
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from .decoder import decoder_step
+from . import search
+from .decoder import decoder_step, start_cache
 from .encoder import encode
-from .errors import BackendError
+from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
 from .ops import Ops, numpy_ops
 
@@ -21,31 +24,72 @@ class Backend(NamedTuple):
     name: str
     ops: Ops
     encode: Callable  # as encoder.encode
+    start: Callable  # as decoder.start_cache
     step: Callable  # as decoder.decoder_step
+    best: Callable  # as search.best
     fbank: Callable  # as features.fbank
+    describe: Callable[[], dict[str, str]]  # what `info` says about it
 
 
-NUMPY = Backend("numpy", numpy_ops, encode, decoder_step, fbank)
+def describe() -> dict[str, str]:
+    """What `info` says about numpy."""
+    return {"instructions": "those of numpy and its BLAS"}
 
 
-def choose(name: str, dtype: type = np.float32) -> Backend:
-    """The backend of that name. Raises BackendError for an unknown one, or one that cannot run here.
+NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, search.best, fbank, describe)
 
-    "auto" is numpy: the compiled kernels are still being worked on, and are taken only by name.
+
+DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
+    "float32": np.float32,
+    "float64": np.float64,
+    "float16": np.float32,
+    "int8": np.float32,
+}
+NUMPYS = ("float32", "float64")
+
+
+def choose(name: str, dtype: str = "float32") -> Backend:
+    """The backend of that name for one of DTYPES.
+
+    "auto" is numba where it is installed and its kernels can be compiled, else numpy; of the two, it is the one that
+    has this dtype, if only one has.
+    Raises OptionError for an unknown dtype, BackendError for an unknown backend, or one that cannot run here or not in
+    this dtype.
     """
-    if name in ("numpy", "auto"):
-        return NUMPY
-    if name != "numba":
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
+    if name not in ("auto", "numpy", "numba"):
         raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
-    if dtype != np.float32:
-        raise BackendError(f'backend "numba" computes in float32, not {dtype.__name__}; use backend "numpy"')
-    return compiled()
+    if name == "numpy" and dtype not in NUMPYS:
+        raise BackendError(f'backend "numpy" computes in {" or ".join(NUMPYS)}; {dtype} needs backend "numba"')
+    if name == "numba" or dtype not in NUMPYS:
+        return compiled(dtype)
+    return best(dtype) if name == "auto" else NUMPY
 
 
-def compiled() -> Backend:
-    """The Numba backend, compiled when first used. Raises BackendError where it cannot run."""
+def compiled(dtype: str) -> Backend:
+    """The Numba backend for a dtype, compiled when first used. Raises BackendError where it cannot run."""
+    if dtype == "float64":
+        raise BackendError('backend "numba" computes in float32, not float64; use backend "numpy"')
     try:
-        from kernels.backend import NUMBA
+        from kernels.backend import BACKENDS
     except ImportError as error:
         raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
-    return NUMBA
+    except Exception as error:  # whatever a compiler meets on a machine that nobody has tried
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason:.300})') from error
+    return BACKENDS[dtype]
+
+
+def best(dtype: str) -> Backend:
+    """For a dtype of numpy's: Numba where it can run and has it too, else numpy; warns if an installed numba cannot."""
+    if dtype != "float32" or importlib.util.find_spec("numba") is None:
+        return NUMPY
+    try:
+        found = compiled(dtype)
+    except BackendError as error:
+        warnings.warn(f"{error}; numpy computes instead", InputWarning, stacklevel=2)
+        return NUMPY
+    from kernels.jit import COMPILED
+
+    return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow

@@ -51,10 +51,15 @@ class DecoderCache:
         return KeysValues(*(x[layer, np.arange(here + 1), past] for x in (self.keys, self.values)))
 
 
-def start_cache(ops: Ops, w: Decoder, memory: np.ndarray, beams: int) -> DecoderCache:
+def start_cache(ops: Ops, w: Weights, config: ModelConfig, memory: np.ndarray, beams: int) -> DecoderCache:
     """An empty cache for K beams over one utterance's memory (S, D)."""
-    cross = tuple(keys_values(ops, layer.encoder_attn, memory) for layer in w.layers)
-    shape = (len(w.layers), FIRST_CAPACITY, beams, memory.shape[1])
+    cross = tuple(keys_values(ops, layer.encoder_attn, memory) for layer in w.decoder.layers)
+    return empty_cache(cross, len(cross), memory, beams)
+
+
+def empty_cache(cross, layers: int, memory: np.ndarray, beams: int) -> DecoderCache:
+    """A cache of FIRST_CAPACITY positions, of the type and width of the memory (S, D)."""
+    shape = (layers, FIRST_CAPACITY, beams, memory.shape[1])
     keys, values = np.empty(shape, memory.dtype), np.empty(shape, memory.dtype)
     return DecoderCache(cross, keys, values, np.zeros((beams, FIRST_CAPACITY), np.int64))
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from . import audio as audio_room
 from . import search
-from .backend import Backend, choose
+from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
 from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
-from .decoder import decode_full, start_cache
+from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
 from .hub import find
@@ -28,7 +28,6 @@ from .tokenizer import Tokenizer
 from .weights import Weights, build
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
-DTYPES = {"float32": np.float32, "float64": np.float64}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class S2T:
     tokenizer: Tokenizer
     weights: Weights
     backend: Backend
-    dtype: type
+    dtype: type  # of all that is computed; weights may be kept in fewer bits
     folder: Path
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
@@ -101,9 +100,9 @@ class S2T:
 
     def decoder(self, memory: np.ndarray) -> search.Decoder:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
-        start = partial(start_cache, self.backend.ops, self.weights.decoder, memory)
+        start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step)
+        return search.Decoder(start, step, self.backend.ops.log_softmax, self.backend.best)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options
@@ -149,14 +148,13 @@ def load(
 ) -> S2T:
     """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
 
-    backend: "auto", "numpy" or "numba". dtype: "float32", or "float64" for reference work. revision: a branch, tag or
-    commit of a hub id. With `download` False nothing is asked of the network, and only for an id that is not cached
-    otherwise.
+    backend: "numpy", "numba", or "auto": numba where it is installed and can compute in this dtype. dtype: "float32";
+    with numba, weights kept in "float16" or "int8", smaller and faster; with numpy, "float64" for reference work.
+    revision: a branch, tag or commit of a hub id. With `download` False nothing is asked of the network, and only for
+    an id that is not cached otherwise.
     Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
     """
-    if dtype not in DTYPES:
-        raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
-    chosen = choose(backend, DTYPES[dtype])
+    chosen = choose(backend, dtype)
     return load_folder(find(name, revision, download=download), chosen, DTYPES[dtype])
 
 

@@ -15,8 +15,8 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("errors", "ops", "resample"),
-    ("config", "audio_headers"),
+    ("blas", "errors", "ops", "resample"),
+    ("config", "audio_headers", "threads"),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
     ("weights", "segment"),
     ("layers", "stream"),
@@ -31,8 +31,13 @@ ORDER = (
     ("__main__",),
 )
 LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "kernels"}  # only inside the function that needs them
-ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"}
-TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/train_digits.py"}
+ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "optimum",
+}
+TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 BESIDES = {"kernels/backend.py": "s2t_np", "kernels/compiler.py": "numba"}
 MODEL_ROOMS = ("ops", "layers", "encoder", "decoder", "features")

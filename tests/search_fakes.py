@@ -26,7 +26,7 @@ class FakeCache:
 
 @dataclass
 class FakeDecoder:
-    """A decoder port over `logits_of`; counts its steps. Has the two fields that a search uses."""
+    """A decoder over `logits_of`; counts its steps. Has the two fields of the port that a decoder must offer."""
 
     logits_of: LogitsOf
     steps: int = field(default=0)
@@ -119,3 +119,17 @@ def every_transcript(logits_of: LogitsOf, prompt, max_length: int, length_penalt
             else:
                 growing.append((score, longer))
     return sorted(done, key=lambda pair: -pair[1])
+
+
+def holds_to_sorting(best: Callable) -> None:
+    """`best` of the port gives what sorting everything gives, whatever the shape, with many equals and with -inf."""
+    random = np.random.default_rng(0)
+    for rows, size in [(1, 1), (2, 1), (3, 21), (1, 64), (5, 13), (5, 100), (2, 640), (7, 183), (1, 5000)]:
+        for levels in (1, 2, 7, 10**9):
+            scores = random.integers(-levels, levels, (rows, size)).astype(np.float32)
+            scores[random.random((rows, size)) < 0.3] = -np.inf
+            added = random.integers(-levels, levels, rows).astype(np.float32)
+            added[random.random(rows) < 0.2] = -np.inf
+            for count in (1, 2, 10, 999):
+                expected = np.argsort(-(scores + added[:, None]).ravel(), kind="stable")[:count]
+                assert np.array_equal(best(scores, added, count), expected)

@@ -5,9 +5,9 @@ import pytest
 
 from s2t_np.config import GenerationConfig
 from s2t_np.search import constraints as room
-from s2t_np.search import generate
 from s2t_np.search.options import check_options
 from tests.search_fakes import FakeDecoder, random_logits, transcript_log_probs
+from tests.search_port import generate
 
 BANNED = -np.inf
 

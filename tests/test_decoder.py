@@ -14,7 +14,7 @@ def full(model, tokens, memory):
 
 
 def start(model, memory, beams):
-    return start_cache(ops, model.weights.decoder, memory, beams)
+    return start_cache(ops, model.weights, model.config, memory, beams)
 
 
 def random_tokens(random, model, count):

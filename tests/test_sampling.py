@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from s2t_np.config import GenerationConfig
-from s2t_np.search import generate
 from s2t_np.search.sampling import draw, keep_top_k, keep_top_p, narrow
 from tests.search_fakes import FakeDecoder, log_probs_of, random_logits
+from tests.search_port import generate
 
 
 def sample(logits_of, prefix=(), **options):

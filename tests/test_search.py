@@ -7,16 +7,17 @@ import pytest
 
 from s2t_np.config import GenerationConfig
 from s2t_np.errors import InputWarning, ModelError, OptionError
-from s2t_np.search import generate
-from s2t_np.search.beam import best
+from s2t_np.search import best
 from tests.search_fakes import (
     FakeDecoder,
     every_transcript,
+    holds_to_sorting,
     random_logits,
     slow_beam_search,
     table_logits,
     transcript_log_probs,
 )
+from tests.search_port import generate
 
 START = EOS = 2
 
@@ -138,14 +139,7 @@ def test_no_step_is_taken_after_the_last_token():
 
 
 def test_best_takes_higher_scores_then_lower_places():
-    random = np.random.default_rng(0)
-    for size in [1, 2, 3, 63, 64, 65, 500, 640, 1281, 5000]:
-        for levels in (1, 2, 7, 10**9):
-            scores = random.integers(-levels, levels, size).astype(np.float32)
-            scores[random.random(size) < 0.3] = -np.inf
-            for count in (1, 2, 10, 999):
-                expected = np.argsort(-scores, kind="stable")[:count]
-                assert np.array_equal(best(scores, count), expected)
+    holds_to_sorting(best)
 
 
 def test_equal_candidates_keep_the_order_of_beam_and_token():

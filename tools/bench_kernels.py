@@ -10,13 +10,19 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels import backend
-from kernels.pack import INT8, Arena, pack_conv, pack_linear, pack_norm
+from kernels.pack import FLOAT16, FLOAT32, INT8, Arena, pack_conv, pack_linear, pack_norm
 from s2t_np import features, ops
 from tools.bench_roofs import interleaved, medians
 
 RNG = np.random.default_rng(0)
 TOLERANCE = 2e-4
-REST = 0.04  # seconds between runs: so long OpenBLAS's threads keep a processor busy after their work
+KINDS = {  # of weights: bytes, how far a product of unit variance may be off, its roof, what the table says
+    FLOAT32: (4, TOLERANCE, "GFLOP/s", ""),
+    FLOAT16: (2, 5e-3, "GFLOP/s", " float16"),
+    INT8: (1, 0.1, "GOP/s", " int8"),
+}
+REST = 0.1  # seconds between turns: so long OpenBLAS's threads keep a processor busy after their work
+BURST = 10  # calls in a row
 
 
 class Case(NamedTuple):
@@ -26,7 +32,7 @@ class Case(NamedTuple):
     fast: Callable[[], np.ndarray]
     plain: Callable[[], np.ndarray]
     work: float  # floating-point operations, or bytes
-    roof: str  # "GFLOP/s" or "GB/s"
+    roof: str  # "GFLOP/s", "GOP/s" or "GB/s"
     tolerance: float = TOLERANCE
 
 
@@ -38,13 +44,12 @@ def arena_for(*shapes) -> Arena:
     return Arena(sum(2 * int(np.prod(shape)) + 4096 for shape in shapes))
 
 
-def linear_case(rows: int, inputs: int, outputs: int, kind: int = 0) -> Case:
+def linear_case(rows: int, inputs: int, outputs: int, kind: int = FLOAT32) -> Case:
     w = ops.Linear(normal(outputs, inputs) * inputs**-0.5, normal(outputs))
     packed, x = pack_linear(arena_for(w.weight.shape, (outputs, 8)), w, kind), normal(rows, inputs)
-    thin, bytes_read = rows < 16, outputs * inputs * (1 if kind == INT8 else 4)
-    name = f"linear {rows} x {inputs} -> {outputs}" + " int8" * (kind == INT8)
-    work, roof = (bytes_read, "GB/s") if thin else (2 * rows * inputs * outputs, "GFLOP/s")
-    tolerance = 0.1 if kind == INT8 else TOLERANCE
+    size, tolerance, rate, what = KINDS[kind]
+    name = f"linear {rows} x {inputs} -> {outputs}{what}"
+    work, roof = (outputs * inputs * size, "GB/s") if rows < 16 else (2 * rows * inputs * outputs, rate)
     return Case(name, lambda: backend.numba_ops.linear(x, packed), lambda: ops.linear(x, w), work, roof, tolerance)
 
 
@@ -90,11 +95,13 @@ def cases() -> list[Case]:
         linear_case(250, 256, 2048),
         linear_case(250, 2048, 256),
         linear_case(1500, 256, 2048),
+        linear_case(250, 256, 2048, FLOAT16),
         linear_case(250, 256, 2048, INT8),
         linear_case(5, 256, 2048),
         linear_case(5, 2048, 256),
         linear_case(5, 256, 10_000),
         linear_case(1, 256, 10_000),
+        linear_case(5, 256, 10_000, FLOAT16),
         linear_case(5, 256, 10_000, INT8),
         conv_case(998, 80, 1024),
         conv_case(499, 512, 512),
@@ -117,7 +124,7 @@ def row(case: Case, roof: dict[str, float], runs: int) -> dict:
     error = float(np.abs(case.fast() - case.plain()).max())
     if not error < case.tolerance:
         raise SystemExit(f"{case.name}: differs from its twin by {error:.2g}")
-    found = medians(interleaved({"numpy": case.plain, "numba": case.fast}, 3 * runs, REST))
+    found = medians(interleaved({"numpy": case.plain, "numba": case.fast}, runs, REST, BURST))
     rate = case.work / found["numba"] / 1e9
     share = rate / roof[case.roof]
     print(

@@ -1,10 +1,12 @@
 """What this machine can do at most, and the clock of the bench.
 
-A figure means little without its roof: the rate of multiply-adds in registers, or of reading memory. The multiply-
-add kernel holds 24 sums of 16 floats in registers and touches no memory; the reading kernel adds up an array, 64
+A figure means little without its roof: the rate of multiply-adds in registers, of floats or of
+bytes (by VNNI where the processor has it, else as the plain path does them), or of reading memory. The multiply-add
+kernels hold 24 sums of 16 lanes in registers and touch no memory; the reading kernel adds up an array, 64
 floats at a time. Each is run on one thread and on all, the best of many.
 """
 
+import functools
 import statistics
 import threading
 import time
@@ -15,45 +17,55 @@ from llvmlite import ir
 
 from kernels.jit import ARRAY, INT, kernel
 from kernels.late import intrinsic, types
-from kernels.vector import I64, LANES, VECTOR, at, load, multiply_add, splat, store
+from kernels.tile_int8 import dot
+from kernels.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 
 SUMS = 24
 
 
-@intrinsic
-def _multiply_adds(typing, count, x):
-    """`count` times 24 independent x = x x + x on 16 lanes, results into x."""
+def _chains(vector, fold, add: str):
+    """An intrinsic: `count` times 24 independent s = fold(s, start, start) on 16 lanes, the total of all s into x."""
 
-    def build(context, builder, sig, args):
-        place = builder.inttoptr(args[1], VECTOR.as_pointer())
-        start, before = builder.load(place, align=4), builder.block
-        body, after = builder.append_basic_block("body"), builder.append_basic_block("after")
-        builder.branch(body)
-        builder.position_at_end(body)
-        i, sums = builder.phi(I64), [builder.phi(VECTOR) for _ in range(SUMS)]
-        results = [multiply_add(builder, s, start, start) for s in sums]
-        following = builder.add(i, ir.Constant(I64, 1))
-        for node, first, later in [
-            (i, ir.Constant(I64, 0), following),
-            *((s, start, r) for s, r in zip(sums, results, strict=True)),
-        ]:
-            node.add_incoming(first, before)
-            node.add_incoming(later, body)
-        builder.cbranch(builder.icmp_signed("<", following, args[0]), body, after)
-        builder.position_at_end(after)
-        total = results[0]
-        for result in results[1:]:
-            total = builder.fadd(total, result)
-        builder.store(total, place, align=4)
-        return context.get_dummy_value()
+    @intrinsic
+    def chains(typing, count, x):
+        def build(context, builder, sig, args):
+            place = builder.inttoptr(args[1], vector.as_pointer())
+            start, before = builder.load(place, align=4), builder.block
+            body, after = builder.append_basic_block("body"), builder.append_basic_block("after")
+            builder.branch(body)
+            builder.position_at_end(body)
+            i, sums = builder.phi(I64), [builder.phi(vector) for _ in range(SUMS)]
+            results = [fold(builder, s, start, start) for s in sums]
+            following = builder.add(i, ir.Constant(I64, 1))
+            for node, first, later in [
+                (i, ir.Constant(I64, 0), following),
+                *((s, start, r) for s, r in zip(sums, results, strict=True)),
+            ]:
+                node.add_incoming(first, before)
+                node.add_incoming(later, body)
+            builder.cbranch(builder.icmp_signed("<", following, args[0]), body, after)
+            builder.position_at_end(after)
+            builder.store(functools.reduce(getattr(builder, add), results), place, align=4)
+            return context.get_dummy_value()
 
-    return types.void(INT, INT), build
+        return types.void(INT, INT), build
+
+    return chains
+
+
+_multiply_adds, _dots = _chains(VECTOR, multiply_add, "fadd"), _chains(INTEGERS, dot, "add")
 
 
 @kernel(types.void(INT, ARRAY))
 def compute(count, x):
     """count * 24 * 16 multiply-adds."""
     _multiply_adds(count, at(x, 0))
+
+
+@kernel(types.void(INT, ARRAY))
+def compute_bytes(count, x):
+    """count * 24 * 64 multiply-adds of bytes."""
+    _dots(count, at(x, 0))
 
 
 @kernel(types.void(ARRAY, ARRAY))
@@ -88,26 +100,32 @@ def together(work: Callable[[int], None], threads: int, runs: int) -> float:
 
 
 def roofs(threads: int, megabytes: int = 64, runs: int = 15) -> dict[str, float]:
-    """GFLOP/s and GB/s (from an array of that size, cut among the threads) that `threads` threads reach together."""
+    """GFLOP/s, GOP/s of bytes, and GB/s (from an array of that size, cut among the threads) of `threads` together."""
     count, arrays = 300_000, [np.full(LANES, 0.5, np.float32) for _ in range(threads)]
     seconds = together(lambda i: compute(count, arrays[i]), threads, runs)
+    bytes_seconds = together(lambda i: compute_bytes(count, np.zeros(LANES, np.float32)), threads, runs)
     parts = np.array_split(np.ones(megabytes * 250_000, np.float32), threads)
     reading = together(lambda i: read(parts[i], arrays[i]), threads, runs)
+    operations = threads * count * SUMS * LANES * 2 / 1e9
     return {
-        "GFLOP/s": threads * count * SUMS * LANES * 2 / seconds / 1e9,
+        "GFLOP/s": operations / seconds,
+        "GOP/s": 4 * operations / bytes_seconds,
         "GB/s": megabytes * 1e6 / reading / 1e9,
     }
 
 
-def interleaved(contenders: dict[str, Callable], runs: int, rest: float = 0.0) -> dict[str, list[float]]:
-    """Seconds of each contender, `runs` times in turn after one warm-up, so that what slows the machine slows all."""
+def interleaved(contenders: dict[str, Callable], runs: int, rest: float, burst: int) -> dict[str, list[float]]:
+    """Seconds of each contender, `runs` turns of a rest, a warm-up and a burst of calls, as they follow one another in
+    a model. In turn, so that what slows the machine slows all.
+    """
     times = {name: [] for name in contenders}
-    for turn in range(runs + 1):
+    for _ in range(runs):
         for name, work in contenders.items():
             time.sleep(rest)
-            began = time.perf_counter()
             work()
-            if turn:
+            for _ in range(burst):
+                began = time.perf_counter()
+                work()
                 times[name].append(time.perf_counter() - began)
     return times
 

@@ -1,33 +1,29 @@
 """The upstream side of every comparison: torch and transformers, in a process of their own.
 
-Started by `tools/upstream.py`, never imported. Reads jobs from stdin and writes answers to stdout, one JSON line each;
-arrays go through npz files named in the job. A job names a function of `JOBS` and its arguments:
-{"call": "stages", "arrays": "in.npz", "answer": "out.npz", "folder": ...}.
+Started by `tools/upstream.py`, never imported; how jobs arrive is said in serve_jobs.py.
 
 Shape letters as in s2t_np/ops.py, and B utterances in a padded batch.
 """
 
 import functools
-import json
 import os
+import statistics
 import sys
 import time
-import traceback
 
 import numpy as np
 import torch
 import transformers
 from transformers import Speech2TextFeatureExtractor, Speech2TextForConditionalGeneration, Speech2TextTokenizer
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # for the one neighbour below; behind everything else
+from serve_jobs import numbered, serve
 
 
 @functools.lru_cache(maxsize=4)
 def load_model(folder: str) -> Speech2TextForConditionalGeneration:
     return Speech2TextForConditionalGeneration.from_pretrained(folder).eval()
-
-
-def numbered(arrays: dict, name: str) -> list[np.ndarray]:
-    """The arrays called name.0, name.1, ..."""
-    return [arrays[f"{name}.{i}"] for i in range(sum(key.startswith(f"{name}.") for key in arrays))]
 
 
 def padded(features: list[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -143,37 +139,50 @@ def bare_generate(arrays: dict, folder: str, **options) -> tuple[list, dict]:
 
 
 def seconds(arrays: dict, folder: str, **options) -> tuple[list, dict]:
-    """Tokens of the best hypothesis for features.0, and how long the encoder alone and the whole of generate took."""
+    """Tokens of the best hypothesis for features.0, how long the encoder alone and the whole of generate took; memory.
+
+    Without options the encoder runs alone.
+    """
     model, batch = load_model(folder), inputs(folder, arrays)
     began = time.perf_counter()
     with torch.inference_mode():
-        model.model.encoder(**batch)
+        memory = model.model.encoder(**batch).last_hidden_state[0].numpy()
     encoded = time.perf_counter()
-    tokens = model.generate(**batch, **options)[0].tolist()
-    return [tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}], {}
+    tokens = model.generate(**batch, **options)[0].tolist() if options else []
+    return [tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}], {"memory": memory}
 
 
-JOBS = {f.__name__: f for f in (versions, features, stages, modules, generate, bare_generate, loss, decode, seconds)}
+def step_seconds(arrays: dict, folder: str, turns: int) -> tuple[dict, dict]:
+    """Medians of one decoder step over memory (S, D) after tokens (K, U): bare, and with the caches' beams reordered.
 
+    Also the logits (K, V) of the last token.
+    """
+    model, tokens = load_model(folder), torch.from_numpy(arrays["tokens"])
+    memory = torch.from_numpy(arrays["memory"])[None].expand(len(tokens), -1, -1)
+    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    order, times = torch.arange(len(tokens)), {"step": [], "step and reorder": []}
 
-def work(call: str, arrays: str, answer: str, **arguments) -> dict:
-    """Do one job; what goes wrong is part of the answer."""
-    try:
-        with np.load(arrays) as given:
-            result, out = JOBS[call](dict(given), **arguments)
-        np.savez(answer, **out)
-        return {"result": result}
-    except Exception:
-        return {"error": traceback.format_exc()}
+    def decode(ids):
+        out = model.model.decoder(input_ids=ids, encoder_hidden_states=memory, past_key_values=cache, use_cache=True)
+        return model.lm_head(out.last_hidden_state[:, -1])
+
+    with torch.inference_mode():
+        decode(tokens[:, :-1])
+        for kind, values in times.items():
+            for _ in range(turns):
+                began = time.perf_counter()
+                logits = decode(tokens[:, -1:])
+                if kind != "step":
+                    cache.reorder_cache(order)
+                values.append(time.perf_counter() - began)
+                cache.crop(-1)
+    return {kind: statistics.median(values) for kind, values in times.items()}, {"logits": logits.numpy()}
 
 
 def main():
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for line in sys.stdin:
-        print(json.dumps(work(**json.loads(line))), file=answers, flush=True)
+    serve((versions, features, stages, modules, generate, bare_generate, loss, decode, seconds, step_seconds))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A pipe to torch and transformers: `Upstream` starts tools/torch_worker.py once and sends it jobs.
 
-The worker is a process of its own because this project must run without torch, and because transformers would take
-the package `kernels` of this project, were it to find it, for another of that name. So it runs outside the repository,
-without PYTHONPATH, and with that name blocked. Loading transformers takes seconds: keep one Upstream for many jobs.
+The other peers of the benchmarks are reached the same way, through tools/peer_worker.py. A worker is a process of its
+own because this project must run without torch, and because transformers would take the package `kernels` of this
+project, were it to find it, for another of that name. So it runs outside the repository, without PYTHONPATH, and with
+that name blocked. Loading transformers takes seconds: keep one Upstream for many jobs.
 """
 
 import json
@@ -29,14 +30,14 @@ class Upstream:
     best beside a busy process: torch's threads wait for work without letting go of the processor.
     """
 
-    def __init__(self, python: str = sys.executable, threads: int | None = None):
-        self.scratch = tempfile.TemporaryDirectory(prefix="s2t-upstream-")
+    def __init__(self, python: str = sys.executable, threads: int | None = None, worker: Path = WORKER):
+        self.python, self.scratch = python, tempfile.TemporaryDirectory(prefix="s2t-upstream-")
         self.folder = Path(self.scratch.name)
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
         environment |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         with open(self.folder / "stderr", "wb") as log:
             self.process = subprocess.Popen(
-                [python, "-P", "-c", START, str(WORKER)],
+                [python, "-P", "-c", START, str(worker)],
                 cwd=self.folder,
                 env=environment,
                 stdin=subprocess.PIPE,

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import choose
+from ..backend import DTYPES, choose
 from ..checkpoint import read_tensors, safetensors
 from ..config import GenerationConfig, read_json, write_json
 from ..errors import OptionError
-from ..model import DTYPES, S2T, load_network
+from ..model import S2T, load_network
 from ..ops import log_softmax
 from ..search import Hypothesis
 from ..weights import check
@@ -46,9 +46,7 @@ class Speech2TextForConditionalGeneration(Pretrained):
         cls, folder: Path, backend: str = "auto", dtype: str = "float32"
     ) -> "Speech2TextForConditionalGeneration":
         """From config.json, generation_config.json and the weights. Raises ModelError, BackendError, OptionError."""
-        if dtype not in DTYPES:
-            raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
-        chosen = choose(backend, DTYPES[dtype])
+        chosen = choose(backend, dtype)
         config, generation, weights = load_network(folder, chosen, DTYPES[dtype])
         return cls(S2T(config, generation, None, None, weights, chosen, DTYPES[dtype], folder))
 

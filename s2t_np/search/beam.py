@@ -24,8 +24,6 @@ from .constraints import Constraint, constrain, constraints
 from .options import no_token_left
 from .port import Decoder, Hypothesis, feed_prompt, log_probabilities
 
-GROUP_SIZE = 64  # scores a group in `best`; with 50,000 scores anything from 32 to 256 takes about the same time
-
 
 class Beams(NamedTuple):
     """Partial transcripts, best first: K of them that run, or 2K candidates to be among them. B rows."""
@@ -47,7 +45,7 @@ def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[in
     beams = first_beams(prompt, options.num_beams)
     finished: list[Hypothesis] = []
     while True:
-        candidates = extend(beams, logits, active)
+        candidates = extend(decoder, beams, logits, active)
         ended = have_ended(candidates, options)
         finished = collect(finished, candidates, ended, options)
         beams = run_on(candidates, ended, options.num_beams)
@@ -67,31 +65,17 @@ def first_beams(prompt: Sequence[int], count: int) -> Beams:
     return Beams(np.tile(prompt, (count, 1)), np.empty((count, 0), np.float32), scores, np.arange(count))
 
 
-def extend(beams: Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Beams:
+def extend(decoder: Decoder, beams: Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Beams:
     """The best 2K of the K x V ways to add a token, best first: logits (K, V)."""
-    log_probs = log_probabilities(logits)
-    scores = constrain(active, beams.tokens, log_probs) + beams.scores[:, None]
-    parents, tokens = np.divmod(best(scores.ravel(), 2 * len(scores)), scores.shape[1])
+    log_probs = log_probabilities(decoder, logits)
+    scores = constrain(active, beams.tokens, log_probs)
+    parents, tokens = np.divmod(decoder.best(scores, beams.scores, 2 * len(scores)), scores.shape[1])
     return Beams(
         np.column_stack([beams.tokens[parents], tokens]),
         np.column_stack([beams.log_probs[parents], log_probs[parents, tokens]]),
-        scores[parents, tokens],
+        scores[parents, tokens] + beams.scores[parents],
         parents,
     )
-
-
-def best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Where the `count` highest of scores (N,) lie, highest first, equal ones in their order: (count,) indices.
-
-    Deal the scores out to groups. The `count`-th highest of the groups' maxima has `count` scores at or above it, so
-    nothing below it can be among the best, and what is left to sort is a handful. (np.argpartition took three times as
-    long, and leaves the order of equals to chance.)
-    """
-    groups = len(scores) // GROUP_SIZE
-    maxima = scores[: groups * GROUP_SIZE].reshape(GROUP_SIZE, groups).max(axis=0)
-    lowest = np.partition(maxima, -count)[-count] if groups >= count else -np.inf
-    hopeful = np.flatnonzero(scores >= lowest)
-    return hopeful[np.argsort(-scores[hopeful], kind="stable")[:count]]
 
 
 def have_ended(candidates: Beams, options: GenerationConfig) -> np.ndarray:
@@ -124,7 +108,7 @@ def normalise(score: np.float32, count: int, options: GenerationConfig) -> float
 def run_on(candidates: Beams, ended: np.ndarray, count: int) -> Beams:
     """The best K that have not ended. Ended ones stay as dead rows where there are not K others."""
     scores = np.where(ended, np.float32(-np.inf), candidates.scores)
-    return candidates._replace(scores=scores).pick(best(scores, count))
+    return candidates._replace(scores=scores).pick(np.argsort(-scores, kind="stable")[:count])
 
 
 def is_over(beams: Beams, finished: list[Hypothesis], prompt_length: int, options: GenerationConfig) -> bool:

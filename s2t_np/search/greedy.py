@@ -31,7 +31,7 @@ def follow(
     tokens, log_probs = np.tile(prompt, (rows, 1)), np.empty((rows, 0), np.float32)
     open_rows = np.ones(rows, bool)
     while True:
-        model_log_probs = log_probabilities(logits)
+        model_log_probs = log_probabilities(decoder, logits)
         scores = constrain(active, tokens, logits.astype(np.float32, copy=False))
         if (scores.max(axis=1)[open_rows] == -np.inf).any():
             raise no_token_left(tokens.shape[1])

@@ -32,6 +32,14 @@ def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -
     return rng.normal(0, np.prod(shape[1:]) ** -0.5, shape)
 
 
+def in_halves(node):
+    """The same tree with matrices and convolutions as float16 keeps them."""
+    if isinstance(node, tuple):
+        children = [in_halves(child) for child in node]
+        return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
+    return node.astype(np.float16).astype(np.float32) if node is not None and node.ndim > 1 else node
+
+
 @functools.cache
 def model(name: str, dtype=np.float32):
     """Config and plain weights of one of the SHAPES."""

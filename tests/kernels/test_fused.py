@@ -3,34 +3,42 @@
 import numpy as np
 import pytest
 
+from s2t_np import threads
 from s2t_np.decoder import decode_full, decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 
 pytest.importorskip("numba")
 
-from kernels import backend, threads
-from tests.kernels.models import SHAPES, model
+from kernels import backend
+from tests.kernels.models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
+KINDS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 
 
 @pytest.fixture(autouse=True)
 def _threads_as_before():
-    before = threads.get_threads()
     yield
-    threads.set_threads(before)
+    threads.set_threads(None)
 
 
 def features(frames: int, bins: int) -> np.ndarray:
     return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
 
 
+# how weights are kept, and what plain weights that stands for exactly
+KEPT = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
+OVER_KEPT = pytest.mark.parametrize("kind", KINDS)
+
+
+@OVER_KINDS
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("frames", (1, 5, 61, 64, 65, 130, 1100))
-def test_encoder(name, frames):
+def test_encoder(name, frames, kind):
     config, plain = model(name)
-    packed = backend.numba_ops.prepare(plain)
+    ops, kept = KEPT[kind]
+    packed, plain = ops.prepare(plain), kept(plain)
     x = features(frames, config.input_feat_per_channel)
     results = []
     for count in THREADS:
@@ -56,12 +64,15 @@ def walk(step, ops, w, config, cache, beams: int, length: int):
         cache.reorder(rng.integers(0, beams, beams) if i % 3 else np.zeros(beams, np.int64))
 
 
+@OVER_KINDS
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("beams", (1, 2, 5, 8, 9, 17, 33))
-def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams):
+def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, kind):
     config, plain = model(name)
-    packed, memory = backend.numba_ops.prepare(plain), features(19, config.d_model)
-    slow, fast = (start_cache(numpy_ops, plain.decoder, memory, beams) for _ in range(2))
+    ops, kept = KEPT[kind]
+    packed, plain, memory = ops.prepare(plain), kept(plain), features(19, config.d_model)
+    slow = start_cache(numpy_ops, plain, config, memory, beams)
+    fast = backend.start_cache(backend.numba_ops, packed, config, memory, beams)
     length = 140 if beams == 5 else 12  # over two enlargements of the cache, and over a block of attention's keys
     expected = walk(decoder_step, numpy_ops, plain, config, slow, beams, length)
     for logits, other in zip(
@@ -73,15 +84,47 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams):
     np.testing.assert_allclose(fast.values[:, :length], slow.values[:, :length], atol=3e-5)
 
 
-def test_step_gives_the_same_bits_for_any_number_of_threads():
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
     config, plain = model("round")
-    packed, memory = backend.numba_ops.prepare(plain), features(300, config.d_model)
-    results = []
+    ops, memory = KINDS[kind], features(300, config.d_model)
+    packed, results = ops.prepare(plain), []
     for count in THREADS:
         threads.set_threads(count)
-        cache = start_cache(numpy_ops, plain.decoder, memory, 5)
-        results.append([x.copy() for x in walk(backend.step, backend.numba_ops, packed, config, cache, 5, 20)])
+        cache = backend.start_cache(ops, packed, config, memory, 5)
+        results.append(list(walk(backend.step, ops, packed, config, cache, 5, 20)))
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("positions", (1, 16, 31, 33, 256, 257, 600))
+def test_step_over_short_and_long_memories(name, positions):
+    config, plain = model(name)
+    packed, memory = backend.numba_ops.prepare(plain), features(positions, config.d_model)
+    slow = start_cache(numpy_ops, plain, config, memory, 3)
+    fast = backend.start_cache(backend.numba_ops, packed, config, memory, 3)
+    for layer, kept in enumerate(slow.cross):
+        for ours, theirs in zip(fast.cross.readable(layer), kept, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=3e-5)
+    tokens = np.array([4, 1, 7])
+    logits = backend.step(backend.numba_ops, packed, config, tokens, fast)
+    np.testing.assert_allclose(logits, decoder_step(numpy_ops, plain, config, tokens, slow), atol=3e-5)
+
+
+@pytest.mark.parametrize(("kind", "error"), (("float16", 0.002), ("int8", 0.06)))
+@pytest.mark.parametrize("name", SHAPES)
+def test_smaller_weights_stay_near_floats(name, kind, error):
+    config, plain = model(name)
+    ops, memory = KINDS[kind], features(40, config.d_model)
+    packed = ops.prepare(plain)
+    slow = start_cache(numpy_ops, plain, config, memory, 9)
+    fast = backend.start_cache(ops, packed, config, memory, 9)
+    for a, b in zip(
+        walk(decoder_step, numpy_ops, plain, config, slow, 9, 5),
+        walk(backend.step, ops, packed, config, fast, 9, 5),
+        strict=True,
+    ):
+        assert 0 < np.sqrt(np.mean((a - b) ** 2)) < error * a.std()
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -13,7 +13,8 @@ from tests.paths import CHECKPOINT_CONFIGS, LIBRISPEECH, ROOT, needs_shared
 pytest.importorskip("numba")
 
 from kernels import backend
-from s2t_np import audio, config, decoder, encoder, search, weights
+from s2t_np import audio, config, encoder, search, weights
+from s2t_np.backend import NUMPY
 from s2t_np.features import features
 from s2t_np.ops import numpy_ops
 
@@ -39,10 +40,18 @@ def test_digits_hears_the_same(digits, recording, beams):
     np.testing.assert_allclose(fast.hypotheses[0].token_log_probs, slow.hypotheses[0].token_log_probs, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ("float16", "int8"))
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
-def test_digits_hears_the_same_in_bytes(digits, recording):
-    int8 = on(digits, backend.NUMBA_INT8).transcribe(recording)
-    assert int8.text == digits.transcribe(recording).text
+def test_digits_hears_the_same_in_fewer_bits(digits, recording, dtype):
+    fewer = s2t_np.load("digits", dtype=dtype)
+    assert fewer.dtype is np.float32
+    assert fewer.transcribe(recording).text == digits.transcribe(recording).text
+
+
+def test_a_weight_beyond_float16_is_refused(digits):
+    weights = digits.weights._replace(lm_head=digits.weights.lm_head._replace(weight=np.full((1, 2), -7e4, np.float32)))
+    with pytest.raises(s2t_np.ModelError, match="a weight is 7e\\+04, above float16's largest number"):
+        backend.NUMBA_FLOAT16.ops.prepare(weights)
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +68,13 @@ OPTIONS = config.GenerationConfig(num_beams=5, max_length=12, early_stopping=Tru
 PREPROCESSOR = config.FeatureConfig()
 
 
-def hear(ops, encode, step, shape, w, x):
+def hear(chosen, shape, w, x):
     """Tokens of the best hypothesis for features x."""
-    memory = encode(ops, w.encoder, shape, x)
+    ops = chosen.ops
+    memory = chosen.encode(ops, w.encoder, shape, x)
     port = search.Decoder(
-        lambda beams: decoder.start_cache(ops, w.decoder, memory, beams),
-        lambda tokens, cache: step(ops, w, shape, tokens, cache),
+        lambda beams: chosen.start(ops, w, shape, memory, beams),
+        lambda tokens, cache: chosen.step(ops, w, shape, tokens, cache),
     )
     return search.generate(port, OPTIONS, ())[0].tokens
 
@@ -78,8 +88,8 @@ def test_the_same_tokens_on_all_the_speech(small):
     different = []
     for path in paths:
         x = features(audio.load(path, 16000), PREPROCESSOR)
-        slow = hear(numpy_ops, encoder.encode, decoder.decoder_step, shape, plain, x)
-        if hear(backend.numba_ops, backend.encode, backend.step, shape, packed, x) != slow:
+        slow = hear(NUMPY, shape, plain, x)
+        if hear(backend.NUMBA, shape, packed, x) != slow:
             different.append(path.name)
     assert different == []
 

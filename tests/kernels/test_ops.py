@@ -1,5 +1,7 @@
 """Every entry of the Numba table against its plain twin, over odd shapes."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from s2t_np.ops import Conv, LayerNorm, Linear
 pytest.importorskip("numba")
 
 from kernels.backend import numba_ops
-from kernels.pack import Arena, pack_conv, pack_linear, pack_norm
+from kernels.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
+from kernels.softmax import best
+from tests.search_fakes import holds_to_sorting
 
 RNG = np.random.default_rng(1)
 SIZES = (1, 2, 7, 8, 9, 13, 31, 32, 33, 64, 97, 257)
@@ -40,6 +44,30 @@ def test_linear(inputs, outputs):
         close(numba_ops.linear_relu(x, fast), ops.linear_relu(x, w))
 
 
+def rounded(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float16).astype(np.float32)
+
+
+@pytest.mark.parametrize("inputs", (1, 3, 256, 257))
+@pytest.mark.parametrize("outputs", (1, 31, 33, 65))
+def test_linear_in_halves_is_that_of_the_rounded_weights(inputs, outputs):
+    w = Linear(normal(outputs, inputs) * inputs**-0.5, normal(outputs))
+    w.weight[0, 0] = 3e-8  # a denormal half
+    fast, plain = packed(functools.partial(pack_linear, kind=FLOAT16), w), w._replace(weight=rounded(w.weight))
+    for rows in (1, 5, 9, 65):
+        x, residual = normal(rows, inputs), normal(rows, outputs)
+        close(numba_ops.linear(x, fast, residual), ops.linear(x, plain, residual))
+        close(numba_ops.linear_relu(x, fast), ops.linear_relu(x, plain))
+
+
+def test_halves_widen_exactly():
+    """Every finite half, as the weight of a sum of one."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)].astype(np.float32)
+    fast = packed(functools.partial(pack_linear, kind=FLOAT16), Linear(finite[:, None], None))
+    assert np.array_equal(numba_ops.linear(np.ones((1, 1), np.float32), fast)[0], finite)
+
+
 def test_linear_without_bias():
     w = Linear(normal(40, 24), None)
     x = normal(3, 24)
@@ -66,10 +94,20 @@ def test_layer_norm(width):
 @pytest.mark.parametrize("channels", (2, 30, 32, 34, 66))
 def test_conv1d_glu(taps, channels):
     w = Conv(normal(channels, 6, taps), normal(channels))
-    fast = packed(pack_conv, w)
+    fast, half = packed(pack_conv, w), packed(functools.partial(pack_conv, kind=FLOAT16), w)
     for frames in (1, 2, 3, 4, 15, 16, 17, 129, 131):
         x = normal(frames, 6)
         close(numba_ops.conv1d_glu(x, fast), ops.conv1d_glu(x, w))
+        close(numba_ops.conv1d_glu(x, half), ops.conv1d_glu(x, w._replace(weight=rounded(w.weight))))
+
+
+@pytest.mark.parametrize(("channels", "inputs", "taps"), ((2, 1, 1), (30, 6, 3), (66, 110, 5), (64, 256, 3)))
+def test_conv1d_glu_in_bytes_stays_near(channels, inputs, taps):
+    w = Conv(normal(channels, inputs, taps) * (inputs * taps) ** -0.5, normal(channels))
+    fast = packed(functools.partial(pack_conv, kind=INT8), w)
+    for frames in (1, 2, 17, 129):
+        x = normal(frames, inputs)
+        close(numba_ops.conv1d_glu(x, fast), ops.conv1d_glu(x, w), 0.05)
 
 
 def test_closed_and_open_gates():
@@ -108,3 +146,7 @@ def test_log_softmax(width):
     x[0, 0], x[1, -1] = -np.inf if width > 1 else 0, -500
     close(numba_ops.log_softmax(x), ops.log_softmax(x))
     assert np.isnan(numba_ops.log_softmax(np.full((1, width), np.nan, np.float32))).all()
+
+
+def test_best_is_that_of_sorting():
+    holds_to_sorting(best)

@@ -11,19 +11,20 @@ import time
 import numpy as np
 import pytest
 
+from s2t_np import threads
 from tests.paths import ROOT
 
 pytest.importorskip("numba")
 
-from kernels import backend, threads
+from kernels import backend
+from kernels import threads as kernel_threads
 from tests.kernels.models import model
 
 
 @pytest.fixture(autouse=True)
 def _threads_as_before():
-    before = threads.get_threads()
     yield
-    threads.set_threads(before)
+    threads.set_threads(None)
 
 
 def encode_once(frames: int) -> np.ndarray:
@@ -50,18 +51,66 @@ def test_several_threads_at_once():
     assert not failures and not any(worker.is_alive() for worker in workers)
 
 
+def decode(seed: int, pause: float = 0.0) -> list[np.ndarray]:
+    """Logits of 70 steps of 3 beams: more than a session has turns and a cache has room for at first."""
+    config, plain = model("round")
+    packed, rng = backend.numba_ops.prepare(plain), np.random.default_rng(seed)
+    memory = rng.standard_normal((40, config.d_model)).astype(np.float32)
+    cache, logits = backend.start_cache(backend.numba_ops, packed, config, memory, 3), []
+    for _ in range(70):
+        logits.append(backend.step(backend.numba_ops, packed, config, rng.integers(4, 99, 3), cache))
+        time.sleep(pause)
+    return logits
+
+
+def test_steps_of_several_threads_at_once():
+    threads.set_threads(3)
+    expected, failures = {seed: decode(seed) for seed in range(4)}, []
+
+    def work(seed):
+        for _ in range(5):
+            if not np.array_equal(decode(seed), expected[seed]):
+                failures.append(seed)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+    assert not failures and not any(worker.is_alive() for worker in workers)
+
+
+def test_helpers_that_lost_patience_come_back():
+    threads.set_threads(2)
+    expected = decode(0)
+    assert np.array_equal(decode(0, pause=0.005), expected)
+
+
+def test_the_number_of_threads_may_change_between_steps():
+    config, plain = model("round")
+    packed, memory = backend.numba_ops.prepare(plain), np.ones((40, config.d_model), np.float32)
+    results = []
+    for counts in ((1, 1, 1), (3, 1, 2)):
+        cache = backend.start_cache(backend.numba_ops, packed, config, memory, 2)
+        for count in counts:
+            threads.set_threads(count)
+            logits = backend.step(backend.numba_ops, packed, config, np.array([4, 5]), cache)
+        results.append(logits)
+    assert np.array_equal(*results)
+
+
 def test_a_thread_may_have_its_own_number():
     threads.set_threads(4)
     seen = []
 
     def work():
-        threads.set_threads(1, this_thread_only=True)
-        seen.append(threads.get_threads())
+        with threads.own_threads(1):
+            seen.append(kernel_threads.get_threads())
 
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()
-    assert seen == [1] and threads.get_threads() == 4
+    assert seen == [1] and kernel_threads.get_threads() == 4
 
 
 def _in_child(queue):

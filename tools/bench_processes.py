@@ -1,0 +1,152 @@
+"""What a whole process costs that transcribes one file, and what many files cost on one core and on all.
+
+Wall time is that of the process from outside. Peak memory is VmHWM, read by the process at its end: ru_maxrss would
+count what the parent held when it forked. "First run" compiles all kernels into an empty cache, "warm" finds them
+there and the files in the system's cache. The command is run as a user runs it; transformers by the script its
+documentation gives.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+import s2t_np
+from tools.bench_contenders import Ours
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE, FILES = 16_000, 8
+PEAK = """
+import re, sys
+def tell():
+    with open("/proc/self/status") as status:
+        print("VmHWM", re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1], file=sys.stderr)
+"""
+OURS = """
+from s2t_np.cli import main
+code = main(sys.argv[1:])
+tell()
+sys.exit(code)
+"""
+THEIRS = """
+sys.modules["kernels"] = None  # a package that transformers would look into, were ours on the path
+import wave
+import numpy as np
+from transformers import Speech2TextForConditionalGeneration, Speech2TextProcessor
+with wave.open(sys.argv[2]) as file:
+    samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 2**15
+model = Speech2TextForConditionalGeneration.from_pretrained(sys.argv[1])
+processor = Speech2TextProcessor.from_pretrained(sys.argv[1])
+inputs = processor(samples, sampling_rate=16000, return_tensors="pt")
+ids = model.generate(inputs["input_features"], attention_mask=inputs["attention_mask"], max_length=int(sys.argv[3]))
+print(processor.batch_decode(ids, skip_special_tokens=True)[0])
+tell()
+"""
+
+
+def write_noise(path: Path, seconds: float, seed: int = 0) -> Path:
+    """A 16-bit WAV file of noise."""
+    samples = np.random.default_rng(seed).standard_normal(round(seconds * RATE)) * 3000
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def process(command: list[str], home: Path, **environment: str) -> dict:
+    """Wall seconds, peak megabytes and output of a Python process. Raises SystemExit where it fails."""
+    began = time.perf_counter()
+    done = subprocess.run(command, env=os.environ | environment, cwd=home, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[-3:])}: {done.stderr.strip()[-500:]}")
+    peak = next((int(line.split()[1]) / 1024 for line in done.stderr.splitlines() if line.startswith("VmHWM")), None)
+    return {"seconds": seconds, "megabytes": peak, "text": done.stdout.strip()}
+
+
+def command_line(name: str, folder: Path, audio: Path, tokens: int) -> list[str]:
+    """s2t-np transcribe on the backend and weight type of a contender's name."""
+    which = ["--backend", "numpy"] if name == "numpy" else ["--backend", "numba", "--dtype", name.split()[1]]
+    options = ["--model", str(folder), "--max-length", str(tokens + 1), *which]
+    return [sys.executable, "-c", PEAK + OURS, "transcribe", *options, str(audio)]
+
+
+def processes(names: list[str], folder: Path, scratch: Path, python: str | None, seconds: float, runs: int) -> dict:
+    """{who: {"seconds", "megabytes"}} for one file of that length; `python` has transformers, or is None.
+
+    The text of the exact ones must be the same. Raises SystemExit.
+    """
+    audio, tokens = write_noise(scratch / "noise.wav", seconds), round(3 * seconds)
+    commands = {f"{name}, warm": (command_line(name, folder, audio, tokens), ROOT) for name in names}
+    if python:
+        commands["transformers"] = (
+            [python, "-P", "-c", PEAK + THEIRS, str(folder), str(audio), str(tokens + 1)],
+            scratch,
+        )
+    found = {}
+    if "s2t-np float32" in names:
+        first = process(*commands["s2t-np float32, warm"], S2T_NP_CACHE_DIR=str(scratch / "cache"))
+        found["s2t-np float32, first run"] = [first]
+    for turn in range(runs + 1):
+        for name, command in commands.items():
+            found.setdefault(name, []).extend([process(*command)] * bool(turn))
+    texts = {name: rows[0]["text"] for name, rows in found.items() if "16" not in name and "int8" not in name}
+    if len(set(texts.values())) > 1:
+        raise SystemExit(f"not the same text: {texts}")
+    return {
+        name: {k: statistics.median(row[k] for row in rows) for k in ("seconds", "megabytes")}
+        for name, rows in found.items()
+    }
+
+
+def process_table(names: list[str], folder: Path, scratch: Path, python: str | None, seconds: float, runs: int) -> dict:
+    """Print and return `processes`."""
+    found = processes(names, folder, scratch, python, seconds, runs)
+    print(f"\n| one process, {seconds:g} s of sound | wall | peak memory |\n|---|---|---|")
+    for name, row in found.items():
+        print(f"| {name} | {row['seconds']:.2f} s | {row['megabytes']:.0f} MB |", flush=True)
+    return found
+
+
+def file_table(own: dict[str, Ours], seconds: float, runs: int) -> dict[str, dict[int, float]]:
+    """Print and return `many_files` for each of ours."""
+    workers = s2t_np.threads.processors()
+    found, tokens = {}, round(3 * seconds)
+    options = {"num_beams": 5, "early_stopping": True, "min_length": tokens, "max_length": tokens + 1}
+    print(f"\n| {FILES} files of {seconds:g} s | 1 core | {workers} cores | gain |\n|---|---|---|---|")
+    for name, contender in own.items():
+        bins = contender.model.config.input_feat_per_channel
+        noise = [np.random.default_rng(i).standard_normal((round(100 * seconds) - 2, bins)) for i in range(FILES)]
+        found[name] = rate = many_files(contender, [x.astype(np.float32) for x in noise], options, workers, runs)
+        one, all_ = rate[1], rate[workers]
+        print(f"| {name} | {one:.2f} a second | {all_:.2f} a second | {all_ / one:.2f} |", flush=True)
+    return found
+
+
+def many_files(contender: Ours, features: list[np.ndarray], options: dict, workers: int, runs: int) -> dict[int, float]:
+    """{1: ..., workers: ...}: utterances a second with one Python thread on one core, and with one for each core.
+
+    Every result must be the one that the utterance has alone. Raises SystemExit.
+    """
+    expected = [contender.model.generate(x, **options)[0].tokens for x in features]
+
+    def work(x):
+        with s2t_np.own_threads(1):
+            return contender.model.generate(x, **options)[0].tokens
+
+    times = {1: [], workers: []}
+    for _ in range(runs):
+        for count, values in times.items():
+            with ThreadPoolExecutor(count) as pool:
+                began = time.perf_counter()
+                found = list(pool.map(work, features))
+                values.append(time.perf_counter() - began)
+            if found != expected:
+                raise SystemExit(f"{count} at once give other tokens than one")
+    return {count: len(features) / statistics.median(values) for count, values in times.items()}
