@@ -28,8 +28,8 @@ def features(frames: int, bins: int) -> np.ndarray:
 
 
 # how weights are kept, and what plain weights that stands for exactly
-KEPT = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
-OVER_KEPT = pytest.mark.parametrize("kind", KINDS)
+KINDS = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
+OVER_KINDS = pytest.mark.parametrize("kind", KINDS)
 
 
 @OVER_KINDS
@@ -37,7 +37,7 @@ OVER_KEPT = pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("frames", (1, 5, 61, 64, 65, 130, 1100))
 def test_encoder(name, frames, kind):
     config, plain = model(name)
-    ops, kept = KEPT[kind]
+    ops, kept = KINDS[kind]
     packed, plain = ops.prepare(plain), kept(plain)
     x = features(frames, config.input_feat_per_channel)
     results = []
@@ -69,7 +69,7 @@ def walk(step, ops, w, config, cache, beams: int, length: int):
 @pytest.mark.parametrize("beams", (1, 2, 5, 8, 9, 17, 33))
 def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, kind):
     config, plain = model(name)
-    ops, kept = KEPT[kind]
+    ops, kept = KINDS[kind]
     packed, plain, memory = ops.prepare(plain), kept(plain), features(19, config.d_model)
     slow = start_cache(numpy_ops, plain, config, memory, beams)
     fast = backend.start_cache(backend.numba_ops, packed, config, memory, beams)
