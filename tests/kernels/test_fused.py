@@ -14,7 +14,7 @@ from kernels import backend
 from tests.kernels.models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
-KINDS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
+TABLES = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +84,10 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, k
     np.testing.assert_allclose(fast.values[:, :length], slow.values[:, :length], atol=3e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TABLES)
 def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
     config, plain = model("round")
-    ops, memory = KINDS[kind], features(300, config.d_model)
+    ops, memory = TABLES[kind], features(300, config.d_model)
     packed, results = ops.prepare(plain), []
     for count in THREADS:
         threads.set_threads(count)
