@@ -9,9 +9,9 @@ all others.
 import math
 
 import numpy as np
-from numba import types
 
 from .jit import ADDRESS_2, ADDRESS_3, ARRAY, FLOAT, INT, inner, kernel, part
+from .late import types
 from .linear import NO_FLOOR
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
 from .tile import MAX_ROWS, tile

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from s2t_np import features
 from s2t_np.backend import NUMPY
+from s2t_np.checkpoint.mapped import release
 from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, positions, subsample
@@ -18,6 +20,7 @@ from s2t_np.ops import numpy_ops
 from s2t_np.threads import get_threads
 
 from . import cache, cpu, decode_step, jit, memory, threads
+from . import fbank as fast_fbank
 from .attention import attention
 from .conv import conv1d_glu
 from .encoder import run_layers
@@ -29,7 +32,7 @@ from .softmax import best, log_softmax
 BLOCK = 64  # position rows that are kept together
 
 numba_ops = numpy_ops._replace(
-    prepare=pack,
+    prepare=functools.partial(pack, release=release),
     linear=linear,
     linear_relu=linear_relu,
     layer_norm=layer_norm,
@@ -78,6 +81,21 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     return logits
 
 
+@functools.lru_cache(maxsize=16)
+def _tables(sampling_rate: int, num_mel_bins: int) -> fast_fbank.Tables:
+    """What the filterbank kernel looks up, from the window and the filters of features.py."""
+    window, _, _ = features.frame_geometry(sampling_rate)
+    bank = features.mel_bank(sampling_rate, num_mel_bins)
+    return fast_fbank.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
+
+
+def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype: type = np.float32) -> np.ndarray:
+    """Log mel energies: (N,) samples in [-1, 1], taken as float32 -> (T, M) in `dtype`, as features.fbank."""
+    tables, hop = _tables(sampling_rate, num_mel_bins), features.frame_geometry(sampling_rate)[1]
+    out = fast_fbank.fbank(samples, hop, tables, features.PREEMPHASIS, features.LOG_FLOOR)
+    return out.astype(dtype, copy=False)
+
+
 def describe() -> dict[str, str]:
     """What `info` says about the compiled kernels."""
     done = jit.statistics
@@ -95,16 +113,16 @@ threads.follow(get_threads)
 def prepare_halves(weights):
     """weights.Weights -> PackedWeights kept in float16. Raises ModelError for weights that are too large for it."""
     try:
-        return pack(weights, FLOAT16)
+        return pack(weights, FLOAT16, release)
     except OverflowError as error:
         raise ModelError(f"dtype float16: {error}; use float32") from None
 
 
 float16_ops = numba_ops._replace(prepare=prepare_halves)
-int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8))
+int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
 
 NUMBA = NUMPY._replace(
-    name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step, best=best, describe=describe
+    name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step, fbank=fbank, best=best, describe=describe
 )
 NUMBA_FLOAT16 = NUMBA._replace(name="numba float16", ops=float16_ops)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

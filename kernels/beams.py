@@ -15,9 +15,9 @@ moving scalars; heads in one piece (memory.py) and no gathering: see decode_step
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, part
+from .late import types
 from .linear import NO_FLOOR
 from .pack import PANEL
 from .tile import MAX_ROWS, tile

@@ -15,6 +15,7 @@ directory that belongs to another user is not used.
 
 import functools
 import hashlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -38,7 +39,6 @@ def default_root() -> Path:
 def fingerprint() -> str:
     """Hash of all that the machine code depends on: 16 hexadecimal digits. Raises OSError if sources are unreadable."""
     import llvmlite
-    import numba
     import numpy as np
 
     from .cpu import compiler_target, detect
@@ -46,10 +46,18 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
+    versions = (sys.version, np.__version__, _numba_version(), llvmlite.__version__)
     cpu = detect()
     digest.update(repr((versions, compiler_target(), cpu.machine, sorted(cpu.features))).encode())
     return digest.hexdigest()[:16]
+
+
+def _numba_version() -> bytes:
+    """The file in which Numba keeps its version, read without importing it. Raises ImportError, OSError."""
+    spec = importlib.util.find_spec("numba")
+    if spec is None:
+        raise ImportError("No module named 'numba'")
+    return Path(spec.origin).with_name("_version.py").read_bytes()
 
 
 def warn(reason) -> None:

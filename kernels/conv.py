@@ -7,9 +7,9 @@ so a tile of the product has all that its gates need.
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ARRAY, INT, inner, kernel
+from .late import types
 from .linear import NO_FLOOR
 from .pack import GATED, INT8, PANEL, PackedConv, whole
 from .panel import multiply_panel, panel_words

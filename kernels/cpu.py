@@ -6,6 +6,7 @@ takes features away with S2T_NP_CPU_FEATURES, a comma-separated list of those th
 plain paths can be run on any machine.
 """
 
+import functools
 import os
 import platform
 from typing import NamedTuple
@@ -45,14 +46,14 @@ class Cpu(NamedTuple):
         return f"{self.name} ({self.machine}; {', '.join(sets) or 'baseline instructions'})"
 
 
+@functools.cache
 def compiler_target() -> tuple[str, str]:
     """Name and feature string ("+avx2,-sha,...") that Numba hands to LLVM."""
     import llvmlite.binding as llvm
-    from numba.core import config
 
-    name = config.CPU_NAME or llvm.get_host_cpu_name()
-    if config.CPU_FEATURES is not None:
-        return name, config.CPU_FEATURES
+    name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    if (features := os.environ.get("NUMBA_CPU_FEATURES")) is not None:
+        return name, features
     return name, "" if name == "generic" else llvm.get_host_cpu_features().flatten()
 
 

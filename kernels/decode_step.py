@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
 from . import memory
 from .beams import attend_cache, attend_memory, copy_row, memory_scratch
 from .jit import ARRAY, INT, inner, kernel, part
+from .late import types
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_row
 from .pack import INT8, PANEL, PackedWeights, whole

@@ -14,11 +14,11 @@ second-level cache.
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
 from . import attention
 from .attention import attend
 from .jit import ARRAY, inner, kernel
+from .late import types
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_unit
 from .pack import FLOAT16, INT8, PANEL, PackedEncoder, whole

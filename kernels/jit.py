@@ -4,126 +4,118 @@
     @part(types.void(ARRAY, INT))      a part of kernels, compiled or loaded once as well, which they call by name
     @inner                             a helper: compiled into the kernels and parts that call it
 
+What an earlier run compiled is loaded and called without Numba (`objects.py`), which is not even imported: `late.py`
+tells how kernels can be written in its words all the same. What is not in the cache is compiled by `compiler.py`.
+
 Parts keep compilation short: Numba links a helper's code into every caller and optimises all of it again, level by
 level (with helpers alone, all kernels took 12 s instead of 6.7). A part is optimised once; callers know only its name.
 
 fastmath is down to `contract`, which fuses a b + c. `nnan` and `ninf` would break -inf masks and NaN, `reassoc` undoes
 exp's argument reduction and its two-step scaling (seen: exp(88.4) = inf), and the sums that it would vectorise are
-written as vectors already (`vector.py`). NUMBA_DISABLE_JIT=1 makes both decorators do nothing, and every
+written as vectors already (`vector.py`). NUMBA_DISABLE_JIT=1 makes the decorators do nothing, and every
 kernel runs as the Python it is written in.
 """
 
-import pickle
+import functools
+import os
 import sys
 import time
 
-import llvmlite.binding
-import numba
-from numba.core import config
-from numba.core.cgutils import get_or_insert_function
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
-from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.extending import lower_builtin
-
-from . import cache
+from . import cache, objects
+from .late import later, now, types, wake, when_compiling
+from .objects import Compiled, Entry, Unusable
 
 OPTIONS = {
     "nogil": True,
     "fastmath": {"contract"},
     "boundscheck": False,
     "error_model": "numpy",
+    "_nrt": False,  # no reference counts: kernels make no arrays
 }
-COMPILED = not config.DISABLE_JIT
+COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
 # for signatures: arrays of kernels are flat; an address with one or two strides
-ARRAY, INT, FLOAT = numba.types.float32[::1], numba.types.int64, numba.types.float32
-ADDRESS_1, ADDRESS_2, ADDRESS_3 = (numba.types.UniTuple(INT, n) for n in (2, 3, 4))
+ARRAY, INT, FLOAT = types.float32[::1], types.int64, types.float32
+ADDRESS_1, ADDRESS_2, ADDRESS_3 = (types.UniTuple(INT, n) for n in (2, 3, 4))
 
 statistics = {"loaded": 0, "compiled": 0, "seconds": 0.0}  # what `info` and the tests read
 
 
-class KernelCache:
-    """What Numba's dispatcher expects of a cache, over `cache.read` and `cache.write`; says when it compiles."""
+def _compiler():
+    """The module that knows Numba."""
+    from . import compiler
 
-    def __init__(self, name: str):
-        self.name = name
+    wake()
+    return compiler
 
-    def load_overload(self, signature, target_context):
-        """The compiled kernel as an earlier run stored it; None means "compile"."""
-        target_context.refresh()
-        if (payload := cache.read(self.name)) is not None:
-            try:
-                result = CompileResult._rebuild(target_context, *pickle.loads(payload))
-                statistics["loaded"] += 1
-                return result
-            except Exception as error:  # whatever Numba makes of a strange file, compiling anew is right
-                cache.warn(f"{self.name} cannot be loaded: {error}")
-        if statistics["compiled"] == 0:
-            print("s2t-np: compiling kernels for this processor (once; about 10 s) ...", file=sys.stderr, flush=True)
-        statistics["compiled"] += 1
+
+def _compile(name: str, function, signature) -> Compiled:
+    """The machine code of a function, made now; said aloud, for it takes a while."""
+    if statistics["compiled"] == 0:
+        print("s2t-np: compiling kernels for this processor (once; about 10 s) ...", file=sys.stderr, flush=True)
+    statistics["compiled"] += 1
+    return _compiler().machine_code(function, now(signature), OPTIONS)
+
+
+def _load(name: str) -> tuple[int, Compiled] | None:
+    """What an earlier run compiled, put into memory: its address; None if there is none that can be used."""
+    if (packed := cache.read(name)) is None:
         return None
+    try:
+        compiled = Compiled.unpack(packed)
+        address = objects.load(name, compiled)
+    except Unusable as error:
+        cache.warn(error)
+        return None
+    statistics["loaded"] += 1
+    return address, compiled
 
-    def save_overload(self, signature, result) -> None:
-        """Store what was compiled."""
-        cache.write(self.name, dumps(result._reduce()))
 
-
-def _compile(function, signature, **options):
-    """A dispatcher with one signature, its code from the cache or made now."""
-    dispatcher = numba.njit(**OPTIONS, **options)(function)
-    if function.__module__.startswith(f"{__package__}."):  # the hash that keeps the cache true covers only these
-        dispatcher._cache = KernelCache(f"{function.__module__}.{function.__name__}")
+def _prepare(function, signature) -> tuple[str, int, Compiled]:
+    """Name, address and description of a compiled function, from the cache or made now."""
     started = time.perf_counter()
-    dispatcher.compile(signature)
-    dispatcher.disable_compile()
+    name = f"{function.__module__}.{function.__name__}"
+    kept = function.__module__.startswith(f"{__package__}.")  # the hash that keeps the cache true covers only these
+    loaded = _load(name) if kept else None
+    if loaded is None:
+        compiled = _compile(name, function, signature)
+        if kept:
+            cache.write(name, compiled.pack())
+        loaded = objects.load(name, compiled), compiled
     statistics["seconds"] += time.perf_counter() - started
-    return dispatcher
+    return name, *loaded
 
 
 def kernel(signature):
     """Compile now, or load what an earlier run compiled; calls with other types are refused with a TypeError."""
-    return lambda function: _compile(function, signature) if COMPILED else function
+
+    def decorate(function):
+        if not COMPILED:
+            return function
+        name, address, compiled = _prepare(function, signature)
+        return Entry(name, address, compiled.kinds)
+
+    return decorate
 
 
 class Part:
     """A compiled function that kernels call by the name the linker knows it by."""
 
     def __init__(self, function, signature):
-        self.name = f"s2t_np.{function.__module__}.{function.__name__}"
-        self.code = _compile(function, signature, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-        result = self.code.overloads[signature.args]
-        address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-        llvmlite.binding.add_symbol(self.name, address)
+        self.name, self.signature = _prepare(function, signature)[0], signature
+        when_compiling(lambda: _compiler().declare(self))
 
 
 def part(signature):
     """Compile or load now, for kernels and other parts to call."""
-
-    def decorate(function):
-        if not COMPILED:
-            return function
-        result = Part(function, signature)
-
-        class Template(AbstractTemplate):
-            key = result
-
-            def generic(self, args, kws):
-                return signature if len(args) == len(signature.args) else None
-
-        infer_global(result, numba.types.Function(Template))
-
-        @lower_builtin(result, *signature.args)
-        def call(context, builder, sig, args):
-            kind = context.call_conv.get_function_type(sig.return_type, sig.args)
-            target = get_or_insert_function(builder.module, kind, result.name)
-            return context.call_conv.call_function(builder, target, sig.return_type, sig.args, args)[1]
-
-        return result
-
-    return decorate
+    return lambda function: Part(function, signature) if COMPILED else function
 
 
 def inner(function):
     """A helper of kernels; it has no signature of its own and is cached as part of them."""
-    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function) if COMPILED else function
+    return later(lambda: _compiler().helper(function, OPTIONS)) if COMPILED else function
+
+
+def bind(function, *arguments):
+    """`function`, a kernel, with its arguments: to be called several times without arguments."""
+    return function.bind(*arguments) if COMPILED else functools.partial(function, *arguments)

@@ -10,9 +10,9 @@ and strides in floats, as in `tile.py`.
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, inner, part
+from .late import types
 from .pack import PANEL
 from .tile import MAX_ROWS, STEPS, tile
 from .tile_half import tile_half

@@ -4,9 +4,8 @@ Where those take floats x, these take words of bytes with their scales (`quantiz
 of a matrix, one behind the other: bias, scale, then comp for each chunk, each (outputs in whole panels).
 """
 
-from numba import types
-
 from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, part
+from .late import types
 from .linear import AHEAD, NO_FLOOR
 from .pack import PANEL
 from .quantize import CHUNK

@@ -15,10 +15,10 @@ keys numpy transposed, 2.6 ms.
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
 from .beams import copy_row
 from .jit import ARRAY, INT, inner, kernel
+from .late import types
 from .linear import NO_FLOOR
 from .pack import INT8, PANEL, whole
 from .panel import multiply_panel, panel_words

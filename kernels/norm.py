@@ -5,9 +5,9 @@ A unit is 16 positions side by side, [feature][16]: mean and variance of all 16 
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ARRAY, INT, inner, kernel, part
+from .late import types
 from .pack import PackedNorm
 from .vector import LANES, at, fma, load, splat, sqrt, store, total
 

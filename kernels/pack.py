@@ -12,6 +12,7 @@ weights are not kept; a tied embedding table is read from the panels of the voca
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -254,14 +255,17 @@ def pack_norm(arena: Arena, w) -> PackedNorm:
     return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
 
 
-def pack_tree(arena: Arena, node, kind: int):
-    """Every leaf packed, in tuples of the same types as before."""
+def pack_tree(arena: Arena, node, kind: int, release: Callable):
+    """Every leaf packed, in tuples of the same types as before; release(weight) is called when one is done."""
     if not hasattr(node, "weight"):
-        children = [pack_tree(arena, child, kind) for child in node]
+        children = [pack_tree(arena, child, kind, release) for child in node]
         return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
     if node.weight.ndim == 1:
-        return pack_norm(arena, node)
-    return {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, kind)
+        packed = pack_norm(arena, node)
+    else:
+        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, kind)
+    release(node.weight)
+    return packed
 
 
 def plan(layers: tuple, *last) -> np.ndarray:
@@ -282,10 +286,11 @@ def _with_keys(layer):
     )
 
 
-def pack(weights, kind: int = FLOAT32) -> PackedWeights:
+def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    Raises OverflowError for weights that float16 cannot hold.
+    `release` is called with every weight that is packed: its memory may go. Raises OverflowError for weights that
+    float16 cannot hold.
     """
     if kind == FLOAT16:
         check_halves(weights)
@@ -293,7 +298,7 @@ def pack(weights, kind: int = FLOAT32) -> PackedWeights:
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
     apart = kind != INT8 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
-    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind)
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind, release)
     layers = tuple(_with_keys(layer) for layer in layers)
     table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
     rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)

@@ -1,8 +1,7 @@
 """One panel of 32 outputs for some rows, whatever the weights are kept in: `linear_panel` and its kin by kind."""
 
-from numba import types
-
 from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, inner, part
+from .late import types
 from .linear import linear_panel, linear_panel_half
 from .linear_int8 import linear_panel_int8
 from .pack import FLOAT16, INT8, PANEL

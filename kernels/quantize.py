@@ -12,10 +12,9 @@ matter.
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from .jit import COMPILED, INT, inner, part
+from .late import intrinsic, types
 from .vector import (
     INTEGERS,
     LANES,

@@ -5,9 +5,9 @@ forcing.
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ARRAY, FLOAT, INT, inner, kernel
+from .late import types
 from .linear import NO_FLOOR, RELU
 from .pack import INT8, PANEL, PackedLinear, whole
 from .panel import multiply_panel, panel_words

@@ -7,9 +7,9 @@ enough (40 KB) to wait in the second-level cache for the third, which writes.
 """
 
 import numpy as np
-from numba import types
 
 from .jit import ARRAY, INT, inner, kernel
+from .late import types
 from .vector import LANES, at, exp, greatest, load, maximum, splat, store, total
 
 

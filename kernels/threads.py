@@ -27,11 +27,9 @@ from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from .jit import COMPILED, inner
+from .jit import COMPILED, bind, inner
+from .late import cgutils, intrinsic, types
 from .vector import move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
@@ -172,21 +170,21 @@ class _Crew:
         self.jobs, self.lock, self.size = queue.SimpleQueue(), threading.Lock(), 0
         self.calls = np.zeros(1, np.int64)
 
-    def call(self, helpers: int, function, arguments) -> None:
-        """Ask that many helpers to run function(*arguments) when they can."""
+    def call(self, helpers: int, work) -> None:
+        """Ask that many helpers to run `work()` when they can."""
         with self.lock:
             self.calls[0] += 1
             while self.size < helpers:
                 self.size += 1
                 threading.Thread(target=self._work, name=f"s2t-np-{self.size}", daemon=True).start()
         for _ in range(helpers):
-            self.jobs.put((function, arguments))
+            self.jobs.put(work)
 
     def _work(self):
         while True:
-            function, arguments = self.jobs.get()
-            function(*arguments)
-            del function, arguments
+            work = self.jobs.get()
+            work()
+            del work
 
 
 _crew, _setting = _Crew(), lambda: 1
@@ -206,9 +204,10 @@ def get_threads() -> int:
 def parallel(function, phases: int, *arguments) -> None:
     """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
     state, threads = np.zeros(2 * phases + 2, np.int64), get_threads()
+    work = bind(function, state, *arguments)
     if threads > 1:
-        _crew.call(threads - 1, function, (state, *arguments))
-    function(state, *arguments)
+        _crew.call(threads - 1, work)
+    work()
 
 
 class Session:
@@ -240,7 +239,7 @@ class Session:
         if missing := self.helpers - self.called + int(self.board[LEFT]):
             self.called += missing
             self.board[SEEN] = _crew.calls[0] + 1
-            _crew.call(missing, self.function, self._arguments(PATIENCE))
+            _crew.call(missing, bind(self.function, *self._arguments(PATIENCE)))
         self.function(*self._arguments(0))
         self.turn += 1
 

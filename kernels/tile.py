@@ -30,13 +30,11 @@ addresses; with rows side by side told apart from rows apart, and those hidden f
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from . import cache
-from .cpu import compiler_target, detect
+from . import cache, objects
+from .cpu import detect
 from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
+from .late import cgutils, intrinsic, types, wake
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
@@ -214,20 +212,10 @@ def emit(name: str, rows: int, vectors: int, module) -> None:
     Emitter(ir.Function(module, FUNCTION, f"{name}_{rows}x{vectors}"), rows, vectors).emit()
 
 
-def _target_machine():
-    """LLVM's code generator for the processor and features that Numba compiles for."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    name, features = compiler_target()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(
-        cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True
-    )
-
-
 def _compile(name: str, shapes, write) -> bytes:
     """Machine code of a family of tiles, as an object file; no optimiser: the loops are as they shall be."""
-    machine, source = _target_machine(), ir.Module(name)
+    wake()
+    machine, source = objects.target_machine(), ir.Module(name)
     for shape in shapes:
         write(name, *shape, source)
     module = llvm.parse_assembly(str(source))
@@ -235,19 +223,13 @@ def _compile(name: str, shapes, write) -> bytes:
     return machine.emit_object(module)
 
 
-def link(name: str, shapes, write):
-    """Make the tiles `name`_{rows}x{vectors} known to the linker; returns the engine that owns their code."""
+def link(name: str, shapes, write) -> None:
+    """Make the tiles `name`_{rows}x{vectors} known to the linker."""
     code = cache.read(name)
     if code is None:
         code = _compile(name, shapes, write)
         cache.write(name, code)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    for rows, vectors in shapes:
-        symbol = f"{name}_{rows}x{vectors}"
-        llvm.add_symbol(symbol, engine.get_function_address(symbol))
-    return engine
+    objects.link(code, [f"{name}_{rows}x{vectors}" for rows, vectors in shapes])
 
 
 def call(builder, name: str, shapes, arguments, kinds, values) -> None:
@@ -298,4 +280,4 @@ def _plain_tile(rows, vectors, depth, a, b, row_bias, column_bias, added, floor,
 
 tile = _tile if COMPILED else _plain_tile
 if COMPILED:
-    _engine = link(NAME, SHAPES, emit)
+    link(NAME, SHAPES, emit)

@@ -11,11 +11,10 @@ denormal halves included. Infinity and NaN, which weights are not (`pack.py`), w
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from .cpu import detect
 from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
+from .late import intrinsic, types
 from .tile import ARGUMENTS, FUNCTION, MAX_ROWS, Emitter, call, link
 from .vector import INTEGERS, LANES, VECTOR, constant, vec
 
@@ -87,4 +86,4 @@ def _plain_tile_half(rows, vectors, depth, a, b, row_bias, column_bias, added, f
 
 tile_half, load_half = (_tile_half, _load_half) if COMPILED else (_plain_tile_half, _plain_load_half)
 if COMPILED:
-    _engine = link(NAME, SHAPES, emit)
+    link(NAME, SHAPES, emit)

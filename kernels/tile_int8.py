@@ -14,11 +14,10 @@ On AVX-512 VNNI a word's four products and their sum are one instruction (vpdpbu
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from .cpu import detect
 from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
+from .late import intrinsic, types
 from .tile import MAX_ROWS, Emitter, argument_types, call, link
 from .vector import F32, I32, I64, INTEGERS, LANES, VECTOR, constant, spread
 from .vector import call as call_llvm
@@ -156,9 +155,7 @@ def _plain_units(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, ah
 
 if COMPILED:
     tile_rows, tile_units = _family(ROWS_NAME, ROWS_SHAPES), _family(UNITS_NAME, UNITS_SHAPES)
-    _engines = [
-        link(ROWS_NAME, ROWS_SHAPES, _writer(RowsEmitter)),
-        link(UNITS_NAME, UNITS_SHAPES, _writer(UnitsEmitter)),
-    ]
+    link(ROWS_NAME, ROWS_SHAPES, _writer(RowsEmitter))
+    link(UNITS_NAME, UNITS_SHAPES, _writer(UnitsEmitter))
 else:
     tile_rows, tile_units = _plain_rows, _plain_units

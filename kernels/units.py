@@ -4,9 +4,8 @@ Plain twin: ops.linear. Halves in the lanes are widened as they are loaded (`til
 spreads over the lanes, each would take an instruction of its own: a panel is widened before a group of units uses it.
 """
 
-from numba import types
-
 from .jit import ADDRESS_1, ADDRESS_2, ADDRESS_3, FLOAT, INT, inner, part
+from .late import types
 from .linear import linear_units
 from .linear_int8 import linear_units_int8
 from .pack import FLOAT16, INT8, PANEL

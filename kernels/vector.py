@@ -15,37 +15,26 @@ denormal results are right, above 88.7 comes inf, NaN stays NaN. `exp_falling` i
 them: results below the smallest normal number are 0, and it takes 16 instructions instead of 26.
 """
 
-import operator
-
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from .cpu import detect
 from .jit import COMPILED
+from .late import cgutils, declared, intrinsic, types
 
 LANES = 16
 F32, I32, I64, BYTES = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
 
 
-class VecType(types.Type):
+def _vector_type():
     """Numba's name for an LLVM vector of 16 floats."""
+    from .compiler import vector_type
 
-    def __init__(self):
-        super().__init__(name="Vec")
-
-
-vec = VecType()
+    return vector_type("Vec", VECTOR)
 
 
-@register_model(VecType)
-class _VecModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, VECTOR)
+vec = declared(_vector_type)
 
 
 def constant(value: float, kind=VECTOR):
@@ -260,28 +249,6 @@ def _exp_falling(typing, x):
         return builder.select(vanished, constant(0.0), builder.fmul(p, power))
 
     return vec(vec), build
-
-
-def _arithmetic(operation, instruction: str) -> None:
-    """Let `operation` (+, -, *, /) take two Vecs."""
-
-    @infer_global(operation)
-    class Template(AbstractTemplate):
-        def generic(self, args, kws):
-            return signature(vec, vec, vec) if args == (vec, vec) else None
-
-    @lower_builtin(operation, vec, vec)
-    def lower(context, builder, sig, args):
-        return getattr(builder, instruction)(*args)
-
-
-for _operation, _instruction in (
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-):
-    _arithmetic(_operation, _instruction)
 
 
 def _plain_at(array, offset):

@@ -38,7 +38,8 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
     "optimum",
 }
 TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
-KERNELS_MAY = {"numpy", "numba", "llvmlite", "kernels"} | sys.stdlib_module_names
+KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
+BESIDES = {"kernels/backend.py": "s2t_np", "kernels/compiler.py": "numba"}
 MODEL_ROOMS = ("ops", "layers", "encoder", "decoder", "features")
 
 
@@ -100,13 +101,15 @@ def foreign_imports(sources: Sources) -> list[str]:
 
 
 def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside numba and itself; its backend.py may know s2t_np."""
+    """What kernels imports beside llvmlite and itself; its backend.py may know s2t_np, its compiler.py numba.
+
+    Where kernels are in the cache, a run does without numba: its names come from kernels/late.py.
+    """
     return [
         f"{path}: imports {module}"
         for path, text in sources.items()
         for module, _ in imported(path, text)
-        if module.split(".")[0] not in KERNELS_MAY
-        and not (path == "kernels/backend.py" and module.split(".")[0] == "s2t_np")
+        if module.split(".")[0] not in KERNELS_MAY and module.split(".")[0] != BESIDES.get(path)
     ]
 
 

@@ -1,12 +1,14 @@
 """Which file of a checkpoint folder is read, and what is said when none can be."""
 
+import mmap
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from s2t_np.checkpoint import read_tensors, read_torch
+from s2t_np.checkpoint import mapped, read_tensors, read_torch
 from s2t_np.errors import ModelError
 
 from . import checkpoints
@@ -28,6 +30,35 @@ def test_every_format_gives_the_same_arrays(tmp_path, kind):
     assert read.keys() == example().keys()
     for name, expected in example().items():
         np.testing.assert_array_equal(read[name], expected, strict=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    "kind", ("safetensors", "zip")
+)  # numbers of the older format may lie where they must be copied
+def test_released_arrays_leave_memory_and_can_be_read_again(tmp_path, kind):
+    name, write = WRITERS[kind]
+    numbers = np.arange(5_000_000, dtype=np.float32)
+    saved(tmp_path, name, write({"x": numbers}))
+    x = read_tensors(tmp_path)["x"]
+    empty = resident()
+    x.sum()
+    full = resident()
+    mapped.release(x[:-3])
+    assert full - empty > 0.6 * x.nbytes and resident() - empty < 0.2 * x.nbytes
+    np.testing.assert_array_equal(x, numbers)
+
+
+def resident() -> int:
+    """Bytes of files that this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
+
+
+def test_an_array_of_no_file_cannot_be_released():
+    x = np.ones(100_000)
+    mapped.release(x)
+    mapped.release(x[::2])
+    assert (x == 1).all()
 
 
 def test_safetensors_is_preferred(tmp_path):

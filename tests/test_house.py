@@ -58,7 +58,11 @@ RULES = [
     (
         house.kernel_imports,
         KERNELS,
-        [("kernels/gemm.py", "import scipy"), ("kernels/gemm.py", "from s2t_np.ops import linear")],
+        [
+            ("kernels/gemm.py", "import scipy"),
+            ("kernels/gemm.py", "from s2t_np.ops import linear"),
+            ("kernels/gemm.py", "from numba import types"),
+        ],
     ),
     (
         house.oracle_imports,

@@ -14,10 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from kernels.jit import ARRAY, INT, kernel
+from kernels.late import intrinsic, types
 from kernels.tile_int8 import dot
 from kernels.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 

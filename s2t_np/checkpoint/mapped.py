@@ -69,6 +69,23 @@ def map_file(path: Path) -> np.ndarray:
     return data
 
 
+def release(array: np.ndarray) -> None:
+    """Let the memory go that an array of a mapped file occupies in this process; who reads it again reads the file.
+
+    Any shape; an array that lies elsewhere stays as it is. While weights are packed, this keeps the process at the size
+    of one copy.
+    """
+    base = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if not (isinstance(base, mmap.mmap) and hasattr(base, "madvise") and array.flags.c_contiguous):
+        return
+    start = array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first:
+        base.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
 def refuse_impostors(head: bytes) -> None:
     """Two kinds of text often lie where a checkpoint should: both come from a download that went another way."""
     head = head.lstrip().lower()

@@ -1,5 +1,6 @@
 """The cache of compiled kernels: found again, never stale, never in the way. Each case is a process of its own."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,13 +13,16 @@ from tests.paths import ROOT
 
 pytest.importorskip("numba")
 
+from kernels import cache
+
 PROGRAM = """
-import warnings
+import sys, warnings
 warnings.simplefilter("always")
 import numpy as np
 from kernels import jit, norm, pack
 w = pack.PackedNorm(np.ones(128, np.float32), 0, 64, 20)
 print(norm.layer_norm(np.arange(20, dtype=np.float32), w)[:3].astype(float).round(3).tolist(), jit.statistics)
+print("numba imported:", "numba" in sys.modules)
 """
 RIGHT = "[-0.648, -0.474, -0.301]"
 COMPILED, LOADED = "'loaded': 0", "'compiled': 0"  # nothing was loaded, nothing was compiled
@@ -59,6 +63,28 @@ def copied(filled, tmp_path) -> Path:
 def test_second_run_compiles_nothing_and_says_nothing(filled):
     again = run(filled)
     assert RIGHT in again.stdout and LOADED in again.stdout and again.stderr == ""
+
+
+def test_numba_is_imported_to_compile_and_for_nothing_else(filled, tmp_path):
+    assert "numba imported: False" in run(filled).stdout
+    assert "numba imported: True" in run(tmp_path).stdout
+
+
+def test_one_missing_kernel_is_compiled_among_loaded_ones(copied):
+    next(copied.rglob("kernels.norm.normalize_unit")).unlink()
+    after = run(copied).stdout
+    assert RIGHT in after and "'loaded': 4, 'compiled': 1" in after
+
+
+def test_code_that_calls_what_is_not_there_is_compiled_anew(copied):
+    """The linker would end the process."""
+    path = next(copied.rglob("kernels.norm.layer_norm_rows"))
+    payload = path.read_bytes()[len(cache.MAGIC) + 32 :].replace(
+        b"kernels.norm.normalize_row", b"kernels.norm.nobody_at_all"
+    )
+    path.write_bytes(cache.MAGIC + hashlib.sha256(payload).digest() + payload)
+    after = run(copied)
+    assert RIGHT in after.stdout and "'loaded': 4, 'compiled': 1" in after.stdout and "nobody_at_all" in after.stderr
 
 
 @pytest.mark.parametrize("damage", ("truncated", "emptied", "garbled", "strange"))
@@ -132,3 +158,14 @@ def test_a_directory_of_another_user_is_not_trusted(copied):
         os.chown(path, 12345, 12345)
     after = run(copied)
     assert RIGHT in after.stdout and COMPILED in after.stdout and "another user" in after.stderr
+
+
+def test_tiles_can_be_what_is_missing(tmp_path):
+    """They are emitted by this package itself, perhaps before anything else was compiled."""
+    program = "import sys; from kernels import tile; print('numba' in sys.modules)"
+    environment = os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)}
+    for expected in ("True", "False"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected

@@ -1,0 +1,146 @@
+"""Machine code as bytes: made by LLVM for this processor, put into memory, called.
+
+A `Compiled` is all that a run needs of a kernel, and llvmlite alone brings it to life: neither Numba nor the source is
+looked at. Kernels are called in Numba's own convention: a place for the result and one for an exception, neither used,
+then every number, and for an array seven or more: two owners (none), elements, bytes of one, address, shape, strides.
+"""
+
+import ctypes
+import functools
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from .cpu import compiler_target
+
+# kinds of arguments: LLVM's type and that of ctypes; an array is "float32 1", its elements and its axes
+SCALARS = {
+    "i": ("i64", ctypes.c_int64),
+    "f": ("float", ctypes.c_float),
+    "d": ("double", ctypes.c_double),
+    "b": ("i8", ctypes.c_bool),
+}
+
+
+class Unusable(Exception):
+    """Machine code that this process cannot run."""
+
+
+class Compiled(NamedTuple):
+    """A function's machine code, and how to find and call it."""
+
+    symbol: str  # its name in the object file
+    kinds: list[str]  # of its arguments, those in tuples one by one
+    needs: list[str]  # functions elsewhere that it calls
+    code: bytes  # an object file
+
+    def pack(self) -> bytes:
+        """All of it as bytes."""
+        return json.dumps(self[:3]).encode() + b"\n" + self.code
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Compiled":
+        """The inverse."""
+        head, code = packed.split(b"\n", 1)
+        return cls(*json.loads(head), code)
+
+
+def target_machine():
+    """LLVM's code generator for the processor and features that Numba compiles for."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = compiler_target()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=name, features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True
+    )
+
+
+@functools.cache
+def _engine():
+    """The owner of all code in memory."""
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+
+
+def link(code: bytes, symbols: list[str]) -> list[int]:
+    """Put an object file into memory and make its symbols known to the linker; their addresses."""
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    addresses = [engine.get_function_address(symbol) for symbol in symbols]
+    for symbol, address in zip(symbols, addresses, strict=True):
+        llvm.add_symbol(symbol, address)
+    return addresses
+
+
+def load(name: str, compiled: Compiled) -> int:
+    """The address of a function, which others may now call by that name. Raises Unusable."""
+    if missing := [need for need in compiled.needs if llvm.address_of_symbol(need) is None]:
+        raise Unusable(f"{name} calls {missing[0]}, which is not there")
+    (address,) = link(compiled.code, [compiled.symbol])
+    llvm.add_symbol(name, address)
+    return address
+
+
+def llvm_types(kind: str) -> list[str]:
+    """How an argument of that kind is spelled in LLVM."""
+    if kind in SCALARS:
+        return [SCALARS[kind][0]]
+    return ["ptr", "ptr", "i64", "i64", "ptr"] + 2 * int(kind.split()[1]) * ["i64"]
+
+
+def _c_types(kind: str) -> list:
+    if kind in SCALARS:
+        return [SCALARS[kind][1]]
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    return [pointer, pointer, integer, integer, pointer] + 2 * int(kind.split()[1]) * [integer]
+
+
+def _spell_array(dtype: np.dtype, axes: int, array) -> tuple:
+    """An array as numbers. Raises TypeError for another kind of array."""
+    if type(array) is not np.ndarray or array.dtype != dtype or array.ndim != axes or not array.flags.c_contiguous:
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"expected a contiguous array of {dtype} with {axes} axes, got {found}")
+    address = array.__array_interface__["data"][0]
+    return (None, None, array.size, dtype.itemsize, address, *array.shape, *array.strides)
+
+
+def _spell(kind: str) -> Callable:
+    """The function that turns an argument of that kind into numbers."""
+    if kind in SCALARS:
+        convert = {"i": int, "f": float, "d": float, "b": bool}[kind]
+        return lambda value: (convert(value),)
+    dtype, axes = kind.split()
+    return functools.partial(_spell_array, np.dtype(dtype), int(axes))
+
+
+class Entry:
+    """A kernel in memory, called as the Python function it was; other threads run on meanwhile."""
+
+    def __init__(self, name: str, address: int, kinds: list[str]):
+        self.name, self.spell = name, [_spell(kind) for kind in kinds]
+        types = [c_type for kind in kinds for c_type in _c_types(kind)]
+        self.function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *types)(address)
+        self.result = (ctypes.c_int64 * 2)()  # Numba's convention: the result (none) and an exception (none)
+        self.places = (ctypes.addressof(self.result), ctypes.addressof(self.result) + 8)
+
+    def bind(self, *arguments) -> Callable:
+        """A function without arguments that calls the kernel with these. Raises TypeError if they do not fit."""
+        leaves = []
+        for argument in arguments:
+            leaves += argument if isinstance(argument, tuple) else (argument,)
+        if len(leaves) != len(self.spell):
+            raise TypeError(f"{self.name} takes {len(self.spell)} arguments, got {len(leaves)}")
+        numbers = [number for spell, leaf in zip(self.spell, leaves, strict=True) for number in spell(leaf)]
+        return functools.partial(self._run, leaves, numbers)
+
+    def _run(self, leaves: list, numbers: list) -> None:
+        """`leaves` only lives as long as the call: it owns the arrays."""
+        if status := self.function(*self.places, *numbers):
+            raise RuntimeError(f"{self.name} ended with status {status}")
+
+    def __call__(self, *arguments) -> None:
+        self.bind(*arguments)()
