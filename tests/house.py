@@ -17,6 +17,8 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 ORDER = (
     ("errors", "ops", "resample"),
     ("config", "audio_headers"),
+    ("audio_files",),
+    ("audio_pipe",),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
     ("weights", "segment", "vad"),
     ("layers", "cut"),
