@@ -74,6 +74,14 @@ def read_blocks(source, model_rate: int) -> Iterator[np.ndarray]:
         yield from (file_blocks if can_seek(file) else pipe_blocks)(file, name, model_rate)
 
 
+def beginning(sound: Iterator[np.ndarray], samples: float) -> Iterator[np.ndarray]:
+    """Blocks of an iterator until there are more than so many samples, or no more blocks."""
+    total = 0
+    while total <= samples and (block := next(sound, None)) is not None:
+        total += len(block)
+        yield block
+
+
 def forgiven(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The blocks there are; that a recording is incomplete is an InputWarning, unless there is nothing in it."""
     given = False

@@ -81,12 +81,14 @@ def can_seek(file) -> bool:
 
 def name_of(source) -> str:
     """What to call it in messages."""
-    if source == "-" and isinstance(source, str):
+    if isinstance(source, str) and source == "-":
         return "standard input"
     if isinstance(source, str | os.PathLike):
         return os.fsdecode(source)
     name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "the file object"
+    if isinstance(name, str):
+        return name
+    return "the file object" if hasattr(source, "read") or isinstance(source, bytes | bytearray) else "the array"
 
 
 def binary_file(source, stack: contextlib.ExitStack):

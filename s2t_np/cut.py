@@ -29,6 +29,7 @@ class Piece(NamedTuple):
     start: float  # seconds: where the speech begins and ends
     end: float
     overlaps: bool  # begins inside the piece before it: no pause was found to cut at
+    continues: bool  # the next one begins inside of it
 
 
 def pieces(blocks: Iterable[np.ndarray], rate: int, options: VadOptions) -> Iterator[Piece]:
@@ -79,7 +80,7 @@ class Tape:
         begin, end = self.at(span.start - span.before), self.at(span.end + span.after)
         samples = self.samples[begin - self.first : end - self.first].copy()
         times = (sample / self.rate for sample in (begin, self.at(span.start), self.at(span.end)))
-        return Piece(samples, *times, span.overlaps)
+        return Piece(samples, *times, span.overlaps, span.continues)
 
 
 class Span(NamedTuple):
@@ -90,6 +91,7 @@ class Span(NamedTuple):
     before: int  # frames of pause in front of it, at most `speech_pad`
     after: int
     overlaps: bool  # begins inside the segment before it
+    continues: bool  # the next one begins inside of it
 
 
 class Cutter:
@@ -158,12 +160,12 @@ class Cutter:
             self.islands = []
         return done
 
-    def close(self, islands: list[list[int]], silent_until: int) -> list[Span]:
+    def close(self, islands: list[list[int]], silent_until: int, continues: bool = False) -> list[Span]:
         """A segment of these islands, or none where they are no more than a click."""
         start, end = islands[0][0], islands[-1][1]
         before = 0 if self.overlaps else min(self.pad, start - self.last_end)
-        span = Span(start, end, before, min(self.pad, silent_until - end), self.overlaps)
-        self.last_end, self.overlaps = end, False
+        span = Span(start, end, before, min(self.pad, silent_until - end), self.overlaps, continues)
+        self.last_end, self.overlaps = end, continues
         return [span] if sum(b - a for a, b in islands) >= self.min_speech else []
 
     def divide(self, limit: int) -> list[Span]:
@@ -180,9 +182,7 @@ class Cutter:
         end, again = self.quietest(limit), self.quietest(limit - self.overlap)
         done = [[a, min(b, end)] for a, b in self.islands if a < end]
         self.islands = [[max(a, again), b] for a, b in self.islands if b > again]
-        spans = self.close(done, end)
-        self.overlaps = True
-        return spans
+        return self.close(done, end, continues=True)
 
     def quietest(self, limit: int) -> int:
         """The frame that stands out least, among those shortly before `limit`."""

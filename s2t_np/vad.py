@@ -12,10 +12,13 @@ carried along: the result does not depend on how the recording was divided into 
 other sounds; how far `likeness` can is said there.
 """
 
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import OptionError
 from .features import frame_geometry
 
 BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
@@ -23,6 +26,7 @@ FULL_SCALE = 150.0  # sum of the squared Hann window over its 400 samples: a ful
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
 FIRST_FLOOR = 100  # frames that the first floor is the minimum of
 STANDING_OUT = 2  # bands that decide
+LEAST = {"silence_level": -200.0, "min_speech_duration": 0.03, "min_silence_duration": 0.05}  # of the options
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ class VadOptions:
     max_speech_duration: float = 28.0  # the model was trained on 30 s; a longer segment is cut at its widest pause
     min_cut_pause: float = 0.1  # a narrower pause may lie within a word; where all are, the cut goes through speech
     overlap: float = 3.0  # how much of the sound both sides of such a cut get
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), LEAST.get(field.name, 0.0)
+            if not (isinstance(value, int | float) and least <= value < math.inf):
+                raise OptionError(f"{field.name} is {value!r:.40}, expected a number from {least} on")
+        if self.max_speech_duration < 2 * self.overlap + 2:
+            raise OptionError(
+                f"max_speech_duration is {self.max_speech_duration} s, expected at least 2 s more than twice the "
+                f"overlap of {self.overlap} s"
+            )
 
 
 class Detector:
