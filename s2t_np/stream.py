@@ -1,7 +1,7 @@
 """Recordings of any length, a segment at a time: `model.stream(...)`.
 
     blocks    the sound as it comes (audio.py)
-    pieces    where somebody speaks, cut at pauses (vad.py, cut.py)
+    pieces    where somebody may be speaking, cut at pauses (vad.py, cut.py), without what is no voice (likeness.py)
     hear      features, memory, search, and a second search where the answer cannot be believed (trust.py)
     stitch    what was heard twice where a cut went through speech (stitch.py)
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from . import audio as audio_room
 from .cut import Piece, pieces
+from .likeness import LikenessOptions, like_speech
 from .segment import Segment
 from .stitch import stitched
 from .trust import TrustOptions, average_log_prob, believed, compression_ratio
@@ -22,10 +23,11 @@ from .vad import VadOptions
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """How a recording is cut, when a text is doubted, and what is asked beside the text."""
+    """How a recording is cut, what is no speech, when a text is doubted, and what is asked beside the text."""
 
     word_timestamps: bool = False
     vad: VadOptions = field(default_factory=VadOptions)
+    likeness: LikenessOptions = field(default_factory=LikenessOptions)
     trust: TrustOptions = field(default_factory=TrustOptions)
 
 
@@ -42,7 +44,8 @@ def stream(
     model.generation_config.replace(**{name: value for name, value in generation.items() if name != "prefix"})
     rate = model.feature_config.sampling_rate
     found = pieces(audio_room.blocks(audio, rate, sampling_rate), rate, options.vad)
-    return numbered(joined(model, found, options, generation))
+    spoken = (piece for piece in found if like_speech(piece.samples, rate, options.likeness))
+    return numbered(joined(model, spoken, options, generation))
 
 
 def numbered(segments: Iterable[Segment]) -> Iterator[Segment]:

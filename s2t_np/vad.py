@@ -9,7 +9,7 @@ minimum statistics"). The two bands that stand out most decide: a voice stands o
 
 All of it is array arithmetic over whatever block of frames is there, with the few numbers that the next block needs
 carried along: the result does not depend on how the recording was divided into blocks. Energy cannot tell a voice from
-other sounds; how far `likeness` can is said there.
+other sounds; likeness.py says how far anything here can.
 """
 
 import dataclasses
