@@ -103,10 +103,10 @@ class Cutter:
         def frames(duration: float) -> int:
             return round(duration / seconds)
 
-        self.threshold, self.pad = options.threshold, frames(options.speech_pad)
+        self.threshold, self.pad = options.vad_threshold, frames(options.speech_pad)
         self.min_speech, self.min_silence = frames(options.min_speech_duration), frames(options.min_silence_duration)
         self.most, self.min_pause = frames(options.max_speech_duration), frames(options.min_cut_pause)
-        self.overlap, self.search = frames(options.overlap), frames(SEARCH)
+        self.overlap, self.search = frames(options.cut_overlap), frames(SEARCH)
         self.first, self.excess = 0, np.empty(0)  # what is remembered, from which frame on
         self.islands: list[list[int]] = []  # [start, end) within the open segment; the last one may still grow
         self.speaking = False  # whether it does
@@ -178,7 +178,7 @@ class Cutter:
         return self.close(done, self.islands[0][0])
 
     def divide_speech(self, limit: int) -> list[Span]:
-        """Cut before `limit` where no pause is: the next segment begins about `overlap` before this one ends."""
+        """Cut before `limit` where no pause is: the next segment begins about `cut_overlap` before this one ends."""
         end, again = self.quietest(limit), self.quietest(limit - self.overlap)
         done = [[a, min(b, end)] for a, b in self.islands if a < end]
         self.islands = [[max(a, again), b] for a, b in self.islands if b > again]

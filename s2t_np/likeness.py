@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .config import measured
+
 WINDOW, HOP = 0.064, 0.020  # seconds: long enough that the lines of a voice blur when it moves
 LOWEST, HIGHEST = 200, 4000  # Hz
 LOUD = 25.0  # dB: frames this far below the loudest do not count
@@ -28,9 +30,15 @@ LAG = 3  # frames, 60 ms: how long a line has to stay
 class LikenessOptions:
     """The limits beyond which a stretch of sound is no speech; None switches one off."""
 
-    min_level_spread: float | None = 1.5  # dB, standard deviation: below it a tone, a hum, steady noise
-    max_flatness: float | None = -2.25  # dB: above it noise, of whatever colour and rhythm, and clicks
-    max_tonality: float | None = 0.75  # correlation: above it tones and instruments
+    min_level_spread: float | None = measured(
+        1.5, "dB by which speech varies; less is a tone, a hum, steady noise", 0, True
+    )
+    max_flatness: float | None = measured(
+        -2.25, "dB, local flatness of a spectrum; more is noise of any colour", -200, True
+    )
+    max_tonality: float | None = measured(
+        0.75, "how long lines stay in a spectrum, 0 to 1; more is an instrument", -1, True
+    )
 
 
 def like_speech(samples: np.ndarray, rate: int, options: LikenessOptions) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from . import audio as audio_room
+from .config import measured
 from .cut import Piece, pieces
 from .likeness import LikenessOptions, like_speech
 from .segment import Segment
@@ -22,13 +23,11 @@ from .vad import VadOptions
 
 
 @dataclass(frozen=True)
-class StreamOptions:
+class StreamOptions(VadOptions, LikenessOptions, TrustOptions):
     """How a recording is cut, what is no speech, when a text is doubted, and what is asked beside the text."""
 
-    word_timestamps: bool = False
-    vad: VadOptions = field(default_factory=VadOptions)
-    likeness: LikenessOptions = field(default_factory=LikenessOptions)
-    trust: TrustOptions = field(default_factory=TrustOptions)
+    word_timestamps: bool = field(default=False, metadata={"help": "find out when each word was said"})
+    max_whole_duration: float = measured(30.0, "seconds of a recording that is heard whole, uncut; not a live one")
 
 
 def stream(
@@ -43,8 +42,8 @@ def stream(
     options = options or StreamOptions()
     model.generation_config.replace(**{name: value for name, value in generation.items() if name != "prefix"})
     rate = model.feature_config.sampling_rate
-    found = pieces(audio_room.blocks(audio, rate, sampling_rate), rate, options.vad)
-    spoken = (piece for piece in found if like_speech(piece.samples, rate, options.likeness))
+    found = pieces(audio_room.blocks(audio, rate, sampling_rate), rate, options)
+    spoken = (piece for piece in found if like_speech(piece.samples, rate, options))
     return numbered(joined(model, spoken, options, generation))
 
 
@@ -80,7 +79,7 @@ def hear(model, piece: Piece, options: StreamOptions, generation: dict) -> Segme
         hypotheses = model.generate_from(memory, **(generation | more))
         return hypotheses, model.tokenizer.batch_decode([h.tokens for h in hypotheses])
 
-    (hypotheses, texts), flags = believed(search, options.trust)
+    (hypotheses, texts), flags = believed(search, options)
     best = hypotheses[0]
     return Segment(
         id=0,

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .errors import OptionError
+from .config import measured
 from .search import Hypothesis
 
 LOOP_TIMES, LOOP_TOKENS = 4, 8  # a run that comes so often in a row, and fills so many tokens, is a loop
@@ -20,13 +20,13 @@ LOOP_TIMES, LOOP_TOKENS = 4, 8  # a run that comes so often in a row, and fills 
 class TrustOptions:
     """When to doubt, with whisper's names; None switches a sign off."""
 
-    compression_ratio_threshold: float | None = 2.4  # above it: "repetition"
-    logprob_threshold: float | None = -1.0  # average log-probability of a token, below it: "low_logprob"
-    retry_no_repeat_ngram_size: int = 3  # what a second search forbids; 0: there is none
-
-    def __post_init__(self):
-        if self.retry_no_repeat_ngram_size < 0:
-            raise OptionError(f"retry_no_repeat_ngram_size is {self.retry_no_repeat_ngram_size}, expected 0 or more")
+    compression_ratio_threshold: float | None = measured(
+        2.4, "a text that zlib compresses better repeats itself", 0, True
+    )
+    logprob_threshold: float | None = measured(
+        -1.0, "average log-probability of a token below which a text is doubted", -1000, True
+    )
+    retry_no_repeat_ngram_size: int = measured(3, "tokens in a row that a second search forbids to repeat; 0: none")
 
 
 def compression_ratio(text: str) -> float:

@@ -12,12 +12,11 @@ carried along: the result does not depend on how the recording was divided into 
 other sounds; likeness.py says how far anything here can.
 """
 
-import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from .config import check_fields, measured
 from .errors import OptionError
 from .features import frame_geometry
 
@@ -26,32 +25,28 @@ FULL_SCALE = 150.0  # sum of the squared Hann window over its 400 samples: a ful
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
 FIRST_FLOOR = 100  # frames that the first floor is the minimum of
 STANDING_OUT = 2  # bands that decide
-LEAST = {"silence_level": -200.0, "min_speech_duration": 0.03, "min_silence_duration": 0.05}  # of the options
 
 
 @dataclass(frozen=True)
 class VadOptions:
-    """What counts as speech, and where it is cut. Durations in seconds; their names are faster-whisper's."""
+    """What counts as speech, and where it is cut: seconds and dB. The names of durations are faster-whisper's."""
 
-    threshold: float = 6.0  # dB above the noise floor
-    floor_rise: float = 2.0  # dB per second: how fast the floor follows a noise that grows
-    silence_level: float = -75.0  # dB of full scale in a band: below it nothing is ever heard
-    min_speech_duration: float = 0.1  # less speech than that in a segment is a click
-    min_silence_duration: float = 0.5  # the pause that ends a segment
-    speech_pad: float = 0.2  # of what surrounds the speech is given to the model on both sides
-    max_speech_duration: float = 28.0  # the model was trained on 30 s; a longer segment is cut at its widest pause
-    min_cut_pause: float = 0.1  # a narrower pause may lie within a word; where all are, the cut goes through speech
-    overlap: float = 3.0  # how much of the sound both sides of such a cut get
+    vad_threshold: float = measured(6.0, "dB above the noise floor at which speech begins")
+    floor_rise: float = measured(2.0, "dB per second: how fast the noise floor follows a noise that grows")
+    silence_level: float = measured(-75.0, "dB of full scale: what is below is never heard", -200)
+    min_speech_duration: float = measured(0.1, "seconds of speech in a segment; less is a click", 0.03)
+    min_silence_duration: float = measured(0.5, "seconds of pause that end a segment", 0.05)
+    speech_pad: float = measured(0.2, "seconds of the pauses around it that a segment is heard with")
+    max_speech_duration: float = measured(28.0, "seconds of a segment; a longer one is cut at its widest pause")
+    min_cut_pause: float = measured(0.1, "seconds of a pause that may be cut at; without one, speech is cut")
+    cut_overlap: float = measured(3.0, "seconds that both sides of a cut through speech hear")
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value, least = getattr(self, field.name), LEAST.get(field.name, 0.0)
-            if not (isinstance(value, int | float) and least <= value < math.inf):
-                raise OptionError(f"{field.name} is {value!r:.40}, expected a number from {least} on")
-        if self.max_speech_duration < 2 * self.overlap + 2:
+        check_fields(self, "segments", OptionError)
+        if self.max_speech_duration < 2 * self.cut_overlap + 2:
             raise OptionError(
                 f"max_speech_duration is {self.max_speech_duration} s, expected at least 2 s more than twice the "
-                f"overlap of {self.overlap} s"
+                f"cut_overlap of {self.cut_overlap} s"
             )
 
 

@@ -15,13 +15,13 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("errors", "likeness", "ops", "resample"),
+    ("errors", "ops", "resample"),
     ("config", "audio_headers"),
     ("audio_files",),
     ("audio_pipe",),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
     ("weights", "segment", "vad", "trust"),
-    ("layers", "cut", "stitch"),
+    ("layers", "cut", "likeness", "stitch"),
     ("stream",),
     ("encoder", "decoder"),
     ("backend",),
