@@ -1,4 +1,4 @@
-"""When each word was said: the decoder's attention says where in the sound a word is, loudness where it begins and ends.
+"""When each word was said: the decoder's attention says where in the sound it is, loudness where it begins and ends.
 
 S2T has no time tokens, but while it writes a word it looks at the sound of it. The hypothesis is given back to the
 decoder (teacher forcing), some heads' attention is read, and the words, with pauses between them, are warped onto the
