@@ -27,8 +27,9 @@ WORD_START = "▁"  # sentencepiece's sign for the space before a word
 HEADS = 4  # the most monotone ones are believed
 ATTENTION_LEAD = 3  # frames by which attention comes before the sound (measured with the bundled model)
 ATTENTION_WEIGHT = 20.0  # what all the attention of a token counts, in loud frames
-FLOOR_PERCENTILE = 10  # of the loudness of all frames: the background
+FLOOR_PERCENTILE = 10  # of the loudness of the frames
 SPEECH_THRESHOLD = 0.2  # between background (0) and speech (1)
+QUIET_WEIGHT = 3.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
 
 
 def cross_attention(model, memory: np.ndarray, tokens) -> np.ndarray:
@@ -92,10 +93,18 @@ def word_attention(model, memory: np.ndarray, tokens, groups: list[list[int]], f
     return on_frames(np.add.reduceat(weights, first, axis=0), frames, 2**model.config.num_conv_layers)
 
 
+def background(features: np.ndarray) -> float:
+    """The loudness of the quieter frames of (T, M); those that equal the one before, gaps edited in, are left out.
+
+    Such digital silence is so far below any microphone's that against it the real background would count as speech.
+    """
+    recorded = np.append(True, np.any(features[1:] != features[:-1], axis=1))
+    return np.percentile(features[recorded].mean(axis=1), FLOOR_PERCENTILE)
+
+
 def relative_loudness(features: np.ndarray, attention: np.ndarray) -> np.ndarray:
     """Loudness between background (0) and speech (1), the level where the words are: (T, M) and (W, T) -> (T,)."""
-    loudness, weights = features.mean(axis=1), attention.sum(axis=0)
-    floor = np.percentile(loudness, FLOOR_PERCENTILE)
+    loudness, weights, floor = features.mean(axis=1), attention.sum(axis=0), background(features)
     speech = np.sum(weights * loudness) / max(weights.sum(), 1e-9)
     return (loudness - floor) / max(speech - floor, 1e-9)
 
@@ -106,7 +115,8 @@ def word_frames(attention: np.ndarray, loudness: np.ndarray) -> np.ndarray:
     Rows of the warping are pause, word, pause, ..., word, pause; the outer pauses may be empty.
     """
     words, frames = attention.shape
-    voiced = np.clip(loudness - SPEECH_THRESHOLD, -1, 1)
+    above = loudness - SPEECH_THRESHOLD
+    voiced = np.clip(np.where(above < 0, QUIET_WEIGHT * above, above), -1, 1)
     rewards = np.empty((2 * words + 1, frames))
     rewards[0::2], rewards[1::2] = -voiced, ATTENTION_WEIGHT * attention + voiced
     least = np.ones(2 * words + 1, int)

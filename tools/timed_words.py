@@ -18,18 +18,29 @@ WORDS = "zero one two three four five six seven eight nine".split()
 SPEAKERS = "george jackson nicolas theo yweweler lucas".split()
 HELD_OUT_TAKES = range(5)
 TRIM_DB = 30
-CONDITIONS = {  # name -> shortest and longest pause between words (s), signal to noise ratio (dB)
-    "no pauses": (0.0, 0.02, 60),
-    "short pauses": (0.0, 0.12, 60),
-    "pauses": (0.05, 0.6, 60),
-    "long pauses": (0.5, 1.5, 60),
-    "noise 20 dB": (0.05, 0.4, 20),
-    "noise 10 dB": (0.05, 0.4, 10),
-    "noise 5 dB": (0.05, 0.4, 5),
-}
 VOICES = "en-us+m1 en-gb+f2 en-us+m3 en-gb-x-rp+m5 en-us+f4 en-gb+klatt2 en-us+adam en-gb+Annie".split()
 WORD_EVENT, END_EVENT = 1, 0  # espeakEVENT_WORD, espeakEVENT_LIST_TERMINATED of speak_lib.h
 RETRIEVAL, RATE_PARAMETER, CHARACTERS_UTF8 = 2, 1, 1  # AUDIO_OUTPUT_SYNCHRONOUS, espeakRATE, espeakCHARS_UTF8
+
+
+class Condition(NamedTuple):
+    """What is between the words, and behind them."""
+
+    pauses: tuple[float, float]  # shortest and longest, seconds
+    snr: float = 60.0  # speech to white noise, dB
+    clicks: bool = False  # in the middle of every pause, 20 dB below the peak of the words
+
+
+CONDITIONS = {
+    "no pauses": Condition((0.0, 0.02)),
+    "short pauses": Condition((0.0, 0.12)),
+    "pauses": Condition((0.05, 0.6)),
+    "long pauses": Condition((0.5, 1.5)),
+    "clicks": Condition((0.4, 1.0), clicks=True),
+    "noise 20 dB": Condition((0.05, 0.4), 20),
+    "noise 10 dB": Condition((0.05, 0.4), 10),
+    "noise 5 dB": Condition((0.05, 0.4), 5),
+}
 
 
 class Timed(NamedTuple):
@@ -60,16 +71,25 @@ def with_noise(random, x: np.ndarray, snr: float) -> np.ndarray:
     return (x + deviation * random.standard_normal(len(x))).astype(np.float32)
 
 
-def put_together(random, words: list[str], parts: list[np.ndarray], condition: str) -> Timed:
-    """Words, as sound (N,) each, one after another at levels that vary by 8 dB, in a condition of CONDITIONS."""
-    shortest, longest, snr = CONDITIONS[condition]
+def pause(random, condition: Condition) -> np.ndarray:
+    """What comes between two words: (N,)."""
+    x = silence(random, *condition.pauses)
+    if condition.clicks:
+        click = 0.05 * np.hanning(int(random.uniform(0.04, 0.12) * RATE))
+        middle = (len(x) - len(click)) // 2
+        x[middle : middle + len(click)] = click * random.standard_normal(len(click))
+    return x
+
+
+def put_together(random, words: list[str], parts: list[np.ndarray], condition: Condition) -> Timed:
+    """Words, as sound (N,) each, one after another at levels that vary by 8 dB."""
     sound, times = [silence(random, 0.05, 0.8)], []
     for part in parts:
         at = sum(map(len, sound))
         times.append((at, at + len(part)))
-        sound += [part * 10 ** (random.uniform(-4, 4) / 20), silence(random, shortest, longest)]
+        sound += [part * 10 ** (random.uniform(-4, 4) / 20), pause(random, condition)]
     samples = np.concatenate([*sound, silence(random, 0.05, 0.6)])
-    return Timed(with_noise(random, samples, snr), words, np.array(times) / RATE)
+    return Timed(with_noise(random, samples, condition.snr), words, np.array(times) / RATE)
 
 
 def take(fsdd: Path, digit: int, speaker: str, number: int) -> np.ndarray:
@@ -80,12 +100,12 @@ def take(fsdd: Path, digit: int, speaker: str, number: int) -> np.ndarray:
 
 
 def digits(fsdd: Path, condition: str, count: int, takes=HELD_OUT_TAKES, seed: int = 0):
-    """`count` utterances of 2 to 8 digits, speaker by speaker: yields Timed."""
+    """`count` utterances of 2 to 8 digits in one of CONDITIONS, speaker by speaker: yields Timed."""
     random = np.random.default_rng([seed, *condition.encode()])
     for i in range(count):
         said = random.integers(0, 10, random.integers(2, 9))
         parts = [take(fsdd, d, SPEAKERS[i % len(SPEAKERS)], random.choice(takes)) for d in said]
-        yield put_together(random, [WORDS[d] for d in said], parts, condition)
+        yield put_together(random, [WORDS[d] for d in said], parts, CONDITIONS[condition])
 
 
 class EspeakEvent(ctypes.Structure):
