@@ -10,23 +10,15 @@ R is the number of rows, T the number of columns here.
 import numpy as np
 
 
-def extend(best: np.ndarray, reward: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """One more row below all paths so far: best (..., T+1), reward (..., T) -> best and start of that row, (..., T+1).
+def sums_and_gains(best: np.ndarray, reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For one more row below all paths so far: best (..., T+1) and reward (..., T) -> sums and gains (..., T+1).
 
-    best[t] is the highest sum of a path over the columns 0 .. t-1. With c the cumulative sum of the row's reward, a row
-    that takes the columns s .. t-1 gives best[s] - c[s] + c[t]; the best s for all t is a running maximum. `least` is
-    how many columns the row takes at least.
+    best[t] is the highest sum of a path over the columns 0 .. t-1. A row that takes the columns s .. t-1 brings it to
+    best[s] - c[s] + c[t] with c the cumulative sum of the row's rewards; c is returned, and best - c.
     """
     c = np.zeros_like(best)
     np.cumsum(reward, axis=-1, out=c[..., 1:])
-    gain = best - c
-    highest = np.maximum.accumulate(gain, axis=-1)
-    since = np.maximum.accumulate(np.where(gain == highest, np.arange(gain.shape[-1]), 0), axis=-1)
-    extended, start = np.full_like(best, -np.inf), np.zeros_like(since)
-    upto = gain.shape[-1] - least
-    extended[..., least:] = c[..., least:] + highest[..., :upto]
-    start[..., least:] = since[..., :upto]
-    return extended, start
+    return c, best - c
 
 
 def no_path(shape: tuple[int, ...], dtype) -> np.ndarray:
@@ -41,21 +33,25 @@ def highest_sum(rewards: np.ndarray) -> np.ndarray:
     *lead, rows, columns = rewards.shape
     best = no_path((*lead, columns + 1), rewards.dtype)
     for r in range(rows):
-        best, _ = extend(best, rewards[..., r, :], 0)
+        sums, gains = sums_and_gains(best, rewards[..., r, :])
+        best = sums + np.maximum.accumulate(gains, axis=-1, out=gains)
     return best[..., -1]
 
 
 def best_path(rewards: np.ndarray, least: np.ndarray) -> np.ndarray:
     """Where the rows of the best path begin, and T at the end: rewards (R, T), least (R,) ints -> (R+1,) ints.
 
-    Row r takes the columns path[r] .. path[r+1] - 1, at least least[r] of them; their sum is at most T.
+    Row r takes the columns path[r] .. path[r+1] - 1, at least least[r] of them; all of `least` is T at most.
     """
     columns = rewards.shape[1]
-    best, starts = no_path((columns + 1,), rewards.dtype), []
-    for reward, shortest in zip(rewards, least, strict=True):
-        best, start = extend(best, reward, int(shortest))
-        starts.append(start)
+    best, starts, at = no_path((columns + 1,), rewards.dtype), [], np.arange(columns + 1)
+    for reward, shortest in zip(rewards, least.tolist(), strict=True):
+        sums, gains = sums_and_gains(best, reward)
+        highest = np.maximum.accumulate(gains)
+        starts.append(np.maximum.accumulate(np.where(gains == highest, at, 0)))  # where a row that ends here began
+        best = np.full_like(best, -np.inf)
+        best[shortest:] = sums[shortest:] + highest[: columns + 1 - shortest]
     path = [columns]
-    for start in reversed(starts):
-        path.append(start[path[-1]])
+    for start, shortest in zip(reversed(starts), least.tolist()[::-1], strict=True):
+        path.append(int(start[path[-1] - shortest]))
     return np.array(path[::-1])
