@@ -12,6 +12,7 @@ IncompleteAudioError. What gives no sound at all is an AudioError.
 
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 
@@ -74,12 +75,25 @@ def read_blocks(source, model_rate: int) -> Iterator[np.ndarray]:
         yield from (file_blocks if can_seek(file) else pipe_blocks)(file, name, model_rate)
 
 
-def beginning(sound: Iterator[np.ndarray], samples: float) -> Iterator[np.ndarray]:
-    """Blocks of an iterator until there are more than so many samples, or no more blocks."""
-    total = 0
-    while total <= samples and (block := next(sound, None)) is not None:
-        total += len(block)
-        yield block
+def is_live(audio) -> bool:
+    """Whether its sound may still be in the making: an iterator, or a file that cannot seek."""
+    if isinstance(audio, str) and audio == "-":
+        return not can_seek(sys.stdin.buffer)
+    if isinstance(audio, str | os.PathLike):
+        return os.path.exists(audio) and not os.path.isfile(audio)
+    return not can_seek(audio) if hasattr(audio, "read") else isinstance(audio, Iterator)
+
+
+def beginning(sound: Iterator[np.ndarray], samples: float) -> tuple[list[np.ndarray], AudioError | None]:
+    """The first blocks, until they hold more than so many samples; and the error they end in, if they do."""
+    head, total = [], 0
+    try:
+        while total <= samples and (block := next(sound, None)) is not None:
+            head.append(block)
+            total += len(block)
+    except AudioError as error:
+        return head, error
+    return head, None
 
 
 def forgiven(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -28,12 +28,11 @@ from .features import features
 from .hub import find
 from .ops import log_softmax
 from .segment import Segment
-from .stream import StreamOptions
+from .stream import LONGEST_UTTERANCE, StreamOptions
 from .tokenizer import Tokenizer
 from .weights import Weights, build
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
-LONGEST_UTTERANCE = 30  # seconds: the model was trained on no longer ones
 DTYPES = {"float32": np.float32, "float64": np.float64}
 
 
@@ -140,7 +139,9 @@ class S2T:
         """
         rate, name = self.feature_config.sampling_rate, audio_room.name_of(audio)
         sound = audio_room.forgiven(audio_room.blocks(audio, rate, sampling_rate))
-        head = list(audio_room.beginning(sound, LONGEST_UTTERANCE * rate))
+        head, failure = audio_room.beginning(sound, LONGEST_UTTERANCE * rate)
+        if failure:
+            raise failure
         source = str(audio) if isinstance(audio, str | Path) else None
         if sum(map(len, head)) > LONGEST_UTTERANCE * rate:
             return self.transcribe_long(chain(head, sound), source, options)

@@ -11,15 +11,21 @@ recording, and of a live one each segment is there when its pause has closed.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
+
+import numpy as np
 
 from . import audio as audio_room
+from .alignment import align
 from .config import measured
 from .cut import Piece, pieces
 from .likeness import LikenessOptions, like_speech
-from .segment import Segment
+from .segment import Segment, Word
 from .stitch import stitched
 from .trust import TrustOptions, average_log_prob, believed, compression_ratio
 from .vad import VadOptions
+
+LONGEST_UTTERANCE = 30.0  # seconds: the model was trained on no longer ones
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,9 @@ class StreamOptions(VadOptions, LikenessOptions, TrustOptions):
     """How a recording is cut, what is no speech, when a text is doubted, and what is asked beside the text."""
 
     word_timestamps: bool = field(default=False, metadata={"help": "find out when each word was said"})
-    max_whole_duration: float = measured(30.0, "seconds of a recording that is heard whole, uncut; not a live one")
+    max_whole_duration: float = measured(
+        LONGEST_UTTERANCE, "seconds of a recording that is heard whole, uncut; not a live one"
+    )
 
 
 def stream(
@@ -36,15 +44,34 @@ def stream(
     """Transcribe a recording of any length: its segments, each as soon as it is done.
 
     `audio` as in S2T.features, or an iterator of arrays (n,) at `sampling_rate` Hz; `generation` as in S2T.generate.
-    A pipe is read as it fills. Pieces in which nothing was understood give no segment. Raises OptionError at once;
-    AudioError, after the segments before it, where the recording is damaged or cut short.
+    A pipe is read as it fills. A recording of up to `max_whole_duration` is one segment, heard as S2T.transcribe hears
+    it. Pieces in which nothing was understood give no segment. Raises OptionError at once; AudioError, after the
+    segments before it, where the recording is damaged or cut short.
     """
     options = options or StreamOptions()
     model.generation_config.replace(**{name: value for name, value in generation.items() if name != "prefix"})
     rate = model.feature_config.sampling_rate
-    found = pieces(audio_room.blocks(audio, rate, sampling_rate), rate, options)
-    spoken = (piece for piece in found if like_speech(piece.samples, rate, options))
-    return numbered(joined(model, spoken, options, generation))
+    sound = audio_room.blocks(audio, rate, sampling_rate)
+    found = spoken(sound, rate, options) if audio_room.is_live(audio) else whole_or_cut(sound, rate, options)
+    return numbered(joined(model, found, options, generation))
+
+
+def spoken(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
+    """The pieces of blocks (n,) in which there may be a voice."""
+    return (piece for piece in pieces(sound, rate, options) if like_speech(piece.samples, rate, options))
+
+
+def whole_or_cut(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
+    """The same; but of a short recording all of it is one piece, from its first word to its last."""
+    limit = options.max_whole_duration * rate
+    head, failure = audio_room.beginning(sound, limit)
+    if sum(map(len, head)) > limit:
+        yield from spoken(chain(head, sound), rate, options)
+        return
+    if found := list(spoken(head, rate, options)):
+        yield Piece(np.concatenate(head), 0.0, found[0].start, found[-1].end, overlaps=False, continues=False)
+    if failure:
+        raise failure
 
 
 def numbered(segments: Iterable[Segment]) -> Iterator[Segment]:
@@ -73,7 +100,8 @@ def joined(model, found: Iterable[Piece], options: StreamOptions, generation: di
 
 def hear(model, piece: Piece, options: StreamOptions, generation: dict) -> Segment:
     """What was said in one piece."""
-    memory = model.encode(model.features_of_samples(piece.samples))
+    features = model.features_of_samples(piece.samples)
+    memory = model.encode(features)
 
     def search(**more):
         hypotheses = model.generate_from(memory, **(generation | more))
@@ -89,7 +117,13 @@ def hear(model, piece: Piece, options: StreamOptions, generation: dict) -> Segme
         tokens=best.generated[:-1] if best.finished else best.generated,
         avg_logprob=average_log_prob(best),
         compression_ratio=compression_ratio(texts[0]),
+        words=timed(align(model, features, memory, best), piece.offset) if options.word_timestamps else None,
         flags=flags,
         hypotheses=tuple(hypotheses),
         texts=tuple(texts),
     )
+
+
+def timed(words: Iterable[Word], offset: float) -> tuple[Word, ...]:
+    """Words of a piece that begins `offset` seconds into the recording, with their times in the recording."""
+    return tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in words)

@@ -15,15 +15,16 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("errors", "ops", "resample"),
-    ("config", "audio_headers"),
+    ("errors", "ops", "resample", "warping"),
+    ("config", "audio_headers", "watch"),
     ("audio_files",),
     ("audio_pipe",),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
     ("weights", "segment", "vad", "trust"),
     ("layers", "cut", "likeness", "stitch"),
-    ("stream",),
     ("encoder", "decoder"),
+    ("alignment",),
+    ("stream",),
     ("backend",),
     ("model",),
     ("convert", "hf", "transcribe"),
