@@ -108,7 +108,7 @@ class Detector:
         """The noise floor under the next levels: (n, B) dB -> (n, B) dB."""
         time = (self.frames + np.arange(len(level)))[:, None] * self.seconds
         fallen = level - self.options.floor_rise * time
-        ahead = fallen[:FIRST_FLOOR] if self.frames == 0 else fallen[:1]
+        ahead = level[:FIRST_FLOOR] if self.frames == 0 else fallen[:1]
         fallen[0] = np.minimum(self.low, ahead.min(axis=0))
         lowest = np.minimum.accumulate(fallen, axis=0)
         self.low, self.frames = lowest[-1], self.frames + len(level)
