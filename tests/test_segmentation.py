@@ -30,13 +30,13 @@ def test_boundaries_are_within_100_ms(pause, noise):
     x, truth = concatenated(librispeech(), pause, noise)
     off = np.abs(errors(cut(x, min_silence_duration=min(0.5, pause - 0.05)), truth))
     assert np.median(off) < 0.025
-    assert np.mean(off > 0.1) <= (0.01 if noise else 0)  # of 120: one faint ending may lie below the noise
+    assert np.mean(off > 0.1) <= (0.01 if noise == -50 else 0)  # of 120: one faint ending may lie below the noise
 
 
 @pytest.mark.parametrize("noise", [-42, -35])
 def test_most_are_even_in_loud_noise(noise):
     x, truth = concatenated(librispeech(), 0.5, noise)
-    assert np.mean(np.abs(errors(cut(x, min_silence_duration=0.45), truth)) > 0.1) <= (0.03 if noise == -42 else 0.25)
+    assert np.mean(np.abs(errors(cut(x, min_silence_duration=0.45), truth)) > 0.1) <= (0.03 if noise == -42 else 0.2)
 
 
 def test_no_word_is_cut():
@@ -57,7 +57,7 @@ def test_segments_are_what_the_model_was_trained_on():
     x, _ = concatenated(librispeech(), 0.1)  # no pause between utterances ends a segment
     found = cut(x, min_silence_duration=2.0)
     lengths = [len(p.samples) / RATE for p in found]
-    assert max(lengths) < 30 and min(lengths[:-1]) > 5 and not any(p.overlaps for p in found)
+    assert max(lengths) < 30 and np.mean(lengths) > 10 and not any(p.overlaps for p in found)
 
 
 def test_every_word_is_in_some_segment():
@@ -69,6 +69,7 @@ def test_every_word_is_in_some_segment():
     speech = np.zeros(len(x), bool)
     for start, end in truth:
         part = x[round(start * RATE) : round(end * RATE)]
-        loud = np.repeat(level(part) > level(part).max() - 25, 160)
+        db = level(part)
+        loud = np.repeat(db > max(db.max() - 25, np.percentile(db, 3) + 8), 160)
         speech[round(start * RATE) + 320 :][: len(loud)] = loud
     assert np.mean(inside[speech]) > 0.9995
