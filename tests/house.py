@@ -28,6 +28,8 @@ ORDER = (
     ("backend",),
     ("model",),
     ("convert", "hf", "transcribe"),
+    ("trace",),
+    ("explorer", "golden"),
     ("__init__",),
     ("cli",),
     ("__main__",),
