@@ -1,6 +1,6 @@
 """What a long recording costs: memory that does not grow with it, and little time beside the model's.
 
-The file is a virtual one, a WAV header and two spoken digits again and again, which libsndfile reads like any other. The
+The file is a virtual one, a WAV header and spoken digits again and again, which libsndfile reads like any other. The
 model is a stand-in that allocates what features and memory of a segment take. The true length is a matter of patience:
 `python -m tests.test_cost_stream 10` does ten hours.
 """
