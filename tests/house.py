@@ -16,14 +16,15 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
     ("errors", "ops", "resample"),
-    ("config", "audio_headers"),
+    ("config", "audio_headers", "files", "inputs"),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
     ("weights", "segment"),
-    ("layers", "stream"),
+    ("layers", "stream", "formats"),
     ("encoder", "decoder"),
     ("backend",),
     ("model",),
-    ("convert", "hf", "transcribe"),
+    ("convert", "hf", "batch", "resume"),
+    ("transcribe",),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -12,9 +12,11 @@ import numpy as np
 from .. import __version__
 from ..backend import choose
 from ..errors import AudioError, HubError, OptionError
+from ..files import atomic_file
+from ..formats import finite, to_json
 from ..hub import BUNDLED, MODELS, cached
+from ..inputs import name_of
 from ..model import DEFAULT_MODEL, S2T, Score
-from ..transcribe import atomic_file, finite, name_of, to_json
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
 from .terminal import say
