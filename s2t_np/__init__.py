@@ -10,6 +10,7 @@ To read how it works, begin with `model.py` and follow the imports downward; REA
 from .errors import AudioError, BackendError, HubError, InputWarning, ModelError, OptionError, S2TError
 from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
 from .search import Hypothesis
+from .threads import get_threads, own_threads, set_threads
 
 __version__ = "0.1.0"
 
@@ -30,7 +31,10 @@ __all__ = [
     "Speech2TextProcessor",
     "Speech2TextTokenizer",
     "Transcript",
+    "get_threads",
     "load",
+    "own_threads",
+    "set_threads",
 ]
 
 

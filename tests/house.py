@@ -15,8 +15,8 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("errors", "ops", "resample"),
-    ("config", "audio_headers", "files", "inputs"),
+    ("blas", "errors", "ops", "resample"),
+    ("config", "audio_headers", "files", "inputs", "threads"),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
     ("weights", "segment"),
     ("layers", "stream", "formats"),
