@@ -46,7 +46,7 @@ def layout(args: Namespace) -> Layout:
 
 def check_output(args: Namespace, batch: bool) -> None:
     """Raise OptionError for options that contradict each other whatever the inputs are."""
-    names = formats(args)
+    names, _ = formats(args), layout(args)
     if args.output_dir is None and len(names) > 1:
         raise OptionError("--format all writes several files for each recording: it needs --output-dir")
     if args.output_dir is None and batch and names[0] not in ("txt", "json"):

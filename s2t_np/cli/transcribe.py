@@ -52,7 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "%(prog)s [OPTION ...] FILE|FOLDER|PATTERN|- ..."  # the generated one has ten lines
     parser.add_argument("inputs", nargs="*", metavar="FILE|FOLDER|PATTERN|-", help="what to transcribe")
     parser.add_argument("--files-from", metavar="LIST", help='more of them, one a line; "-": standard input')
-    parser.add_argument("--null", "-0", action="store_true", help="LIST is divided by zero bytes (find -print0)")
+    parser.add_argument("--null", action="store_true", help="LIST is divided by zero bytes (find -print0)")
     parser.add_argument("--jobs", "-j", type=int, metavar="N", help="recordings at a time (default: one per core)")
     add_output_arguments(parser)
     add_model_arguments(parser)
