@@ -103,14 +103,14 @@ class FileOutput:
 
         Unless `resume`, it must be new or empty.
         """
-        self.file, self.journal = GrowingFile(path), Journal(path.with_name(f".{path.name}{JOURNAL}"))
-        self.path, self.stamps = path, stamps
-        size = self.file.size
+        self.path, self.stamps, self.file = path, stamps, GrowingFile(path)
+        size, journal = self.file.size, path.with_name(f".{path.name}{JOURNAL}")
         if size and not resume:
             raise OptionError(f"{path} exists already; --resume continues it, or remove it first")
-        self.notes = valid_notes(self.journal.entries, size)
-        if size and not self.journal.entries:
+        if size and not journal.exists():
             raise OptionError(f"{path} was not begun by s2t-np, or its notes are lost; write to another file")
+        self.journal = Journal(journal)
+        self.notes = valid_notes(self.journal.entries, size)
         end = self.notes[-1]["end"] if self.notes else 0
         self.file.cut(end)
         self.journal.add({"cut": end})
