@@ -119,6 +119,43 @@ def test_an_interrupt_ends_within_a_second_and_leaves_nothing_behind(long_record
 
 
 @posix
+@pytest.mark.parametrize("module", ["numpy.version", "numpy._core.multiarray", "s2t_np.errors", "s2t_np.model"])
+def test_an_interrupt_while_it_is_starting_is_one_line(module):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "s2t_np", "info"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    while (line := process.stderr.readline()) and not line.endswith(f" {module}\n".encode()):
+        pass
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+    assert (code, out) == (130, b"")
+    assert err.endswith(b"s2t-np: interrupted\n")
+    assert b"Traceback" not in err
+
+
+@posix
+def test_an_interrupt_ends_a_batch_within_a_second_and_it_can_be_resumed(tmp_path):
+    out = tmp_path / "out.tsv"
+    argv = (*TRANSCRIBE, *[FIVE] * 150, "--output", out, "--jobs", "2")
+    process = start(*argv)
+    while not (out.exists() and out.stat().st_size) and process.poll() is None:
+        time.sleep(0.01)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (130, b"", b"s2t-np: interrupted\n")
+    assert time.monotonic() - begin < 1
+    line = f"{FIVE}\tfive five\n"
+    done = out.read_text().count("\n")
+    assert out.read_text() == line * done
+    assert finish(start(*argv, "--resume"))[:2] == (0, b"")
+    assert 0 < done < 150
+    assert out.read_text() == line * 150
+
+
+@posix
 def test_a_closed_pipe_ends_quietly():
     process = start(*TRANSCRIBE, *[FIVE] * 40)
     assert process.stdout.readline().endswith(b"\tfive five\n")
