@@ -13,6 +13,8 @@ tokens and a median filter over time. W is the number of words.
 """
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -85,7 +87,7 @@ def on_frames(attention: np.ndarray, frames: int, stride: int) -> np.ndarray:
     return np.stack([np.interp(at, middles, row) for row in attention]) / stride
 
 
-def word_attention(model, memory: np.ndarray, tokens, groups: list[list[int]], frames: int) -> np.ndarray:
+def word_attention(model, memory: np.ndarray, tokens, groups: Sequence[list[int]], frames: int) -> np.ndarray:
     """The attention of each word, summed over its tokens, on the T frames: (W, T). `groups` index tokens[1:]."""
     text = [i for group in groups for i in group]
     weights = text_attention(cross_attention(model, memory, tokens)[:, :, text])
@@ -132,15 +134,45 @@ def frame_times(model, frames: np.ndarray) -> np.ndarray:
     return (frames * hop + (window - hop) / 2) / rate
 
 
-def align(model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis) -> tuple[Word, ...]:
-    """The words of a hypothesis with their times: features (T, M), their memory (S, D) -> seconds from frame 0."""
+class Alignment(NamedTuple):
+    """Words with their times, and what they were found in."""
+
+    words: tuple[Word, ...]
+    frames: np.ndarray  # (W, 2) ints: first frame of each word, and the frame after its last
+    attention: np.ndarray  # (W, T) of each word, summed over its tokens
+    loudness: np.ndarray  # (T,) between background (0) and speech (1)
+
+
+def probability(hypothesis: Hypothesis, group: list[int]) -> float:
+    """Of a word, the geometric mean over its tokens; `group` indexes tokens[1:]. What a prefix says is certain."""
+    given = len(hypothesis.tokens) - 1 - len(hypothesis.token_log_probs)
+    log_probs = [hypothesis.token_log_probs[i - given] if i >= given else 0.0 for i in group]
+    return math.exp(math.fsum(log_probs) / len(group))
+
+
+def alignment(
+    model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis, start: float = 0.0
+) -> Alignment | None:
+    """Align a hypothesis with the sound: features (T, M), their memory (S, D); None if it has no words.
+
+    `start` is the second at which the features begin.
+    """
     words = words_of(model.tokenizer, hypothesis.tokens[1:])
     if not words:
-        return ()
+        return None
     texts, groups = zip(*words, strict=True)
-    attention = word_attention(model, memory, hypothesis.tokens, list(groups), len(features))
-    times = frame_times(model, word_frames(attention, relative_loudness(features, attention))).tolist()
-    given = len(hypothesis.tokens) - 1 - len(hypothesis.token_log_probs)
-    log_probs = (0.0,) * given + hypothesis.token_log_probs  # what a prefix says is certain
-    probabilities = [math.exp(math.fsum(log_probs[i] for i in group) / len(group)) for group in groups]
-    return tuple(Word(text, *span, p) for text, span, p in zip(texts, times, probabilities, strict=True))
+    attention = word_attention(model, memory, hypothesis.tokens, groups, len(features))
+    loudness = relative_loudness(features, attention)
+    frames = word_frames(attention, loudness)
+    times = (start + frame_times(model, frames)).tolist()
+    probabilities = [probability(hypothesis, group) for group in groups]
+    found = (Word(text, *span, p) for text, span, p in zip(texts, times, probabilities, strict=True))
+    return Alignment(tuple(found), frames, attention, loudness)
+
+
+def align(
+    model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis, start: float = 0.0
+) -> tuple[Word, ...]:
+    """The words of a hypothesis with their times, as `alignment` finds them: features (T, M), memory (S, D)."""
+    found = alignment(model, features, memory, hypothesis, start)
+    return found.words if found else ()
