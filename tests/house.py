@@ -17,9 +17,11 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 ORDER = (
     ("errors", "ops", "resample", "warping"),
     ("config", "audio_headers", "watch"),
+    ("audio_files",),
+    ("audio_pipe",),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
-    ("weights", "segment"),
-    ("layers",),
+    ("weights", "segment", "vad", "trust"),
+    ("layers", "cut", "likeness", "stitch"),
     ("encoder", "decoder"),
     ("alignment",),
     ("stream",),
