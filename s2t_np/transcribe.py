@@ -4,18 +4,20 @@ Nothing here knows of terminals or exit codes (`cli` does). `batch.py` runs many
 down, `resume.py` remembers what is done.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from threading import Event
 from typing import NamedTuple
 
+import numpy as np
+
+from . import audio
 from .batch import completed, stoppable
 from .errors import AudioError
 from .inputs import Failure, Input, name_of
 from .model import S2T
 from .segment import Recording, Segment
-from .stream import StreamOptions, stream
+from .stream import StreamOptions, segments_of
 
 Listener = Callable[[Input, Segment], None]
 
@@ -28,21 +30,36 @@ class Task(NamedTuple):
     generation: dict  # as in S2T.generate
 
 
-def stream_of(task: Task, item: Input) -> Generator[Segment, None, float]:
-    """The segments of one input as they close; returns its duration (s). Raises AudioError, OptionError."""
-    return stream(task.model, item.path, options=task.options, **task.generation)
+class Counted:
+    """Blocks of samples, and how many samples they held so far."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]):
+        self.blocks, self.samples = blocks, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self.blocks:
+            self.samples += len(block)
+            yield block
+
+
+def listen(task: Task, item: Input) -> tuple[Counted, Iterator[Segment]]:
+    """The sound of one input, and its segments, each as it closes.
+
+    What is damaged or cut short gives the segments there are, and an InputWarning. Raises AudioError, OptionError.
+    """
+    model = task.model
+    sound = Counted(audio.forgiven(audio.blocks(item.path, model.feature_config.sampling_rate)))
+    return sound, segments_of(model, iter(sound), audio.is_live(item.path), task.options, task.generation)
 
 
 def hear(task: Task, item: Input, listener: Listener) -> Recording:
     """One input as a whole; `listener` is told of each segment. Raises AudioError, OptionError."""
     heard: list[Segment] = []
-    with closing(stream_of(task, item)) as segments:
-        while True:
-            try:
-                heard.append(next(segments))
-            except StopIteration as end:
-                return Recording(item.path, tuple(heard), end.value)
-            listener(item, heard[-1])
+    sound, segments = listen(task, item)
+    for segment in segments:
+        heard.append(segment)
+        listener(item, segment)
+    return Recording(item.path, tuple(heard), sound.samples / task.model.feature_config.sampling_rate)
 
 
 def failure(item: Input, error: AudioError | MemoryError) -> Failure:

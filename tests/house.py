@@ -15,12 +15,16 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("blas", "errors", "ops", "resample"),
-    ("config", "audio_headers", "files", "inputs", "threads"),
+    ("blas", "errors", "ops", "resample", "warping"),
+    ("config", "audio_headers", "files", "inputs", "threads", "watch"),
+    ("audio_files",),
+    ("audio_pipe",),
     ("audio", "checkpoint", "features", "hub", "search", "tokenizer"),
-    ("weights", "segment"),
-    ("layers", "stream", "formats"),
+    ("weights", "segment", "vad", "trust"),
+    ("layers", "cut", "formats", "likeness", "stitch"),
     ("encoder", "decoder"),
+    ("alignment",),
+    ("stream",),
     ("backend",),
     ("model",),
     ("convert", "hf", "batch", "resume"),

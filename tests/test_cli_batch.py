@@ -47,13 +47,12 @@ def test_one_recording_is_printed_as_its_file_would_be(transcribe, tmp_path, nam
 def test_segments_are_printed_as_they_close(monkeypatch, capsys):
     seen = []
 
-    def segments(*args, **kwargs):
+    def segments():
         for number, text in enumerate(("one", "two")):
             seen.append(capsys.readouterr().out)
             yield Segment(number, float(number), number + 1.0, text, (), 0.0, 1.0)
-        return 2.0
 
-    monkeypatch.setattr("s2t_np.transcribe.stream", segments)
+    monkeypatch.setattr(cli.transcribe, "listen", lambda task, item: (None, segments()))
     assert main(["transcribe", "--model", "digits", str(FIVE), "--format", "srt"]) == 0
     assert seen == ["", "1\n00:00:00,000 --> 00:00:01,000\none\n\n"]
     assert capsys.readouterr().out == "2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n"
@@ -138,8 +137,9 @@ def test_a_single_recording_leaves_no_notes_in_a_folder(transcribe, tmp_path):
 
 def test_every_option_of_the_stream_is_an_option_of_the_command():
     parser = cli.build_parser()
-    given = cli.segments.stream_options(parser.parse_args(["transcribe", "x", "--word-timestamps"]))
-    assert given == cli.segments.StreamOptions(word_timestamps=True)
+    argv = ["transcribe", "x", "--word-timestamps", "--vad-threshold", "4.5", "--max-flatness", "none"]
+    given = cli.segments.stream_options(parser.parse_args(argv))
+    assert given == cli.segments.StreamOptions(word_timestamps=True, vad_threshold=4.5, max_flatness=None)
     assert cli.segments.stream_options(parser.parse_args(["transcribe", "x"])) == cli.segments.StreamOptions()
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from functools import partial
 
+import numpy as np
 import pytest
 
 import s2t_np
@@ -14,7 +15,7 @@ from s2t_np.inputs import Failure, Input
 from s2t_np.segment import Recording, Segment
 from s2t_np.stream import StreamOptions
 from s2t_np.threads import get_threads
-from s2t_np.transcribe import Task, hear, transcribe_all
+from s2t_np.transcribe import Counted, Task, hear, transcribe_all
 from tests.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -39,20 +40,23 @@ def test_a_recording_is_its_segments_and_its_duration(digits):
     assert told == [(item, segment) for segment in recording.segments]
 
 
-def fake_stream(model, path, options, **generation):
-    if path == "bad":
-        raise AudioError("bad: not audio")
-    if path == "long":
-        raise MemoryError
-    if path == "option":
-        raise OptionError("top_p")
-    yield Segment(0, 0.0, 1.0, f"{path} {generation['num_beams']}", (), 0.0, 1.0)
-    return 1.5
+def fake_listen(task, item):
+    """A second and a half of sound, or what can go wrong."""
+    errors = {"bad": AudioError("bad: not audio"), "long": MemoryError(), "option": OptionError("top_p")}
+
+    def segments():
+        assert sum(map(len, sound)) == 24000
+        if item.path in errors:
+            raise errors[item.path]
+        yield Segment(0, 0.0, 1.0, f"{item.path} {task.generation['num_beams']}", (), 0.0, 1.0)
+
+    sound = Counted([np.zeros(16000), np.zeros(8000)])
+    return sound, segments()
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_failed_input_is_a_result_and_the_rest_goes_on(monkeypatch, digits, jobs):
-    monkeypatch.setattr(room, "stream", fake_stream)
+    monkeypatch.setattr(room, "listen", fake_listen)
     inputs = [Input(name, name) for name in ("a", "bad", "long", "b")]
     results = dict(transcribe_all(task(digits, num_beams=3), inputs, jobs))
     assert [results[0].text, results[3].text] == ["a 3", "b 3"]
@@ -64,7 +68,7 @@ def test_a_failed_input_is_a_result_and_the_rest_goes_on(monkeypatch, digits, jo
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_wrong_option_is_no_failure_of_the_input(monkeypatch, digits, jobs):
-    monkeypatch.setattr(room, "stream", fake_stream)
+    monkeypatch.setattr(room, "listen", fake_listen)
     with pytest.raises(OptionError):
         list(transcribe_all(task(digits, num_beams=1), [Input("option", "x")] * 2, jobs))
 

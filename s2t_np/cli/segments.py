@@ -5,15 +5,21 @@ import dataclasses
 import types
 import typing
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 
 from ..stream import StreamOptions
 
 
-def value_type(kind: type) -> type:
-    """The type to parse a value to: the one that may also be None, or the type itself."""
-    if isinstance(kind, types.UnionType):
-        kind = next(one for one in typing.get_args(kind) if one is not types.NoneType)
-    return kind
+def value_type(kind: type) -> Callable[[str], object]:
+    """What parses a value of that type; `none` where it may be None."""
+    if not isinstance(kind, types.UnionType):
+        return kind
+    one = next(one for one in typing.get_args(kind) if one is not types.NoneType)
+
+    def number_or_none(text: str):
+        return None if text.lower() == "none" else one(text)
+
+    return number_or_none
 
 
 def add_stream_arguments(parser: ArgumentParser) -> None:
@@ -21,14 +27,13 @@ def add_stream_arguments(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("segments", "How a recording is cut, and what is told of each segment.")
     kinds = typing.get_type_hints(StreamOptions)
     for field in dataclasses.fields(StreamOptions):
-        flag, kind = f"--{field.name.replace('_', '-')}", value_type(kinds[field.name])
-        says = field.metadata.get("help", "")
-        if kind is bool:
+        flag, says = f"--{field.name.replace('_', '-')}", field.metadata["help"]
+        if kinds[field.name] is bool:
             action = argparse.BooleanOptionalAction if field.default else "store_true"
             group.add_argument(flag, action=action, default=field.default, help=says)
         else:
-            says = f"{says} (default: {field.default})" if field.default is not None else says
-            metavar = field.metadata.get("metavar", kind.__name__.upper())
+            says, kind = f"{says} (default: {field.default:g})", value_type(kinds[field.name])
+            metavar = "X" if kind is kinds[field.name] else "X|none"
             group.add_argument(flag, type=kind, default=field.default, metavar=metavar, help=says)
 
 

@@ -15,7 +15,7 @@ from ..inputs import STDIN, Failure, Input, expand, read_list
 from ..resume import identity, stamp
 from ..segment import Recording
 from ..threads import processors
-from ..transcribe import Task, failure, stream_of, transcribe_all
+from ..transcribe import Task, failure, listen, transcribe_all
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .outputs import Output, add_output_arguments, check_output, destinations, formats, layout, open_output, writer
@@ -129,9 +129,9 @@ def run_batch(task: Task, inputs: list[Input], output: Output, write: Callable, 
 def print_stream(task: Task, item: Input, name: str, style: Layout) -> int:
     """Print one recording, each segment as it closes; returns how many failed. Raises OptionError, OSError."""
     try:
-        with closing(stream_of(task, item)) as segments:
-            for text in STREAMED[name](segments, style):
-                show(text)
+        _, segments = listen(task, item)
+        for text in STREAMED[name](segments, style):
+            show(text)
     except (AudioError, MemoryError) as error:
         report(failure(item, error))
         return 1
