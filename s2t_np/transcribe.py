@@ -14,6 +14,7 @@ import numpy as np
 from . import audio
 from .batch import completed, stoppable
 from .errors import AudioError
+from .features import WINDOW_MS, frame_geometry
 from .inputs import Failure, Input, name_of
 from .model import S2T
 from .segment import Recording, Segment
@@ -30,26 +31,35 @@ class Task(NamedTuple):
     generation: dict  # as in S2T.generate
 
 
-class Counted:
-    """Blocks of samples, and how many samples they held so far."""
+class Sound:
+    """The blocks (n,) of one recording, handed on and counted."""
 
-    def __init__(self, blocks: Iterable[np.ndarray]):
-        self.blocks, self.samples = blocks, 0
+    def __init__(self, blocks: Iterable[np.ndarray], rate: int):
+        """`rate`: in Hz."""
+        self.blocks, self.rate, self.samples = blocks, rate, 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds handed on so far."""
+        return self.samples / self.rate
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        """Raises AudioError where all of it together is less than the model's shortest window."""
         for block in self.blocks:
             self.samples += len(block)
             yield block
+        if self.samples < frame_geometry(self.rate)[0]:
+            raise AudioError(f"is {1000 * self.duration:.3g} ms long, expected at least {WINDOW_MS} ms")
 
 
-def listen(task: Task, item: Input) -> tuple[Counted, Iterator[Segment]]:
+def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
     """The sound of one input, and its segments, each as it closes.
 
     What is damaged or cut short gives the segments there are, and an InputWarning. Raises AudioError, OptionError.
     """
-    model = task.model
-    sound = Counted(audio.forgiven(audio.blocks(item.path, model.feature_config.sampling_rate)))
-    return sound, segments_of(model, iter(sound), audio.is_live(item.path), task.options, task.generation)
+    rate = task.model.feature_config.sampling_rate
+    sound = Sound(audio.forgiven(audio.blocks(item.path, rate)), rate)
+    return sound, segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
 
 
 def hear(task: Task, item: Input, listener: Listener) -> Recording:
@@ -59,7 +69,7 @@ def hear(task: Task, item: Input, listener: Listener) -> Recording:
     for segment in segments:
         heard.append(segment)
         listener(item, segment)
-    return Recording(item.path, tuple(heard), sound.samples / task.model.feature_config.sampling_rate)
+    return Recording(item.path, tuple(heard), sound.duration)
 
 
 def failure(item: Input, error: AudioError | MemoryError) -> Failure:

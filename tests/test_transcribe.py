@@ -15,7 +15,7 @@ from s2t_np.inputs import Failure, Input
 from s2t_np.segment import Recording, Segment
 from s2t_np.stream import StreamOptions
 from s2t_np.threads import get_threads
-from s2t_np.transcribe import Counted, Task, hear, transcribe_all
+from s2t_np.transcribe import Sound, Task, hear, transcribe_all
 from tests.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -50,8 +50,17 @@ def fake_listen(task, item):
             raise errors[item.path]
         yield Segment(0, 0.0, 1.0, f"{item.path} {task.generation['num_beams']}", (), 0.0, 1.0)
 
-    sound = Counted([np.zeros(16000), np.zeros(8000)])
+    sound = Sound([np.zeros(16000), np.zeros(8000)], 16000)
     return sound, segments()
+
+
+def test_sound_is_counted_as_it_passes_and_less_than_a_window_is_none():
+    sound = Sound([np.zeros(400), np.zeros(1200)], 16000)
+    durations = [sound.duration for _ in sound]
+    assert durations == [0.025, 0.1]
+    assert len(list(Sound([np.zeros(399), np.zeros(1)], 16000))) == 2
+    with pytest.raises(AudioError, match=r"is 24.9 ms long"):
+        list(Sound([np.zeros(399)], 16000))
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
