@@ -27,12 +27,13 @@ ORDER = (
     ("stream",),
     ("backend",),
     ("model",),
-    ("convert", "hf", "transcribe"),
+    ("convert", "hf", "plot", "transcribe"),
     ("__init__",),
     ("cli",),
     ("__main__",),
 )
-LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "kernels"}  # only inside the function that needs them
+# Only inside the function that needs them:
+LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "kernels", "matplotlib"}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"}
 TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "numba", "llvmlite", "kernels"} | sys.stdlib_module_names

@@ -17,11 +17,12 @@ from ..errors import BackendError, ModelError, OptionError, S2TError
 from .command import HELP_FORMAT, Parser
 from .inspect import FEATURES, INFO, SCORE
 from .models import CONVERT, DOWNLOAD
+from .plot import PLOT
 from .terminal import guard_streams, lose_output, say, warnings_on_stderr
 from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
-COMMANDS = (TRANSCRIBE, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
+COMMANDS = (TRANSCRIBE, INFO, FEATURES, SCORE, PLOT, CONVERT, DOWNLOAD)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     the text, on standard output
