@@ -30,7 +30,7 @@ ATTENTION_LEAD = 3  # frames by which attention comes before the sound (measured
 ATTENTION_WEIGHT = 20.0  # what all the attention of a token counts, in loud frames
 FLOOR_PERCENTILE = 10  # of the loudness of the frames
 SPEECH_THRESHOLD = 0.2  # between background (0) and speech (1)
-QUIET_WEIGHT = 3.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
+QUIET_WEIGHT = 5.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
 
 
 def cross_attention(model, memory: np.ndarray, tokens) -> np.ndarray:
