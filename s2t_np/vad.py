@@ -31,7 +31,7 @@ STANDING_OUT = 2  # bands that decide
 class VadOptions:
     """What counts as speech, and where it is cut: seconds and dB. The names of durations are faster-whisper's."""
 
-    vad_threshold: float = measured(6.0, "dB above the noise floor at which speech begins")
+    vad_threshold: float = measured(5.0, "dB above the noise floor at which speech begins")
     floor_rise: float = measured(2.0, "dB per second: how fast the noise floor follows a noise that grows")
     silence_level: float = measured(-75.0, "dB of full scale: what is below is never heard", -200)
     min_speech_duration: float = measured(0.1, "seconds of speech in a segment; less is a click", 0.03)
@@ -108,7 +108,7 @@ class Detector:
         """The noise floor under the next levels: (n, B) dB -> (n, B) dB."""
         time = (self.frames + np.arange(len(level)))[:, None] * self.seconds
         fallen = level - self.options.floor_rise * time
-        ahead = fallen[:FIRST_FLOOR] if self.frames == 0 else fallen[:1]
+        ahead = level[:FIRST_FLOOR] if self.frames == 0 else fallen[:1]
         fallen[0] = np.minimum(self.low, ahead.min(axis=0))
         lowest = np.minimum.accumulate(fallen, axis=0)
         self.low, self.frames = lowest[-1], self.frames + len(level)
