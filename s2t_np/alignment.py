@@ -14,7 +14,6 @@ tokens and a median filter over time. W is the number of words.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -31,7 +30,7 @@ ATTENTION_LEAD = 3  # frames by which attention comes before the sound (measured
 ATTENTION_WEIGHT = 20.0  # what all the attention of a token counts, in loud frames
 FLOOR_PERCENTILE = 10  # of the loudness of the frames
 SPEECH_THRESHOLD = 0.2  # between background (0) and speech (1)
-QUIET_WEIGHT = 3.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
+QUIET_WEIGHT = 5.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
 
 
 def cross_attention(model, memory: np.ndarray, tokens) -> np.ndarray:
@@ -134,15 +133,6 @@ def frame_times(model, frames: np.ndarray) -> np.ndarray:
     return (frames * hop + (window - hop) / 2) / rate
 
 
-class Alignment(NamedTuple):
-    """Words with their times, and what they were found in."""
-
-    words: tuple[Word, ...]
-    frames: np.ndarray  # (W, 2) ints: first frame of each word, and the frame after its last
-    attention: np.ndarray  # (W, T) of each word, summed over its tokens
-    loudness: np.ndarray  # (T,) between background (0) and speech (1)
-
-
 def probability(hypothesis: Hypothesis, group: list[int]) -> float:
     """Of a word, the geometric mean over its tokens; `group` indexes tokens[1:]. What a prefix says is certain."""
     given = len(hypothesis.tokens) - 1 - len(hypothesis.token_log_probs)
@@ -150,29 +140,13 @@ def probability(hypothesis: Hypothesis, group: list[int]) -> float:
     return math.exp(math.fsum(log_probs) / len(group))
 
 
-def alignment(
-    model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis, start: float = 0.0
-) -> Alignment | None:
-    """Align a hypothesis with the sound: features (T, M), their memory (S, D); None if it has no words.
-
-    `start` is the second at which the features begin.
-    """
+def align(model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis) -> tuple[Word, ...]:
+    """The words of a hypothesis with their times: features (T, M), their memory (S, D) -> seconds from frame 0."""
     words = words_of(model.tokenizer, hypothesis.tokens[1:])
     if not words:
-        return None
+        return ()
     texts, groups = zip(*words, strict=True)
     attention = word_attention(model, memory, hypothesis.tokens, groups, len(features))
-    loudness = relative_loudness(features, attention)
-    frames = word_frames(attention, loudness)
-    times = (start + frame_times(model, frames)).tolist()
+    times = frame_times(model, word_frames(attention, relative_loudness(features, attention))).tolist()
     probabilities = [probability(hypothesis, group) for group in groups]
-    found = (Word(text, *span, p) for text, span, p in zip(texts, times, probabilities, strict=True))
-    return Alignment(tuple(found), frames, attention, loudness)
-
-
-def align(
-    model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis, start: float = 0.0
-) -> tuple[Word, ...]:
-    """The words of a hypothesis with their times, as `alignment` finds them: features (T, M), memory (S, D)."""
-    found = alignment(model, features, memory, hypothesis, start)
-    return found.words if found else ()
+    return tuple(Word(text, *span, p) for text, span, p in zip(texts, times, probabilities, strict=True))

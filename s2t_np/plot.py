@@ -9,11 +9,10 @@ in seconds; the panels are
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
-from .alignment import Alignment, alignment
+from .alignment import word_attention, words_of
 from .errors import OptionError
 from .segment import Segment
 
@@ -22,13 +21,6 @@ COLUMNS = 4000  # of the waveform: several for each pixel
 NARROWEST, WIDEST = 8.0, 60.0  # inches
 INCHES_PER_SECOND, INCHES_PER_WORD = 1.0, 0.22
 RESOLUTION = 100  # dots per inch
-
-
-class Heard(NamedTuple):
-    """A segment, and its words on the sound."""
-
-    segment: Segment
-    alignment: Alignment | None  # None: it has no words
 
 
 def figure_class():
@@ -40,14 +32,13 @@ def figure_class():
     return Figure
 
 
-def aligned(model, samples: np.ndarray, segments: Iterable[Segment]) -> list[Heard]:
-    """Each segment with the alignment of its best hypothesis: samples (N,) of the whole recording."""
-    rate, heard = model.feature_config.sampling_rate, []
-    for segment in segments:
-        features = model.features_of_samples(samples[round(segment.start * rate) : round(segment.end * rate)])
-        found = alignment(model, features, model.encode(features), segment.hypotheses[0], segment.start)
-        heard.append(Heard(segment, found))
-    return heard
+def attention_of(model, samples: np.ndarray, segment: Segment) -> np.ndarray:
+    """Where the decoder looks for each word of a segment: samples (N,) of the whole recording -> (W, T)."""
+    rate = model.feature_config.sampling_rate
+    features = model.features_of_samples(samples[round(segment.start * rate) : round(segment.end * rate)])
+    groups = [group for _, group in words_of(model.tokenizer, segment.tokens)]
+    tokens = [model.config.decoder_start_token_id, *segment.tokens]
+    return word_attention(model, model.encode(features), tokens, groups, len(features))
 
 
 def envelope(samples: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
@@ -56,15 +47,15 @@ def envelope(samples: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarray, n
     return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
 
 
-def draw_waveform(axes, samples: np.ndarray, heard: list[Heard], rate: int) -> None:
+def draw_waveform(axes, samples: np.ndarray, segments: list[Segment], rate: int) -> None:
     """Samples (N,), a band for each segment, and the words above it."""
     low, high = envelope(samples)
     axes.fill_between(np.linspace(0, len(samples) / rate, len(low)), low, high, color="0.3", linewidth=0)
-    for segment, found in heard:
+    for segment in segments:
         axes.axvspan(segment.start, segment.end, color=f"C{segment.id % 10}", alpha=0.2)
-        for word in found.words if found else ():
-            middle = (word.start + word.end) / 2
-            axes.annotate(word.text, (middle, 1.02), xycoords=axes.get_xaxis_transform(), ha="center", parse_math=False)
+        for word in segment.words or ():
+            place = ((word.start + word.end) / 2, 1.02)
+            axes.annotate(word.text, place, xycoords=axes.get_xaxis_transform(), ha="center", parse_math=False)
     axes.set_ylabel("waveform")
 
 
@@ -74,46 +65,48 @@ def draw_features(axes, features: np.ndarray, seconds: float) -> None:
     axes.set_ylabel("mel band")
 
 
-def draw_alignment(axes, heard: list[Heard], hop: float) -> None:
-    """The attention of each word on a line of its own, and a bar where the word was found; `hop` in seconds."""
+def draw_alignment(axes, segments: list[Segment], attentions: list[np.ndarray]) -> None:
+    """The attention of each word, (W, T) a segment, on a line of its own, and a bar where the word was found."""
     labels: list[str] = []
-    for segment, found in heard:
-        if not found:
-            continue
-        first, (words, frames) = len(labels), found.attention.shape
-        extent = (segment.start, segment.start + frames * hop, first + words - 0.5, first - 0.5)
-        axes.imshow(found.attention, aspect="auto", extent=extent, cmap="Greys", interpolation="nearest")
-        starts, ends = ([getattr(word, edge) for word in found.words] for edge in ("start", "end"))
-        axes.hlines(range(first, first + words), starts, ends, color=f"C{segment.id % 10}", linewidth=4, alpha=0.7)
-        labels += [f"{word.text}  {word.probability:.2f}" for word in found.words]
+    for segment, attention in zip(segments, attentions, strict=True):
+        first, end, words = len(labels), len(labels) + len(attention), segment.words or ()
+        extent = (segment.start, segment.end, end - 0.5, first - 0.5)
+        axes.imshow(attention, aspect="auto", extent=extent, cmap="Greys", interpolation="nearest")
+        starts, ends = [word.start for word in words], [word.end for word in words]
+        axes.hlines(range(first, end), starts, ends, color=f"C{segment.id % 10}", linewidth=4, alpha=0.7)
+        labels += [f"{word.text}  {word.probability:.2f}" for word in words]
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     axes.set_ylabel("attention by word")
 
 
+def panels(seconds: float, words: int):
+    """An empty figure for so much sound and so many words, and its three axes."""
+    heights = (1.5, 2.0, 0.5 + INCHES_PER_WORD * words)
+    width = min(max(NARROWEST, INCHES_PER_SECOND * seconds), WIDEST)
+    figure = figure_class()(figsize=(width, sum(heights) + 1), dpi=RESOLUTION, layout="constrained")
+    return figure, figure.subplots(3, sharex=True, height_ratios=heights)
+
+
 def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
-    """Draw a recording, samples (N,) at the model's rate, and its segments: a matplotlib Figure of three panels.
+    """Draw a recording, samples (N,) at the model's rate, and its segments with words: a matplotlib Figure.
 
     Raises OptionError where matplotlib is missing, and for a recording longer than two minutes.
     """
-    figure_of, rate = figure_class(), model.feature_config.sampling_rate
+    rate, segments = model.feature_config.sampling_rate, list(segments)
     seconds = len(samples) / rate
     if seconds > LONGEST:
         raise OptionError(f"{seconds:.0f} s of sound do not fit a picture, expected at most {LONGEST:.0f} s")
-    features, heard = model.features_of_samples(samples), aligned(model, samples, segments)
-    words = sum(len(found.words) for _, found in heard if found)
-    heights = (1.5, 2.0, 0.5 + INCHES_PER_WORD * words)
-    width = min(max(NARROWEST, INCHES_PER_SECOND * seconds), WIDEST)
-    figure = figure_of(figsize=(width, sum(heights) + 1), dpi=RESOLUTION, layout="constrained")
-    wave, mel, attention = figure.subplots(3, sharex=True, height_ratios=heights)
-    draw_waveform(wave, samples, heard, rate)
-    draw_features(mel, features, seconds)
-    draw_alignment(attention, heard, seconds / len(features))
+    attentions = [attention_of(model, samples, segment) for segment in segments]
+    figure, (wave, mel, attention) = panels(seconds, sum(map(len, attentions)))
+    draw_waveform(wave, samples, segments, rate)
+    draw_features(mel, model.features_of_samples(samples), seconds)
+    draw_alignment(attention, segments, attentions)
     attention.set_xlim(0, seconds)
     attention.set_xlabel("seconds")
     return figure
 
 
-def picture_formats() -> dict[str, str]:
-    """What a picture can be saved as: suffix without dot -> name. Raises OptionError where matplotlib is missing."""
-    return figure_class()().canvas.get_supported_filetypes()
+def picture_formats() -> list[str]:
+    """What a picture can be saved as, as suffixes without the dot. Raises OptionError where matplotlib is missing."""
+    return sorted(figure_class()().canvas.get_supported_filetypes())

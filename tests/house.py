@@ -27,7 +27,7 @@ ORDER = (
     ("stream",),
     ("backend",),
     ("model",),
-    ("convert", "hf", "batch", "resume"),
+    ("convert", "hf", "plot", "batch", "resume"),
     ("transcribe",),
     ("trace",),
     ("explorer", "golden"),
@@ -35,7 +35,8 @@ ORDER = (
     ("cli",),
     ("__main__",),
 )
-LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "kernels"}  # only inside the function that needs them
+# Only inside the function that needs them:
+LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "kernels", "matplotlib"}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"}
 TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "numba", "llvmlite", "kernels"} | sys.stdlib_module_names

@@ -17,7 +17,7 @@ ALL = "all"
 
 
 def add_output_arguments(parser: ArgumentParser) -> None:
-    """--format, --output-dir, --output, --resume, and the layout of subtitles."""
+    """--format, --output-dir, --output, --highlight, --resume, and the layout of subtitles."""
     layout = Layout()
     group = parser.add_argument_group("output")
     group.add_argument("--format", "-f", choices=[*FORMATS, ALL], help="default: txt, or what --output ends in")
@@ -26,6 +26,7 @@ def add_output_arguments(parser: ArgumentParser) -> None:
     where.add_argument(
         "--output", metavar="FILE", help="write all results to FILE: .jsonl, or lines of path, tab, text"
     )
+    group.add_argument("--highlight", action="store_true", help="colour uncertain words red or yellow, on a terminal")
     group.add_argument("--resume", action="store_true", help="go on with a batch; what is done already is left alone")
     for name, says in (("max_line_width", "characters a line of subtitles"), ("max_line_count", "lines a cue")):
         flag, default = f"--{name.replace('_', '-')}", getattr(layout, name)
@@ -53,6 +54,8 @@ def check_output(args: Namespace, batch: bool) -> None:
         raise OptionError(
             f"--format {names[0]} of several recordings needs --output-dir; only txt and json fit one place"
         )
+    if args.highlight and (batch or args.output_dir is not None or names != ("txt",)):
+        raise OptionError("--highlight colours the printed text of one recording, not of several, a file or a format")
     if args.resume and args.output_dir is None and args.output is None:
         raise OptionError("--resume needs --output-dir or --output: what was printed is not remembered")
     if args.output and os.path.exists(args.output) and not os.path.isfile(args.output):

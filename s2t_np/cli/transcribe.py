@@ -2,10 +2,12 @@
 
 import glob
 import os
+import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 from .. import __version__
 from ..batch import in_order
@@ -13,11 +15,12 @@ from ..errors import AudioError, OptionError
 from ..formats import STREAMED, Layout
 from ..inputs import STDIN, Failure, Input, expand, read_list
 from ..resume import identity, stamp
-from ..segment import Recording
+from ..segment import Recording, Segment
 from ..threads import processors
 from ..transcribe import Task, failure, listen, transcribe_all
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
+from .highlight import has_colours, highlighted
 from .outputs import Output, add_output_arguments, check_output, destinations, formats, layout, open_output, writer
 from .progress import Progress
 from .segments import add_stream_arguments, stream_options
@@ -126,11 +129,18 @@ def run_batch(task: Task, inputs: list[Input], output: Output, write: Callable, 
         return failed
 
 
-def print_stream(task: Task, item: Input, name: str, style: Layout) -> int:
+def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[Segment]], Iterator[str]]:
+    """What turns segments into text to print as they come."""
+    if args.highlight and has_colours(sys.stdout, os.environ):
+        return highlighted
+    return partial(STREAMED[name], layout=style)
+
+
+def print_stream(task: Task, item: Input, write: Callable[[Iterable[Segment]], Iterator[str]]) -> int:
     """Print one recording, each segment as it closes; returns how many failed. Raises OptionError, OSError."""
     try:
         _, segments = listen(task, item)
-        for text in STREAMED[name](segments, style):
+        for text in write(segments):
             show(text)
     except (AudioError, MemoryError) as error:
         report(failure(item, error))
@@ -142,7 +152,7 @@ def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bo
     """Transcribe everything there is; returns how many inputs failed. Raises OptionError, OSError."""
     names, style = formats(args), layout(args)
     if not batch and args.output_dir is None and names[0] in STREAMED:
-        return print_stream(task, inputs[0], names[0], style)
+        return print_stream(task, inputs[0], streamed(args, names[0], style))
     settings = {"formats": names, "layout": asdict(style), "stream": asdict(task.options), "search": task.generation}
     with_what = identity(task.model, __version__, settings)
     with closing(open_output(args, paths, [stamp(item, with_what) for item in inputs])) as output:
@@ -162,6 +172,7 @@ def transcribe(args: Namespace) -> int:
     failed = len(failures)
     if inputs:
         model = load_model(args)
+        options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
         task = Task(model, options, generation | beginning(args, model.tokenizer))
         failed += run(args, task, inputs, paths, batch)
     if failed and len(inputs) + len(failures) > 1:
