@@ -13,6 +13,7 @@ tokens and a median filter over time. W is the number of words.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,7 +30,7 @@ ATTENTION_LEAD = 3  # frames by which attention comes before the sound (measured
 ATTENTION_WEIGHT = 20.0  # what all the attention of a token counts, in loud frames
 FLOOR_PERCENTILE = 10  # of the loudness of the frames
 SPEECH_THRESHOLD = 0.2  # between background (0) and speech (1)
-QUIET_WEIGHT = 3.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
+QUIET_WEIGHT = 5.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
 
 
 def cross_attention(model, memory: np.ndarray, tokens) -> np.ndarray:
@@ -85,7 +86,7 @@ def on_frames(attention: np.ndarray, frames: int, stride: int) -> np.ndarray:
     return np.stack([np.interp(at, middles, row) for row in attention]) / stride
 
 
-def word_attention(model, memory: np.ndarray, tokens, groups: list[list[int]], frames: int) -> np.ndarray:
+def word_attention(model, memory: np.ndarray, tokens, groups: Sequence[list[int]], frames: int) -> np.ndarray:
     """The attention of each word, summed over its tokens, on the T frames: (W, T). `groups` index tokens[1:]."""
     text = [i for group in groups for i in group]
     weights = text_attention(cross_attention(model, memory, tokens)[:, :, text])
@@ -132,15 +133,20 @@ def frame_times(model, frames: np.ndarray) -> np.ndarray:
     return (frames * hop + (window - hop) / 2) / rate
 
 
+def probability(hypothesis: Hypothesis, group: list[int]) -> float:
+    """Of a word, the geometric mean over its tokens; `group` indexes tokens[1:]. What a prefix says is certain."""
+    given = len(hypothesis.tokens) - 1 - len(hypothesis.token_log_probs)
+    log_probs = [hypothesis.token_log_probs[i - given] if i >= given else 0.0 for i in group]
+    return math.exp(math.fsum(log_probs) / len(group))
+
+
 def align(model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis) -> tuple[Word, ...]:
     """The words of a hypothesis with their times: features (T, M), their memory (S, D) -> seconds from frame 0."""
     words = words_of(model.tokenizer, hypothesis.tokens[1:])
     if not words:
         return ()
     texts, groups = zip(*words, strict=True)
-    attention = word_attention(model, memory, hypothesis.tokens, list(groups), len(features))
+    attention = word_attention(model, memory, hypothesis.tokens, groups, len(features))
     times = frame_times(model, word_frames(attention, relative_loudness(features, attention))).tolist()
-    given = len(hypothesis.tokens) - 1 - len(hypothesis.token_log_probs)
-    log_probs = (0.0,) * given + hypothesis.token_log_probs  # what a prefix says is certain
-    probabilities = [math.exp(math.fsum(log_probs[i] for i in group) / len(group)) for group in groups]
+    probabilities = [probability(hypothesis, group) for group in groups]
     return tuple(Word(text, *span, p) for text, span, p in zip(texts, times, probabilities, strict=True))

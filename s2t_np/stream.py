@@ -48,11 +48,17 @@ def stream(
     it. Pieces in which nothing was understood give no segment. Raises OptionError at once; AudioError, after the
     segments before it, where the recording is damaged or cut short.
     """
-    options = options or StreamOptions()
+    sound = audio_room.blocks(audio, model.feature_config.sampling_rate, sampling_rate)
+    return segments_of(model, sound, audio_room.is_live(audio), options or StreamOptions(), generation)
+
+
+def segments_of(
+    model, sound: Iterator[np.ndarray], live: bool, options: StreamOptions, generation: dict
+) -> Iterator[Segment]:
+    """The same for blocks (n,) float32 of mono sound at the model's rate, `live` or from a file."""
     model.generation_config.replace(**{name: value for name, value in generation.items() if name != "prefix"})
     rate = model.feature_config.sampling_rate
-    sound = audio_room.blocks(audio, rate, sampling_rate)
-    found = spoken(sound, rate, options) if audio_room.is_live(audio) else whole_or_cut(sound, rate, options)
+    found = spoken(sound, rate, options) if live else whole_or_cut(sound, rate, options)
     return numbered(joined(model, found, options, generation))
 
 
