@@ -23,7 +23,7 @@ ORDER = (
     ("encoder", "decoder"),
     ("backend",),
     ("model",),
-    ("convert", "hf", "transcribe"),
+    ("convert", "evaluation", "hf", "transcribe"),
     ("__init__",),
     ("cli",),
     ("__main__",),
