@@ -14,8 +14,9 @@ from s2t_np.decoder import embed_tokens
 from s2t_np.encoder import embed_features
 from s2t_np.layers import positions
 from s2t_np.ops import numpy_ops
+from s2t_np.threads import get_threads
 
-from . import decode_step
+from . import cache, cpu, decode_step, jit, threads
 from .attention import attention
 from .conv import conv1d_glu
 from .encoder import run_layers
@@ -58,7 +59,19 @@ def step(ops, w, config, tokens: np.ndarray, cache) -> np.ndarray:
     return logits
 
 
+def describe() -> dict[str, str]:
+    """What `info` says about the compiled kernels."""
+    done = jit.statistics
+    if not jit.COMPILED:
+        state = "not compiled: NUMBA_DISABLE_JIT is set, they run as the Python they are written in"
+    else:
+        state = f"{done['loaded']} loaded, {done['compiled']} compiled, in {done['seconds']:.1f} s"
+    folder = cache.directory()
+    return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": str(folder or "none")}
+
+
+threads.follow(get_threads)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8))
 
-NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step)
+NUMBA = NUMPY._replace(name="numba", ops=numba_ops, encode=encode, step=step, describe=describe)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

@@ -15,6 +15,7 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
@@ -122,32 +123,18 @@ class _Crew:
             del function, arguments
 
 
-def available() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_crew, _setting = _Crew(), lambda: 1
 
 
-class _Setting(threading.local):
-    """How many threads a call from this Python thread may use; None: as many as the process says."""
-
-    own = None
-
-
-_crew, _setting, _everywhere = _Crew(), _Setting(), available()
-
-
-def set_threads(count: int, this_thread_only: bool = False) -> None:
-    """Let every later call use `count` threads, or only those from this Python thread (many files, one per core)."""
-    global _everywhere  # noqa: PLW0603 - a setting of the process, as OMP_NUM_THREADS is
-    if this_thread_only:
-        _setting.own = count
-    else:
-        _everywhere = count
+def follow(setting: Callable[[], int]) -> None:
+    """Let `setting()`, asked at every call, say how many threads a call from the Python thread that asks may use."""
+    global _setting  # noqa: PLW0603
+    _setting = setting
 
 
 def get_threads() -> int:
-    """Threads a call from here uses."""
-    return (_setting.own or _everywhere) if COMPILED else 1
+    """Threads a call from here uses; one until `follow` was told whom to ask."""
+    return _setting() if COMPILED else 1
 
 
 def parallel(function, phases: int, *arguments) -> None:

@@ -3,6 +3,8 @@
 A `Backend` is passed to the model once, at load; nothing asks later which it is.
 """
 
+import importlib.util
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from .decoder import decoder_step
 from .encoder import encode
-from .errors import BackendError
+from .errors import BackendError, InputWarning
 from .features import fbank
 from .ops import Ops, numpy_ops
 
@@ -23,18 +25,26 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     step: Callable  # as decoder.decoder_step
     fbank: Callable  # as features.fbank
+    describe: Callable[[], dict[str, str]]  # what `info` says about it
 
 
-NUMPY = Backend("numpy", numpy_ops, encode, decoder_step, fbank)
+def describe() -> dict[str, str]:
+    """What `info` says about numpy."""
+    return {"instructions": "those of numpy and its BLAS"}
+
+
+NUMPY = Backend("numpy", numpy_ops, encode, decoder_step, fbank, describe)
 
 
 def choose(name: str, dtype: type = np.float32) -> Backend:
     """The backend of that name. Raises BackendError for an unknown one, or one that cannot run here.
 
-    "auto" is numpy: the compiled kernels are still being worked on, and are taken only by name.
+    "auto" is numba where it is installed and its kernels can be compiled, else numpy.
     """
-    if name in ("numpy", "auto"):
+    if name == "numpy":
         return NUMPY
+    if name == "auto":
+        return best(dtype)
     if name != "numba":
         raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
     if dtype != np.float32:
@@ -48,4 +58,21 @@ def compiled() -> Backend:
         from kernels.backend import NUMBA
     except ImportError as error:
         raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
+    except Exception as error:  # whatever a compiler meets on a machine that nobody has tried
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason:.300})') from error
     return NUMBA
+
+
+def best(dtype: type) -> Backend:
+    """The Numba backend where it can run and compute in this type, else numpy; warns if an installed numba cannot."""
+    if dtype != np.float32 or importlib.util.find_spec("numba") is None:
+        return NUMPY
+    try:
+        found = compiled()
+    except BackendError as error:
+        warnings.warn(f"{error}; numpy computes instead", InputWarning, stacklevel=2)
+        return NUMPY
+    from kernels.jit import COMPILED
+
+    return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow

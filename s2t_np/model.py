@@ -149,9 +149,9 @@ def load(
 ) -> S2T:
     """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
 
-    backend: "auto", "numpy" or "numba". dtype: "float32", or "float64" for reference work. revision: a branch, tag or
-    commit of a hub id. With `download` False nothing is asked of the network, and only for an id that is not cached
-    otherwise.
+    backend: "numpy", "numba", or "auto": numba where it is installed and can compute in this dtype. dtype: "float32",
+    or "float64" for reference work. revision: a branch, tag or commit of a hub id. With `download` False nothing is
+    asked of the network, and only for an id that is not cached otherwise.
     Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
     """
     if dtype not in DTYPES:

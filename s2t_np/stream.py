@@ -1,7 +1,7 @@
 """Recordings of any length, a segment at a time."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from . import audio as audio_room
@@ -23,8 +23,8 @@ def compression_ratio(text: str) -> float:
 
 def stream(
     model, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
-) -> Iterator[Segment]:
-    """Transcribe `audio` (as in S2T.features) segment by segment."""
+) -> Generator[Segment, None, float]:
+    """Transcribe `audio` (as in S2T.features) segment by segment; returns its duration (s)."""
     options = options or StreamOptions()
     samples = audio_room.load(audio, model.feature_config.sampling_rate, sampling_rate)
     hypotheses = model.generate(model.features_of_samples(samples), **generation)
@@ -46,3 +46,4 @@ def stream(
         tuple(hypotheses),
         tuple(texts),
     )
+    return duration

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
 
 import s2t_np
 from s2t_np import cli, hub
+from s2t_np.backend import choose
 from s2t_np.cli import main
 from tests.paths import DIGITS
 
@@ -36,8 +38,20 @@ def test_info_needs_no_model(run, no_load, monkeypatch, tmp_path):
     code, out, err = run("info")
     assert (code, err) == (0, "")
     assert f"s2t-np: {s2t_np.__version__}\n" in out
-    assert "backend: numpy\n" in out
+    assert f"backend: {choose('auto').name}\n" in out
+    assert f"\nthreads: {s2t_np.get_threads()}\n" in out
+    assert "\nthreads of numpy's BLAS: " in out
     assert f"{s2t_np.DEFAULT_MODEL}: not in the local cache" in out
+
+
+def test_info_tells_of_the_kernels(run, tmp_path):
+    pytest.importorskip("numba")
+    record = json.loads(run("info", "--backend", "numba", "--format", "json")[1])
+    assert record["backend"] == "numba"
+    assert re.match(r"\d+ loaded, \d+ compiled, in \d+\.\d s|not compiled", record["kernels"])
+    assert os.path.isdir(record["kernel cache"])
+    assert record["instructions"]
+    assert "kernels" not in json.loads(run("info", "--backend", "numpy", "--format", "json")[1])
 
 
 def test_info_describes_a_model(run):

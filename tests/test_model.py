@@ -5,6 +5,7 @@ again here from their seeds; checksums tell a changed seed or generator from a c
 """
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from tools.stages import model_stages
 GOLDEN = ROOT / "tests" / "golden"
 MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
 SEARCHES = json.loads((GOLDEN / "searches.json").read_text())
+COMPILED = pytest.param("numba", marks=pytest.mark.skipif(find_spec("numba") is None, reason="needs numba"))
+each_backend = pytest.mark.parametrize("backend", ["numpy", COMPILED])
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +60,9 @@ def test_the_weights_are_those_of_the_golden_files(name):
     assert make_golden.weights_checksum(name) == MANIFEST["weights"][name]
 
 
-def test_features_are_upstreams(folder_of, golden_features):
-    model = s2t_np.load(folder_of("tied"))
+@each_backend
+def test_features_are_upstreams(backend, folder_of, golden_features):
+    model = s2t_np.load(folder_of("tied"), backend=backend)
     with np.load(GOLDEN / "features.npz") as file:
         for i, samples in enumerate(make_golden.sounds()):
             fbank = model.backend.fbank(samples, 16000, 80, np.float32)
@@ -70,7 +74,7 @@ def test_features_are_upstreams(folder_of, golden_features):
 @pytest.mark.parametrize("name", [*MODELS, "small"])
 def test_every_stage_is_upstreams(name, dtype, folder_of, golden_features):
     """Each sound alone, and the shorter one as it is in the padded batch of both."""
-    model = s2t_np.load(folder_of(name), dtype=dtype)
+    model = s2t_np.load(folder_of(name), backend="numpy", dtype=dtype)
     tokens = forced_tokens(model.config.vocab_size)
     longest = max(map(len, golden_features))
     with np.load(GOLDEN / f"stages-{name}.npz") as golden:
@@ -82,9 +86,28 @@ def test_every_stage_is_upstreams(name, dtype, folder_of, golden_features):
                 assert_near(kept, golden[f"{key}/{stage.split()[0]}"], f"{key}/{stage}")
 
 
+@each_backend
 @pytest.mark.parametrize("name", [*MODELS, "small"])
-def test_cross_entropy_is_upstreams(name, folder_of, golden_features):
-    model = s2t_np.load(folder_of(name))
+def test_memory_and_logits_are_upstreams(name, backend, folder_of, golden_features):
+    """As the model computes them, the decoder by itself and step by step."""
+    model = s2t_np.load(folder_of(name), backend=backend)
+    tokens = forced_tokens(model.config.vocab_size)
+    with np.load(GOLDEN / f"stages-{name}.npz") as golden:
+        for i, features in enumerate(golden_features):
+            memory = model.encode(features)
+            found = {"memory": memory, "logits": model.logits(memory, tokens)}
+            start, step = model.decoder(memory)
+            cache = start(1)
+            steps = np.concatenate([step(np.array([token]), cache) for token in tokens])
+            for stage, array in (*found.items(), ("logits", steps)):
+                kept = sampled(array) if name == "small" else array
+                assert_near(kept, golden[f"{i}/{stage}"], f"{i}/{stage}")
+
+
+@each_backend
+@pytest.mark.parametrize("name", [*MODELS, "small"])
+def test_cross_entropy_is_upstreams(name, backend, folder_of, golden_features):
+    model = s2t_np.load(folder_of(name), backend=backend)
     tokens = forced_tokens(model.config.vocab_size)
     labels = [*tokens[1:], 2]
     with np.load(GOLDEN / f"stages-{name}.npz") as golden:
@@ -93,11 +116,12 @@ def test_cross_entropy_is_upstreams(name, folder_of, golden_features):
             assert -log_probs[np.arange(len(labels)), labels].mean() == pytest.approx(loss, abs=1e-5)
 
 
+@each_backend
 @pytest.mark.parametrize("name", SEARCHED)
 @pytest.mark.parametrize("beams", [1, 4, 5])
-def test_searches_are_upstreams(name, beams, folder_of, golden_features):
+def test_searches_are_upstreams(name, beams, backend, folder_of, golden_features):
     """Every option set: the same tokens, and with beams the same scores."""
-    model = s2t_np.load(folder_of(name))
+    model = s2t_np.load(folder_of(name), backend=backend)
     runs = [run for run in SEARCHES[name] if run["options"]["num_beams"] == beams]
     assert len(runs) > 25
     for run in runs:
@@ -112,7 +136,7 @@ def test_searches_are_upstreams(name, beams, folder_of, golden_features):
 @pytest.mark.parametrize("padded_length", [None, 200])
 def test_stages_lead_where_the_model_goes(name, padded_length, folder_of, golden_features):
     """tools/stages.py repeats the loops of encode and decode_full: both must end in the same bits."""
-    model, features = s2t_np.load(folder_of(name)), golden_features[1]
+    model, features = s2t_np.load(folder_of(name), backend="numpy"), golden_features[1]
     tokens = forced_tokens(model.config.vocab_size)
     stages = model_stages(model, features, tokens, padded_length)
     memory = model.encode(features, padded_length)

@@ -26,8 +26,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import s2t_np
-from kernels import backend, cpu, threads
-from s2t_np import encoder
+from kernels import backend, cpu
+from s2t_np import encoder, threads
 from tools import random_checkpoint
 from tools.bench_kernels import kernel_table
 from tools.bench_roofs import interleaved, medians, roofs

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
 from .command import HELP_FORMAT, Parser
+from .evaluate import EVALUATE
 from .inspect import FEATURES, INFO, SCORE
 from .models import CONVERT, DOWNLOAD
 from .terminal import guard_streams, lose_output, say, warnings_on_stderr
 from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
-COMMANDS = (TRANSCRIBE, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
+COMMANDS = (TRANSCRIBE, EVALUATE, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     the text, on standard output

@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 
 from ..errors import HubError, OptionError
 from ..model import DEFAULT_MODEL, DTYPES, S2T, load
+from ..threads import set_threads
 
 HELP_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
 
@@ -36,17 +37,22 @@ class Parser(ArgumentParser):
 
 
 def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
-    """--model, --revision, --backend, --dtype."""
+    """--model, --revision, --backend, --dtype, --threads."""
     group = parser.add_argument_group("model")
     says = f"digits (bundled), a folder, or a hub id (default: {default})" if default else "the model to describe"
     group.add_argument("--model", metavar="NAME", default=default, help=says)
     group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
-    group.add_argument("--backend", default="auto", help="auto, numpy or numba (default: auto, which is numpy)")
+    group.add_argument("--backend", default="auto", help="numba, numpy or auto (default): numba where installed")
     group.add_argument("--dtype", default="float32", choices=list(DTYPES), help="precision (default: float32)")
+    group.add_argument("--threads", metavar="N", type=int, help="default: the processors this process may use")
 
 
 def load_model(args: Namespace) -> S2T:
-    """The model that the arguments name. Raises ModelError, BackendError, OptionError."""
+    """The model that the arguments name; its calls use as many threads as they say.
+
+    Raises ModelError, BackendError, OptionError.
+    """
+    set_threads(args.threads)
     try:
         return load(args.model, backend=args.backend, dtype=args.dtype, revision=args.revision)
     except HubError as error:

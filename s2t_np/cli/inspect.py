@@ -1,7 +1,6 @@
 """Sub-commands that show rather than transcribe: `info`, `features`, `score`."""
 
 import math
-import os
 import platform
 from argparse import ArgumentParser, Namespace
 from contextlib import contextmanager
@@ -9,18 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
-from ..backend import choose
+from .. import __version__, blas
+from ..backend import Backend, choose
 from ..errors import AudioError, HubError, OptionError
+from ..files import atomic_file
+from ..formats import finite, to_json
 from ..hub import BUNDLED, MODELS, cached
-from ..model import DEFAULT_MODEL, S2T, Score
-from ..transcribe import atomic_file, finite, name_of, to_json
+from ..inputs import name_of
+from ..model import DEFAULT_MODEL, DTYPES, S2T, Score
+from ..threads import get_threads, set_threads
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
 from .terminal import say
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")  # numpy's BLAS reads one of them
 
 
 def add_format(parser: ArgumentParser) -> None:
@@ -47,13 +48,6 @@ def installed(package: str) -> str | None:
         return None
 
 
-def blas_threads() -> str:
-    """How many threads matrix products may use: what the environment says, else one for each processor we may use."""
-    said = [f"{os.environ[name]} ({name})" for name in THREAD_VARIABLES if os.environ.get(name)]
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return said[0] if said else f"{allowed} (all processors this process may use)"
-
-
 def default_model_state() -> str:
     """Whether the released model is here, and if not what to do."""
     try:
@@ -63,16 +57,18 @@ def default_model_state() -> str:
     return str(folder) if folder else f"not in the local cache; `s2t-np download {DEFAULT_MODEL}` fetches it"
 
 
-def system_record(backend: str) -> dict:
+def system_record(backend: Backend) -> dict:
     """The program and the machine."""
-    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    library = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "s2t-np": __version__,
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
-        "numpy": f"{np.__version__} ({blas.get('name', 'unknown BLAS')} {blas.get('version', '')})",
+        "numpy": f"{np.__version__} ({library.get('name', 'unknown BLAS')} {library.get('version', '')})",
         **{package: installed(package) or "not installed" for package in PACKAGES},
-        "backend": choose(backend).name,
-        "threads": blas_threads(),
+        "backend": backend.name,
+        **backend.describe(),
+        "threads": get_threads(),
+        "threads of numpy's BLAS": blas.state(),
         "bundled models": ", ".join(BUNDLED),
         "bundled recordings": str(MODELS.parent / "recordings"),
         DEFAULT_MODEL: default_model_state(),
@@ -98,7 +94,8 @@ def model_record(model: S2T) -> dict:
 
 def info(args: Namespace) -> int:
     """Print what runs here and, with --model, what that model is."""
-    record = system_record(args.backend)
+    set_threads(args.threads)
+    record = system_record(choose(args.backend, DTYPES[args.dtype]))
     if args.model:
         record |= {"model": args.model, **model_record(load_model(args))}
     print_record(record, args.format == "json")

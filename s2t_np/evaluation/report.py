@@ -6,12 +6,12 @@ there, drops a torn last line, and refuses a file that was made in another way.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
+from ..files import GrowingFile
 from .corpus import Utterance
 from .distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, Step, align, count_errors
 from .text import NORMALIZERS
@@ -68,7 +68,7 @@ def from_record(record: dict) -> Outcome:
 class Results:
     """A results file, open for adding to. Use `Results.open`."""
 
-    def __init__(self, file, outcomes: list[Outcome]):
+    def __init__(self, file: GrowingFile, outcomes: list[Outcome]):
         self.file, self.outcomes = file, outcomes
 
     @classmethod
@@ -81,7 +81,7 @@ class Results:
         if path.exists() and not resume:
             raise OptionError(f"{path}: exists; --resume goes on with it, or remove it")
         try:
-            file = open(path, "a+b")  # noqa: SIM115 - closed by `close`
+            file = GrowingFile(path)
         except OSError as error:
             raise OptionError(f"{path}: cannot be written ({error.strerror})") from None
         try:
@@ -92,31 +92,27 @@ class Results:
 
     def add(self, outcome: Outcome) -> None:
         """Write one more line, so that it is there whatever happens next. Raises OSError."""
-        self.file.write(to_line(to_record(outcome)))
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        self.file.append(to_line(to_record(outcome)))
         self.outcomes.append(outcome)
 
     def close(self) -> None:
-        """Nothing more will be added."""
+        """Nothing more will be added. Raises OSError."""
         self.file.close()
 
 
-def recover(file, setting: dict, path: Path) -> list[Outcome]:
+def recover(file: GrowingFile, setting: dict, path: Path) -> list[Outcome]:
     """The outcomes in an open results file, which ends in a whole line afterwards; a new one gets its first line.
 
     Raises OptionError, and leaves the file as it was, where it is none of ours or of another setting.
     """
     head = to_line({"s2t-np evaluate": setting})
-    file.seek(0)
-    *lines, torn = file.read().split(b"\n")
+    *lines, torn = path.read_bytes().split(b"\n")
     if not lines and not head.startswith(torn):
         raise OptionError(f"{path}: {NOT_OURS}")
     outcomes = read_results(lines, setting, path) if lines else []
-    file.truncate(file.tell() - len(torn))
+    file.cut(file.size - len(torn))
     if not lines:
-        file.write(head)
-        file.flush()
+        file.append(head)
     return outcomes
 
 

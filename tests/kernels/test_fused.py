@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from s2t_np import threads
 from s2t_np.decoder import decode_full, decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 
 pytest.importorskip("numba")
 
-from kernels import backend, threads
+from kernels import backend
 from tests.kernels.models import SHAPES, model
 
 THREADS = (1, 2, 5)
@@ -17,9 +18,8 @@ THREADS = (1, 2, 5)
 
 @pytest.fixture(autouse=True)
 def _threads_as_before():
-    before = threads.get_threads()
     yield
-    threads.set_threads(before)
+    threads.set_threads(None)
 
 
 def features(frames: int, bins: int) -> np.ndarray:

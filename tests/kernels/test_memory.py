@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kernels import backend, threads
+from kernels import backend
+from s2t_np import threads
 from s2t_np.decoder import decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
@@ -20,10 +21,9 @@ ENDS = pytest.mark.parametrize("at_end", (True, False), ids=("end", "start"))
 
 @pytest.fixture(autouse=True)
 def _two_threads():
-    before = threads.get_threads()
     threads.set_threads(2)
     yield
-    threads.set_threads(before)
+    threads.set_threads(None)
 
 
 def with_arena(node, arena: np.ndarray):

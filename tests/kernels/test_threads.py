@@ -11,19 +11,20 @@ import time
 import numpy as np
 import pytest
 
+from s2t_np import threads
 from tests.paths import ROOT
 
 pytest.importorskip("numba")
 
-from kernels import backend, threads
+from kernels import backend
+from kernels import threads as kernel_threads
 from tests.kernels.models import model
 
 
 @pytest.fixture(autouse=True)
 def _threads_as_before():
-    before = threads.get_threads()
     yield
-    threads.set_threads(before)
+    threads.set_threads(None)
 
 
 def encode_once(frames: int) -> np.ndarray:
@@ -55,13 +56,13 @@ def test_a_thread_may_have_its_own_number():
     seen = []
 
     def work():
-        threads.set_threads(1, this_thread_only=True)
-        seen.append(threads.get_threads())
+        with threads.own_threads(1):
+            seen.append(kernel_threads.get_threads())
 
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()
-    assert seen == [1] and threads.get_threads() == 4
+    assert seen == [1] and kernel_threads.get_threads() == 4
 
 
 def _in_child(queue):
