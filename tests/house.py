@@ -29,7 +29,7 @@ ORDER = (
     ("model",),
     ("convert", "hf", "plot", "batch", "resume"),
     ("transcribe",),
-    ("trace",),
+    ("evaluation", "trace"),
     ("explorer", "golden"),
     ("__init__",),
     ("cli",),
