@@ -94,8 +94,8 @@ def glu(x: np.ndarray) -> np.ndarray:
         return a / (1 + np.exp(-b))
 
 
-def conv1d_glu(x: np.ndarray, w: Conv) -> np.ndarray:
-    """Convolve over time, stride 2, kernel//2 zeros on both sides, then gate: (T, I) -> ((T-1)//2 + 1, O//2).
+def conv1d(x: np.ndarray, w: Conv) -> np.ndarray:
+    """Convolve over time, stride 2, kernel//2 zeros on both sides: (T, I) -> ((T-1)//2 + 1, O).
 
     With every other frame taken, tap k of the kernel meets the frames k, k+2, k+4, ..., so the convolution is one
     matrix product per tap: sum_k x[k::2] W_k^T, and no window is ever copied out.
@@ -106,7 +106,12 @@ def conv1d_glu(x: np.ndarray, w: Conv) -> np.ndarray:
     y = np.broadcast_to(w.bias, (length, len(w.bias))).copy()
     for k in range(taps):
         y += padded[k : k + 2 * length - 1 : 2] @ w.weight[:, :, k].T
-    return glu(y)
+    return y
+
+
+def conv1d_glu(x: np.ndarray, w: Conv) -> np.ndarray:
+    """Convolve over time, then gate: (T, I) -> ((T-1)//2 + 1, O//2)."""
+    return glu(conv1d(x, w))
 
 
 def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
@@ -121,8 +126,8 @@ def merge_heads(x: np.ndarray) -> np.ndarray:
     return x.reshape(*x.shape[:-2], -1)
 
 
-def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, first: int | None = None) -> np.ndarray:
-    """softmax(Q K^T) V within each head: q (..., H, Q, D/H), k and v (..., H, S, D/H) -> (..., H, Q, D/H).
+def attention_weights(q: np.ndarray, k: np.ndarray, first: int | None = None) -> np.ndarray:
+    """softmax(Q K^T) within each head: q (..., H, Q, D/H), k (..., H, S, D/H) -> (..., H, Q, S).
 
     With `first`, the position of q's first row, query i sees only the keys 0 .. first + i.
     """
@@ -130,7 +135,12 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, first: int | None = None
     if first is not None:
         future = np.triu(np.ones(scores.shape[-2:], dtype=bool), k=first + 1)
         scores[..., future] = -np.inf
-    return softmax(scores) @ v
+    return softmax(scores)
+
+
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, first: int | None = None) -> np.ndarray:
+    """What each query takes from the values v (..., H, S, D/H), by its attention weights: (..., H, Q, D/H)."""
+    return attention_weights(q, k, first) @ v
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool = False) -> np.ndarray:

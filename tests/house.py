@@ -29,6 +29,8 @@ ORDER = (
     ("model",),
     ("convert", "hf", "plot", "batch", "resume"),
     ("transcribe",),
+    ("trace",),
+    ("explorer", "golden"),
     ("__init__",),
     ("cli",),
     ("__main__",),

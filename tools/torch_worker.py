@@ -97,6 +97,17 @@ def stages(arrays: dict, folder: str) -> tuple[dict, dict]:
     return {}, {name: x.numpy() for name, x in (out | gated).items()}
 
 
+def modules(arrays: dict, folder: str) -> tuple[dict, dict]:
+    """The output of every module by its name, from audio.0 (N,) and tokens (1, U) on, as a porter's hooks write it."""
+    model, out = load_model(folder), {}
+    hooks = record({name: module for name, module in model.named_modules() if name}, out)
+    with torch.inference_mode():
+        model(**inputs(folder, arrays), decoder_input_ids=torch.from_numpy(arrays["tokens"]), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return {}, {name: x.numpy() for name, x in out.items() if isinstance(x, torch.Tensor)}
+
+
 def generate(arrays: dict, folder: str, runs: list[dict]) -> tuple[list, dict]:
     """Rows of tokens, and scores, of a batch (features.i or audio.i) for each of `runs`, {"options": {}, "prefix": []}.
 
@@ -142,7 +153,7 @@ def seconds(arrays: dict, folder: str, **options) -> tuple[list, dict]:
     return [tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}], {}
 
 
-JOBS = {f.__name__: f for f in (versions, features, stages, generate, bare_generate, loss, decode, seconds)}
+JOBS = {f.__name__: f for f in (versions, features, stages, modules, generate, bare_generate, loss, decode, seconds)}
 
 
 def work(call: str, arrays: str, answer: str, **arguments) -> dict:

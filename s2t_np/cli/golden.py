@@ -1,0 +1,112 @@
+"""Sub-commands for those who port the model: `golden` writes a reference pack, `check` holds a port's numbers to it."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..formats import to_json
+from ..model import load
+from .command import Command
+from .inspect import about, add_format
+from .terminal import say
+
+
+def golden(args: Namespace) -> int:
+    """Write a reference pack."""
+    from ..golden import write_pack
+
+    model = load(args.model, backend="numpy", revision=args.revision)
+    with about(args.file):
+        manifest = write_pack(model, args.file, args.output)
+    size = sum(path.stat().st_size for path in Path(args.output).iterdir()) / 1e6
+    say(f"{args.output}: {len(manifest['stages'])} stages, {size:,.1f} MB; FORMAT.md there describes the files")
+    return 0
+
+
+def add_golden_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `golden`."""
+    parser.add_argument("model", metavar="MODEL", help="digits (bundled), a folder, or a hub id")
+    parser.add_argument("file", metavar="FILE", help="a recording of a few seconds")
+    parser.add_argument("-o", "--output", metavar="PACK", required=True, help="the folder to write; new or empty")
+    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
+
+
+def check(args: Namespace) -> int:
+    """Compare a dump to a pack; print every stage with --verbose or --format json, else what is wrong first."""
+    from ..golden import check as compare
+
+    report = compare(args.pack, args.dump)
+    if args.format == "json":
+        print(to_json(record(report)))
+    else:
+        print("\n".join(lines(report, args.verbose)))
+    return 0 if report.agrees else 1
+
+
+def lines(report, verbose: bool) -> list[str]:
+    """A report as text."""
+    shown = [f for f in report.findings if verbose or f.layout or f is report.first]
+    wrong = [f for f in report.findings if not f.right]
+    out = [line(finding) for finding in shown]
+    if first := report.first:
+        out += [f"first wrong stage: {first.stage}", f"  {first.says}"]
+        if unseen := report.unseen_before(first.stage):
+            out.append(f"  or in what the dump does not hold before it: {some(unseen)}")
+        if len(wrong) > 1:
+            out.append(f"  {len(wrong) - 1} later stages are wrong too, as they follow from it")
+    if report.unknown:
+        out.append(f"names that mean no stage: {some(report.unknown)}")
+    right = len(report.findings) - len(wrong)
+    return [*out, f"{right} of {len(report.findings)} stages right; {len(report.absent)} of the pack not in the dump"]
+
+
+def line(finding) -> str:
+    """One stage on a line."""
+    says = f"  ({finding.layout})" if finding.layout else ""
+    verdict = "ok   " if finding.right else "WRONG"
+    return f"{verdict} {finding.stage:45} off by {finding.error:8.1e} r.m.s., allowed {finding.allowed:8.1e}{says}"
+
+
+def some(names: list[str]) -> str:
+    """The first few of a list."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def record(report) -> dict:
+    """A report as one JSON object."""
+    return {
+        "agrees": report.agrees,
+        "first_wrong": report.first.stage if report.first else None,
+        "says": report.first.says if report.first else None,
+        "stages": [f._asdict() | {"error": None if f.error == float("inf") else f.error} for f in report.findings],
+        "absent": report.absent,
+        "unknown": report.unknown,
+    }
+
+
+def add_check_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `check`."""
+    parser.add_argument("pack", metavar="PACK", help="a folder that `s2t-np golden` wrote")
+    parser.add_argument("dump", metavar="DUMP", help="a port's numbers: .npz, .safetensors, or a folder of .npy files")
+    parser.add_argument("--verbose", action="store_true", help="a line for every stage")
+    add_format(parser)
+
+
+GOLDEN = Command(
+    "golden",
+    "a reference pack, to hold a port of the model to",
+    add_golden_arguments,
+    golden,
+    description="Write what every stage of a model computes for one recording: in float32, in float64, and how far\n"
+    "off a correct port may be. PACK/FORMAT.md describes the files for a program in any language.",
+    examples="example:\n  s2t-np golden digits s2t_np/recordings/five-five.flac -o pack",
+)
+CHECK = Command(
+    "check",
+    "a port's numbers against a reference pack: what goes wrong first, and how",
+    add_check_arguments,
+    check,
+    description="Compare what a port computed to a reference pack, stage by stage, in the order of computation. The\n"
+    "first stage that is wrong is explained if it is one of the usual mistakes. Exits 1 if anything is wrong or laid\n"
+    "out otherwise than in the pack.",
+    examples="example:\n  s2t-np check pack dump.npz",
+)

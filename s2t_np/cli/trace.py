@@ -1,0 +1,140 @@
+"""Sub-commands that show and check the arithmetic: `trace`."""
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import audio
+from ..errors import OptionError
+from ..files import atomic_file
+from ..model import S2T
+from .command import Command, add_model_arguments, load_model
+from .generation import add_generation_arguments, beginning, generation_options
+from .inspect import about
+from .terminal import say
+
+MEGABYTE = 1e6
+
+
+def patterns(args: Namespace) -> list[str] | None:
+    """The stages asked for: --stages may be given several times, and each may be a comma list."""
+    if args.stages is None:
+        return None
+    return [pattern for given in args.stages for pattern in given.split(",") if pattern]
+
+
+def load_sound(args: Namespace, model: S2T) -> np.ndarray:
+    """The samples (N,) of the recording. Raises AudioError that names it."""
+    with about(args.file):
+        return audio.load(args.file, model.feature_config.sampling_rate)
+
+
+def chosen_stages(args: Namespace) -> list[str] | None:
+    """Patterns of what to keep, None for all: a page alone needs only what it shows. Raises OptionError."""
+    if args.output is None and args.html is None and not args.list:
+        raise OptionError("trace needs --output DIR, the folder to write, or --html PAGE, or --list")
+    if args.output is not None and Path(args.output).is_file():
+        raise OptionError(f"--output {args.output} is a file, expected a folder to write")
+    if args.html is None:
+        return patterns(args)
+    if args.stages is not None:
+        raise OptionError("--html shows what it shows; give --stages without it")
+    from ..explorer import STAGES
+
+    return STAGES if args.output is None and not args.list else None
+
+
+def trace(args: Namespace) -> int:
+    """Transcribe a recording and write down every number on the way."""
+    from ..trace import LIMIT, estimate
+    from ..trace import trace as follow
+
+    options, chosen = generation_options(args), chosen_stages(args)
+    model = load_model(args)
+    options |= beginning(args, model.tokenizer)
+    samples = load_sound(args, model)
+    if args.list:
+        return print_table(model, len(samples), chosen, options)
+    say(f"{args.file}: a trace of about {estimate(model, len(samples), chosen, **options) / MEGABYTE:,.1f} MB")
+    limit = LIMIT if args.limit is None else args.limit * MEGABYTE
+    with about(args.file):
+        seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
+    write(args, replace(seen, about=seen.about | {"audio": args.file}), model)
+    print(seen.transcript.text)
+    return 0
+
+
+def write(args: Namespace, seen, model: S2T) -> None:
+    """The folder and the page that were asked for, with a line about each."""
+    if args.output is not None:
+        seen.save(args.output, args.format)
+        written = sum(array.nbytes for array in seen.values()) / MEGABYTE
+        say(f"{args.output}: {len(seen)} stages, {written:,.1f} MB in trace.{args.format}; manifest.json lists them")
+    if args.html is not None:
+        from ..explorer import page
+
+        document = page(seen, model).encode("utf-8", "backslashreplace")
+        with atomic_file(args.html) as file:
+            file.write(document)
+        say(f"{args.html}: {len(document) / MEGABYTE:,.1f} MB, opens in any browser")
+
+
+def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dict) -> int:
+    """Print the stages that a trace would hold, with their shapes and types."""
+    from ..trace import plan
+
+    table = plan.stages(model, plan.expected_size(model, samples, options))
+    wanted = plan.selection(table, chosen)
+    for stage in table:
+        if wanted(stage.name):
+            print(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}")
+    return 0
+
+
+def megabytes(text: str) -> float:
+    """A positive number, as argparse's type."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def add_trace_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `trace`."""
+    parser.usage = "%(prog)s [OPTION ...] FILE [--output DIR] [--html PAGE]"
+    parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
+    parser.add_argument("-o", "--output", metavar="DIR", help="the folder to write")
+    parser.add_argument("--html", metavar="PAGE", help="write a page to explore, one file that needs no network")
+    parser.add_argument(
+        "--stages",
+        metavar="GLOB,...",
+        action="append",
+        help="only these: globs, or beginnings of names (may be repeated)",
+    )
+    parser.add_argument("--format", choices=["npz", "safetensors"], default="npz", help="default: npz")
+    parser.add_argument(
+        "--limit", metavar="MB", type=megabytes, help="refuse above this many megabytes (default: 2147)"
+    )
+    parser.add_argument("--list", action="store_true", help="print the names and shapes of the stages, compute nothing")
+    add_model_arguments(parser)
+    add_generation_arguments(parser)
+    parser.set_defaults(backend="numpy")
+
+
+TRACE = Command(
+    "trace",
+    "everything the model computed for a recording, stage by stage",
+    add_trace_arguments,
+    trace,
+    description="Transcribe one recording with the plain arithmetic and write every number on the way: the features,\n"
+    "every layer's attention weights and outputs, every step of the search, as arrays in DIR/trace.npz. What each is,\n"
+    "who computed it, and what became of each candidate of the search, is told in DIR/manifest.json.\n"
+    "--html writes a page instead or as well: pictures of the stages, the attention, the search, and the code.",
+    examples="examples:\n"
+    "  s2t-np trace --model digits digits.wav --output out\n"
+    "  s2t-np trace talk.flac --output out --stages 'features.*,*.attn_weights,logits'\n"
+    "  s2t-np trace talk.flac --html talk.html\n"
+    "  s2t-np trace talk.flac --list | grep layers.0",
+)

@@ -1,0 +1,69 @@
+"""The usual mistakes: for a stage that is wrong, what it would hold if it had been made wrong in a known way.
+
+Every function takes a `Sight` of the stages before and the name of the stage; it yields what went wrong, in words, and
+the numbers that would give. TABLE says which functions are asked about which stages. Frameworks differ in what they
+call a window, a variance, a layer normalisation: most of these are somebody's default.
+"""
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from .network import (
+    activation,
+    bias,
+    context,
+    embeddings,
+    gate,
+    norm,
+    positions,
+    probabilities,
+    residual,
+    scale,
+    weights,
+)
+from .sight import Guesses, Sight
+from .sound import CHAIN, carried_on, logarithm, mel, normalisation, preemphasis, spectrum, window
+
+__all__ = ["Sight", "guesses", "guesses_before"]
+
+TABLE: tuple[tuple[str, Callable[[Sight, str], Guesses]], ...] = (
+    ("features.preemphasize", preemphasis),
+    ("features.povey_window", window),
+    ("features.windowed", window),
+    ("features.power_spectrum", spectrum),
+    ("features.mel", mel),
+    ("features.mel_bank", mel),
+    ("features.log_mel", logarithm),
+    ("features.cmvn", normalisation),
+    ("*.glu", gate),
+    ("*.embed_scale", scale),
+    ("*.embed_positions", positions),
+    ("*.embeddings", embeddings),
+    ("*.embeddings", positions),
+    ("*layer_norm", norm),
+    ("*.attn_weights", weights),
+    ("*.context", context),
+    ("*_residual", residual),
+    ("*.output", residual),
+    ("*.activation_fn", activation),
+    ("*", bias),
+    ("log_probs", probabilities),
+)
+
+
+def guesses(see: Sight, stage: str) -> Guesses:
+    """All that TABLE has for a stage."""
+    for pattern, function in TABLE:
+        if fnmatchcase(stage, pattern):
+            yield from function(see, stage)
+
+
+def guesses_before(see: Sight, stage: str) -> Guesses:
+    """The same for stages of the features that the dump does not hold, right before this one, carried on to it."""
+    names = [name for name, _ in CHAIN]
+    for before in reversed(names[: names.index(stage)] if stage in names else []):
+        if before in see.dump:
+            return
+        for says, x in guesses(see, before):
+            if x.shape == see.pack.truth[before].shape:
+                yield f"{says} ({before}, which the dump does not hold)", carried_on(see, x, before, stage)
