@@ -9,7 +9,16 @@ To read how it works, begin with `model.py` and follow the imports downward; REA
 
 TYPE_CHECKING = False  # that of `typing` would cost the command 10 ms
 if TYPE_CHECKING:
-    from .errors import AudioError, BackendError, HubError, InputWarning, ModelError, OptionError, S2TError
+    from .errors import (
+        AudioError,
+        BackendError,
+        HubError,
+        IncompleteAudioError,
+        InputWarning,
+        ModelError,
+        OptionError,
+        S2TError,
+    )
     from .hf import (
         Speech2TextFeatureExtractor,
         Speech2TextForConditionalGeneration,
@@ -18,6 +27,8 @@ if TYPE_CHECKING:
     )
     from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
     from .search import Hypothesis
+    from .segment import Segment, Word
+    from .stream import StreamOptions
     from .threads import get_threads, own_threads, set_threads
 
 __version__ = "0.1.0"
@@ -29,16 +40,20 @@ __all__ = [
     "BackendError",
     "HubError",
     "Hypothesis",
+    "IncompleteAudioError",
     "InputWarning",
     "ModelError",
     "OptionError",
     "S2TError",
     "Score",
+    "Segment",
     "Speech2TextFeatureExtractor",
     "Speech2TextForConditionalGeneration",
     "Speech2TextProcessor",
     "Speech2TextTokenizer",
+    "StreamOptions",
     "Transcript",
+    "Word",
     "get_threads",
     "load",
     "own_threads",
@@ -47,9 +62,11 @@ __all__ = [
 
 
 HOMES = {
-    "errors": ("AudioError", "BackendError", "HubError", "InputWarning", "ModelError", "OptionError", "S2TError"),
+    "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
     "model": ("DEFAULT_MODEL", "S2T", "Score", "Transcript", "load"),
     "search": ("Hypothesis",),
+    "segment": ("Segment", "Word"),
+    "stream": ("StreamOptions",),
     "threads": ("get_threads", "own_threads", "set_threads"),
     "hf": tuple(name for name in __all__ if name.startswith("Speech2Text")),
 }
