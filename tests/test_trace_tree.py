@@ -101,7 +101,7 @@ def test_greedy_and_sampling(options):
     for candidate in grown.candidates:
         assert (
             candidate.log_prob
-            == tree.log_probabilities(steps[candidate.step].logits)[candidate.parent, candidate.token]
+            == tree.log_probabilities(tree.PLAIN, steps[candidate.step].logits)[candidate.parent, candidate.token]
         )
     listed = [c for c in grown.candidates if c.step == 1]
     assert len(listed) >= tree.ALTERNATIVES
