@@ -115,7 +115,7 @@ def test_step_over_short_and_long_memories(name, positions):
 @pytest.mark.parametrize("name", SHAPES)
 def test_smaller_weights_stay_near_floats(name, kind, error):
     config, plain = model(name)
-    ops, memory = KINDS[kind], features(40, config.d_model)
+    ops, memory = TABLES[kind], features(40, config.d_model)
     packed = ops.prepare(plain)
     slow = start_cache(numpy_ops, plain, config, memory, 9)
     fast = backend.start_cache(ops, packed, config, memory, 9)
