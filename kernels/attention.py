@@ -4,6 +4,10 @@ Keys come in blocks; the running maximum and sum of every query are corrected wh
 (online softmax: Milakov and Gimelshein 2018; Rabe and Staats 2021). Queries stand in the lanes: scores are
 [key][query], their softmax runs down the keys without a horizontal step, and the products with K and V are tiles like
 all others.
+
+Versions (128 queries and 250 keys, 4 heads of 64, one core, roof 172 GFLOP/s): general exponential, the maximum in one
+chain of loads 261 us; two chains, `exp_falling`, and one multiply-add in place of (score - maximum) scale 242 us (135
+GFLOP/s): what is left is 77 % the two products' own time.
 """
 
 import math

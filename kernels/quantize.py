@@ -112,9 +112,11 @@ def quantize_row(x, depth, words, scales):
 def quantize_unit(x, depth, words, scales):
     """x (address) [depth][16] -> words [depth/4, rounded up][16]; scales [chunk][16]."""
     for first in range(0, depth, CHUNK):
-        last, highest = min(depth, first + CHUNK), splat(TINY)
-        for i in range(first, last):
-            highest = maximum(highest, absolute(load(move(x, i * LANES))))
+        last, a = min(depth, first + CHUNK), splat(TINY)
+        b = c = d = a
+        for i in range(first, last):  # four chains: each step of one waits for its last
+            a, b, c, d = b, c, d, maximum(a, absolute(load(move(x, i * LANES))))
+        highest = maximum(maximum(a, b), maximum(c, d))
         store(move(scales, first // CHUNK * LANES), highest * splat(np.float32(1.0) / BYTE))
         inverse = splat(BYTE) / highest
         for i in range(first, last, 4):
@@ -128,9 +130,9 @@ def quantize_unit(x, depth, words, scales):
 
 
 def quantize_weights(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(O, I) floats -> signed bytes (O, I), scales (O,), and comp (chunks, O): 128 times the sum of a chunk's bytes."""
+    """(O, I) floats -> signed bytes (O, I), scales (O,), and comp (chunks, O): -128 times the sum of a chunk."""
     scale = np.maximum(np.abs(weight).max(axis=1), TINY) / BYTE
     quantized = np.rint(weight / scale[:, None]).astype(np.int8)
     starts = range(0, weight.shape[1], CHUNK)
-    comp = [128 * quantized[:, start : start + CHUNK].sum(axis=1, dtype=np.int32) for start in starts]
+    comp = [-128 * quantized[:, start : start + CHUNK].sum(axis=1, dtype=np.int32) for start in starts]
     return quantized, scale.astype(np.float32), np.stack(comp)

@@ -115,7 +115,11 @@ class Emitter:
         self.places = {
             r: (("a", rows[0] + (r - rows[0]) // together * together), offsets[(r - rows[0]) % together]) for r in rows
         }
-        return state | {(r, v): ir.Constant(self.lanes, None) for r in rows for v in vectors}
+        return state | {(r, v): self.start(r, v) for r in rows for v in vectors}
+
+    def start(self, r, v):
+        """What the sum of a row and a vector begins with."""
+        return ir.Constant(self.lanes, None)
 
     def step(self, state):
         """Add the products of one step to the sums; move the addresses on."""

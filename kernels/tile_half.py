@@ -6,7 +6,7 @@ it. B's strides are in words of 32 bits as everywhere: 16 halves are 8 words.
 
 A half becomes a float32 in one instruction where the processor has it (F16C, AVX-512, all of aarch64); elsewhere by the
 bits: exponent and fraction move 13 places down, and a multiplication by 2**112 sets the exponent's other origin right,
-denormal halves included. Infinity and NaN, which weights are not (`pack.py`), would not survive it.
+denormal halves included. Infinity and NaN, which weights should not be (`pack.py`), would not survive it.
 """
 
 import numpy as np

@@ -1,9 +1,10 @@
-"""The tile of `tile.py` over bytes: C = max((A B - comp) * scale + bias + added, floor), with exact 32-bit sums.
+"""The tile of `tile.py` over bytes: C = max((A B + comp) * scale + bias + added, floor), with exact 32-bit sums.
 
 Weights are signed bytes w = round(W / s), one s for each output; activations unsigned ones, u = round(x / t) + 128, one
-t for each row and CHUNK inputs (`quantize.py`). Then sum W x = s t (sum w u - 128 sum w), and comp = 128 sum w is known
-beforehand. Four steps of the sum lie in one 32-bit word, so all strides are in words and those of the float tile hold
-with a quarter of the depth. Which side the weights are on decides which operand is signed and where the terms go:
+t for each row and CHUNK inputs (`quantize.py`). Then sum W x = s t (sum w u - 128 sum w), and comp = -128 sum w, which
+is known beforehand, is what the sums begin with. Four steps of the sum lie in one 32-bit word, so all strides are in
+words and those of the float tile hold with a quarter of the depth. Which side the weights are on decides which operand
+is signed and where the terms go:
 
     tile_rows     weights in the lanes, activations as scalars: terms are vectors, activation scales scalars
     tile_units    weights as scalars, activations in the lanes: the other way round
@@ -19,7 +20,7 @@ from .cpu import detect
 from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
 from .late import intrinsic, types
 from .tile import MAX_ROWS, Emitter, argument_types, call, link
-from .vector import F32, I32, I64, INTEGERS, LANES, VECTOR, constant, spread
+from .vector import F32, I32, I64, INTEGERS, LANES, VECTOR, constant, multiply_add, spread
 from .vector import call as call_llvm
 
 # as in tile.py; terms: the addresses of scale, comp and bias of the first output
@@ -57,21 +58,21 @@ class RowsEmitter(Emitter):
         offsets = [(ir.Constant(I64, LANES), v) for v in vectors]
         return [self.place(at, offset) for at in (self.scale_at, self.comp_at, self.bias_at) for offset in offsets]
 
+    def start(self, r, v):
+        return self.load(self.place(self.comp_at, (ir.Constant(I64, LANES), v)))
+
     def finish(self, state):
         builder = self.builder
         for v in self.here:
             offset = (ir.Constant(I64, LANES), v)
             scale, bias = (self.load(self.place(at, offset), VECTOR) for at in (self.scale_at, self.bias_at))
-            comp = self.load(self.place(self.comp_at, offset))
             for r in self.places:
                 x_scale = spread(builder, self.load(self.place(self.x_scale_at, (self.x_scale_step, r)), F32))
-                self.put(self.scaled(state[r, v], comp, builder.fmul(scale, x_scale), bias), r, v)
+                self.put(self.scaled(state[r, v], builder.fmul(scale, x_scale), bias), r, v)
 
-    def scaled(self, total, comp, scale, bias):
-        """(total - comp) * scale + bias."""
-        builder = self.builder
-        number = builder.sitofp(builder.sub(total, comp), VECTOR)
-        return builder.fadd(builder.fmul(number, scale), bias)
+    def scaled(self, total, scale, bias):
+        """total * scale + bias."""
+        return multiply_add(self.builder, self.builder.sitofp(total, VECTOR), scale, bias)
 
 
 class UnitsEmitter(RowsEmitter):
@@ -83,6 +84,9 @@ class UnitsEmitter(RowsEmitter):
     def multiply_add(self, a, b, total):
         return dot(self.builder, total, b, a)
 
+    def start(self, r, v):
+        return spread(self.builder, self.load(self.builder.gep(self.comp_at, [ir.Constant(I64, r)]), I32), INTEGERS)
+
     def finish(self, state):
         builder = self.builder
         for r in self.places:
@@ -90,10 +94,9 @@ class UnitsEmitter(RowsEmitter):
             scale, bias = (
                 spread(builder, builder.load(builder.gep(at, [here]))) for at in (self.scale_at, self.bias_at)
             )
-            comp = spread(builder, self.load(builder.gep(self.comp_at, [here]), I32), INTEGERS)
             for v in self.here:
                 x_scale = self.load(self.place(self.x_scale_at, (self.x_scale_step, v)), VECTOR)
-                self.put(self.scaled(state[r, v], comp, builder.fmul(scale, x_scale), bias), r, v)
+                self.put(self.scaled(state[r, v], builder.fmul(scale, x_scale), bias), r, v)
 
 
 def _writer(emitter):
@@ -140,7 +143,7 @@ def _plain_tile(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, wei
                 if weights_in_lanes
                 else slice(x_scale[1] * v, x_scale[1] * v + LANES)
             )
-            y = (total - comp[own]).astype(np.float32) * (scale[own] * x_scale[0][other]) + bias[own]
+            y = (total + comp[own]).astype(np.float32) * (scale[own] * x_scale[0][other]) + bias[own]
             y = y + added[0][added[1] * r + added[2] * v :][:LANES]
             c[0][c[1] * r + c[2] * v :][:LANES] = np.maximum(y, floor)
 

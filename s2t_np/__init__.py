@@ -7,10 +7,29 @@
 To read how it works, begin with `model.py` and follow the imports downward; README.md has the map.
 """
 
-from .errors import AudioError, BackendError, HubError, InputWarning, ModelError, OptionError, S2TError
-from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
-from .search import Hypothesis
-from .threads import get_threads, own_threads, set_threads
+TYPE_CHECKING = False  # that of `typing` would cost the command 10 ms
+if TYPE_CHECKING:
+    from .errors import (
+        AudioError,
+        BackendError,
+        HubError,
+        IncompleteAudioError,
+        InputWarning,
+        ModelError,
+        OptionError,
+        S2TError,
+    )
+    from .hf import (
+        Speech2TextFeatureExtractor,
+        Speech2TextForConditionalGeneration,
+        Speech2TextProcessor,
+        Speech2TextTokenizer,
+    )
+    from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
+    from .search import Hypothesis
+    from .segment import Segment, Word
+    from .stream import StreamOptions
+    from .threads import get_threads, own_threads, set_threads
 
 __version__ = "0.1.0"
 
@@ -21,16 +40,20 @@ __all__ = [
     "BackendError",
     "HubError",
     "Hypothesis",
+    "IncompleteAudioError",
     "InputWarning",
     "ModelError",
     "OptionError",
     "S2TError",
     "Score",
+    "Segment",
     "Speech2TextFeatureExtractor",
     "Speech2TextForConditionalGeneration",
     "Speech2TextProcessor",
     "Speech2TextTokenizer",
+    "StreamOptions",
     "Transcript",
+    "Word",
     "get_threads",
     "load",
     "own_threads",
@@ -38,10 +61,24 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    """The classes named as in transformers live in `hf` and are imported when somebody asks for them."""
-    if name in __all__:
-        from . import hf
+HOMES = {
+    "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
+    "model": ("DEFAULT_MODEL", "S2T", "Score", "Transcript", "load"),
+    "search": ("Hypothesis",),
+    "segment": ("Segment", "Word"),
+    "stream": ("StreamOptions",),
+    "threads": ("get_threads", "own_threads", "set_threads"),
+    "hf": tuple(name for name in __all__ if name.startswith("Speech2Text")),
+}
 
-        return getattr(hf, name)
+
+def __getattr__(name: str):
+    """Names are imported when somebody asks for them: the command can be interrupted before numpy is there."""
+    import importlib.util
+
+    for module, names in HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{module}", __name__), name)
+    if importlib.util.find_spec(f"{__name__}.{name}"):
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -64,6 +64,12 @@ def token_ids(default):
     return rule(default, "a list of token ids", is_integers, optional=True)
 
 
+def measured(default, help: str, low: float = 0.0, optional: bool = False):
+    """A number from `low` on, with a line of help for whoever sets it."""
+    checked = rule(default, f"a number of at least {low:g}", lambda v: is_real(v) and v >= low, optional)
+    return dataclasses.field(default=default, metadata={**checked.metadata, "help": help})
+
+
 def show(value) -> str:
     """A value for a message: short, and never an error of its own (repr refuses huge integers and deep nesting)."""
     try:

@@ -13,6 +13,10 @@ class AudioError(S2TError):
     """A recording that cannot be read or used: damaged, empty, too short, of unknown rate, not finite."""
 
 
+class IncompleteAudioError(AudioError):
+    """A recording that is damaged or cut short; all the sound there is has been given before."""
+
+
 class ModelError(S2TError):
     """A model that is refused: a file missing or damaged, a weight unknown, missing, misshaped or not finite."""
 

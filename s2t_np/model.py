@@ -8,14 +8,17 @@ hypotheses = search(step)                the best token sequences
 text = tokenizer.decode(tokens)
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from . import audio as audio_room
 from . import search
+from . import stream as stream_room
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
 from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
@@ -24,6 +27,8 @@ from .errors import ModelError, OptionError
 from .features import features
 from .hub import find
 from .ops import log_softmax
+from .segment import Segment
+from .stream import LONGEST_UTTERANCE, StreamOptions
 from .tokenizer import Tokenizer
 from .weights import Weights, build
 
@@ -39,6 +44,7 @@ class Transcript:
     texts: list[str]  # their texts, in the same order
     duration: float  # seconds of audio
     source: str | None = None  # the file, if it was one
+    segments: tuple[Segment, ...] = ()  # of a recording longer than 30 s; it has no hypotheses of its own
 
 
 @dataclass(frozen=True)
@@ -112,22 +118,61 @@ class S2T:
         `options` are the fields of GenerationConfig and override the checkpoint's own; `prefix` are token ids that
         every hypothesis begins with, after the start token. Raises OptionError.
         """
+        return self.generate_from(self.encode(features, padded_length), prefix=prefix, **options)
+
+    def generate_from(self, memory: np.ndarray, *, prefix=(), **options) -> list[search.Hypothesis]:
+        """The same for a memory (S, D). Raises OptionError."""
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(
                 f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "
                 f"{self.config.vocab_size}"
             )
-        return search.generate(self.decoder(self.encode(features, padded_length)), config, prefix)
+        return search.generate(self.decoder(memory), config, prefix)
 
     def transcribe(self, audio, sampling_rate: int | None = None, **options) -> Transcript:
-        """From sound to text. `audio` as in `features`, `options` as in `generate`. Raises AudioError, OptionError."""
-        samples = audio_room.load(audio, self.feature_config.sampling_rate, sampling_rate)
-        features = self.features_of_samples(samples)
-        hypotheses = self.generate(features, **options)
-        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
+        """From sound to text. `audio` as in `stream`, `options` as in `generate`. Raises AudioError, OptionError.
+
+        Up to 30 s are heard as one utterance. A longer recording is cut into segments (`stream`), read block by block,
+        and its transcript is their best texts, one behind the other; it has `segments` and no `hypotheses`.
+        """
+        rate, name = self.feature_config.sampling_rate, audio_room.name_of(audio)
+        sound = audio_room.forgiven(audio_room.blocks(audio, rate, sampling_rate))
+        head, failure = audio_room.beginning(sound, LONGEST_UTTERANCE * rate)
+        if failure:
+            raise failure
         source = str(audio) if isinstance(audio, str | Path) else None
-        return Transcript(texts[0], hypotheses, texts, len(samples) / self.feature_config.sampling_rate, source)
+        if sum(map(len, head)) > LONGEST_UTTERANCE * rate:
+            return self.transcribe_long(chain(head, sound), source, options)
+        samples = audio_room.joined(head, name)
+        hypotheses = self.generate(self.features_of_samples(samples), **options)
+        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
+        return Transcript(texts[0], hypotheses, texts, len(samples) / rate, source)
+
+    def transcribe_long(self, sound: Iterable[np.ndarray], source: str | None, options: dict) -> Transcript:
+        """The transcript of blocks of samples (n,) float32 at the model's rate, in segments."""
+        rate, samples = self.feature_config.sampling_rate, 0
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal samples
+            for block in sound:
+                samples += len(block)
+                yield block
+
+        segments = tuple(self.stream(counted(), rate, **options))
+        text = " ".join(segment.text for segment in segments)
+        return Transcript(text, [], [text], samples / rate, source, segments)
+
+    def stream(
+        self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
+    ) -> Iterator[Segment]:
+        """A recording of any length, even one that has no end yet: its segments, each as soon as it is done.
+
+        `audio`: a path, a binary file, "-" for stdin, an array, or an iterator of arrays, the last two with their
+        `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
+        before it, where a recording is damaged or cut short.
+        """
+        return stream_room.stream(self, audio, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
         """The log-probability of a given transcript. Raises AudioError."""

@@ -59,17 +59,18 @@ def interpolate(x: np.ndarray, count: int, up: int, down: int) -> np.ndarray:
     return y
 
 
-def resample(blocks: Iterable[np.ndarray], rate: float, new_rate: float) -> Iterator[np.ndarray]:
+def resample(blocks: Iterable[np.ndarray], rate: float, new_rate: float, at_once: int = BLOCK) -> Iterator[np.ndarray]:
     """float32 blocks at `rate` -> float32 blocks at `new_rate` (Hz), ceil(N * up / down) samples in all.
 
-    What goes in and out is one signal, whatever the blocks; before and after it there is silence.
+    What goes in and out is one signal, whatever the blocks; before and after it there is silence. Work begins when
+    about `at_once` samples have come: few for sound that is being recorded, many for speed.
     """
     up, down = ratio(rate, new_rate)
     if up == down:
         yield from blocks
         return
     reach = phases(up, down).shape[1] // 2
-    step = down * max(1, BLOCK // down)  # whole periods, so that each step starts with phase 0
+    step = down * max(1, at_once // down)  # whole periods, so that each step starts with phase 0
     held = np.zeros(reach, np.float32)
     for block in blocks:
         held = np.concatenate((held, block))

@@ -35,3 +35,17 @@ class Segment:
     flags: tuple[str, ...] = ()  # why this text should be doubted: "repetition", "low_logprob", ...
     hypotheses: tuple[Hypothesis, ...] = ()  # best first, as many as asked for
     texts: tuple[str, ...] = ()  # theirs
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that was heard in one recording."""
+
+    path: str  # as it was given; "-" is standard input
+    segments: tuple[Segment, ...]
+    duration: float
+
+    @property
+    def text(self) -> str:
+        """Of all segments, on one line."""
+        return " ".join(" ".join(segment.text for segment in self.segments).split())

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
-from s2t_np import audio
+from s2t_np import audio, audio_files
 from s2t_np.errors import AudioError, InputWarning
 from tests.paths import LIBRISPEECH, ROOT, needs_shared
 from tests.sounds import chunk, encode, pcm16, riff, signal, wave_format
@@ -67,7 +67,7 @@ def test_many_channels_are_mixed_by_mean():
 def test_blocks_join_seamlessly(monkeypatch):
     x = signal(10000, channels=3)
     for block in (1, 5, 2999, 3000):
-        monkeypatch.setattr(audio, "BLOCK", block)
+        monkeypatch.setattr(audio_files, "BLOCK", block)
         if block < 100:
             x = x[:50]
         for container in ("WAV", "FLAC"):
@@ -124,7 +124,7 @@ class Pipe(io.RawIOBase):
 @pytest.mark.parametrize("spool", [100, 1 << 25])
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "MP3", "OGG"])
 def test_pipes_are_spooled(container, spool, monkeypatch):
-    monkeypatch.setattr(audio, "SPOOL_BYTES", spool)
+    monkeypatch.setattr(audio_files, "SPOOL_BYTES", spool)
     data = encode(signal(), container=container)
     np.testing.assert_array_equal(audio.read(Pipe(data), 16000), audio.read(io.BytesIO(data), 16000))
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from s2t_np import audio
+from s2t_np import audio_files
 from s2t_np.errors import AudioError
 from tests.paths import ROOT
 from tests.sounds import encode, read, signal
@@ -38,7 +38,7 @@ def test_cut_anywhere(container, subtype, capfd):
         assert said or len(y) > len(whole) - 2500, cut
         shortest = len(y)
     assert shortest > 0.9 * len(whole) or subtype in ("ALAC_16", "VORBIS", "OPUS")
-    audio.flush_c()
+    audio_files.flush_c()
     assert capfd.readouterr() == ("", "")
 
 
@@ -63,7 +63,7 @@ def test_changed_bytes(container, subtype, capfd):
         else:
             assert len(samples) < 300_000
         assert time.perf_counter() - start < 10
-    audio.flush_c()
+    audio_files.flush_c()
     assert capfd.readouterr() == ("", "")
 
 
@@ -94,10 +94,10 @@ def test_without_standard_error(container, tmp_path):
 def test_what_c_holds_in_its_buffers():
     program = """
 import ctypes
-from s2t_np import audio
+from s2t_np import audio_files
 printf = ctypes.CDLL(None).printf
 printf(b"yes")
-with audio.silenced((1,)):
+with audio_files.silenced((1,)):
     printf(b"no")
 printf(b"yes")
 """
@@ -107,7 +107,7 @@ printf(b"yes")
 
 
 def test_standard_error_works_again_afterwards(capfd):
-    with audio.silenced((1, 2)):
+    with audio_files.silenced((1, 2)):
         os.write(1, b"no")
         os.write(2, b"no")
     os.write(1, b"yes")

@@ -97,9 +97,10 @@ def test_json_has_a_line_for_each_recording(transcribe):
     assert code == 0
     assert [r["text"] for r in records] == ["five five", "two nine three four zero"]
     hypotheses = s2t_np.load("digits").transcribe(FIVE, num_return_sequences=3, length_penalty=0.5).hypotheses
-    assert [h["tokens"] for h in records[0]["hypotheses"]] == [list(h.tokens) for h in hypotheses]
-    assert [h["score"] for h in records[0]["hypotheses"]] == [h.score for h in hypotheses]
-    assert records[0]["hypotheses"][0]["pieces"] == ["</s>", "▁five", "▁five", "</s>"]
+    found = records[0]["segments"][0]["hypotheses"]
+    assert [h["tokens"] for h in found] == [list(h.tokens) for h in hypotheses]
+    assert [h["score"] for h in found] == [h.score for h in hypotheses]
+    assert found[0]["pieces"] == ["</s>", "▁five", "▁five", "</s>"]
 
 
 def test_nbest_prints_a_line_for_each(transcribe):
@@ -149,7 +150,7 @@ def test_an_output_dir_that_is_a_file_is_a_usage_error(run, tmp_path, no_load):
     [
         ([], "COMMAND"),
         (["transscribe", "x"], "transscribe"),
-        (["transcribe"], "FILE|FOLDER|-"),
+        (["transcribe"], "FILE|FOLDER|PATTERN|-"),
         (["transcribe", "x", "--beam", "3"], "--beam"),  # no abbreviations
         (["transcribe", "x", "--beams", "many"], "'many'"),
         (["transcribe", "x", "--beams", "0"], "num_beams is 0"),
@@ -159,6 +160,7 @@ def test_an_output_dir_that_is_a_file_is_a_usage_error(run, tmp_path, no_load):
         (["transcribe", "x", "--prefix-tokens=-4"], "-4"),
         (["transcribe", "x", "--prefix", "a", "--prefix-tokens", "4"], "not allowed with"),
         (["transcribe", "x", "--length-penalty", "nan"], "length_penalty"),
+        (["transcribe", "x", "--repetition-penalty", "-1"], "repetition_penalty"),
         (["transcribe", "x", "--top-p", "1.5", "--sample"], "top_p is 1.5"),
         (["transcribe", "x", "--temperature", "0.5"], "--temperature means nothing without --sample"),
         (["transcribe", "x", "--sample", "--beams", "4"], "do_sample"),
@@ -166,7 +168,19 @@ def test_an_output_dir_that_is_a_file_is_a_usage_error(run, tmp_path, no_load):
         (["transcribe", "x", "--prefix", "a", "--forced-first", "4"], "--prefix and --forced-first"),
         (["transcribe", "x", "--forced-first", "4", "--suppress-tokens", "4"], "suppress_tokens"),
         (["transcribe", "-", "-"], "standard input"),
-        (["transcribe", "x", "--format", "srt"], "srt"),
+        (["transcribe", "x", "--format", "sub"], "sub"),
+        (["transcribe", "x", "--format", "all"], "--output-dir"),
+        (["transcribe", "x", "y", "--format", "srt"], "--output-dir"),
+        (["transcribe", "x", "--format", "vtt", "--output", "z"], "--output-dir"),
+        (["transcribe", "x", "--output", "z", "--output-dir", "z"], "not allowed with"),
+        (["transcribe", "x", "--output", os.devnull], "no regular file"),
+        (["transcribe", "x", "--resume"], "--resume needs"),
+        (["transcribe", "-", "--resume", "-o", "z"], "cannot be resumed"),
+        (["transcribe", "-", "--files-from", "-"], "standard input"),
+        (["transcribe", "--files-from", "/no/list"], "/no/list"),
+        (["transcribe", "x", "--null"], "--null"),
+        (["transcribe", "x", "--jobs", "0"], "--jobs is 0"),
+        (["transcribe", "x", "--max-line-width", "-3"], "max_line_width is -3"),
         (["transcribe", "x", "--dtype", "int3"], "int3"),
         (["features", "x"], "--output"),
         (["score", "x"], "--text"),
@@ -214,7 +228,7 @@ def test_options_reach_the_search(transcribe):
 
 def test_every_generation_option_is_named_after_its_field():
     fields = {f.name for f in s2t_np.config.dataclasses.fields(s2t_np.config.GenerationConfig)}
-    named = {cli.transcribe.field_name(flags) for flags, *_ in cli.transcribe.GENERATION_OPTIONS}
+    named = {cli.generation.field_name(flags) for flags, *_ in cli.generation.GENERATION_OPTIONS}
     left_to_the_checkpoint = {"eos_token_id", "pad_token_id", "decoder_start_token_id"}
     assert named | {"do_sample"} == fields - left_to_the_checkpoint
 
@@ -282,7 +296,7 @@ def beginning(*argv):
     args = cli.build_parser().parse_args(["transcribe", "x", *argv])
     languages = {"pt": 4, "fr": 5}
     tokenizer = SimpleNamespace(languages=languages, language_id=languages.__getitem__, encode=lambda *a: [5, 9, 2])
-    return cli.transcribe.beginning(args, tokenizer)
+    return cli.generation.beginning(args, tokenizer)
 
 
 def test_a_target_language_is_the_first_token(capsys):

@@ -19,6 +19,7 @@ import numpy as np
 
 import s2t_np
 from tools.bench_contenders import Ours
+from tools.bench_utterances import REST
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE, FILES = 16_000, 8
@@ -143,6 +144,7 @@ def many_files(contender: Ours, features: list[np.ndarray], options: dict, worke
     times = {1: [], workers: []}
     for _ in range(runs):
         for count, values in times.items():
+            time.sleep(REST)
             with ThreadPoolExecutor(count) as pool:
                 began = time.perf_counter()
                 found = list(pool.map(work, features))

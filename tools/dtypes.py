@@ -3,10 +3,11 @@
 
     python tools/dtypes.py MODEL MANIFEST.tsv [--speech FOLDER] [--beams 5] [--dtypes float16 int8]
 
-On MODEL, with the recordings and texts of MANIFEST (see tools/wer.py): the error of teacher-forced logits, as a share
-of their standard deviation (root mean square over everything, and the largest); the tokens of the best hypothesis that
-changed, by edit distance; the word error rate. With --speech, the same without words for random weights in the shape
-of the released s2t-small on all FLAC files below FOLDER, 40 tokens each: the worst case, for nothing there is certain.
+On MODEL, with the recordings and texts of MANIFEST (a corpus, as `s2t-np evaluate` takes it): the error of
+teacher-forced logits, as a share of their standard deviation (root mean square over everything, and the largest); the
+tokens of the best hypothesis that changed, by edit distance; the word error rate. With --speech, the same without words
+for random weights in the shape of the released s2t-small on all FLAC files below FOLDER, 40 tokens each: the worst
+case, for nothing there is certain.
 """
 
 import argparse
@@ -19,8 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
+from s2t_np.evaluation import align, count_errors, read_corpus
 from tools import random_checkpoint
-from tools.wer import read_manifest, word_errors
 
 REFERENCE = "float32"
 
@@ -57,8 +58,9 @@ def compare(reference: list[Heard], found: list[Heard], texts: list[str]) -> Cos
     """The cost of `found` over all recordings; texts are what was said."""
     errors = np.concatenate([(b.logits - a.logits).ravel() for a, b in zip(reference, found, strict=True)])
     spread = np.concatenate([a.logits.ravel() for a in reference]).std()
-    changed = [word_errors(a.tokens, b.tokens) for a, b in zip(reference, found, strict=True)]
-    wrong = sum(word_errors(text.split(), b.text.split()) for text, b in zip(texts, found, strict=True))
+    changed = [count_errors(align(a.tokens, b.tokens)).total for a, b in zip(reference, found, strict=True)]
+    pairs = zip(texts, found, strict=True)
+    wrong = sum(count_errors(align(text.split(), b.text.split())).total for text, b in pairs)
     rms = float(np.sqrt(np.mean(np.square(errors, dtype=np.float64))) / spread)
     largest, recordings = float(np.abs(errors).max() / spread), sum(map(bool, changed))
     return Cost(rms, largest, sum(changed), sum(len(a.tokens) for a in reference), recordings, wrong)
@@ -94,8 +96,8 @@ def main():
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--dtypes", nargs="+", default=["float16", "int8"])
     o = parser.parse_args()
-    rows = read_manifest(o.manifest)
-    paths, texts = [o.manifest.parent / row["audio"] for row in rows], [row["text"] for row in rows]
+    corpus = read_corpus(o.manifest)
+    paths, texts = [utterance.audio for utterance in corpus], [utterance.text for utterance in corpus]
     found = costs(o.model, paths, texts, o.dtypes, num_beams=o.beams)
     print_table(f"{o.model}, {len(paths)} recordings", found, len(paths), sum(len(text.split()) for text in texts))
     if o.speech and (paths := sorted(o.speech.rglob("*.flac"))):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far this project and transformers are apart, stage by stage, from sound to text.
 
-    python tools/parity.py CHECKPOINT AUDIO... [--padded] [--max-length N] [--backend auto] [--python PYTHON]
+    python tools/parity.py CHECKPOINT AUDIO... [--padded] [--max-length N] [--backend numpy] [--python PYTHON]
 
 CHECKPOINT is a folder (or "digits", or a hub id in the cache), AUDIO recordings. torch and transformers run in a
 process of their own, with the interpreter PYTHON if given. One line a stage, over all recordings: the largest and the
@@ -91,7 +91,7 @@ class Pair(NamedTuple):
         return str(self.model.folder.resolve())
 
 
-def load_pair(checkpoint: str, upstream: Upstream, backend: str = "auto") -> Pair:
+def load_pair(checkpoint: str, upstream: Upstream, backend: str = "numpy") -> Pair:
     """Load the checkpoint for both sides. Raises ModelError, BackendError."""
     model = s2t_np.load(checkpoint, backend=backend, download=False)
     return Pair(model, s2t_np.load(checkpoint, backend="numpy", dtype="float64", download=False), upstream)
@@ -197,7 +197,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("audio", nargs="+")
     parser.add_argument("--padded", action="store_true")
     parser.add_argument("--max-length", type=int)
-    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--backend", default="numpy")
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has torch and transformers")
     return parser.parse_args()
 

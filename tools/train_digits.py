@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
+from s2t_np.evaluation import align, count_errors
 from tools.digits_data import HELD, WORDS, Mixer, speak
-from tools.wer import word_errors
 
 FRAMES_A_BATCH = 9000
 BLOCK = 500  # utterances a process mixes at a time
@@ -150,7 +150,7 @@ def error_rate(model, sp, rows, beams: int) -> float:
         for features, text in rows:
             x = torch.from_numpy(features.astype(np.float32))[None]
             ids = model.generate(x, num_beams=beams, max_length=40)[0].tolist()
-            wrong += word_errors(text.split(), sp.decode([i for i in ids if i > 3]).split())
+            wrong += count_errors(align(text.split(), sp.decode([i for i in ids if i > 3]).split())).total
             total += len(text.split())
     model.train()
     return 100 * wrong / total

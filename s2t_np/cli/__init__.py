@@ -15,15 +15,17 @@ from collections.abc import Callable, Sequence
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
 from .command import HELP_FORMAT, Parser
+from .evaluate import EVALUATE
 from .golden import CHECK, GOLDEN
 from .inspect import FEATURES, INFO, SCORE
 from .models import CONVERT, DOWNLOAD
+from .plot import PLOT
 from .terminal import guard_streams, lose_output, say, warnings_on_stderr
 from .trace import TRACE
 from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
-COMMANDS = (TRANSCRIBE, INFO, FEATURES, SCORE, TRACE, GOLDEN, CHECK, CONVERT, DOWNLOAD)
+COMMANDS = (TRANSCRIBE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     the text, on standard output

@@ -3,8 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..formats import to_json
 from ..model import load
-from ..transcribe import to_json
 from .command import Command
 from .inspect import about, add_format
 from .terminal import say

@@ -11,10 +11,12 @@ import numpy as np
 from .. import __version__, blas
 from ..backend import Backend, choose
 from ..errors import AudioError, HubError, OptionError
+from ..files import atomic_file
+from ..formats import finite, to_json
 from ..hub import BUNDLED, MODELS, cached
+from ..inputs import name_of
 from ..model import DEFAULT_MODEL, S2T, Score
 from ..threads import get_threads, set_threads
-from ..transcribe import atomic_file, finite, name_of, to_json
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
 from .terminal import say

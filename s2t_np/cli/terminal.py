@@ -4,13 +4,14 @@ import io
 import os
 import shutil
 import sys
+import threading
 import warnings
 from contextlib import contextmanager
 
 from ..errors import InputWarning
 
 ERASE_LINE = "\r\x1b[K"
-BAR_WIDTH = 20
+_screen = threading.RLock()  # what is on the terminal is one thread's at a time
 
 
 def guard_streams() -> None:
@@ -42,27 +43,39 @@ def visible(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
+def on_terminal() -> bool:
+    """Whether somebody sees standard error as it is written."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def bar_away():
+    """Within this, there is no progress bar, and no other thread draws one."""
+    with _screen:
+        if on_terminal():
+            sys.stderr.write(ERASE_LINE)
+            sys.stderr.flush()
+        yield
+
+
 def say(message: object) -> None:
     """One line on stderr."""
-    erase()
-    print(f"s2t-np: {visible(message)}", file=sys.stderr, flush=True)
+    with bar_away():
+        print(f"s2t-np: {visible(message)}", file=sys.stderr, flush=True)
 
 
-def erase() -> None:
-    """Take the progress bar away before something else is printed."""
-    if sys.stderr.isatty():
-        sys.stderr.write(ERASE_LINE)
+def show(text: str) -> None:
+    """A result on stdout, at once: whoever reads a pipe has it now, and a closed pipe is noticed. Raises OSError."""
+    with bar_away():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def draw(bar: str) -> None:
+    """Put a progress bar in place of the one that is there."""
+    with bar_away():
+        sys.stderr.write(visible(bar)[: shutil.get_terminal_size().columns - 1])
         sys.stderr.flush()
-
-
-def progress(done: int, total: int, label: str) -> None:
-    """Draw the progress bar, on a terminal only: how many are done, and which one is at work."""
-    if not sys.stderr.isatty():
-        return
-    filled = BAR_WIDTH * done // max(total, 1)
-    line = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done}/{total} {visible(label)}"
-    sys.stderr.write(ERASE_LINE + line[: shutil.get_terminal_size().columns - 1])
-    sys.stderr.flush()
 
 
 @contextmanager

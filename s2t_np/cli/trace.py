@@ -8,12 +8,12 @@ import numpy as np
 
 from .. import audio
 from ..errors import OptionError
+from ..files import atomic_file
 from ..model import S2T
-from ..transcribe import atomic_file
 from .command import Command, add_model_arguments, load_model
+from .generation import add_generation_arguments, beginning, generation_options
 from .inspect import about
 from .terminal import say
-from .transcribe import add_generation_arguments, beginning, generation_options
 
 MEGABYTE = 1e6
 

@@ -1,219 +1,180 @@
 """The sub-command `transcribe`: what the user asked for, checked before the model is loaded, then input by input."""
 
-import argparse
+import glob
 import os
 import sys
-import warnings
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
-from ..config import GenerationConfig
-from ..errors import InputWarning, OptionError
-from ..model import S2T, Transcript
-from ..search.options import check_options, check_prefix
-from ..tokenizer import Tokenizer
-from ..transcribe import FORMATS, Failure, Input, atomic_file, expand, output_paths, transcribe_all
+from .. import __version__
+from ..batch import in_order
+from ..errors import AudioError, OptionError
+from ..formats import STREAMED, Layout
+from ..inputs import STDIN, Failure, Input, expand, read_list
+from ..resume import identity, stamp
+from ..segment import Recording, Segment
+from ..threads import processors
+from ..transcribe import Task, failure, listen, transcribe_all
 from .command import Command, add_model_arguments, load_model
-from .terminal import erase, progress, say
+from .generation import add_generation_arguments, beginning, generation_options
+from .highlight import has_colours, highlighted
+from .outputs import Output, add_output_arguments, check_output, destinations, formats, layout, open_output, writer
+from .progress import Progress
+from .segments import add_stream_arguments, stream_options
+from .terminal import bar_away, say, show
 
-EARLY_STOPPING = {"true": True, "false": False, "never": "never"}
-SAMPLING_ONLY = ("temperature", "top_k", "top_p", "seed")
 DESCRIPTION = """\
-Write down what is said in recordings: files, folders (all audio files below them), or "-" for standard input.
+Write down what is said in recordings: files, folders (all audio files below them), patterns in quotes ("rec/**/*.wav"),
+the files of a list (--files-from), or "-" for standard input.
 
-One recording's text is printed alone; of several, or of a folder, every line is the path, a tab and the text.
-With --output-dir nothing is printed: NAME.txt or NAME.json is written for each, below a folder at the same place.
---format json prints one JSON object a line: file, text, duration (s), hypotheses with tokens, pieces and
-log-probabilities (natural logarithms). With --nbest N there are N lines of text, or hypotheses, the best first."""
+One recording is printed as it is heard, each segment when it closes: in txt its text on a line, or srt, vtt, tsv. Of
+several, or of a folder, every line is a path, a tab and the text. With --output-dir nothing is printed: NAME.txt,
+NAME.srt, ... is written for each, below a folder at the same place; with --output all results go to one file.
+--format json prints one JSON object a line: file, text, duration (s), segments with their times, tokens, doubts and
+hypotheses, log-probabilities (natural logarithms). With --nbest N there are N lines of text, the best first.
+
+Several recordings are transcribed side by side, one per core (--jobs). A batch that was interrupted, even killed, goes
+on where it was when the same command is given again with --resume; no result is lost, torn or there twice."""
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac
+  s2t-np transcribe talk.flac --format srt > talk.srt
   s2t-np transcribe --model digits --format json one.wav two.wav
-  s2t-np transcribe recordings/ --output-dir transcripts
+  s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
+  find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null --output corpus.jsonl
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
 exit codes: 0 ok, 1 some inputs failed (the rest is done), 2 usage, 3 model refused, 130 interrupted"""
 
 
-def token_ids(text: str) -> list[int]:
-    """A comma list of ids, as argparse's type."""
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is no list of token ids, expected numbers as in 4,17") from None
-
-
-def early_stopping(text: str) -> bool | str:
-    """true, false or never, as argparse's type."""
-    if text.lower() not in EARLY_STOPPING:
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is not one of {', '.join(EARLY_STOPPING)}")
-    return EARLY_STOPPING[text.lower()]
-
-
-# Every option that is a field of GenerationConfig: flags, type, what stands for the value, help. The last flag is its
-# name in transformers, which is the field's; the default is the checkpoint's own.
-GENERATION_OPTIONS = (
-    ("--beams --num-beams", int, "K", "hypotheses followed side by side; 1 is greedy search"),
-    ("--nbest --num-return-sequences", int, "N", "how many transcripts to give, best first"),
-    ("--max-length", int, "U", "tokens at most, the start token counted"),
-    ("--max-new-tokens", int, "U", "tokens at most after the prefix (replaces --max-length)"),
-    ("--min-length", int, "U", "tokens at least, the start token counted"),
-    ("--min-new-tokens", int, "U", "tokens at least after the prefix"),
-    ("--length-penalty", float, "P", "divide a score by length ** P: above 0 favours long texts"),
-    ("--early-stopping", early_stopping, "WHEN", "true, false or never: when a beam search has found enough"),
-    ("--no-repeat-ngram-size", int, "N", "let no N tokens in a row come twice; 0 allows it"),
-    ("--repetition-penalty", float, "P", "above 1 makes tokens that came already less likely"),
-    ("--suppress-tokens", token_ids, "IDS", "token ids that must not come, as in 4,17"),
-    ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not come first"),
-    ("--forced-first --forced-bos-token-id", int, "ID", "the first token"),
-    ("--forced-last --forced-eos-token-id", int, "ID", "the last token, where a text reaches --max-length"),
-    ("--temperature", float, "T", "with --sample: above 0; below 1 keeps to likely tokens"),
-    ("--top-k", int, "K", "with --sample: draw among the K likeliest tokens; 0 means all"),
-    ("--top-p", float, "P", "with --sample: draw among the likeliest tokens that together have probability P"),
-    ("--seed", int, "S", "with --sample: the same seed gives the same text again"),
-)
-
-
-def field_name(flags: str) -> str:
-    """The field of GenerationConfig that a row of GENERATION_OPTIONS sets."""
-    names = {"--forced-first": "forced_bos_token_id", "--forced-last": "forced_eos_token_id"}
-    first, *rest = flags.split()
-    return names.get(first, (rest or [first])[-1].removeprefix("--").replace("-", "_"))
-
-
-def add_generation_arguments(parser: ArgumentParser) -> None:
-    """The options of the search; what is not given is left to the checkpoint."""
-    group = parser.add_argument_group("generation", "What is not given is as the checkpoint has it.")
-    for flags, kind, metavar, says in GENERATION_OPTIONS:
-        group.add_argument(*flags.split(), dest=field_name(flags), type=kind, metavar=metavar, help=says)
-    group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens by chance")
-    group.add_argument("--lang", metavar="XX", help="target language of a multilingual model, such as fr")
-    prefix = group.add_mutually_exclusive_group()
-    prefix.add_argument("--prefix", metavar="TEXT", help="a text that the transcript begins with")
-    prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same as token ids")
-
-
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of `transcribe`."""
-    parser.usage = "%(prog)s [OPTION ...] FILE|FOLDER|- ..."  # the generated one has ten lines
-    parser.add_argument("inputs", nargs="+", metavar="FILE|FOLDER|-", help="what to transcribe")
-    parser.add_argument("--format", choices=list(FORMATS), default="txt", help="default: txt")
-    parser.add_argument("--output-dir", metavar="DIR", help="write a file for each recording there")
+    parser.usage = "%(prog)s [OPTION ...] FILE|FOLDER|PATTERN|- ..."  # the generated one has ten lines
+    parser.add_argument("inputs", nargs="*", metavar="FILE|FOLDER|PATTERN|-", help="what to transcribe")
+    parser.add_argument("--files-from", metavar="LIST", help='more of them, one a line; "-": standard input')
+    parser.add_argument("--null", action="store_true", help="LIST is divided by zero bytes (find -print0)")
+    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="recordings at a time (default: one per core)")
+    add_output_arguments(parser)
     add_model_arguments(parser)
+    add_stream_arguments(parser)
     add_generation_arguments(parser)
 
 
-def generation_options(args: Namespace) -> dict:
-    """The options that were given, as fields of GenerationConfig. Raises OptionError for values that mean nothing."""
-    names = [*map(field_name, (flags for flags, *_ in GENERATION_OPTIONS))]
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.do_sample:
-        options = {"num_beams": 1} | options | {"do_sample": True}
-    elif unused := [name for name in SAMPLING_ONLY if name in options]:
-        raise OptionError(f"--{unused[0].replace('_', '-')} means nothing without --sample")
-    given = [f for f in ("lang", "prefix", "prefix_tokens") if getattr(args, f) is not None]
-    if given and args.forced_bos_token_id is not None:
-        raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both say what comes first; give one")
-    check_together(options, args.prefix_tokens or ())
-    return options
-
-
-def check_together(options: dict, prefix_tokens: Sequence[int]) -> None:
-    """Raise OptionError for what is wrong with any model; what a model's own options may mend is let through."""
-    config = GenerationConfig(num_beams=options.get("num_return_sequences", 1)).replace(**options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)  # the search will say it again, knowing the model's own options
-        check_options(config, 1 + len(check_prefix(prefix_tokens)))
-
-
-def beginning(args: Namespace, tokenizer: Tokenizer) -> dict:
-    """How a transcript begins, which only the model's vocabulary can tell: language and prefix. Raises OptionError."""
-    language = [] if args.lang is None else [tokenizer.language_id(args.lang)]
-    known = ", ".join(tokenizer.languages)
-    if args.prefix is not None:
-        if known and not language:
-            raise OptionError(f"this model writes {known}: --prefix needs --lang")
-        return {"prefix": tokenizer.encode(args.prefix, args.lang)[:-1]}  # the language's piece first, and no EOS
-    if args.prefix_tokens is not None:
-        return {"prefix": [*language, *args.prefix_tokens]}
-    if language:
-        return {"forced_bos_token_id": language[0]}
-    if known and args.forced_bos_token_id is None:
-        say(f"warning: this model writes {known}; without --lang it may pick any of them")
-    return {}
-
-
-def destinations(args: Namespace, inputs: list[Input]) -> list[Path | None]:
-    """Where each result goes, None for standard output; the output folder exists afterwards. Raises OptionError."""
-    if args.output_dir is None:
-        return [None] * len(inputs)
-    paths = output_paths(inputs, args.output_dir, f".{args.format}")
-    try:
-        for folder in {path.parent for path in paths} | {Path(args.output_dir)}:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(f"--output-dir {args.output_dir}: no folder can be made there ({error.strerror})") from None
+def given_inputs(args: Namespace) -> list[str]:
+    """The arguments and the list together. Raises OptionError."""
+    if args.null and not args.files_from:
+        raise OptionError("--null means nothing without --files-from")
+    if not args.inputs and not args.files_from:
+        raise OptionError("nothing to transcribe: expected FILE|FOLDER|PATTERN|- or --files-from LIST")
+    listed = read_list(args.files_from, args.null) if args.files_from else []
+    paths = args.inputs + listed
+    if STDIN in paths and args.files_from == STDIN:
+        raise OptionError('standard input is the list of --files-from, so "-" cannot be a recording')
+    if STDIN in paths and args.resume:
+        raise OptionError('"-" cannot be resumed: what came from standard input is not there any more')
     return paths
 
 
-def show(text: str) -> None:
-    """Print a result. Raises OSError."""
-    erase()
-    sys.stdout.write(text)
-    sys.stdout.flush()  # whoever reads a pipe has it now, and a closed pipe is noticed
+def is_batch(args: Namespace, paths: list[str]) -> bool:
+    """Whether several recordings are meant, be it that one is found: then results say whose they are."""
+    one = len(paths) == 1 and not os.path.isdir(paths[0]) and (os.path.exists(paths[0]) or not glob.has_magic(paths[0]))
+    return not one or bool(args.files_from or args.output)
 
 
-def store(text: str, path: Path, item: Input) -> Failure | None:
-    """Write a result to its file, complete or not at all; a disk that refuses makes the input a failed one."""
-    try:
-        with atomic_file(path) as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        return Failure(item.path, f"its result cannot be written to {path} ({error.strerror})")
-    return None
+def jobs(args: Namespace, count: int) -> int:
+    """How many recordings to transcribe at a time. Raises OptionError."""
+    if args.jobs is not None and args.jobs < 1:
+        raise OptionError(f"--jobs is {args.jobs}, expected at least 1")
+    return max(1, min(args.jobs or processors(), count))
 
 
-def finish(result: Transcript | Failure, item: Input, path: Path | None, render: Callable[..., str]) -> Failure | None:
-    """Deliver one result to where it belongs; returns the Failure if it is or becomes one."""
-    if isinstance(result, Failure):
-        return result
-    text = render(item, result)
-    return show(text) if path is None else store(text, path, item)
-
-
-def report(failure: Failure) -> None:
+def report(failed: Failure) -> None:
     """One line about an input that failed."""
-    say(f"{failure.path}: {failure.reason}")
+    say(f"{failed.path}: {failed.reason}")
 
 
-def run_all(args: Namespace, model: S2T, inputs: list[Input], paths: list[Path | None], options: dict) -> int:
-    """Transcribe and deliver everything; returns how many failed."""
-    with_path = args.output_dir is None and (len(args.inputs) > 1 or os.path.isdir(args.inputs[0]))
-    render = partial(FORMATS[args.format], model, with_path=with_path)
-    progress(0, len(inputs), inputs[0].path)
-    failed, results = 0, transcribe_all(model, inputs, **options)
-    for done, ((item, result), path) in enumerate(zip(results, paths, strict=True), 1):
-        if failure := finish(result, item, path, render):
-            report(failure)
-            failed += 1
-        progress(done, len(inputs), inputs[done].path if done < len(inputs) else "")
-    erase()
-    return failed
+def settle(output: Output, index: int, item: Input, result: Recording | Failure, write: Callable) -> bool:
+    """Deliver one result; True if there is none, and then it has been said why.
+
+    A file that cannot be written fails its input only. Where all results go to one place, raises OSError.
+    """
+    if not isinstance(result, Failure):
+        try:
+            output.deliver(index, write(result))
+            return False
+        except OSError as error:
+            if output.in_order:
+                raise
+            result = Failure(item.path, f"its result cannot be written to {error.filename} ({error.strerror})")
+    report(result)
+    return True
+
+
+def run_batch(task: Task, inputs: list[Input], output: Output, write: Callable, jobs: int) -> int:
+    """Transcribe and deliver everything that is not done; returns how many failed. Raises OptionError, OSError."""
+    left = output.pending()
+    if len(left) < len(inputs):
+        say(f"{len(inputs) - len(left)} of {len(inputs)} are done already")
+    todo = [inputs[index] for index in left]
+    progress, failed = Progress(todo), 0
+    progress.draw(force=True)
+    with closing(transcribe_all(task, todo, jobs, progress.heard)) as results:
+        for index, result in in_order(results) if output.in_order else results:
+            failed += settle(output, left[index], todo[index], result, write)
+            progress.finished(index, todo[index], getattr(result, "duration", None))
+    with bar_away():
+        return failed
+
+
+def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[Segment]], Iterator[str]]:
+    """What turns segments into text to print as they come."""
+    if args.highlight and has_colours(sys.stdout, os.environ):
+        return highlighted
+    return partial(STREAMED[name], layout=style)
+
+
+def print_stream(task: Task, item: Input, write: Callable[[Iterable[Segment]], Iterator[str]]) -> int:
+    """Print one recording, each segment as it closes; returns how many failed. Raises OptionError, OSError."""
+    try:
+        _, segments = listen(task, item)
+        for text in write(segments):
+            show(text)
+    except (AudioError, MemoryError) as error:
+        report(failure(item, error))
+        return 1
+    return 0
+
+
+def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bool) -> int:
+    """Transcribe everything there is; returns how many inputs failed. Raises OptionError, OSError."""
+    names, style = formats(args), layout(args)
+    if not batch and args.output_dir is None and names[0] in STREAMED:
+        return print_stream(task, inputs[0], streamed(args, names[0], style))
+    settings = {"formats": names, "layout": asdict(style), "stream": asdict(task.options), "search": task.generation}
+    with_what = identity(task.model, __version__, settings)
+    with closing(open_output(args, paths, [stamp(item, with_what) for item in inputs])) as output:
+        return run_batch(task, inputs, output, writer(args, task.model.tokenizer), jobs(args, len(inputs)))
 
 
 def transcribe(args: Namespace) -> int:
     """Check everything that can be checked, load the model, go through the inputs."""
-    options = generation_options(args)
-    inputs, failures = expand(args.inputs)
+    generation, options, given = generation_options(args), stream_options(args), given_inputs(args)
+    batch = is_batch(args, given)
+    check_output(args, batch)
+    inputs, failures = expand(given)
+    jobs(args, len(inputs))
     paths = destinations(args, inputs)
-    for failure in failures:
-        report(failure)
+    for one in failures:
+        report(one)
     failed = len(failures)
     if inputs:
         model = load_model(args)
-        failed += run_all(args, model, inputs, paths, options | beginning(args, model.tokenizer))
+        options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
+        task = Task(model, options, generation | beginning(args, model.tokenizer))
+        failed += run(args, task, inputs, paths, batch)
     if failed and len(inputs) + len(failures) > 1:
         say(f"{failed} of {len(inputs) + len(failures)} inputs failed")
     return 1 if failed else 0

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..checkpoint import safetensors
 from ..errors import OptionError
-from ..transcribe import atomic_file, finite
+from ..files import atomic_file
+from ..formats import finite
 
 KINDS = ("npz", "safetensors")
 MANIFEST = "manifest.json"

@@ -14,7 +14,7 @@ from kernels import backend
 from tests.kernels.models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
-TABLES = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
+OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +84,10 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, k
     np.testing.assert_allclose(fast.values[:, :length], slow.values[:, :length], atol=3e-5)
 
 
-@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("kind", OPS)
 def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
     config, plain = model("round")
-    ops, memory = TABLES[kind], features(300, config.d_model)
+    ops, memory = OPS[kind], features(300, config.d_model)
     packed, results = ops.prepare(plain), []
     for count in THREADS:
         threads.set_threads(count)
@@ -115,7 +115,7 @@ def test_step_over_short_and_long_memories(name, positions):
 @pytest.mark.parametrize("name", SHAPES)
 def test_smaller_weights_stay_near_floats(name, kind, error):
     config, plain = model(name)
-    ops, memory = TABLES[kind], features(40, config.d_model)
+    ops, memory = OPS[kind], features(40, config.d_model)
     packed = ops.prepare(plain)
     slow = start_cache(numpy_ops, plain, config, memory, 9)
     fast = backend.start_cache(ops, packed, config, memory, 9)

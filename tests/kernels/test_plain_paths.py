@@ -10,8 +10,14 @@ from tests.paths import ROOT
 
 pytest.importorskip("numba")
 
-PLAIN = "encoder and 61-odd or logits_and_the_cache and 2-odd or bytes_stay_near and odd or conv1d_glu and 34-3"
-FEW = "encoder and 130 or logits_and_the_cache and 5-round or bytes_stay_near or test_attention or conv1d_glu and 34"
+PLAIN = (
+    "encoder and 61-odd or logits_and_the_cache and 2-odd or bytes_stay_near and odd or conv1d_glu and 34-3"
+    " or conv1d_glu and 2-1-1 or halves and 31-3"
+)
+FEW = (
+    "encoder and 130 or logits_and_the_cache and 5-round or bytes_stay_near or test_attention or conv1d_glu and 34"
+    " or halves"
+)
 
 
 def run(cases: str, **environment) -> str:

@@ -1,0 +1,113 @@
+"""The options of the search, as arguments of a sub-command: `transcribe` has them, and whatever else transcribes."""
+
+import argparse
+import warnings
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from ..config import GenerationConfig
+from ..errors import InputWarning, OptionError
+from ..search.options import check_options, check_prefix
+from ..tokenizer import Tokenizer
+from .terminal import say
+
+EARLY_STOPPING = {"true": True, "false": False, "never": "never"}
+SAMPLING_ONLY = ("temperature", "top_k", "top_p", "seed")
+
+
+def token_ids(text: str) -> list[int]:
+    """A comma list of ids, as argparse's type."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is no list of token ids, expected numbers as in 4,17") from None
+
+
+def early_stopping(text: str) -> bool | str:
+    """true, false or never, as argparse's type."""
+    if text.lower() not in EARLY_STOPPING:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not one of {', '.join(EARLY_STOPPING)}")
+    return EARLY_STOPPING[text.lower()]
+
+
+# Every option that is a field of GenerationConfig: flags, type, what stands for the value, help. The last flag is its
+# name in transformers, which is the field's; the default is the checkpoint's own.
+GENERATION_OPTIONS = (
+    ("--beams --num-beams", int, "K", "hypotheses followed side by side; 1 is greedy search"),
+    ("--nbest --num-return-sequences", int, "N", "how many transcripts to give, best first"),
+    ("--max-length", int, "U", "tokens at most, the start token counted"),
+    ("--max-new-tokens", int, "U", "tokens at most after the prefix (replaces --max-length)"),
+    ("--min-length", int, "U", "tokens at least, the start token counted"),
+    ("--min-new-tokens", int, "U", "tokens at least after the prefix"),
+    ("--length-penalty", float, "P", "divide a score by length ** P: above 0 favours long texts"),
+    ("--early-stopping", early_stopping, "WHEN", "true, false or never: when a beam search has found enough"),
+    ("--no-repeat-ngram-size", int, "N", "let no N tokens in a row come twice; 0 allows it"),
+    ("--repetition-penalty", float, "P", "above 1 makes tokens that came already less likely"),
+    ("--suppress-tokens", token_ids, "IDS", "token ids that must not come, as in 4,17"),
+    ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not come first"),
+    ("--forced-first --forced-bos-token-id", int, "ID", "the first token"),
+    ("--forced-last --forced-eos-token-id", int, "ID", "the last token, where a text reaches --max-length"),
+    ("--temperature", float, "T", "with --sample: above 0; below 1 keeps to likely tokens"),
+    ("--top-k", int, "K", "with --sample: draw among the K likeliest tokens; 0 means all"),
+    ("--top-p", float, "P", "with --sample: draw among the likeliest tokens that together have probability P"),
+    ("--seed", int, "S", "with --sample: the same seed gives the same text again"),
+)
+
+
+def field_name(flags: str) -> str:
+    """The field of GenerationConfig that a row of GENERATION_OPTIONS sets."""
+    names = {"--forced-first": "forced_bos_token_id", "--forced-last": "forced_eos_token_id"}
+    first, *rest = flags.split()
+    return names.get(first, (rest or [first])[-1].removeprefix("--").replace("-", "_"))
+
+
+def add_generation_arguments(parser: ArgumentParser) -> None:
+    """The options of the search; what is not given is left to the checkpoint."""
+    group = parser.add_argument_group("generation", "What is not given is as the checkpoint has it.")
+    for flags, kind, metavar, says in GENERATION_OPTIONS:
+        group.add_argument(*flags.split(), dest=field_name(flags), type=kind, metavar=metavar, help=says)
+    group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens by chance")
+    group.add_argument("--lang", metavar="XX", help="target language of a multilingual model, such as fr")
+    prefix = group.add_mutually_exclusive_group()
+    prefix.add_argument("--prefix", metavar="TEXT", help="a text that the transcript begins with")
+    prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same as token ids")
+
+
+def generation_options(args: Namespace) -> dict:
+    """The options that were given, as fields of GenerationConfig. Raises OptionError for values that mean nothing."""
+    names = [*map(field_name, (flags for flags, *_ in GENERATION_OPTIONS))]
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.do_sample:
+        options = {"num_beams": 1} | options | {"do_sample": True}
+    elif unused := [name for name in SAMPLING_ONLY if name in options]:
+        raise OptionError(f"--{unused[0].replace('_', '-')} means nothing without --sample")
+    given = [f for f in ("lang", "prefix", "prefix_tokens") if getattr(args, f) is not None]
+    if given and args.forced_bos_token_id is not None:
+        raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both say what comes first; give one")
+    check_together(options, args.prefix_tokens or ())
+    return options
+
+
+def check_together(options: dict, prefix_tokens: Sequence[int]) -> None:
+    """Raise OptionError for what is wrong with any model; what a model's own options may mend is let through."""
+    config = GenerationConfig(num_beams=options.get("num_return_sequences", 1)).replace(**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # the search will say it again, knowing the model's own options
+        check_options(config, 1 + len(check_prefix(prefix_tokens)))
+
+
+def beginning(args: Namespace, tokenizer: Tokenizer) -> dict:
+    """How a transcript begins, which only the model's vocabulary can tell: language and prefix. Raises OptionError."""
+    language = [] if args.lang is None else [tokenizer.language_id(args.lang)]
+    known = ", ".join(tokenizer.languages)
+    if args.prefix is not None:
+        if known and not language:
+            raise OptionError(f"this model writes {known}: --prefix needs --lang")
+        return {"prefix": tokenizer.encode(args.prefix, args.lang)[:-1]}  # the language's piece first, and no EOS
+    if args.prefix_tokens is not None:
+        return {"prefix": [*language, *args.prefix_tokens]}
+    if language:
+        return {"forced_bos_token_id": language[0]}
+    if known and args.forced_bos_token_id is None:
+        say(f"warning: this model writes {known}; without --lang it may pick any of them")
+    return {}

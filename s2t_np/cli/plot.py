@@ -1,0 +1,71 @@
+"""The sub-command `plot`: a picture of a recording and of what was heard in it."""
+
+import os
+from argparse import ArgumentParser, Namespace
+
+import numpy as np
+
+from .. import audio
+from ..errors import OptionError
+from ..files import atomic_file
+from ..plot import LONGEST, picture, picture_formats
+from ..stream import StreamOptions
+from .command import Command, add_model_arguments, load_model
+from .inspect import about
+from .terminal import say
+
+DESCRIPTION = f"""\
+Draw the waveform, the log-mel features, the segments, and for each word where the decoder looked and where the word
+was found. The suffix of the picture says its format: png, svg, pdf. At most {LONGEST:.0f} s fit a picture: --start and
+--duration choose a part of a longer recording. Needs matplotlib: pip install "s2t-np[plot]"."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `plot`."""
+    parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
+    parser.add_argument("-o", "--output", metavar="PICTURE.png", required=True, help="the file to write")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="second to begin at (default: 0)")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds to draw (default: all there are)")
+    add_model_arguments(parser)
+
+
+def picture_format(path: str) -> str:
+    """The format that a path's suffix means. Raises OptionError."""
+    suffix, known = os.path.splitext(path)[1][1:].lower(), picture_formats()
+    if suffix not in known:
+        raise OptionError(f"--output {path} does not end in the name of a format: .{', .'.join(known)}")
+    return suffix
+
+
+def part(samples: np.ndarray, rate: int, start: float, duration: float | None) -> np.ndarray:
+    """The samples (N,) from `start` on, no longer than `duration`, both in seconds. Raises OptionError."""
+    if not 0 <= start < len(samples) / rate:
+        raise OptionError(f"--start is {start:g}, expected 0 or more, in a recording of {len(samples) / rate:.2f} s")
+    if duration is not None and not duration > 0:
+        raise OptionError(f"--duration is {duration:g}, expected more than 0")
+    rest = samples[round(start * rate) :]
+    return rest if duration is None else rest[: round(min(duration, len(rest) / rate) * rate)]
+
+
+def plot(args: Namespace) -> int:
+    """Transcribe, draw, save."""
+    kind = picture_format(args.output)
+    model = load_model(args)
+    rate = model.feature_config.sampling_rate
+    with about(args.file):
+        samples = part(audio.load(args.file, rate), rate, args.start, args.duration)
+        figure = picture(model, samples, model.stream(samples, rate, StreamOptions(word_timestamps=True)))
+    with atomic_file(args.output) as file:
+        figure.savefig(file, format=kind)
+    say(f"{args.output}: {len(samples) / rate:.2f} s of {args.file}")
+    return 0
+
+
+PLOT = Command(
+    "plot",
+    "a picture of a recording: waveform, log-mel, segments, words on the attention",
+    add_arguments,
+    plot,
+    DESCRIPTION,
+    "example:\n  s2t-np plot --model digits digits.wav -o digits.png",
+)

@@ -1,0 +1,168 @@
+"""Results of an evaluation: a line of JSON an utterance as they come, and the table that sums them up.
+
+The first line of a results file says what was evaluated and how; each further line is one utterance. The file only
+grows, by whole lines, so that an evaluation that was killed goes on where it stopped: `Results.open` reads what is
+there, drops a torn last line, and refuses a file that was made in another way.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import OptionError
+from ..files import GrowingFile
+from .corpus import Utterance
+from .distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, Step, align, count_errors
+from .text import NORMALIZERS
+
+MARKS = {HIT: " ", SUBSTITUTION: "S", DELETION: "D", INSERTION: "I"}
+
+NOT_OURS = "is no results file of s2t-np evaluate; give another --output"
+COLUMNS = {"files": 7, "words": 8, "WER %": 8, "sub": 7, "del": 7, "ins": 7, "CER %": 8, "wrong %": 9, "RTF": 8}
+HEAD = " " * 12 + "".join(name.rjust(width) for name, width in COLUMNS.items())
+
+
+class Outcome(NamedTuple):
+    """One utterance, compared."""
+
+    id: str
+    group: str
+    file: str
+    reference: str  # as it was compared
+    hypothesis: str
+    words: Errors
+    characters: Errors  # spaces between words are characters
+    duration: float  # seconds of sound
+    seconds: float  # that it took
+
+
+def compare(utterance: Utterance, text: str, normalization: str, duration: float, seconds: float) -> Outcome:
+    """What the model wrote against what was said, both normalised; a key of NORMALIZERS says how."""
+    reference, hypothesis = (NORMALIZERS[normalization](x) for x in (utterance.text, text))
+    words = count_errors(align(reference.split(), hypothesis.split()))
+    characters = count_errors(align(reference, hypothesis))
+    return Outcome(
+        *(utterance.id, utterance.group, str(utterance.audio), reference, hypothesis),
+        *(words, characters, duration, seconds),
+    )
+
+
+def to_line(record: dict) -> bytes:
+    """One line of JSON. What is no Unicode in a path stays an escaped surrogate."""
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def to_record(outcome: Outcome) -> dict:
+    """The outcome in words, for a results file."""
+    counts = {"words": outcome.words._asdict(), "characters": outcome.characters._asdict()}
+    return outcome._asdict() | counts | {"wer": outcome.words.rate, "cer": outcome.characters.rate}
+
+
+def from_record(record: dict) -> Outcome:
+    """The inverse. Raises KeyError or TypeError for what is no such record."""
+    fields = {name: record[name] for name in Outcome._fields}
+    return Outcome(**fields | {name: Errors(**record[name]) for name in ("words", "characters")})
+
+
+class Results:
+    """A results file, open for adding to. Use `Results.open`."""
+
+    def __init__(self, file: GrowingFile, outcomes: list[Outcome]):
+        self.file, self.outcomes = file, outcomes
+
+    @classmethod
+    def open(cls, path: str | Path, setting: dict, resume: bool):
+        """A new file, or with `resume` one to go on with. Raises OptionError.
+
+        setting: what decides the results (model, normalization, options), as JSON has it; the file's own must equal it.
+        """
+        path = Path(path)
+        if path.exists() and not resume:
+            raise OptionError(f"{path}: exists; --resume goes on with it, or remove it")
+        try:
+            file = GrowingFile(path)
+        except OSError as error:
+            raise OptionError(f"{path}: cannot be written ({error.strerror})") from None
+        try:
+            return cls(file, recover(file, setting, path))
+        except OptionError:
+            file.close()
+            raise
+
+    def add(self, outcome: Outcome) -> None:
+        """Write one more line, so that it is there whatever happens next. Raises OSError."""
+        self.file.append(to_line(to_record(outcome)))
+        self.outcomes.append(outcome)
+
+    def close(self) -> None:
+        """Nothing more will be added. Raises OSError."""
+        self.file.close()
+
+
+def recover(file: GrowingFile, setting: dict, path: Path) -> list[Outcome]:
+    """The outcomes in an open results file, which ends in a whole line afterwards; a new one gets its first line.
+
+    Raises OptionError, and leaves the file as it was, where it is none of ours or of another setting.
+    """
+    head = to_line({"s2t-np evaluate": setting})
+    *lines, torn = path.read_bytes().split(b"\n")
+    if not lines and not head.startswith(torn):
+        raise OptionError(f"{path}: {NOT_OURS}")
+    outcomes = read_results(lines, setting, path) if lines else []
+    file.cut(file.size - len(torn))
+    if not lines:
+        file.append(head)
+    return outcomes
+
+
+def read_results(lines: list[bytes], setting: dict, path: Path) -> list[Outcome]:
+    """The outcomes behind the first line, which is checked. Raises OptionError."""
+    try:
+        head, *records = [json.loads(line) for line in lines]
+        found, outcomes = dict(head["s2t-np evaluate"]), [from_record(record) for record in records]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OptionError(f"{path}: {NOT_OURS}") from None
+    if differing := [key for key in setting if found.get(key) != setting[key]]:
+        key = differing[0]
+        raise OptionError(
+            f"{path}: was made with {key} {found.get(key)!r}, not {setting[key]!r}; give another --output"
+        )
+    return outcomes
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
+    """A table: error rates by group and over all, with substitutions, deletions and insertions in per cent of words.
+
+    RTF is the time the model took over the time the sound takes.
+    """
+    outcomes = list(outcomes)
+    groups = sorted({outcome.group for outcome in outcomes} - {""})
+    rows = [(group, [o for o in outcomes if o.group == group]) for group in groups if len(groups) > 1]
+    rows.append((groups[0] if len(groups) == 1 else "all", outcomes))
+    return "\n".join([HEAD, *(summary_row(name, members) for name, members in rows)])
+
+
+def summary_row(name: str, outcomes: list[Outcome]) -> str:
+    """One line of the table; `wrong` counts utterances with any error."""
+    words = sum((o.words for o in outcomes), Errors())
+    characters = sum((o.characters for o in outcomes), Errors())
+    wrong = sum(o.words.total > 0 for o in outcomes) / max(1, len(outcomes))
+    real_time = sum(o.seconds for o in outcomes) / max(1e-9, sum(o.duration for o in outcomes))
+    shares = [100 * count / max(1, words.length) for count in (words.substitutions, words.deletions, words.insertions)]
+    return (
+        f"{name:<12}{len(outcomes):>7}{words.length:>8}{100 * words.rate:>8.2f}"
+        + "".join(f"{share:>7.2f}" for share in shares)
+        + f"{100 * characters.rate:>8.2f}{100 * wrong:>9.1f}{real_time:>8.4f}"
+    )
+
+
+def show_alignment(steps: list[Step]) -> str:
+    """Three lines, words above each other: reference, hypothesis, and S, D or I where they differ."""
+    rows = (["REF"], ["HYP"], ["   "])
+    for step in steps:
+        cells = (step.reference or "", step.hypothesis or "", MARKS[step.kind])
+        width = max(map(len, cells))
+        for row, cell in zip(rows, cells, strict=True):
+            row.append(cell.ljust(width))
+    return "\n".join(" ".join(row).rstrip() for row in rows)

@@ -1,0 +1,37 @@
+"""Every utterance of a corpus through the model, compared with what was said."""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from threading import Event
+
+from ..batch import completed, stoppable
+from ..errors import AudioError
+from ..inputs import Failure, Input
+from ..model import S2T
+from ..transcribe import failure
+from .corpus import Utterance
+from .report import Outcome, compare
+
+
+def evaluate_one(model: S2T, normalization: str, generation: dict, utterance: Utterance) -> Outcome | Failure:
+    """One utterance; what is wrong with its recording comes back as a Failure. Raises OptionError."""
+    started = time.perf_counter()
+    try:
+        transcript = model.transcribe(utterance.audio, **generation)
+    except (AudioError, MemoryError) as error:
+        return failure(Input(str(utterance.audio), utterance.id), error)
+    seconds = time.perf_counter() - started
+    return compare(utterance, transcript.text, normalization, transcript.duration, seconds)
+
+
+def evaluate_all(
+    model: S2T, utterances: Sequence[Utterance], normalization: str = "case", jobs: int = 1, **generation
+) -> Iterator[tuple[int, Outcome | Failure]]:
+    """(index, outcome or failure) of every utterance as it is done, `jobs` at a time.
+
+    normalization: a key of NORMALIZERS; `generation` as in S2T.generate. Raises OptionError.
+    """
+    stop = Event()
+    work = partial(evaluate_one, stoppable(model, stop), normalization, generation)
+    return completed(work, utterances, jobs, stop)
