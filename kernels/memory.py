@@ -116,10 +116,20 @@ def project_memory(state, x, positions, depth, heads, w, kind, plan, block, word
     wait(state, 1, blocks * matrices * panels)
 
 
+def _room(heads: int, positions: int, width: int) -> np.ndarray:
+    """A block for that many heads of all layers; lanes that no position or feature fills are computed with: zeros."""
+    _, values, size = layout(positions, width)
+    block = np.empty(heads * size, np.float32)
+    parts = block.reshape(heads, size)
+    parts[:, :values].reshape(heads, -1, width, PANEL)[:, -1, :, (positions - 1) % PANEL + 1 :] = 0
+    parts[:, values:].reshape(heads, positions, -1)[:, :, width:] = 0
+    return block
+
+
 def project(memory: np.ndarray, w, kind: int, heads: int) -> Memory:
     """Memory (S, D) -> keys and values of all layers; `w` is the packed decoder."""
     (positions, width), layers = memory.shape, len(w.layers)
-    block = np.empty(layers * heads * layout(positions, width // heads)[2], np.float32)
+    block = _room(layers * heads, positions, width // heads)
     room = positions if kind == INT8 else 0
     words, scales = (np.empty(room * n, np.float32) for n in (whole(width) // 4, -(-width // CHUNK)))
     x, scratch = (

@@ -75,6 +75,16 @@ def test_step_between_walls(monkeypatch, name, kind, beams, at_end):
             assert np.array_equal(backend.step(ops, walled, config, tokens, cache), logits)
 
 
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("positions", (1, 31, 32, 33))
+def test_the_memory_has_no_lane_that_nobody_wrote(monkeypatch, name, positions):
+    config, plain = model(name)
+    packed, rows = backend.numba_ops.prepare(plain), noise(positions, config.d_model)
+    with guarded.everything_guarded(monkeypatch, True):
+        memory = backend.start_cache(backend.numba_ops, packed, config, rows, 2).cross
+    assert np.isfinite(memory.block).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_alignment_does_not_matter(kind):
     config, plain = model("round")
