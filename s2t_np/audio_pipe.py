@@ -54,15 +54,21 @@ SPELLINGS = {"floatle": "f32le", "float64le": "f64le", "s243le": "s24le"}  # are
 IN_WAVE = {(1, 8): "u8", (1, 16): "s16le", (1, 24): "s24le", (1, 32): "s32le", (3, 32): "f32le", (3, 64): "f64le"}
 
 
+def encoding_of(word: str) -> Encoding:
+    """How samples of that encoding lie in bytes; arecord's spellings are known too. Raises OptionError."""
+    name = word.lower().replace("_", "")
+    found = ENCODINGS.get(SPELLINGS.get(name, name))
+    if found is None:
+        raise OptionError(f"{word!r:.40} is no encoding of samples; known are {', '.join(ENCODINGS)}")
+    return found
+
+
 def raw_blocks(source, encoding: str = "s16le", channels: int = 1) -> Iterator[np.ndarray]:
     """Samples without any header, from a path, "-" or a binary file object -> blocks (n,) float32 at their own rate.
 
     `encoding` is one of ENCODINGS; channels take turns and are mixed by mean. Raises OptionError, AudioError.
     """
-    name = encoding.lower().replace("_", "")
-    found = ENCODINGS.get(SPELLINGS.get(name, name))
-    if found is None:
-        raise OptionError(f"{encoding!r:.40} is no encoding of samples; known are {', '.join(ENCODINGS)}")
+    found = encoding_of(encoding)
     if channels < 1:
         raise OptionError(f"{channels} channels: expected at least 1")
     return _raw_blocks(source, found, channels)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import audio
+from .audio_pipe import raw_blocks
 from .batch import completed, stoppable
 from .errors import AudioError
 from .features import WINDOW_MS, frame_geometry
@@ -23,12 +24,21 @@ from .stream import StreamOptions, segments_of
 Listener = Callable[[Input, Segment], None]
 
 
+class RawSamples(NamedTuple):
+    """Sound without a header."""
+
+    rate: int  # Hz
+    encoding: str = "s16le"  # one of audio_pipe.ENCODINGS
+    channels: int = 1
+
+
 class Task(NamedTuple):
     """What to do with every recording."""
 
     model: S2T
     options: StreamOptions
     generation: dict  # as in S2T.generate
+    raw: RawSamples | None = None  # what the inputs are, if they have no header to say so
 
 
 class Sound:
@@ -52,13 +62,21 @@ class Sound:
             raise AudioError(f"is {1000 * self.duration:.3g} ms long, expected at least {WINDOW_MS} ms")
 
 
+def blocks_of(task: Task, item: Input) -> Iterator[np.ndarray]:
+    """The blocks (n,) of one input at the model's rate. Raises AudioError, OptionError."""
+    rate, raw = task.model.feature_config.sampling_rate, task.raw
+    if raw is None:
+        return audio.blocks(item.path, rate)
+    return audio.blocks(raw_blocks(item.path, raw.encoding, raw.channels), rate, raw.rate)
+
+
 def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
     """The sound of one input, and its segments, each as it closes.
 
     What is damaged or cut short gives the segments there are, and an InputWarning. Raises AudioError, OptionError.
     """
     rate = task.model.feature_config.sampling_rate
-    sound = Sound(audio.forgiven(audio.blocks(item.path, rate)), rate)
+    sound = Sound(audio.forgiven(blocks_of(task, item)), rate)
     return sound, segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
 
 

@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
+import soundfile
 
 from s2t_np import cli
 from s2t_np.cli import main
@@ -161,3 +163,24 @@ def test_the_bar_says_how_far_how_fast_and_how_long():
 
 def test_a_clock():
     assert [clock(s) for s in (-1, 0, 59.6, 3599, 3600)] == ["0:00", "0:00", "1:00", "59:59", "1:00:00"]
+
+
+def test_samples_without_a_header(transcribe, tmp_path, monkeypatch):
+    samples = soundfile.read(FIVE, dtype="int16")[0]
+    path = tmp_path / "five.pcm"
+    path.write_bytes(samples.tobytes())
+    assert transcribe("--raw-rate", 16000, path) == (0, "five five\n", "")
+    path.write_bytes(np.repeat(samples, 2).astype(">i2").tobytes())
+    assert transcribe("--raw-rate", 16000, "--raw-encoding", "s16be", "--raw-channels", 2, path)[1] == "five five\n"
+    with open(path, "rb") as file:
+        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": file}))
+        assert transcribe("--raw-rate", 16000, "--raw-encoding", "s16be", "--raw-channels", 2, "-")[1] == "five five\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--raw-channels", 2), ("--raw-rate", 3), ("--raw-rate", 16000, "--raw-channels", 0), ("--raw-encoding", "mp3")],
+)
+def test_raw_options_that_mean_nothing(transcribe, options):
+    code, _, err = transcribe(FIVE, *options)
+    assert code == 2 and "--raw-" in err and err.count("\n") == 1

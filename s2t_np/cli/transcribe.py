@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from .. import __version__
+from ..audio_files import HIGHEST_RATE, LOWEST_RATE
+from ..audio_pipe import ENCODINGS
 from ..batch import in_order
 from ..errors import AudioError, OptionError
 from ..formats import STREAMED, Layout
@@ -17,7 +19,7 @@ from ..inputs import STDIN, Failure, Input, expand, read_list
 from ..resume import identity, stamp
 from ..segment import Recording, Segment
 from ..threads import processors
-from ..transcribe import Task, failure, listen, transcribe_all
+from ..transcribe import RawSamples, Task, failure, listen, transcribe_all
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .highlight import has_colours, highlighted
@@ -26,6 +28,7 @@ from .progress import Progress
 from .segments import add_stream_arguments, stream_options
 from .terminal import bar_away, say, show
 
+RAW = RawSamples(0)  # its defaults
 DESCRIPTION = """\
 Write down what is said in recordings: files, folders (all audio files below them), patterns in quotes ("rec/**/*.wav"),
 the files of a list (--files-from), or "-" for standard input.
@@ -45,6 +48,7 @@ examples:
   s2t-np transcribe --model digits --format json one.wav two.wav
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null --output corpus.jsonl
+  arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
 exit codes: 0 ok, 1 some inputs failed (the rest is done), 2 usage, 3 model refused, 130 interrupted"""
@@ -56,6 +60,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="FILE|FOLDER|PATTERN|-", help="what to transcribe")
     parser.add_argument("--files-from", metavar="LIST", help='more of them, one a line; "-": standard input')
     parser.add_argument("--null", action="store_true", help="LIST is divided by zero bytes (find -print0)")
+    raw = parser.add_argument_group("samples without a header", "Of all inputs; a pipe with a WAV header needs none.")
+    raw.add_argument("--raw-rate", type=int, metavar="HZ", help="their sampling rate")
+    raw.add_argument("--raw-encoding", default=RAW.encoding, choices=list(ENCODINGS), help="default: s16le")
+    raw.add_argument("--raw-channels", type=int, default=RAW.channels, metavar="N", help="default: 1")
     parser.add_argument("--jobs", "-j", type=int, metavar="N", help="recordings at a time (default: one per core)")
     add_output_arguments(parser)
     add_model_arguments(parser)
@@ -76,6 +84,19 @@ def given_inputs(args: Namespace) -> list[str]:
     if STDIN in paths and args.resume:
         raise OptionError('"-" cannot be resumed: what came from standard input is not there any more')
     return paths
+
+
+def raw_samples(args: Namespace) -> RawSamples | None:
+    """What the inputs are, if they have no header. Raises OptionError."""
+    if args.raw_rate is None:
+        if (args.raw_encoding, args.raw_channels) != (RAW.encoding, RAW.channels):
+            raise OptionError("--raw-encoding and --raw-channels mean nothing without --raw-rate")
+        return None
+    if not LOWEST_RATE <= args.raw_rate <= HIGHEST_RATE:
+        raise OptionError(f"--raw-rate is {args.raw_rate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}")
+    if args.raw_channels < 1:
+        raise OptionError(f"--raw-channels is {args.raw_channels}, expected at least 1")
+    return RawSamples(args.raw_rate, args.raw_encoding, args.raw_channels)
 
 
 def is_batch(args: Namespace, paths: list[str]) -> bool:
@@ -154,6 +175,7 @@ def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bo
     if not batch and args.output_dir is None and names[0] in STREAMED:
         return print_stream(task, inputs[0], streamed(args, names[0], style))
     settings = {"formats": names, "layout": asdict(style), "stream": asdict(task.options), "search": task.generation}
+    settings |= {"raw": task.raw}
     with_what = identity(task.model, __version__, settings)
     with closing(open_output(args, paths, [stamp(item, with_what) for item in inputs])) as output:
         return run_batch(task, inputs, output, writer(args, task.model.tokenizer), jobs(args, len(inputs)))
@@ -162,7 +184,7 @@ def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bo
 def transcribe(args: Namespace) -> int:
     """Check everything that can be checked, load the model, go through the inputs."""
     generation, options, given = generation_options(args), stream_options(args), given_inputs(args)
-    batch = is_batch(args, given)
+    batch, raw = is_batch(args, given), raw_samples(args)
     check_output(args, batch)
     inputs, failures = expand(given)
     jobs(args, len(inputs))
@@ -173,7 +195,7 @@ def transcribe(args: Namespace) -> int:
     if inputs:
         model = load_model(args)
         options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
-        task = Task(model, options, generation | beginning(args, model.tokenizer))
+        task = Task(model, options, generation | beginning(args, model.tokenizer), raw)
         failed += run(args, task, inputs, paths, batch)
     if failed and len(inputs) + len(failures) > 1:
         say(f"{failed} of {len(inputs) + len(failures)} inputs failed")
