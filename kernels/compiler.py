@@ -4,7 +4,10 @@ Numba types the function and lowers it to LLVM; the wrappers by which Python wou
 emitted as an object file, which `objects.py` puts into memory in this run as in all later ones.
 """
 
+import contextlib
+import gc
 import operator
+from collections.abc import Iterator
 
 import numba
 from numba.core import compiler
@@ -42,13 +45,25 @@ def _check_convention(function, kinds: list[str]) -> None:
         raise RuntimeError(f"Numba {numba.__version__} passes {found}, expected {expected}")
 
 
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Numba's intermediate forms are many objects, none of them garbage: looking through them takes a second in all."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def machine_code(function, signature, options: dict) -> Compiled:
     """Compile `function` for that signature, which gives no result; `options` are those of numba.njit."""
     flags = compiler.Flags()
     cpu_target.options.parse_as_flags(flags, {"nopython": True} | options)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
     contexts = cpu_target.typing_context, cpu_target.target_context
-    with global_compiler_lock:
+    with global_compiler_lock, _without_collections():
         for context in contexts:
             context.refresh()
         result = compiler.compile_extra(*contexts, function, signature.args, signature.return_type, flags, {})

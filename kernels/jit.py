@@ -52,7 +52,7 @@ def _compiler():
 def _compile(name: str, function, signature) -> Compiled:
     """The machine code of a function, made now; said aloud, for it takes a while."""
     if statistics["compiled"] == 0:
-        print("s2t-np: compiling kernels for this processor (once; about 10 s) ...", file=sys.stderr, flush=True)
+        print("s2t-np: compiling kernels for this processor (once; about 15 s) ...", file=sys.stderr, flush=True)
     statistics["compiled"] += 1
     return _compiler().machine_code(function, now(signature), OPTIONS)
 
@@ -119,3 +119,8 @@ def inner(function):
 def bind(function, *arguments):
     """`function`, a kernel, with its arguments: to be called several times without arguments."""
     return function.bind(*arguments) if COMPILED else functools.partial(function, *arguments)
+
+
+def spell(function, first: int, *arguments) -> tuple:
+    """Arguments of `function` from the first-th on, prepared once for many calls: to be passed in their place."""
+    return (function.spell(first, *arguments),) if COMPILED else arguments

@@ -117,28 +117,48 @@ def _spell(kind: str) -> Callable:
     return functools.partial(_spell_array, np.dtype(dtype), int(axes))
 
 
+class Spelled:
+    """Arguments that have become numbers already, for those who call with the same ones again and again."""
+
+    def __init__(self, owners: list, numbers: list, leaves: int):
+        self.owners, self.numbers, self.leaves = owners, numbers, leaves
+
+
 class Entry:
     """A kernel in memory, called as the Python function it was; other threads run on meanwhile."""
 
     def __init__(self, name: str, address: int, kinds: list[str]):
-        self.name, self.spell = name, [_spell(kind) for kind in kinds]
+        self.name, self.spellings = name, [_spell(kind) for kind in kinds]
         types = [c_type for kind in kinds for c_type in _c_types(kind)]
         self.function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *types)(address)
         self.result = (ctypes.c_int64 * 2)()  # Numba's convention: the result (none) and an exception (none)
         self.places = (ctypes.addressof(self.result), ctypes.addressof(self.result) + 8)
 
+    def spell(self, first: int, *arguments) -> Spelled:
+        """The arguments from the first-th on, those in tuples counted one by one. Raises TypeError for wrong ones."""
+        owners, numbers, place = [], [], first
+        for argument in arguments:
+            for leaf in argument if isinstance(argument, tuple) else (argument,):
+                if type(leaf) is Spelled:
+                    numbers += leaf.numbers
+                    place += leaf.leaves
+                elif place < len(self.spellings):
+                    numbers += self.spellings[place](leaf)
+                    place += 1
+                else:
+                    raise TypeError(f"{self.name} takes {len(self.spellings)} arguments, got more")
+                owners.append(leaf)
+        return Spelled(owners, numbers, place - first)
+
     def bind(self, *arguments) -> Callable:
         """A function without arguments that calls the kernel with these. Raises TypeError if they do not fit."""
-        leaves = []
-        for argument in arguments:
-            leaves += argument if isinstance(argument, tuple) else (argument,)
-        if len(leaves) != len(self.spell):
-            raise TypeError(f"{self.name} takes {len(self.spell)} arguments, got {len(leaves)}")
-        numbers = [number for spell, leaf in zip(self.spell, leaves, strict=True) for number in spell(leaf)]
-        return functools.partial(self._run, leaves, numbers)
+        spelled = self.spell(0, *arguments)
+        if spelled.leaves != len(self.spellings):
+            raise TypeError(f"{self.name} takes {len(self.spellings)} arguments, got {spelled.leaves}")
+        return functools.partial(self._run, spelled.owners, spelled.numbers)
 
-    def _run(self, leaves: list, numbers: list) -> None:
-        """`leaves` only lives as long as the call: it owns the arrays."""
+    def _run(self, owners: list, numbers: list) -> None:
+        """`owners` only live as long as the call: they hold the arrays."""
         if status := self.function(*self.places, *numbers):
             raise RuntimeError(f"{self.name} ended with status {status}")
 

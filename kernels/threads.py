@@ -28,7 +28,7 @@ from collections.abc import Callable
 import numpy as np
 from llvmlite import ir
 
-from .jit import COMPILED, bind, inner
+from .jit import COMPILED, bind, inner, spell
 from .late import cgutils, intrinsic, types
 from .vector import move, prefetch
 
@@ -219,7 +219,7 @@ class Session:
     """
 
     def __init__(self, function, phases: int, threads: int, *arguments):
-        self.function, self.helpers, self.arguments = function, threads - 1, arguments
+        self.function, self.helpers, self.arguments = function, threads - 1, spell(function, 5, *arguments)
         self.counters = (phases * (threads + 1) + 1) * COUNTERS
         self._begin()
 
@@ -227,9 +227,10 @@ class Session:
         """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
         self.turn, self.called = 0, 0
         self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
+        self.own = spell(self.function, 0, self.board, _crew.calls, self.states)
 
     def _arguments(self, patience: int) -> tuple:
-        return (self.board, _crew.calls, self.states, self.turn, patience, *self.arguments)
+        return (*self.own, self.turn, patience, *self.arguments)
 
     def run(self, number: int) -> None:
         """The next turn."""

@@ -96,7 +96,7 @@ def test_memory_and_logits_are_upstreams(name, backend, folder_of, golden_featur
         for i, features in enumerate(golden_features):
             memory = model.encode(features)
             found = {"memory": memory, "logits": model.logits(memory, tokens)}
-            start, step = model.decoder(memory)
+            start, step, *_ = model.decoder(memory)
             cache = start(1)
             steps = np.concatenate([step(np.array([token]), cache) for token in tokens])
             for stage, array in (*found.items(), ("logits", steps)):

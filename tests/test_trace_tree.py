@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2t_np.config import GenerationConfig
-from s2t_np.search import generate
+from s2t_np.search import Decoder, generate
 from s2t_np.search.options import check_options
 from s2t_np.trace import tree
 from s2t_np.trace.watch import Step
@@ -35,8 +35,7 @@ def search(logits_of, prompt=(), **options):
         steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits))
         return logits
 
-    watched = type("Port", (), {"start": staticmethod(Cache), "step": staticmethod(step)})
-    hypotheses = generate(watched, options, prompt)
+    hypotheses = generate(Decoder(Cache, step), options, prompt)
     whole = [options.decoder_start_token_id, *prompt]
     return hypotheses, steps, tree.grow(steps, hypotheses, check_options(options, len(whole)), whole)
 
@@ -101,7 +100,7 @@ def test_greedy_and_sampling(options):
     for candidate in grown.candidates:
         assert (
             candidate.log_prob
-            == tree.log_probabilities(steps[candidate.step].logits)[candidate.parent, candidate.token]
+            == tree.log_probabilities(tree.PLAIN, steps[candidate.step].logits)[candidate.parent, candidate.token]
         )
     listed = [c for c in grown.candidates if c.step == 1]
     assert len(listed) >= tree.ALTERNATIVES

@@ -45,7 +45,7 @@ class Ours:
 
     def step(self, memory: np.ndarray, tokens: np.ndarray, turns: int) -> tuple[np.ndarray, dict]:
         """See above."""
-        start, step = self.model.decoder(memory)
+        start, step, *_ = self.model.decoder(memory)
         cache, order = start(len(tokens)), np.arange(len(tokens))
         for column in tokens.T[:-1]:
             step(column, cache)

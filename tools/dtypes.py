@@ -3,10 +3,11 @@
 
     python tools/dtypes.py MODEL MANIFEST.tsv [--speech FOLDER] [--beams 5] [--dtypes float16 int8]
 
-On MODEL, with the recordings and texts of MANIFEST (a corpus, as `s2t-np evaluate` takes it): the error of teacher-forced
-logits, as a share of their standard deviation (root mean square over everything, and the largest); the tokens of the best hypothesis that
-changed, by edit distance; the word error rate. With --speech, the same without words for random weights in the shape
-of the released s2t-small on all FLAC files below FOLDER, 40 tokens each: the worst case, for nothing there is certain.
+On MODEL, with the recordings and texts of MANIFEST (a corpus, as `s2t-np evaluate` takes it): the error of
+teacher-forced logits, as a share of their standard deviation (root mean square over everything, and the largest); the
+tokens of the best hypothesis that changed, by edit distance; the word error rate. With --speech, the same without words
+for random weights in the shape of the released s2t-small on all FLAC files below FOLDER, 40 tokens each: the worst
+case, for nothing there is certain.
 """
 
 import argparse

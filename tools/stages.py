@@ -52,7 +52,7 @@ def decoder_stages(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> dict[s
 
 def stepped_logits(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """The same logits (U, V) from the cached decoder, one token at a time, as the search gets them."""
-    start, step = model.decoder(memory)
+    start, step, *_ = model.decoder(memory)
     cache = start(1)
     return np.concatenate([step(np.array([token]), cache) for token in tokens])
 

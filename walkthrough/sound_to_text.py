@@ -373,7 +373,7 @@ for token, row in zip(tokens, logits, strict=True):
 # cache, and a step computes one row only. It gives the same logits.
 
 # %%
-cache = decoder.start_cache(numpy_ops, weights.decoder, memory, beams=1)
+cache = decoder.start_cache(numpy_ops, weights, config, memory, beams=1)
 for i, token in enumerate(tokens):
     step = decoder.decoder_step(numpy_ops, weights, config, np.array([token]), cache)
     assert close(step[0], logits[i], 1e-3)

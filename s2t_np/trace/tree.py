@@ -14,7 +14,7 @@ from ..config import GenerationConfig
 from ..search import Hypothesis, beam
 from ..search.constraints import constraints
 from ..search.port import log_probabilities
-from .watch import Step
+from .watch import PLAIN, Step
 
 ALTERNATIVES = 5  # listed for every row of a greedy search or a sampling, beside the chosen token
 
@@ -68,7 +68,7 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
     K, active = options.num_beams, constraints(options, len(prompt))
     beams, finished, found = beam.first_beams(prompt, K), [], []
     for number, step in enumerate(searched, len(prompt) - 1):
-        candidates = beam.extend(beams, step.logits, active)
+        candidates = beam.extend(PLAIN, beams, step.logits, active)
         ended = beam.have_ended(candidates, options)
         finished = beam.collect(finished, candidates, ended, options)
         beams = beam.run_on(candidates, ended, K)
@@ -136,7 +136,7 @@ def path_candidates(
     chosen = {(h.tokens[:u], h.tokens[u]) for h in hypotheses for u in range(prompt_length, len(h.tokens))}
     for so_far in sorted({so_far for so_far, _ in chosen}, key=lambda tokens: (len(tokens), tokens)):
         number, row = rows[so_far]
-        log_probs = log_probabilities(searched[number].logits[row : row + 1])[0]
+        log_probs = log_probabilities(PLAIN, searched[number].logits[row : row + 1])[0]
         picked = {token for before, token in chosen if before == so_far}
         likeliest = np.argsort(-log_probs, kind="stable")[:ALTERNATIVES].tolist()
         for token in dict.fromkeys([*likeliest, *sorted(picked)]):

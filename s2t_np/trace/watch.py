@@ -15,13 +15,16 @@ import numpy as np
 
 from .. import audio, features, layers, ops
 from ..backend import Backend
-from ..decoder import DecoderCache, decode_full, embed_tokens, position_rows
+from ..decoder import DecoderCache, decode_full, decoder_step, embed_tokens, position_rows, start_cache
 from ..encoder import embed_features
 from ..model import S2T
 from ..ops import Conv, LayerNorm, Linear, Ops
-from ..search.port import log_probabilities
+from ..search.port import Decoder, log_probabilities
 from .record import Recorder
 
+PLAIN = Decoder(
+    start_cache, decoder_step
+)  # for its arithmetic over the vocabulary, which is that of the readable search
 RESIDUAL = {"out_proj": "_residual", "fc2": "output"}  # what the sum with the residual is called
 
 
@@ -172,7 +175,7 @@ class Watcher:
             self.embedded(w, config, tokens, rows)
             logits = self.model.backend.step(table, w, config, tokens, cache)
             self.record("parents", DecoderCache.reorder, parents)
-            self.record("log_probs", log_probabilities, lambda: log_probabilities(logits))
+            self.record("log_probs", log_probabilities, lambda: log_probabilities(PLAIN, logits))
         finally:
             self.record.prefix, self.in_step = "", False
         self.steps.append(Step(np.array(tokens), parents, logits))
