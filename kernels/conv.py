@@ -5,10 +5,10 @@ between rows of zeros, so the window of output t is one contiguous run of taps *
 is those windows, which overlap in memory and are never copied out. A packed panel holds 16 channels and their 16 gates,
 so a tile of the product has all that its gates need. Weights of bytes take each window's bytes, made beforehand.
 
-Versions (s2t-small, 998 frames, both convolutions, one core, roof 172 GFLOP/s): 8 rows at a time, each reading a whole
-panel 7.8 ms; 64 rows, so that 256 inputs of a panel wait in the first-level cache 7.3 ms (146 GFLOP/s); bytes 2.2 ms,
-after 3.3 with a quantisation that looked for the end of the row at every vector. Rows of frames whose stride is no
-power of two gained 1 % and are not worth their padding.
+Versions (s2t-small, 998 frames, two cores, medians of 50 in turn; first and second convolution): 64 rows, weights asked
+for a little before their use, 1.79 and 2.73 ms; 128 rows, each tile bringing its share of the next part of the panel
+(`linear.py`), 1.72 and 2.58 ms, in bytes 0.80 and 1.07; 256 rows no faster. Rows of frames whose stride is no power of
+two gained 2 % of the product and are not worth their padding.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from .rows import quantize_rows
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
 from .vector import LANES, at, exp, load, splat, store
 
-ROWS = 64  # of output in an item: a part of the panel is read from the first-level cache for all of them
+ROWS = 128  # of output in an item: a part of the panel is read from the first-level cache for all of them
 TILE = ROWS * PANEL
 
 

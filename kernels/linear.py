@@ -21,7 +21,19 @@ from .vector import LANES, move
 NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)
 LINE = 16  # floats in a cache line
 BLOCK = 256  # length of a chain of additions, at most
-AHEAD = 2048  # words: how far before its use a weight is asked for; from memory, that is a quarter faster
+AHEAD = 2048  # words: how far before its use few rows ask for a weight; from memory, that is a quarter faster
+
+
+@inner
+def _next(r, rows, part, line):
+    """Where, behind a part of the panel, what row r's tile brings closer begins; words from line to line.
+
+    Few rows are through with a part at once. Many read it from the first-level cache, and each tile has time for an
+    eighth of the part behind it: 64 rows of 2560 take 142 GFLOP/s of one core so, 120 when asked as few rows ask.
+    """
+    if rows <= MAX_ROWS:
+        return AHEAD, line
+    return part * line + r // MAX_ROWS * (part // STEPS) * LINE, LINE
 
 
 @inner
@@ -31,6 +43,7 @@ def _panel(tile, line, x, rows, depth, weight, bias, zeros, added, floor, y):
         last, part = first + BLOCK >= depth, min(BLOCK, depth - first)
         offset, sums = (zeros, 0) if first else (bias, LANES), y if first else added
         for r in range(0, rows, MAX_ROWS):
+            ahead, step = _next(r, rows, part, line)
             tile(
                 min(MAX_ROWS, rows - r),
                 2,
@@ -42,7 +55,7 @@ def _panel(tile, line, x, rows, depth, weight, bias, zeros, added, floor, y):
                 (move(sums[0], r * sums[1]), sums[1], sums[2]),
                 floor if last else NO_FLOOR,
                 (move(y[0], r * y[1]), y[1], y[2]),
-                (move(weight, first * line + AHEAD), line),
+                (move(weight, first * line + ahead), step),
             )
 
 
