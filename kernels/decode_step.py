@@ -33,7 +33,7 @@ from .norm import normalize_row
 from .pack import INT8, PANEL, PackedWeights, whole
 from .panel import multiply_panel, panel_words
 from .quantize import CHUNK, quantize_row
-from .threads import NUMBERS, STATE, Session, await_turn, get_threads, slot, take_near, wait_near
+from .threads import NUMBERS, STATE, Session, await_turn, get_threads, next_turn, slot, take_near, wait_near
 from .vector import LANES, at
 
 # columns of the plan: weight and bias offsets of the parts of a decoder layer, in the order of its fields
@@ -205,6 +205,7 @@ def decoder_layers(
 
     keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block.
     """
+    turn = next_turn(session, turn, patience)
     while await_turn(session, calls, turn, patience, at(w, _first_panel(program[0], shape, min(1, patience))), AHEAD):
         state, length = states[turn], session[NUMBERS + turn]
         me = slot(state)

@@ -99,13 +99,19 @@ def _c_types(kind: str) -> list:
     return [pointer, pointer, integer, integer, pointer] + 2 * int(kind.split()[1]) * [integer]
 
 
+def _address(array: np.ndarray) -> int:
+    """Where an array begins; the way through the buffer, closed to some, is three times as short."""
+    if array.flags.writeable and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return array.__array_interface__["data"][0]
+
+
 def _spell_array(dtype: np.dtype, axes: int, array) -> tuple:
     """An array as numbers. Raises TypeError for another kind of array."""
     if type(array) is not np.ndarray or array.dtype != dtype or array.ndim != axes or not array.flags.c_contiguous:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"expected a contiguous array of {dtype} with {axes} axes, got {found}")
-    address = array.__array_interface__["data"][0]
-    return (None, None, array.size, dtype.itemsize, address, *array.shape, *array.strides)
+    return (None, None, array.size, dtype.itemsize, _address(array), *array.shape, *array.strides)
 
 
 def _spell(kind: str) -> Callable:

@@ -71,11 +71,16 @@ def extend(decoder: Decoder, beams: Beams, logits: np.ndarray, active: Sequence[
     scores = constrain(active, beams.tokens, log_probs)
     parents, tokens = np.divmod(decoder.best(scores, beams.scores, 2 * len(scores)), scores.shape[1])
     return Beams(
-        np.column_stack([beams.tokens[parents], tokens]),
-        np.column_stack([beams.log_probs[parents], log_probs[parents, tokens]]),
+        append_column(beams.tokens[parents], tokens),
+        append_column(beams.log_probs[parents], log_probs[parents, tokens]),
         scores[parents, tokens] + beams.scores[parents],
         parents,
     )
+
+
+def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """(B, U) and (B,) -> (B, U + 1)."""
+    return np.concatenate((rows, column[:, None]), axis=1)
 
 
 def have_ended(candidates: Beams, options: GenerationConfig) -> np.ndarray:
