@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(folder):
-    return s2t_np.load(folder), s2t_np.load(folder, dtype="float64")
+    return s2t_np.load(folder, backend="numpy"), s2t_np.load(folder, dtype="float64")
 
 
 def with_twin(model, token, twin, distance):

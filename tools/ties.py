@@ -63,7 +63,7 @@ def favour(said: tuple[int, ...], rows: list[tuple[int, ...]], size: int) -> np.
 def nudged(model: S2T, task: Task, rows: list[tuple[int, ...]], nudge: float, trial: int) -> list[tuple[int, ...]]:
     """What our search returns when no logit is moved by more than `nudge` times the largest, in favour of `rows`."""
     random, noise = np.random.default_rng(trial), 0.5 * (trial > 0)
-    start, step = model.decoder(model.encode(task.features, task.padded_length))
+    start, step, *_ = model.decoder(model.encode(task.features, task.padded_length))
 
     def nudged_step(tokens, followed):
         logits = step(tokens, followed.cache)
