@@ -143,7 +143,7 @@ def wait_near(state, phase, parts, done, items, ahead, lines):
 
 @inner
 def next_turn(session, turn, patience):
-    """The first turn of this participant: a helper is told, the caller's thread begins the one that nobody has begun."""
+    """The first turn of this participant: a helper is told, the caller begins the one that nobody has begun."""
     return turn if patience else look(session, TURN)
 
 
