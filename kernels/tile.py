@@ -277,7 +277,8 @@ def _plain_tile(rows, vectors, depth, a, b, row_bias, column_bias, added, floor,
         for v in range(vectors):
             total = np.zeros(LANES, np.float32)
             for i in range(depth):
-                total += a[0][a[1] * r + a[2] * i] * vector(b, i, v)
+                with np.errstate(over="ignore", invalid="ignore"):  # lanes that nobody reads may hold anything
+                    total += a[0][a[1] * r + a[2] * i] * vector(b, i, v)
             total += row_bias[0][row_bias[1] * r] + vector(column_bias, v, 0) + vector(added, r, v)
             vector(c, r, v)[:] = np.maximum(total, floor)
 
