@@ -15,7 +15,7 @@ it will read next (`wait_near`).
 Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, and were
 at work 150 us later on a virtual machine, a tenth of a decoder step. So a kernel that is called again and again has a
 `Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave; the
-caller's own call is bound once for all turns, which took 3 of the 51 ms that 30 steps and their search took.
+caller's own call is bound once for all turns, not spelled out for each.
 `wait` spins, gives the processor away after a while, and is short by construction: items are small and the phase's last
 ones are already being computed.
 """
