@@ -19,7 +19,7 @@ read where they lie, panels to threads in memory order 1.23; helpers awake betwe
 every line of weights lost a third: such requests are fewer at a time than those the processor makes by itself.
 
 The first steps of an utterance are slower: 2.7, 2.5, 1.9, 1.4 ms, then 1.16, in bytes 0.84, 0.8, then 0.52. While the
-encoder ran (or while nothing did, for 35 ms) others on the machine seem to have taken the shared cache: the weights come from
+encoder ran (or nothing did, for 35 ms) others on the machine seem to have taken the shared cache: weights come from
 memory, at 19 GB/s instead of 48; numpy's reading of them takes the same course. Reading them once beforehand does not
 help: they are kept only after several times.
 """
