@@ -119,8 +119,3 @@ def inner(function):
 def bind(function, *arguments):
     """`function`, a kernel, with its arguments: to be called several times without arguments."""
     return function.bind(*arguments) if COMPILED else functools.partial(function, *arguments)
-
-
-def spell(function, first: int, *arguments) -> tuple:
-    """Arguments of `function` from the first-th on, prepared once for many calls: to be passed in their place."""
-    return (function.spell(first, *arguments),) if COMPILED else arguments

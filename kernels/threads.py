@@ -14,7 +14,8 @@ it will read next (`wait_near`).
 
 Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, and were
 at work 150 us later on a virtual machine, a tenth of a decoder step. So a kernel that is called again and again has a
-`Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave.
+`Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave; the
+caller's own call is bound once for all turns, not spelled out for each.
 `wait` spins, gives the processor away after a while, and is short by construction: items are small and the phase's last
 ones are already being computed.
 """
@@ -28,7 +29,7 @@ from collections.abc import Callable
 import numpy as np
 from llvmlite import ir
 
-from .jit import COMPILED, bind, inner, spell
+from .jit import COMPILED, bind, inner
 from .late import cgutils, intrinsic, types
 from .vector import move, prefetch
 
@@ -141,11 +142,18 @@ def wait_near(state, phase, parts, done, items, ahead, lines):
 
 
 @inner
+def next_turn(session, turn, patience):
+    """The first turn of this participant: a helper is told, the caller begins the one that nobody has begun."""
+    return turn if patience else look(session, TURN)
+
+
+@inner
 def await_turn(session, calls, turn, patience, ahead, lines):
     """Whether turn `turn` of a session has begun; after `patience` looks the helper counts itself out.
 
     It does so at once when there is other work, of which `calls` tells. The caller's own thread, with patience 0,
-    begins the turn. Meanwhile some lines from an address on are asked for.
+    begins the turn, whose number is that of turns begun before (`next_turn`). Meanwhile some lines from an address on
+    are asked for.
     """
     if patience == 0:
         add(session, TURN, 1)
@@ -219,30 +227,29 @@ class Session:
     """
 
     def __init__(self, function, phases: int, threads: int, *arguments):
-        self.function, self.helpers, self.arguments = function, threads - 1, spell(function, 5, *arguments)
+        self.function, self.helpers, self.arguments = function, threads - 1, arguments
         self.counters = (phases * (threads + 1) + 1) * COUNTERS
         self._begin()
 
     def _begin(self) -> None:
         """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
-        self.turn, self.called = 0, 0
         self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
-        self.own = spell(self.function, 0, self.board, _crew.calls, self.states)
+        self.called, self.take_turn = 0, self._bound(0, 0)
 
-    def _arguments(self, patience: int) -> tuple:
-        return (*self.own, self.turn, patience, *self.arguments)
+    def _bound(self, turn: int, patience: int) -> Callable[[], None]:
+        return bind(self.function, self.board, _crew.calls, self.states, turn, patience, *self.arguments)
 
     def run(self, number: int) -> None:
-        """The next turn."""
-        if self.turn == TURNS:
+        """The next turn. Its call is bound once: spelling out a dozen arrays takes 20 us, a step of int8 takes 500."""
+        if self.board[TURN] == TURNS:
             self._begin()
-        self.board[NUMBERS + self.turn] = number
+        turn = int(self.board[TURN])
+        self.board[NUMBERS + turn] = number
         if missing := self.helpers - self.called + int(self.board[LEFT]):
             self.called += missing
             self.board[SEEN] = _crew.calls[0] + 1
-            _crew.call(missing, bind(self.function, *self._arguments(PATIENCE)))
-        self.function(*self._arguments(0))
-        self.turn += 1
+            _crew.call(missing, self._bound(turn, PATIENCE))
+        self.take_turn()
 
 
 def _after_fork() -> None:

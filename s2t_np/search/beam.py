@@ -71,11 +71,16 @@ def extend(decoder: Decoder, beams: Beams, logits: np.ndarray, active: Sequence[
     scores = constrain(active, beams.tokens, log_probs)
     parents, tokens = np.divmod(decoder.best(scores, beams.scores, 2 * len(scores)), scores.shape[1])
     return Beams(
-        np.column_stack([beams.tokens[parents], tokens]),
-        np.column_stack([beams.log_probs[parents], log_probs[parents, tokens]]),
+        append_column(beams.tokens[parents], tokens),
+        append_column(beams.log_probs[parents], log_probs[parents, tokens]),
         scores[parents, tokens] + beams.scores[parents],
         parents,
     )
+
+
+def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """(B, U) and (B,) -> (B, U + 1)."""
+    return np.concatenate((rows, column[:, None]), axis=1)
 
 
 def have_ended(candidates: Beams, options: GenerationConfig) -> np.ndarray:
@@ -87,8 +92,10 @@ def collect(
     finished: list[Hypothesis], candidates: Beams, ended: np.ndarray, options: GenerationConfig
 ) -> list[Hypothesis]:
     """The best K of the finished so far and of those of the first K candidates that end now, best first."""
-    alive = candidates.scores > -np.inf
-    new = np.flatnonzero((ended & alive)[: options.num_beams])
+    ended, alive = ended[: options.num_beams], candidates.scores[: options.num_beams] > -np.inf
+    new = (ended & alive).nonzero()[0]
+    if not len(new):
+        return finished
     joined = finished + [as_hypothesis(candidates, row, options) for row in new]
     return sorted(joined, key=lambda hypothesis: -hypothesis.score)[: options.num_beams]
 
@@ -108,7 +115,7 @@ def normalise(score: np.float32, count: int, options: GenerationConfig) -> float
 def run_on(candidates: Beams, ended: np.ndarray, count: int) -> Beams:
     """The best K that have not ended. Ended ones stay as dead rows where there are not K others."""
     scores = np.where(ended, np.float32(-np.inf), candidates.scores)
-    return candidates._replace(scores=scores).pick(np.argsort(-scores, kind="stable")[:count])
+    return candidates._replace(scores=scores).pick((-scores).argsort(kind="stable")[:count])
 
 
 def is_over(beams: Beams, finished: list[Hypothesis], prompt_length: int, options: GenerationConfig) -> bool:
