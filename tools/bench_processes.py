@@ -22,6 +22,7 @@ from tools.bench_contenders import Ours
 from tools.bench_utterances import REST
 
 ROOT = Path(__file__).resolve().parent.parent
+RECORDING = ROOT / "s2t_np" / "recordings" / "two-nine-three-four-zero.flac"
 RATE, FILES = 16_000, 8
 PEAK = """
 import re, sys
@@ -51,9 +52,12 @@ tell()
 """
 
 
-def write_noise(path: Path, seconds: float, seed: int = 0) -> Path:
-    """A 16-bit WAV file of noise."""
-    samples = np.random.default_rng(seed).standard_normal(round(seconds * RATE)) * 3000
+def write_speech(path: Path, seconds: float) -> Path:
+    """A 16-bit WAV file of a bundled recording, said again and again: of noise the command would write nothing."""
+    import soundfile
+
+    spoken, _ = soundfile.read(RECORDING, dtype="int16")
+    samples = np.resize(spoken, round(seconds * RATE))
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
         file.writeframes(samples.astype("<i2").tobytes())
@@ -83,7 +87,7 @@ def processes(names: list[str], folder: Path, scratch: Path, python: str | None,
 
     The text of the exact ones must be the same. Raises SystemExit.
     """
-    audio, tokens = write_noise(scratch / "noise.wav", seconds), round(3 * seconds)
+    audio, tokens = write_speech(scratch / "speech.wav", seconds), round(3 * seconds)
     commands = {f"{name}, warm": (command_line(name, folder, audio, tokens), ROOT) for name in names}
     if python:
         commands["transformers"] = (
