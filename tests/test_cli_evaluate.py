@@ -7,12 +7,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import soundfile
 
+import s2t_np
+from s2t_np import audio
 from s2t_np.cli import main
+from s2t_np.evaluation.run import hear
 from tests.paths import DIGITS, ROOT
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
+HEARD = s2t_np.Hypothesis((2, 5, 2), (-0.1, -0.1), -0.1, True)
 SAID = {
     "five-five": "FIVE FIVE",
     "two-nine-three-four-zero": "TWO NINE THREE FOUR ZERO",
@@ -87,6 +93,16 @@ def test_what_fails_is_said_and_the_rest_counted(run, corpus, tmp_path):
 def test_options_that_mean_nothing(run, corpus, options, message):
     code, _, err = run(corpus, *options)
     assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
+    model, lengths = s2t_np.load("digits", backend="numpy"), []
+    said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
+    monkeypatch.setattr(audio, "load", lambda path, rate: np.resize(said, seconds * rate))
+    monkeypatch.setattr(type(model), "generate", lambda self, x, **options: lengths.append(len(x)) or [HEARD])
+    for seconds in (40, 70):
+        assert hear(model, "x.flac", {})[1] == seconds
+    assert lengths[0] == 3998 and max(lengths[1:], default=0) < 3001
 
 
 def test_a_killed_evaluation_goes_on(corpus, tmp_path, run):
