@@ -12,10 +12,9 @@ ln x = n ln 2 + 2 (s + s**3 / 3 + ... + s**13 / 13), whose next term is below 1e
 import numpy as np
 from llvmlite import ir
 
-from .cpu import detect
 from .jit import COMPILED
-from .late import cgutils, declared, intrinsic, types
-from .vector import F32, I32, I64
+from .late import declared, intrinsic, types
+from .vector import F32, I32, I64, constant, multiply_add, spread
 
 LANES = 8
 F64 = ir.DoubleType()
@@ -30,19 +29,6 @@ def _vector_type():
 
 
 doubles = declared(_vector_type)
-
-
-def constant(value: float, kind=VECTOR):
-    """An LLVM vector with `value` in all lanes."""
-    return ir.Constant(kind, [value] * LANES)
-
-
-def multiply_add(builder, a, b, c):
-    """a b + c, fused where the processor can."""
-    if not detect().has_fma:
-        return builder.fadd(builder.fmul(a, b), c)
-    kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v8f64"), (a, b, c))
 
 
 def place(context, builder, kind, array, index):
@@ -72,8 +58,7 @@ def _store(typing, array, index, value):
 @intrinsic
 def _splat(typing, x):
     def build(context, builder, sig, args):
-        one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), args[0], ir.Constant(I32, 0))
-        return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, LANES), None))
+        return spread(builder, args[0], VECTOR)
 
     return doubles(types.float64), build
 
@@ -135,18 +120,18 @@ TWO_THIRDS = 0x3FE5555555555555  # the bits of 2/3
 @intrinsic
 def _log(typing, x):
     def build(context, builder, sig, args):
-        (x,), one = args, constant(1.0)
+        (x,), one = args, constant(1.0, VECTOR)
         above = builder.sub(builder.bitcast(x, INTEGERS), constant(TWO_THIRDS, INTEGERS))
         exponent = builder.ashr(above, constant(52, INTEGERS))
         power = builder.shl(exponent, constant(52, INTEGERS))
         m = builder.bitcast(builder.sub(builder.bitcast(x, INTEGERS), power), VECTOR)
         s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
-        square, series = builder.fmul(s, s), constant(2 / 13)
+        square, series = builder.fmul(s, s), constant(2 / 13, VECTOR)
         for odd in (11, 9, 7, 5, 3, 1):
-            series = multiply_add(builder, series, square, constant(2 / odd))
+            series = multiply_add(builder, series, square, constant(2 / odd, VECTOR))
         n = builder.sitofp(exponent, VECTOR)
-        result = multiply_add(builder, n, constant(float(np.log(2.0))), builder.fmul(series, s))
-        return builder.select(builder.fcmp_ordered("<", x, constant(float("inf"))), result, x)
+        result = multiply_add(builder, n, constant(float(np.log(2.0)), VECTOR), builder.fmul(series, s))
+        return builder.select(builder.fcmp_ordered("<", x, constant(float("inf"), VECTOR)), result, x)
 
     return doubles(doubles), build
 

@@ -39,13 +39,14 @@ vec = declared(_vector_type)
 
 def constant(value: float, kind=VECTOR):
     """An LLVM vector with `value` in all lanes."""
-    return ir.Constant(kind, [value] * LANES)
+    return ir.Constant(kind, [value] * kind.count)
 
 
 def spread(builder, scalar, kind=VECTOR):
     """An LLVM vector with the run-time `scalar` in all lanes."""
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(INTEGERS, None))
+    first = ir.Constant(ir.VectorType(I32, kind.count), None)
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), first)
 
 
 def call(builder, name: str, kind, *arguments):
@@ -55,9 +56,10 @@ def call(builder, name: str, kind, *arguments):
 
 
 def multiply_add(builder, a, b, c):
-    """a b + c, fused where the processor can (elsewhere LLVM would call a library for every lane)."""
+    """a b + c of any vectors, fused where the processor can (elsewhere LLVM would call a library for every lane)."""
     if detect().has_fma:
-        return call(builder, "llvm.fma.v16f32", VECTOR, a, b, c)
+        bits = "f32" if a.type.element == F32 else "f64"
+        return call(builder, f"llvm.fma.v{a.type.count}{bits}", a.type, a, b, c)
     return builder.fadd(builder.fmul(a, b), c)
 
 

@@ -21,7 +21,6 @@ from .errors import OptionError
 from .features import frame_geometry
 
 BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
-FULL_SCALE = 150.0  # sum of the squared Hann window over its 400 samples: a full-scale square wave is at 0 dB
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
 FIRST_FLOOR = 100  # frames that the first floor is the minimum of
 STANDING_OUT = 2  # bands that decide

@@ -6,12 +6,13 @@ weights of the model are packed and only the backend's own operations can read t
 
 import numpy as np
 
-from .ops import Ops, softmax, split_heads
+from . import ops as plain
+from .ops import Ops, split_heads
 
 
 def attention_weights(q: np.ndarray, k: np.ndarray, heads: int) -> np.ndarray:
     """softmax(Q K^T) within each head: q (..., Q, D), scaled, and k (..., S, D) -> (..., H, Q, S), rows sum to 1."""
-    return softmax(split_heads(q, heads) @ np.swapaxes(split_heads(k, heads), -1, -2))
+    return plain.attention_weights(split_heads(q, heads), split_heads(k, heads))
 
 
 def watch_attention(ops: Ops, seen: list[np.ndarray]) -> Ops:

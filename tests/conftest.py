@@ -1,9 +1,24 @@
-"""What holds for the whole suite: programs started by tests can be interrupted, even where the suite runs behind `&`.
+"""What holds for the whole suite: the command line as a fixture; programs started by tests can be interrupted.
 
-A shell that starts a job in the background lets it ignore SIGINT, and programs inherit that.
+A shell that starts a job in the background (`&`) lets it ignore SIGINT, and programs inherit that.
 """
 
 import signal
 
+import pytest
+
+from s2t_np.cli import main
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line; (exit code, stdout, stderr)."""
+
+    def run(*argv):
+        code = main([str(a) for a in argv])
+        return code, *capsys.readouterr()
+
+    return run

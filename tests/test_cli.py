@@ -11,23 +11,11 @@ import pytest
 
 import s2t_np
 from s2t_np import cli
-from s2t_np.cli import main
 from s2t_np.errors import BackendError, HubError, InputWarning, OptionError
 from tests.paths import DIGITS
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
 FIVE, TWO = RECORDINGS / "five-five.flac", RECORDINGS / "two-nine-three-four-zero.flac"
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; (exit code, stdout, stderr)."""
-
-    def run(*argv):
-        code = main([str(a) for a in argv])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -10,21 +10,9 @@ import pytest
 import s2t_np
 from s2t_np import cli, hub
 from s2t_np.backend import choose
-from s2t_np.cli import main
 from tests.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; (exit code, stdout, stderr)."""
-
-    def run(*argv):
-        code = main([str(a) for a in argv])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

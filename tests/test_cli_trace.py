@@ -5,22 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from s2t_np.cli import main
 from tests.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
 TRACE = ("trace", "--model", "digits", FIVE)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; (exit code, stdout, stderr)."""
-
-    def run(*argv):
-        code = main([str(a) for a in argv])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_trace(run, tmp_path):
