@@ -2,18 +2,28 @@
 
 Numba types the function and lowers it to LLVM; the wrappers by which Python would call it are left out, and its code is
 emitted as an object file, which `objects.py` puts into memory in this run as in all later ones.
+
+For this the kernels are a target of their own in Numba's list (`target_extension`), a CPU whose code is never run from
+here. Numba's CPU target optimises every helper by itself, emits it, loads it into memory, where nobody calls it, then
+optimises its callers with it once more, and emits them. Here a kernel is optimised once, when all of its helpers are in
+it, and emitted once: 8.4 s for all instead of 11.0. The code is smaller (log-softmax by a quarter) and not slower:
+encoder and generation take 1 % less time; only the filterbank takes 0.53 ms instead of 0.50.
 """
 
 import contextlib
+import functools
 import gc
 import operator
 from collections.abc import Iterator
 
 import numba
-from numba.core import compiler
+from numba.core import compiler, typed_passes, untyped_passes
 from numba.core.cgutils import get_or_insert_function
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
+from numba.core.cpu import CPUContext
+from numba.core.registry import CPUDispatcher, CPUTarget
+from numba.core.target_extension import CPU, dispatcher_registry, jit_registry, target_override, target_registry
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
@@ -23,9 +33,97 @@ from .objects import Compiled, llvm_types
 types = numba.types
 
 
+class Library(JITCodeLibrary):
+    """A function and what it calls, on their way into an object file."""
+
+    def _optimize_functions(self, module):
+        module.data_layout = str(self.codegen.target_data)
+
+    def _optimize_final_module(self):
+        """Nothing yet: see `emit`."""
+
+    def _finalize_specific(self):
+        """Nothing is loaded."""
+
+    def get_pointer_to_function(self, name):
+        """There is none; but callers want it complete."""
+        self._ensure_finalized()
+        return 0
+
+    def emit(self) -> bytes:
+        """The object file, of optimised code."""
+        passes, builder = self.codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+        return self.codegen._tm.emit_object(self._final_module)
+
+
+class Codegen(JITCPUCodegen):
+    """The same code for the same processor, but no engine gets it."""
+
+    _library_class = Library
+
+    def _add_module(self, module):
+        """Not into the engine."""
+
+    def set_env(self, name, environment):
+        """What functions need that raise exceptions; kernels do not."""
+
+
+class Context(CPUContext):
+    """How types and operations become code: as on any CPU."""
+
+    def init(self):
+        super().init()
+        self._internal_codegen = Codegen("s2t-np")
+
+
+class Target(CPUTarget):
+    """The two contexts of the target."""
+
+    @functools.cached_property
+    def _toplevel_target_context(self):
+        return Context(self.typing_context, self._target_name)
+
+
+NAME = "s2t_np"
+TARGET = Target(NAME)
+
+
+class ObjectFile(CPU):
+    """The target's place in Numba's list: what is defined for any CPU holds for it."""
+
+
+class Helper(CPUDispatcher):
+    """A function for this target only."""
+
+    targetdescr = TARGET
+
+
+class Pipeline(compiler.CompilerBase):
+    """Numba's way from Python to LLVM without what kernels have no use for, a sixteenth of the time."""
+
+    SKIPPED = (
+        untyped_passes.InlineClosureLikes,
+        untyped_passes.DeadBranchPrune,
+        typed_passes.InlineOverloads,
+        typed_passes.NopythonRewrites,
+    )
+
+    def define_pipelines(self):
+        passes = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [entry for entry in passes.passes if entry[0] not in self.SKIPPED]
+        return [passes]
+
+
+target_registry[NAME] = ObjectFile
+dispatcher_registry[ObjectFile] = Helper
+jit_registry[ObjectFile] = functools.partial(numba.jit, _target=NAME)
+
+
 def helper(function, options: dict):
     """A function that is compiled into its callers."""
-    return numba.njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(_target=NAME, pipeline_class=Pipeline, **options, **wrappers)(function)
 
 
 def kinds_of(signature) -> list[str]:
@@ -60,19 +158,21 @@ def _without_collections() -> Iterator[None]:
 def machine_code(function, signature, options: dict) -> Compiled:
     """Compile `function` for that signature, which gives no result; `options` are those of numba.njit."""
     flags = compiler.Flags()
-    cpu_target.options.parse_as_flags(flags, {"nopython": True} | options)
+    TARGET.options.parse_as_flags(flags, {"nopython": True} | options)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    contexts = cpu_target.typing_context, cpu_target.target_context
-    with global_compiler_lock, _without_collections():
+    contexts = TARGET.typing_context, TARGET.target_context
+    with global_compiler_lock, _without_collections(), target_override(NAME):
         for context in contexts:
             context.refresh()
-        result = compiler.compile_extra(*contexts, function, signature.args, signature.return_type, flags, {})
+        types = signature.args, signature.return_type
+        result = compiler.compile_extra(*contexts, function, *types, flags, {}, pipeline_class=Pipeline)
         result.library.finalize()
     module, symbol = result.library._final_module, result.fndesc.llvm_func_name
     kinds = kinds_of(signature)
     _check_convention(module.get_function(symbol), kinds)
+    code = result.library.emit()
     called = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
-    return Compiled(symbol, kinds, called, result.library.codegen._tm.emit_object(module))
+    return Compiled(symbol, kinds, called, code)
 
 
 def declare(part) -> None:
