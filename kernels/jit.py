@@ -1,11 +1,12 @@
 """How kernels are compiled: the only place with jit options.
 
-    @kernel(types.void(ARRAY, INT))    an entry: explicit signature, compiled or loaded when its module is imported
+    @kernel(types.void(ARRAY, INT))    an entry: explicit signature, compiled or loaded before its first call
     @part(types.void(ARRAY, INT))      a part of kernels, compiled or loaded once as well, which they call by name
     @inner                             a helper: compiled into the kernels and parts that call it
 
 What an earlier run compiled is loaded and called without Numba (`objects.py`), which is not even imported: `late.py`
-tells how kernels can be written in its words all the same. What is not in the cache is compiled by `compiler.py`.
+tells how kernels can be written in its words all the same. What is not in the cache is compiled by `compiler.py`. The
+decorators only register what is needed; `jobs.py` has it done, for all at once.
 
 Parts keep compilation short: Numba links a helper's code into every caller and optimises all of it again, level by
 level (with helpers alone, all kernels took 12 s instead of 6.7). A part is optimised once; callers know only its name.
@@ -18,12 +19,15 @@ kernel runs as the Python it is written in.
 
 import functools
 import os
-import sys
-import time
+from collections.abc import Callable
 
-from . import cache, objects
+from . import objects
+from .jobs import Job, add, complete, statistics
 from .late import later, now, types, wake, when_compiling
-from .objects import Compiled, Entry, Unusable
+from .objects import Compiled, Entry
+
+__all__ = ["ADDRESS_1", "ADDRESS_2", "ADDRESS_3", "ARRAY", "COMPILED", "FLOAT", "INT", "bind", "complete"]
+__all__ += ["emitted", "inner", "kernel", "part", "statistics"]
 
 OPTIONS = {
     "nogil": True,
@@ -38,8 +42,6 @@ COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 ARRAY, INT, FLOAT = types.float32[::1], types.int64, types.float32
 ADDRESS_1, ADDRESS_2, ADDRESS_3 = (types.UniTuple(INT, n) for n in (2, 3, 4))
 
-statistics = {"loaded": 0, "compiled": 0, "seconds": 0.0}  # what `info` and the tests read
-
 
 def _compiler():
     """The module that knows Numba."""
@@ -49,51 +51,30 @@ def _compiler():
     return compiler
 
 
-def _compile(name: str, function, signature) -> Compiled:
-    """The machine code of a function, made now; said aloud, for it takes a while."""
-    if statistics["compiled"] == 0:
-        print("s2t-np: compiling kernels for this processor (once; about 15 s) ...", file=sys.stderr, flush=True)
-    statistics["compiled"] += 1
-    return _compiler().machine_code(function, now(signature), OPTIONS)
-
-
-def _load(name: str) -> tuple[int, Compiled] | None:
-    """What an earlier run compiled, put into memory: its address; None if there is none that can be used."""
-    if (packed := cache.read(name)) is None:
-        return None
-    try:
-        compiled = Compiled.unpack(packed)
-        address = objects.load(name, compiled)
-    except Unusable as error:
-        cache.warn(error)
-        return None
-    statistics["loaded"] += 1
-    return address, compiled
-
-
-def _prepare(function, signature) -> tuple[str, int, Compiled]:
-    """Name, address and description of a compiled function, from the cache or made now."""
-    started = time.perf_counter()
+def _register(function, signature, use: Callable = lambda address, compiled: None) -> str:
+    """Have a function compiled or loaded, and then used; the name it will have."""
     name = f"{function.__module__}.{function.__name__}"
-    kept = function.__module__.startswith(f"{__package__}.")  # the hash that keeps the cache true covers only these
-    loaded = _load(name) if kept else None
-    if loaded is None:
-        compiled = _compile(name, function, signature)
-        if kept:
-            cache.write(name, compiled.pack())
-        loaded = objects.load(name, compiled), compiled
-    statistics["seconds"] += time.perf_counter() - started
-    return name, *loaded
+
+    def make() -> bytes:
+        return _compiler().machine_code(function, now(signature), OPTIONS).pack()
+
+    def load(packed: bytes) -> None:
+        compiled = Compiled.unpack(packed)
+        use(objects.load(name, compiled), compiled)
+
+    add(Job(name, function.__module__, make, load))
+    return name
 
 
 def kernel(signature):
-    """Compile now, or load what an earlier run compiled; calls with other types are refused with a TypeError."""
+    """A function to be called from Python; with other types than these it refuses, with a TypeError."""
 
     def decorate(function):
         if not COMPILED:
             return function
-        name, address, compiled = _prepare(function, signature)
-        return Entry(name, address, compiled.kinds)
+        entry = Entry(f"{function.__module__}.{function.__name__}", complete)
+        _register(function, signature, lambda address, compiled: entry.enter(address, compiled.kinds))
+        return entry
 
     return decorate
 
@@ -102,13 +83,23 @@ class Part:
     """A compiled function that kernels call by the name the linker knows it by."""
 
     def __init__(self, function, signature):
-        self.name, self.signature = _prepare(function, signature)[0], signature
+        self.name, self.signature = _register(function, signature), signature
         when_compiling(lambda: _compiler().declare(self))
 
 
 def part(signature):
-    """Compile or load now, for kernels and other parts to call."""
+    """A function for kernels and other parts to call."""
     return lambda function: Part(function, signature) if COMPILED else function
+
+
+def emitted(name: str, module: str, symbols: list[str], emit: Callable[[], bytes]) -> None:
+    """Functions that `module` writes in LLVM's language itself; `emit` gives their object file."""
+
+    def make() -> bytes:
+        wake()
+        return emit()
+
+    add(Job(name, module, make, lambda code: objects.link(code, symbols)))
 
 
 def inner(function):

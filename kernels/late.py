@@ -28,7 +28,7 @@ class Late:
         return later(lambda: getattr(self._now(), name))
 
     def __getitem__(self, key):
-        return later(lambda: self._now()[key])
+        return later(lambda: self._now()[now(key)])
 
     def __call__(self, *arguments):
         return later(lambda: self._now()(*map(now, arguments)))
@@ -42,7 +42,9 @@ def later(evaluate: Callable):
 
 
 def now(value):
-    """What a Late stands for; anything else is itself."""
+    """What a Late stands for, also in lists and tuples; anything else is itself."""
+    if type(value) in (list, tuple):
+        return type(value)(map(now, value))
     return value._now() if type(value) is Late else value
 
 

@@ -124,17 +124,26 @@ def _spell(kind: str) -> Callable:
 
 
 class Entry:
-    """A kernel in memory, called as the Python function it was; other threads run on meanwhile."""
+    """A kernel, called as the Python function it was; other threads run on meanwhile.
 
-    def __init__(self, name: str, address: int, kinds: list[str]):
-        self.name, self.spellings = name, [_spell(kind) for kind in kinds]
-        types = [c_type for kind in kinds for c_type in _c_types(kind)]
-        self.function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *types)(address)
+    `complete` puts it into memory, by calling `enter`, if it is called before it is there.
+    """
+
+    def __init__(self, name: str, complete: Callable[[], None]):
+        self.name, self.complete, self.function = name, complete, None
         self.result = (ctypes.c_int64 * 2)()  # Numba's convention: the result (none) and an exception (none)
         self.places = (ctypes.addressof(self.result), ctypes.addressof(self.result) + 8)
 
+    def enter(self, address: int, kinds: list[str]) -> None:
+        """From now on it is at that address, and takes arguments of those kinds."""
+        self.spellings = [_spell(kind) for kind in kinds]
+        types = [c_type for kind in kinds for c_type in _c_types(kind)]
+        self.function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *types)(address)
+
     def bind(self, *arguments) -> Callable:
         """A function without arguments that calls the kernel with these. Raises TypeError if they do not fit."""
+        if self.function is None:
+            self.complete()
         leaves = [leaf for x in arguments for leaf in (x if isinstance(x, tuple) else (x,))]
         if len(leaves) != len(self.spellings):
             raise TypeError(f"{self.name} takes {len(self.spellings)} arguments, got {len(leaves)}")

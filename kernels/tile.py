@@ -31,10 +31,10 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from . import cache, objects
+from . import objects
 from .cpu import detect
-from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
-from .late import cgutils, intrinsic, types, wake
+from .jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT, emitted
+from .late import cgutils, intrinsic, types
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
@@ -218,7 +218,6 @@ def emit(name: str, rows: int, vectors: int, module) -> None:
 
 def _compile(name: str, shapes, write) -> bytes:
     """Machine code of a family of tiles, as an object file; no optimiser: the loops are as they shall be."""
-    wake()
     machine, source = objects.target_machine(), ir.Module(name)
     for shape in shapes:
         write(name, *shape, source)
@@ -228,12 +227,9 @@ def _compile(name: str, shapes, write) -> bytes:
 
 
 def link(name: str, shapes, write) -> None:
-    """Make the tiles `name`_{rows}x{vectors} known to the linker."""
-    code = cache.read(name)
-    if code is None:
-        code = _compile(name, shapes, write)
-        cache.write(name, code)
-    objects.link(code, [f"{name}_{rows}x{vectors}" for rows, vectors in shapes])
+    """Have the tiles `name`_{rows}x{vectors} known to the linker before kernels run."""
+    symbols = [f"{name}_{rows}x{vectors}" for rows, vectors in shapes]
+    emitted(name, write.__module__, symbols, lambda: _compile(name, shapes, write))
 
 
 def call(builder, name: str, shapes, arguments, kinds, values) -> None:

@@ -73,6 +73,9 @@ def compiled(dtype: str) -> Backend:
         raise BackendError('backend "numba" computes in float32, not float64; use backend "numpy"')
     try:
         from kernels.backend import BACKENDS
+        from kernels.jit import complete
+
+        complete()
     except ImportError as error:
         raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
     except Exception as error:  # whatever a compiler meets on a machine that nobody has tried
