@@ -64,8 +64,8 @@ def _share(jobs: list[Job]) -> dict[str, bytes]:
 
 
 def _say(count: int) -> None:
-    """It takes a while: 0.3 s for each on the processor where this was written, and two to begin with."""
-    about = f"{2 + 0.3 * count / assistants.processes(count):.0f} s"
+    """It takes a while: a quarter of a second for each where this was written, and two seconds to begin with."""
+    about = f"{2 + 0.25 * count / assistants.processes(count):.0f} s"
     print(f"s2t-np: compiling kernels for this processor (once; about {about}) ...", file=sys.stderr, flush=True)
 
 

@@ -160,9 +160,18 @@ def test_a_directory_of_another_user_is_not_trusted(copied):
     assert RIGHT in after.stdout and COMPILED in after.stdout and "another user" in after.stderr
 
 
+def test_a_kernel_that_takes_names_of_numba_in_tuples_can_be_what_is_missing(tmp_path):
+    program = "from kernels import fbank, jit; jit.complete(); print(jit.statistics)"
+    environment = os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "'loaded': 0, 'compiled': 1" in done.stdout
+
+
 def test_tiles_can_be_what_is_missing(tmp_path):
     """They are emitted by this package itself, perhaps before anything else was compiled."""
-    program = "import sys; from kernels import tile; print('numba' in sys.modules)"
+    program = "import sys; from kernels import jit, tile; jit.complete(); print('numba' in sys.modules)"
     environment = os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)}
     for expected in ("True", "False"):
         done = subprocess.run(
