@@ -177,3 +177,24 @@ def test_a_first_run_does_without_an_assistant_that_was_killed(cold):
     out, err = process.communicate(timeout=60)
     assert "'loaded': 0, 'compiled': 9" in out and "Warning" not in err and process.returncode == 0
     assert len(kept(cache)) == 9
+
+
+HANGING = """
+import os, signal, time
+from collections import deque
+from kernels import assistants
+from tests.kernels.test_assistants import Task
+
+assistants.processes = lambda tasks: 2
+assistant = assistants.Assistant("tests.kernels.strange_jobs", ["json"], deque([Task("hang")]), dict)
+print(assistant.process.pid, flush=True)
+time.sleep(2)  # for it to begin
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@needs_proc
+def test_an_assistant_that_hangs_ends_when_its_employer_is_killed():
+    done = subprocess.run([sys.executable, "-c", HANGING], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    until(lambda: not runs(int(done.stdout)), 5)
