@@ -52,8 +52,9 @@ class Library(JITCodeLibrary):
 
     def emit(self) -> bytes:
         """The object file, of optimised code."""
-        passes, builder = self.codegen._module_pass_manager()
-        passes.run(self._final_module, builder)
+        manager = self.codegen._module_pass_manager()
+        passes, *builder = manager if isinstance(manager, tuple) else (manager,)  # a pair since Numba 0.62
+        passes.run(self._final_module, *builder)
         return self.codegen._tm.emit_object(self._final_module)
 
 
@@ -138,7 +139,8 @@ def kinds_of(signature) -> list[str]:
 
 def _check_convention(function, kinds: list[str]) -> None:
     """Raise RuntimeError if this version of Numba hands arguments over in another way than `objects` does."""
-    found = [str(argument.type).replace("i8*", "ptr") for argument in function.arguments][2:]
+    spelled = [str(argument.type) for argument in function.arguments][2:]
+    found = ["ptr" if kind.endswith("*") else kind for kind in spelled]  # before Numba 0.62, pointers have types
     if found != (expected := [name for kind in kinds for name in llvm_types(kind)]):
         raise RuntimeError(f"Numba {numba.__version__} passes {found}, expected {expected}")
 
