@@ -17,7 +17,7 @@ from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, positions, subsample
 from s2t_np.ops import numpy_ops
-from s2t_np.search import Candidates, Peaks
+from s2t_np.search import Candidates, Outlook
 from s2t_np.threads import get_threads
 
 from . import cache, cpu, decode_step, jit, memory, softmax, threads
@@ -80,14 +80,22 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     return logits
 
 
-def peaks(logits: np.ndarray, cache: Cache) -> Peaks:
-    """The peaks of logits (K, V), as search.peaks."""
-    return Peaks(*softmax.peaks(logits))
+class CompiledOutlook(Outlook):
+    """The readable one, with kernels at work."""
+
+    def __init__(self, logits: np.ndarray, found: softmax.Logits):
+        """Logits (K, V), and what kernels know of them."""
+        super().__init__(logits, found.top, found.shift)
+        self.found = found
+
+    def best(self, added: np.ndarray, count: int) -> Candidates:
+        return Candidates(*self.found.best(added, count))
 
 
-def best(logits: np.ndarray, peaks: Peaks, added: np.ndarray, count: int) -> Candidates:
-    """The best of logits (K, V) on the scale of their peaks, as search.best."""
-    return Candidates(*softmax.best(logits, *peaks, added, count))
+def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
+    """The outlook of logits (K, V), as search.outlook."""
+    logits = np.ascontiguousarray(logits)
+    return CompiledOutlook(logits, softmax.look(logits))
 
 
 @functools.lru_cache(maxsize=16)
@@ -136,8 +144,7 @@ NUMBA = NUMPY._replace(
     encode=encode,
     start=start_cache,
     step=step,
-    peaks=peaks,
-    best=best,
+    outlook=outlook,
     fbank=fbank,
     describe=describe,
 )

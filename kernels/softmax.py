@@ -1,4 +1,4 @@
-"""What the search needs of all logits: their peaks (plain twin: search.peaks) and the best of them (search.best).
+"""What the search needs of all logits: their peaks and the best of them (search.Outlook).
 
 A row's top is the greatest of its panels' maxima, panels of 32; its shift is log sum exp(x - top), to which only those
 panels are added that reach the top less 88: all exponentials of the others are zero. Where a panel has a NaN, so is
@@ -10,7 +10,7 @@ the best 10 another 20.
 
 import numpy as np
 
-from .jit import ARRAY, INT, inner, kernel
+from .jit import ARRAY, INT, bind, inner, kernel
 from .late import types
 from .pack import PANEL
 from .vector import LANES, any_nan, at, exp_falling, greatest, load, maximum, move, splat, total
@@ -48,36 +48,28 @@ def sum_of_panels(x, start, highest, first, panels, top):
     return total(a + b)
 
 
-@kernel(types.void(ARRAY, INT, INT, ARRAY))
-def peaks_of_rows(x, rows, width, y):
-    """Rows of V: x (K * V,) -> top (K,), shift (K,), highest (K * G,) in y one behind the other, and room for a panel.
+@kernel(types.void(ARRAY, INT, INT, INT, INT, ARRAY, INT))
+def peaks_of_rows(x, start, stride, rows, width, y, to):
+    """K rows of V, from x[start] on, to y[to:]: top (K,), shift (K,), highest (K, G), and room for a panel.
 
     That is for the last of a row, where it has less than 32: -inf fills it up.
     """
     panels, whole = -(-width // PANEL), width // PANEL
-    first, spare = 2 * rows, 2 * rows + rows * panels
+    first = to + 2 * rows
+    spare = first + rows * panels
     for r in range(rows):
-        start = r * width
+        row = start + r * stride
         for g in range(whole):
-            y[first + g] = panel_highest(at(x, start + g * PANEL))
+            y[first + g] = panel_highest(at(x, row + g * PANEL))
         for i in range(PANEL):
-            y[spare + i] = x[start + whole * PANEL + i] if whole * PANEL + i < width else np.float32(-np.inf)
+            y[spare + i] = x[row + whole * PANEL + i] if whole * PANEL + i < width else np.float32(-np.inf)
         if whole < panels:
             y[first + whole] = panel_highest(at(y, spare))
-        y[r] = row_highest(y, first, panels)
-        exponentials = sum_of_panels(x, start, y, first, whole, y[r])
-        exponentials += sum_of_panels(y, spare, y, first + whole, panels - whole, y[r])
-        y[rows + r] = np.log(exponentials)
+        top = row_highest(y, first, panels)
+        exponentials = sum_of_panels(x, row, y, first, whole, top)
+        exponentials += sum_of_panels(y, spare, y, first + whole, panels - whole, top)
+        y[to + r], y[to + rows + r] = top, np.log(exponentials)
         first += panels
-
-
-def peaks(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits (K, V) -> top (K,), shift (K,), highest (K, G): the fields of search.Peaks."""
-    rows, width = logits.shape
-    panels = -(-width // PANEL)
-    y = np.empty((2 + panels) * rows + PANEL, np.float32)
-    peaks_of_rows(np.ascontiguousarray(logits, np.float32).reshape(-1), rows, width, y)
-    return y[:rows], y[rows : 2 * rows], y[2 * rows : -PANEL].reshape(rows, panels)
 
 
 @inner
@@ -90,47 +82,73 @@ def _insert(score, place, scores, places, filled, room):
     scores[i], places[i] = score, place
 
 
-@kernel(types.void(ARRAY, INT, ARRAY, ARRAY, types.int64[::1]))
-def best_of_rows(x, width, highest, y, places):
-    """The highest of (x[r, i] - top[r] - shift[r]) + added[r], highest first, equals in their order; x (K * V,) flat.
+@kernel(types.void(ARRAY, INT, INT, INT, INT, ARRAY, INT, ARRAY, types.int64[::1]))
+def best_of_rows(x, start, stride, rows, width, peaks, known, y, places):
+    """The highest of (x[r, v] - top[r] - shift[r]) + added[r], highest first, equals in their order.
 
-    y: their scores, their log-probabilities; then, given, top, shift and added (K,). places: their tokens, their rows.
-    There are as many as there is room for, and x has at least that many. highest (K * G,) bounds each group of 32:
-    those that hold none of the best so far are passed over, 16 groups at once.
+    Rows lie as in peaks_of_rows, which has made peaks[known:]. y: the scores that are found, their log-probabilities,
+    and, given, added (K,). places: their tokens, their rows. There are as many as there is room for, and x has at least
+    that many. A group's maximum is a bound, for x may have been lowered: groups that hold none of the best so far are
+    passed over, 16 at once.
     """
-    room, groups = len(places) // 2, -(-width // PANEL)
-    rows, filled = len(highest) // groups, 0
+    room, groups, filled = len(places) // 2, -(-width // PANEL), 0
     for r in range(rows):
-        top, shift, more = y[2 * room + r], y[2 * room + rows + r], y[2 * room + 2 * rows + r]
+        top, shift, more = peaks[known + r], peaks[known + rows + r], y[2 * room + r]
+        row, highest = start + r * stride, known + 2 * rows + r * groups
         for first in range(0, groups, LANES):
             last = min(first + LANES, groups)
             if filled == room and last - first == LANES:
-                bounds = load(at(highest, r * groups + first)) - splat(top) - splat(shift) + splat(more)
+                bounds = load(at(peaks, highest + first)) - splat(top) - splat(shift) + splat(more)
                 if greatest(bounds) <= y[room - 1]:
                     continue
             for g in range(first, last):
-                if filled == room and highest[r * groups + g] - top - shift + more <= y[room - 1]:
+                if filled == room and peaks[highest + g] - top - shift + more <= y[room - 1]:
                     continue
-                for i in range(r * width + g * PANEL, r * width + min((g + 1) * PANEL, width)):
-                    score = x[i] - top - shift + more
+                for v in range(g * PANEL, min((g + 1) * PANEL, width)):
+                    score = x[row + v] - top - shift + more
                     if filled < room or score > y[room - 1]:
-                        _insert(score, i, y, places, filled, room)
+                        _insert(score, r * width + v, y, places, filled, room)
                         filled = min(filled + 1, room)
     for i in range(room):
-        r = places[i] // width
-        y[room + i] = x[places[i]] - y[2 * room + r] - y[2 * room + rows + r]
-        places[i], places[room + i] = places[i] - r * width, r
+        r, v = places[i] // width, places[i] % width
+        y[room + i] = x[start + r * stride + v] - peaks[known + r] - peaks[known + rows + r]
+        places[i], places[room + i] = v, r
 
 
-def best(logits, top, shift, highest, added, count: int) -> tuple[np.ndarray, ...]:
-    """The `count` highest of logits (K, V), as log-probabilities, + added (K,): the fields of search.Candidates.
+class Logits:
+    """K rows of V logits, their peaks and the search for the best of them; calls are bound once for all steps."""
 
-    top (K,), shift (K,), highest (K, G) are the peaks of the logits, or of what they were before some were lowered.
-    """
-    rows, width = logits.shape
-    count = min(count, logits.size)
-    y, places = np.empty(2 * count + 3 * rows, np.float32), np.empty(2 * count, np.int64)
-    y[2 * count :] = np.concatenate((top, shift, added))
-    logits = np.ascontiguousarray(logits, np.float32)
-    best_of_rows(logits.reshape(-1), width, highest.reshape(-1), y, places)
-    return places[count:], places[:count], y[count : 2 * count], y[:count]
+    def __init__(self, x: np.ndarray, start: int, stride: int, shape: tuple[int, int], peaks: np.ndarray, known: int):
+        """Row r is x[start + r stride :], both arrays flat; peaks[known:] is what peaks_of_rows makes of it."""
+        self.table, self.peaks = (x, start, stride, *shape), (peaks, known)
+        self.top, self.shift = peaks[known : known + 2 * shape[0]].reshape(2, -1)
+        self.y, self.places = np.empty(0, np.float32), np.empty(0, np.int64)
+
+    def find_peaks(self) -> None:
+        """Fill in the peaks."""
+        peaks_of_rows(*self.table, *self.peaks)
+
+    def best(self, added: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As search.Outlook.best: the fields of its Candidates."""
+        rows, width = self.table[-2:]
+        count = min(count, rows * width)
+        if len(self.places) != 2 * count:
+            self.y, self.places = np.empty(2 * count + rows, np.float32), np.empty(2 * count, np.int64)
+            self.search = bind(best_of_rows, *self.table, *self.peaks, self.y, self.places)
+        self.y[2 * count :] = added
+        self.search()
+        found, places = self.y.copy(), self.places.copy()
+        return places[count:], places[:count], found[count : 2 * count], found[:count]
+
+
+def peaks_size(rows: int, width: int) -> int:
+    """Floats that peaks_of_rows needs."""
+    return (2 - (-width // PANEL)) * rows + PANEL
+
+
+def look(logits: np.ndarray) -> Logits:
+    """The same for logits (K, V) that lie anywhere."""
+    x, (rows, width) = np.ascontiguousarray(logits), logits.shape
+    found = Logits(x.reshape(-1), 0, width, (rows, width), np.empty(peaks_size(rows, width), np.float32), 0)
+    found.find_peaks()
+    return found

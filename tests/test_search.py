@@ -8,7 +8,7 @@ import pytest
 from s2t_np.config import GenerationConfig
 from s2t_np.errors import InputWarning, ModelError, OptionError
 from s2t_np.ops import log_softmax
-from s2t_np.search import best, peaks
+from s2t_np.search import outlook
 from tests.search_fakes import (
     FakeDecoder,
     every_transcript,
@@ -17,7 +17,7 @@ from tests.search_fakes import (
     table_logits,
     transcript_log_probs,
 )
-from tests.search_peaks import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
+from tests.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
 from tests.search_port import generate
 
 START = EOS = 2
@@ -140,14 +140,16 @@ def test_no_step_is_taken_after_the_last_token():
 
 
 def test_best_takes_higher_scores_then_lower_places():
-    holds_to_sorting(peaks, best)
+    holds_to_sorting(outlook)
 
 
-def test_peaks_are_those_of_log_softmax():
-    holds_to_log_softmax(peaks)
-    tells_what_is_not_finite(peaks)
+def test_an_outlook_is_that_of_log_softmax():
+    holds_to_log_softmax(outlook)
+    tells_what_is_not_finite(outlook)
     logits = np.random.default_rng(0).normal(0, 5, (3, 77)).astype(np.float32)
-    assert np.array_equal(peaks(logits).log_probs(logits), log_softmax(logits))
+    found, tokens = outlook(logits), np.array([4, 76, 0])
+    assert np.array_equal(found.log_probs(), log_softmax(logits))
+    assert np.array_equal(found.log_probs_of(tokens), log_softmax(logits)[[0, 1, 2], tokens])
 
 
 def test_equal_candidates_keep_the_order_of_beam_and_token():

@@ -22,7 +22,7 @@ import numpy as np
 from ..config import GenerationConfig
 from .constraints import Constraint, constrain, constraints, rewrite
 from .options import no_token_left
-from .port import Candidates, Decoder, Hypothesis, Peaks, advance, feed_prompt, ranked
+from .port import Candidates, Decoder, Hypothesis, Outlook, advance, append_column, feed_prompt, ranked
 
 
 class Beams(NamedTuple):
@@ -37,18 +37,18 @@ class Beams(NamedTuple):
 def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
     """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`."""
     active = constraints(options, len(prompt))
-    cache, logits, peaks = feed_prompt(decoder, options, prompt, options.num_beams)
+    cache, outlook = feed_prompt(decoder, options, prompt, options.num_beams)
     beams = first_beams(prompt, options.num_beams)
     finished: list[Hypothesis] = []
     while True:
-        candidates = extend(decoder, beams, logits, peaks, active)
+        candidates = extend(beams, outlook, active)
         ended = have_ended(beams, candidates, options)
         finished = collect(finished, beams, candidates, ended, options)
         beams = run_on(beams, candidates, ended)
         if is_over(beams, finished, len(prompt), options):
             break
         cache.reorder(beams.parents)
-        logits, peaks = advance(decoder, beams.tokens[:, -1], cache)
+        outlook = advance(decoder, beams.tokens[:, -1], cache)
     if not finished:
         raise no_token_left(beams.tokens.shape[1] - 1)
     return finished[: options.num_return_sequences]
@@ -61,18 +61,16 @@ def first_beams(prompt: Sequence[int], count: int) -> Beams:
     return Beams(np.tile(prompt, (count, 1)), np.empty((count, 0), np.float32), scores, np.arange(count))
 
 
-def extend(
-    decoder: Decoder, beams: Beams, logits: np.ndarray, peaks: Peaks, active: Sequence[Constraint]
-) -> Candidates:
-    """The best 2K of the K x V ways to add a token, best first: logits (K, V), in which bans are entered.
+def extend(beams: Beams, outlook: Outlook, active: Sequence[Constraint]) -> Candidates:
+    """The best 2K of the K x V ways to add a token, best first. Bans are entered in the logits.
 
-    (Of a banned token, which only gets that far where there is nothing else, the log-probability is -inf too.)
+    (Of a banned token, which only gets that far where there is nothing else, the log-probability is then -inf too.)
     """
     count = 2 * len(beams.scores)
     if not rewrite(active, beams.tokens.shape[1]):
-        constrain(active, beams.tokens, logits)
-        return decoder.best(logits, peaks, beams.scores, count)
-    log_probs = peaks.log_probs(logits)
+        constrain(active, beams.tokens, outlook.logits)
+        return outlook.best(beams.scores, count)
+    log_probs = outlook.log_probs()
     scores = constrain(active, beams.tokens, log_probs) + beams.scores[:, None]
     return ranked(log_probs, scores, count)
 
@@ -114,11 +112,6 @@ def run_on(beams: Beams, candidates: Candidates, ended: np.ndarray) -> Beams:
     scores[ended[rows]] = -np.inf
     texts, history = append_column(beams.tokens[parents], tokens), append_column(beams.log_probs[parents], log_probs)
     return Beams(texts, history, scores, parents)
-
-
-def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """(K, U) and (K,) -> (K, U + 1)."""
-    return np.concatenate((rows, column[:, None]), axis=1)
 
 
 def is_over(beams: Beams, finished: list[Hypothesis], prompt_length: int, options: GenerationConfig) -> bool:

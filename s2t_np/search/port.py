@@ -24,25 +24,6 @@ class Cache(Protocol):
         """Let row k continue what was row parents[k], in place: (K,) ints."""
 
 
-class Peaks(NamedTuple):
-    """What of logits x (K, V) decides a search, so that it need not go through all of them again."""
-
-    top: np.ndarray  # (K,) the maximum of each row
-    shift: np.ndarray  # (K,) log sum exp(x - top); not finite where an x is NaN or +inf, or none is above -inf
-    highest: np.ndarray | None = None  # (K, G) the maximum of every 32 tokens, where the decoder's `best` goes by it
-
-    def log_probs(self, logits: np.ndarray) -> np.ndarray:
-        """log softmax of columns of the logits, in the order of operations that decides ties: (K, n) -> (K, n)."""
-        return logits - self.top[:, None] - self.shift[:, None]
-
-
-def peaks(logits: np.ndarray, cache: Cache | None = None) -> Peaks:
-    """The peaks of logits (K, V) float32. The cache is for decoders that found them on the way."""
-    top = logits.max(axis=1)
-    with np.errstate(invalid="ignore"):
-        return Peaks(top, np.log(np.exp(logits - top[:, None]).sum(axis=1)))
-
-
 class Candidates(NamedTuple):
     """Ways to add a token to K rows, best first: B of them."""
 
@@ -52,13 +33,39 @@ class Candidates(NamedTuple):
     scores: np.ndarray  # (B,) float32, with what the row had before
 
 
-def best(logits: np.ndarray, peaks: Peaks, added: np.ndarray, count: int) -> Candidates:
-    """The `count` highest of log-probabilities (K, V) + added (K,); of equals, the lower row, then the lower token.
+@dataclass
+class Outlook:
+    """What a decoder says of the next token of K rows: logits x, and what is known of them.
 
-    Logits may have been lowered since their peaks were found.
+    A log-probability is x - top - shift, in this order of operations: it decides ties.
     """
-    log_probs = peaks.log_probs(logits)
-    return ranked(log_probs, log_probs + added[:, None], count)
+
+    logits: np.ndarray  # (K, V) float32; the search's to write into
+    top: np.ndarray  # (K,) the maximum of each row
+    shift: np.ndarray  # (K,) log sum exp(x - top); not finite where an x is NaN or +inf, or none is above -inf
+
+    def log_probs(self) -> np.ndarray:
+        """log softmax of the logits: (K, V)."""
+        return self.logits - self.top[:, None] - self.shift[:, None]
+
+    def log_probs_of(self, tokens: np.ndarray) -> np.ndarray:
+        """The same for one token a row: (K,) -> (K,)."""
+        return self.logits[np.arange(len(tokens)), tokens] - self.top - self.shift
+
+    def best(self, added: np.ndarray, count: int) -> Candidates:
+        """The `count` highest of log-probabilities + added (K,); of equals the lower row, then the lower token.
+
+        Logits may have been lowered since top and shift were found: tokens are banned so.
+        """
+        log_probs = self.log_probs()
+        return ranked(log_probs, log_probs + added[:, None], count)
+
+
+def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
+    """The outlook of logits (K, V) float32. The cache is for decoders that found more than them in their step."""
+    top = logits.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        return Outlook(logits, top, np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
 GROUP_SIZE = 64  # scores a group in `ranked`; with 50,000 scores anything from 32 to 256 takes about the same time
@@ -82,15 +89,14 @@ def ranked(log_probs: np.ndarray, scores: np.ndarray, count: int) -> Candidates:
 
 
 class Decoder(NamedTuple):
-    """The port: two functions that a decoder must offer, and two of arithmetic over V that it may offer faster.
+    """The port: two functions that a decoder must offer, and one of arithmetic over V that it may offer faster.
 
     The logits that a step returns are the search's from then on: it writes -inf over tokens that may not come.
     """
 
     start: Callable[[int], Cache]  # a fresh cache for K rows
     step: Callable[[np.ndarray, Cache], np.ndarray]  # append tokens (K,) to the cache in place, return logits (K, V)
-    peaks: Callable[[np.ndarray, Cache], Peaks] = peaks  # of the logits that the last step over this cache returned
-    best: Callable[[np.ndarray, Peaks, np.ndarray, int], Candidates] = best
+    outlook: Callable[[np.ndarray, Cache], Outlook] = outlook  # for the logits that the last step over it returned
 
 
 @dataclass(frozen=True)
@@ -119,28 +125,31 @@ class Hypothesis:
         return self.tokens[len(self.tokens) - len(self.token_log_probs) :]
 
 
-def feed_prompt(
-    decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int
-) -> tuple[Cache, np.ndarray, Peaks]:
-    """Give start token and prefix to a fresh cache of K rows: the cache, and what `advance` says of what comes next.
+def feed_prompt(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int) -> tuple[Cache, Outlook]:
+    """Give start token and prefix to a fresh cache of K rows: the cache, and the outlook on what comes next.
 
     How large V is shows only here, so ids are held to it here: OptionError for one outside.
     """
     cache = decoder.start(rows)
-    logits, found = advance(decoder, np.full(rows, prompt[0]), cache)
-    check_vocabulary(options, prompt, logits.shape[1])
+    outlook = advance(decoder, np.full(rows, prompt[0]), cache)
+    check_vocabulary(options, prompt, outlook.logits.shape[1])
     for token in prompt[1:]:
-        logits, found = advance(decoder, np.full(rows, token), cache)
-    return cache, logits, found
+        outlook = advance(decoder, np.full(rows, token), cache)
+    return cache, outlook
 
 
-def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> tuple[np.ndarray, Peaks]:
-    """Append tokens (K,): logits (K, V) for those after, in float32 as upstream's search, and their peaks.
+def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> Outlook:
+    """Append tokens (K,): the outlook on those after, in float32 as upstream whatever the model computes in.
 
-    Raises ModelError for NaN or infinite logits, which the logarithm of their sum tells.
+    Raises ModelError for NaN or infinite logits, which the logarithm of the sum tells.
     """
     logits = decoder.step(tokens, cache).astype(np.float32, copy=False)
-    found = decoder.peaks(logits, cache)
-    if not np.isfinite(found.shift).all():
+    outlook = decoder.outlook(logits, cache)
+    if not np.isfinite(outlook.shift).all():
         raise ModelError("the decoder returned logits that are not finite; check the features, then the weights")
-    return logits, found
+    return outlook
+
+
+def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """(K, U) and (K,) -> (K, U + 1)."""
+    return np.concatenate((rows, column[:, None]), axis=1)

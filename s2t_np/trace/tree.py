@@ -11,12 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import GenerationConfig
-from ..decoder import decoder_step, start_cache
-from ..search import Candidates, Decoder, Hypothesis, beam, peaks
+from ..search import Candidates, Hypothesis, beam, outlook
 from ..search.constraints import Constraint, constraints
 from .watch import Step, log_probabilities
-
-PLAIN = Decoder(start_cache, decoder_step)  # for its arithmetic over the vocabulary
 
 ALTERNATIVES = 5  # listed for every row of a greedy search or a sampling, beside the chosen token
 
@@ -82,8 +79,7 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
 
 def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
     """As beam.extend, but recorded logits (K, V) stay as they are, and banned tokens have what the model gave them."""
-    ours = logits.astype(np.float32)
-    found = beam.extend(PLAIN, beams, ours, peaks(ours), active)
+    found = beam.extend(beams, outlook(logits.astype(np.float32)), active)
     return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
 
 

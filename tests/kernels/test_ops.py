@@ -13,7 +13,7 @@ pytest.importorskip("numba")
 from kernels import backend
 from kernels.backend import numba_ops
 from kernels.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
-from tests.search_peaks import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
+from tests.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
 
 RNG = np.random.default_rng(1)
 SIZES = (1, 2, 7, 8, 9, 13, 31, 32, 33, 64, 97, 257)
@@ -140,19 +140,10 @@ def test_infinite_keys_are_never_looked_at():
     close(numba_ops.attention(q, k, v, 1), ops.attention(q, k, v, 1))
 
 
-def peaks_of(logits):
-    return backend.peaks(logits, None)
-
-
-def test_peaks_of_logits():
-    holds_to_log_softmax(peaks_of)
-    tells_what_is_not_finite(peaks_of)
-    for size in (1, 31, 32, 33, 10000):
-        logits = normal(3, size)
-        logits[0, size // 2 :] = -np.inf if size > 1 else 0
-        groups = [logits[:, i : i + 32].max(axis=1) for i in range(0, size, 32)]
-        assert np.array_equal(peaks_of(logits).highest, np.stack(groups, axis=1))
+def test_outlook():
+    holds_to_log_softmax(backend.outlook)
+    tells_what_is_not_finite(backend.outlook)
 
 
 def test_best_is_that_of_sorting():
-    holds_to_sorting(peaks_of, backend.best)
+    holds_to_sorting(backend.outlook)

@@ -1,12 +1,12 @@
-"""What `peaks` and `best` of the search's port promise, for the readable ones and the compiled ones alike."""
+"""What an outlook of the search's port promises, for the readable one and the compiled one alike."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 
-def holds_to_sorting(peaks: Callable, best: Callable) -> None:
-    """`best` of the port gives what sorting everything gives, to the bit, whatever the shape.
+def holds_to_sorting(outlook: Callable) -> None:
+    """Its `best` gives what sorting everything gives, to the bit, whatever the shape.
 
     With many equals, some made by rounding; with dead rows; with logits lowered after their peaks were found.
     """
@@ -16,28 +16,28 @@ def holds_to_sorting(peaks: Callable, best: Callable) -> None:
             logits = random.integers(-levels, levels, (rows, size)).astype(np.float32)
             logits[random.random((rows, size)) < 0.3] = -np.inf
             logits[:, 0] = np.maximum(logits[:, 0], -levels)
-            found = peaks(logits)
+            found = outlook(logits)
             logits[random.random((rows, size)) < random.choice([0, 0.01, 0.5])] = -np.inf
             logits[:, logits[0].argmax()] = -np.inf
             added = random.integers(-levels, levels, rows).astype(np.float32)
             added[random.random(rows) < 0.2] = -np.inf
             for count in (1, 2, 10, 999):
-                holds_to_sorting_once(best, logits, found, added, count)
+                holds_to_sorting_once(found, added, count)
 
 
-def holds_to_sorting_once(best: Callable, logits: np.ndarray, peaks, added: np.ndarray, count: int) -> None:
+def holds_to_sorting_once(outlook, added: np.ndarray, count: int) -> None:
     """The same for one table of logits."""
-    log_probs = logits - peaks.top[:, None] - peaks.shift[:, None]
+    log_probs = outlook.logits - outlook.top[:, None] - outlook.shift[:, None]
     scores = log_probs + added[:, None]
     expected = np.argsort(-scores.ravel(), kind="stable")[:count]
-    parents, tokens, values, sums = best(logits, peaks, added, count)
-    assert np.array_equal(parents * logits.shape[1] + tokens, expected)
+    parents, tokens, values, sums = outlook.best(added, count)
+    assert np.array_equal(parents * log_probs.shape[1] + tokens, expected)
     assert np.array_equal(values, log_probs.ravel()[expected])
     assert np.array_equal(sums, scores.ravel()[expected])
 
 
-def holds_to_log_softmax(peaks: Callable) -> None:
-    """`peaks` of the port against float64, over odd widths, with -inf and with huge logits."""
+def holds_to_log_softmax(outlook: Callable) -> None:
+    """Its numbers against float64, over odd widths, with -inf and with huge logits."""
     random = np.random.default_rng(1)
     for size in (1, 2, 15, 16, 17, 31, 32, 33, 65, 513, 10000):
         for scale in (1e-3, 5, 1e4, 1e38):
@@ -46,13 +46,14 @@ def holds_to_log_softmax(peaks: Callable) -> None:
             logits[2, random.random(size) < 0.9] = -np.inf
             logits[2, -1] = np.float32(-2e38)
             logits[3, : size // 2] = -np.inf
-            top, shift, _ = peaks(logits)
-            assert np.array_equal(top, logits.max(axis=1))
+            found = outlook(logits)
+            top = logits.max(axis=1)
+            assert np.array_equal(found.top, top)
             exact = np.log(np.exp(logits.astype(np.float64) - top[:, None]).sum(axis=1))
-            np.testing.assert_allclose(shift, exact, rtol=2e-7, atol=5e-7)
+            np.testing.assert_allclose(found.shift, exact, rtol=2e-7, atol=5e-7)
 
 
-def tells_what_is_not_finite(peaks: Callable) -> None:
+def tells_what_is_not_finite(outlook: Callable) -> None:
     """A NaN or +inf anywhere, or nothing above -inf: that row's shift is not finite, and no other's."""
     for size in (1, 31, 32, 33, 1000):
         for place in {0, size // 2, size - 1}:
@@ -60,4 +61,4 @@ def tells_what_is_not_finite(peaks: Callable) -> None:
                 logits = np.random.default_rng(2).normal(0, 1, (3, size)).astype(np.float32)
                 logits[1, slice(None) if bad is None else place] = -np.inf if bad is None else bad
                 with np.errstate(invalid="ignore", divide="ignore"):
-                    assert np.isfinite(peaks(logits).shift).tolist() == [True, False, True]
+                    assert np.isfinite(outlook(logits).shift).tolist() == [True, False, True]
