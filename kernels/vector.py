@@ -188,17 +188,6 @@ def _across(combine):
     return reduce
 
 
-@intrinsic
-def _any_nan(typing, a, b):
-    """Whether a lane of either is NaN."""
-
-    def build(context, builder, sig, args):
-        found = builder.bitcast(builder.fcmp_unordered("uno", *args), ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", found, ir.Constant(found.type, 0))
-
-    return types.boolean(vec, vec), build
-
-
 def _larger(builder, a, b):
     return builder.select(builder.fcmp_ordered("<", a, b), b, a)
 
@@ -288,10 +277,6 @@ def _plain_prefetch(address):
     """Nothing to be done."""
 
 
-def _plain_any_nan(a, b):
-    return np.isnan(a).any() or np.isnan(b).any()
-
-
 def _plain_splat(x):
     return np.full(LANES, x, np.float32)
 
@@ -304,11 +289,11 @@ def _plain_exp(x):
 if COMPILED:
     at, move, load, store, splat, fma, maximum = _at, _move, _load, _store, _splat, _fma, _maximum
     sqrt, exp, total, greatest, load_first, put, prefetch = _sqrt, _exp, _total, _greatest, _load_first, _put, _prefetch
-    exp_falling, any_nan = _exp_falling, _any_nan
+    exp_falling = _exp_falling
 else:
     at, move, load, store, splat, maximum = _plain_at, _plain_at, _plain_load, _plain_store, _plain_splat, np.maximum
     sqrt, exp, total, greatest, load_first = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first
-    exp_falling, put, prefetch, any_nan = _plain_exp, _plain_put, _plain_prefetch, _plain_any_nan
+    exp_falling, put, prefetch = _plain_exp, _plain_put, _plain_prefetch
 
     def fma(a, b, c):
         """a b + c."""
