@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from s2t_np import search as search_room
 from s2t_np.config import GenerationConfig
 from s2t_np.errors import InputWarning, ModelError, OptionError
 from s2t_np.ops import log_softmax
-from s2t_np.search import outlook
+from s2t_np.search import Decoder, outlook
 from tests.search_fakes import (
     FakeDecoder,
     every_transcript,
@@ -130,6 +131,21 @@ def test_max_length_cuts_off_without_eos(beams):
     assert not any(h.finished for h in found)
     found = search(logits_of, (0, 1), num_beams=beams, num_return_sequences=beams, max_length=4, max_new_tokens=7)
     assert [len(h.generated) for h in found] == [7] * beams  # max_new_tokens wins
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 4}, {"do_sample": True, "seed": 1}], ids=str)
+def test_a_decoder_may_hand_out_one_array_again_and_again(options):
+    """Bans are written into it, and the next step overwrites it."""
+    decoder, table = FakeDecoder(random_logits(0, size=9, eos_bonus=1)), {}
+
+    def step(tokens, cache):
+        logits = decoder.step(tokens, cache)
+        shared = table.setdefault("logits", np.empty_like(logits))
+        shared[:] = logits
+        return shared
+
+    config = GenerationConfig(min_length=5, no_repeat_ngram_size=2, max_length=12).replace(**options)
+    assert search_room.generate(Decoder(decoder.start, step), config) == generate(decoder, config)
 
 
 def test_no_step_is_taken_after_the_last_token():
