@@ -75,18 +75,18 @@ def extend(beams: Beams, outlook: Outlook, active: Sequence[Constraint]) -> Cand
     return ranked(log_probs, scores, count)
 
 
-def have_ended(beams: Beams, candidates: Candidates, options: GenerationConfig) -> np.ndarray:
-    """Which candidates end here, by EOS or because they may not grow longer: (2K,) bool."""
+def have_ended(beams: Beams, candidates: Candidates, options: GenerationConfig) -> list[bool]:
+    """Which of the 2K candidates end here, by EOS or because they may not grow longer."""
     cut_off = beams.tokens.shape[1] + 1 == options.max_length
-    return (candidates.tokens == options.eos_token_id) | cut_off
+    return [cut_off or token == options.eos_token_id for token in candidates.tokens.tolist()]
 
 
 def collect(
-    finished: list[Hypothesis], beams: Beams, candidates: Candidates, ended: np.ndarray, options: GenerationConfig
+    finished: list[Hypothesis], beams: Beams, candidates: Candidates, ended: list[bool], options: GenerationConfig
 ) -> list[Hypothesis]:
     """The best K of the finished so far and of those of the first K candidates that end now, best first."""
-    new = (ended & (candidates.scores > -np.inf))[: options.num_beams].nonzero()[0]
-    if not len(new):
+    new = [row for row in range(options.num_beams) if ended[row] and candidates.scores[row] > -np.inf]
+    if not new:
         return finished
     joined = finished + [as_hypothesis(beams, candidates, row, options) for row in new]
     return sorted(joined, key=lambda hypothesis: -hypothesis.score)[: options.num_beams]
@@ -105,11 +105,11 @@ def normalise(score: np.float32, count: int, options: GenerationConfig) -> float
     return float(score / np.float32(float(count) ** options.length_penalty))
 
 
-def run_on(beams: Beams, candidates: Candidates, ended: np.ndarray) -> Beams:
+def run_on(beams: Beams, candidates: Candidates, ended: list[bool]) -> Beams:
     """The best K that have not ended. Ended ones stay as dead rows where there are not K others."""
-    rows = ended.argsort(kind="stable")[: len(beams.scores)]
-    parents, tokens, log_probs, scores = (field[rows] for field in candidates)
-    scores[ended[rows]] = -np.inf
+    running_first = np.array(sorted(range(len(ended)), key=ended.__getitem__)[: len(beams.scores)])
+    parents, tokens, log_probs, scores = (field[running_first] for field in candidates)
+    scores[ended.count(False) :] = -np.inf
     texts, history = append_column(beams.tokens[parents], tokens), append_column(beams.log_probs[parents], log_probs)
     return Beams(texts, history, scores, parents)
 

@@ -55,7 +55,7 @@ def only(length: int) -> range:
 
 def banning(tokens: Sequence[int] | None) -> Edit:
     """Ban these tokens."""
-    return partial(ban, banned=list(tokens or ()))
+    return partial(ban, banned=np.array(tokens or (), np.int64))
 
 
 def rewrite(active: Sequence[Constraint], length: int) -> bool:
@@ -91,8 +91,8 @@ def ban_repeated_ngrams(tokens: np.ndarray, scores: np.ndarray, size: int) -> No
     scores[rows, ngrams[rows, starts, -1]] = -np.inf
 
 
-def ban(tokens: np.ndarray, scores: np.ndarray, banned: list[int]) -> None:
-    """Ban these tokens everywhere."""
+def ban(tokens: np.ndarray, scores: np.ndarray, banned: np.ndarray) -> None:
+    """Ban these tokens (n,) everywhere."""
     scores[:, banned] = -np.inf
 
 

@@ -145,7 +145,7 @@ def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> Outlook:
     """
     logits = decoder.step(tokens, cache).astype(np.float32, copy=False)
     outlook = decoder.outlook(logits, cache)
-    if not np.isfinite(outlook.shift).all():
+    if not all(map(math.isfinite, outlook.shift.tolist())):
         raise ModelError("the decoder returned logits that are not finite; check the features, then the weights")
     return outlook
 

@@ -87,7 +87,7 @@ def noted(
     number: int,
     before: beam.Beams,
     candidates: Candidates,
-    ended: np.ndarray,
+    ended: list[bool],
     beams: beam.Beams,
     finished: Sequence[Hypothesis],
 ) -> Iterator[tuple[Candidate, tuple]]:
@@ -97,7 +97,7 @@ def noted(
     for i, (parent, token, log_prob, score) in enumerate(zip(*candidates, strict=True)):
         text = (*before.tokens[parent].tolist(), int(token))
         row = running.get((parent, token)) if score > -np.inf and not ended[i] else None
-        fate = fate_of(score > -np.inf, bool(ended[i]), i < len(beams.scores), text in kept, row)
+        fate = fate_of(score > -np.inf, ended[i], i < len(beams.scores), text in kept, row)
         yield Candidate(number, int(parent), int(token), float(log_prob), float(score), fate, row), text
 
 
