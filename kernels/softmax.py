@@ -106,25 +106,29 @@ def best_of_rows(x, start, stride, rows, width, peaks, known, y, places):
 
 
 class Logits:
-    """K rows of V logits, their peaks and the search for the best of them; calls are bound once for all steps."""
+    """K rows of V logits, their peaks, and the best of them. Made once for a place that steps fill again and again.
+
+    Its calls are bound then: spelling out the arrays takes longer than finding the best.
+    """
 
     def __init__(self, x: np.ndarray, start: int, stride: int, shape: tuple[int, int], peaks: np.ndarray, known: int):
-        """Row r is x[start + r stride :], both arrays flat; peaks[known:] is what peaks_of_rows makes of it."""
-        self.table, self.peaks = (x, start, stride, *shape), (peaks, known)
-        self.top, self.shift = peaks[known : known + 2 * shape[0]].reshape(2, -1)
-        self.y, self.places = np.empty(0, np.float32), np.empty(0, np.int64)
+        """Row r is x[start + r stride :], both arrays flat; peaks[known:] is for what peaks_of_rows makes of it."""
+        rows, width = shape
+        self.place, self.size = (x, start, stride, rows, width, peaks, known), rows * width
+        self.top, self.shift = peaks[known : known + 2 * rows].reshape(2, rows)
+        self.find_peaks = bind(peaks_of_rows, *self.place)  # where the step itself has not
+        self.bind_search(2 * rows)  # as many as a beam search asks for
 
-    def find_peaks(self) -> None:
-        """Fill in the peaks."""
-        peaks_of_rows(*self.table, *self.peaks)
+    def bind_search(self, count: int) -> None:
+        """Make room for so many."""
+        self.y, self.places = np.empty(2 * count + len(self.top), np.float32), np.empty(2 * count, np.int64)
+        self.search = bind(best_of_rows, *self.place, self.y, self.places)
 
     def best(self, added: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As search.Outlook.best: the fields of its Candidates."""
-        rows, width = self.table[-2:]
-        count = min(count, rows * width)
+        count = min(count, self.size)
         if len(self.places) != 2 * count:
-            self.y, self.places = np.empty(2 * count + rows, np.float32), np.empty(2 * count, np.int64)
-            self.search = bind(best_of_rows, *self.table, *self.peaks, self.y, self.places)
+            self.bind_search(count)
         self.y[2 * count :] = added
         self.search()
         found, places = self.y.copy(), self.places.copy()
@@ -132,13 +136,13 @@ class Logits:
 
 
 def peaks_size(rows: int, width: int) -> int:
-    """Floats that peaks_of_rows needs."""
+    """Floats that peaks_of_rows makes."""
     return (2 - (-width // PANEL)) * rows
 
 
 def look(logits: np.ndarray) -> Logits:
-    """The same for logits (K, V) that lie anywhere."""
-    x, (rows, width) = np.ascontiguousarray(logits), logits.shape
-    found = Logits(x.reshape(-1), 0, width, (rows, width), np.empty(peaks_size(rows, width), np.float32), 0)
+    """Logits (K, V), contiguous, with their peaks."""
+    peaks = np.empty(peaks_size(*logits.shape), np.float32)
+    found = Logits(logits.reshape(-1), 0, logits.shape[1], logits.shape, peaks, 0)
     found.find_peaks()
     return found
