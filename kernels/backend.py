@@ -17,9 +17,10 @@ from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, positions, subsample
 from s2t_np.ops import numpy_ops
+from s2t_np.search import Candidates, Outlook
 from s2t_np.threads import get_threads
 
-from . import cache, cpu, decode_step, jit, memory, threads
+from . import cache, cpu, decode_step, jit, memory, softmax, threads
 from . import fbank as fast_fbank
 from .attention import attention
 from .conv import conv1d_glu
@@ -27,7 +28,6 @@ from .encoder import run_layers
 from .norm import layer_norm
 from .pack import FLOAT16, INT8, pack
 from .rows import linear, linear_relu
-from .softmax import best, log_softmax
 
 BLOCK = 64  # position rows that are kept together
 
@@ -38,7 +38,6 @@ numba_ops = numpy_ops._replace(
     layer_norm=layer_norm,
     conv1d_glu=conv1d_glu,
     attention=attention,
-    log_softmax=log_softmax,
 )
 
 
@@ -79,6 +78,24 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     logits = decode_step.step(x, w, config.decoder_ffn_dim, cache, cache.steps)
     cache.length += 1
     return logits
+
+
+class CompiledOutlook(Outlook):
+    """The readable one, with kernels at work."""
+
+    def __init__(self, logits: np.ndarray, found: softmax.Logits):
+        """Logits (K, V), and what kernels know of them."""
+        super().__init__(logits, found.top, found.shift)
+        self.found = found
+
+    def best(self, added: np.ndarray, count: int) -> Candidates:
+        return Candidates(*self.found.best(added, count))
+
+
+def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
+    """The outlook of logits (K, V), as search.outlook."""
+    logits = np.ascontiguousarray(logits)
+    return CompiledOutlook(logits, softmax.look(logits))
 
 
 @functools.lru_cache(maxsize=16)
@@ -122,7 +139,14 @@ float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
 
 NUMBA = NUMPY._replace(
-    name="numba", ops=numba_ops, encode=encode, start=start_cache, step=step, fbank=fbank, best=best, describe=describe
+    name="numba",
+    ops=numba_ops,
+    encode=encode,
+    start=start_cache,
+    step=step,
+    outlook=outlook,
+    fbank=fbank,
+    describe=describe,
 )
 NUMBA_FLOAT16 = NUMBA._replace(name="numba float16", ops=float16_ops)
 NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)

@@ -26,7 +26,7 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     start: Callable  # as decoder.start_cache
     step: Callable  # as decoder.decoder_step
-    best: Callable  # as search.best
+    outlook: Callable  # as search.outlook
     fbank: Callable  # as features.fbank
     describe: Callable[[], dict[str, str]]  # what `info` says about it
 
@@ -36,7 +36,7 @@ def describe() -> dict[str, str]:
     return {"instructions": "those of numpy and its BLAS"}
 
 
-NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, search.best, fbank, describe)
+NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, search.outlook, fbank, describe)
 
 
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept

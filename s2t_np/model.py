@@ -108,7 +108,7 @@ class S2T:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
         start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step, self.backend.ops.log_softmax, self.backend.best)
+        return search.Decoder(start, step, self.backend.outlook)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options

@@ -167,7 +167,6 @@ class Ops(NamedTuple):
     layer_norm: Callable
     conv1d_glu: Callable
     attention: Callable
-    log_softmax: Callable
 
 
-numpy_ops = Ops(prepare, linear, linear_relu, layer_norm, conv1d_glu, attention, log_softmax)
+numpy_ops = Ops(prepare, linear, linear_relu, layer_norm, conv1d_glu, attention)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from s2t_np.config import GenerationConfig
+from s2t_np.ops import log_softmax
+from s2t_np.search import beam, outlook
 from s2t_np.search import constraints as room
 from s2t_np.search.options import check_options
 from tests.search_fakes import FakeDecoder, random_logits, transcript_log_probs
@@ -19,7 +21,7 @@ def search(logits_of, prefix=(), **options):
 def apply(tokens, scores, prompt_length=1, **options):
     """Scores after all constraints of `options`, the way a search applies them."""
     active = room.constraints(check_options(GenerationConfig(max_length=50, **options), prompt_length), prompt_length)
-    return room.constrain(active, np.asarray(tokens), np.asarray(scores, np.float32))
+    return room.constrain(active, np.asarray(tokens), np.array(scores, np.float32))
 
 
 def random_rows(seed, rows=4, length=17, size=6):
@@ -102,13 +104,68 @@ def test_a_ban_after_a_forced_token_wins():
     assert (room.constrain(active, np.array([[2]]), np.zeros((1, 4), np.float32)) == BANNED).all()
 
 
-def test_the_scores_given_are_left_alone():
-    tokens, scores = random_rows(0)
+@pytest.mark.parametrize(
+    ("options", "length", "rewrites"),
+    [
+        (
+            {"no_repeat_ngram_size": 1, "suppress_tokens": (1,), "begin_suppress_tokens": (3,), "min_length": 40},
+            1,
+            False,
+        ),
+        ({"repetition_penalty": 2.0}, 3, True),
+        ({"forced_bos_token_id": 4, "min_length": 40}, 1, True),
+        ({"forced_bos_token_id": 4, "min_length": 40}, 2, False),
+        ({"forced_eos_token_id": 2}, 48, False),
+        ({"forced_eos_token_id": 2}, 49, True),
+    ],
+)
+def test_bans_are_entered_in_place_and_all_else_in_a_copy(options, length, rewrites):
+    active = room.constraints(check_options(GenerationConfig(max_length=50, **options), 1), 1)
+    tokens, scores = random_rows(0, length=length)
     before = scores.copy()
-    apply(tokens, scores, repetition_penalty=2.0, no_repeat_ngram_size=1, suppress_tokens=(1,), min_length=40)
-    assert np.array_equal(scores, before)
-    assert apply(tokens, scores) is not None
-    assert not room.constraints(GenerationConfig(), 1)
+    after = room.constrain(active, tokens, scores)
+    assert room.rewrite(active, length) == rewrites
+    assert (after is scores) != rewrites
+    assert np.array_equal(scores, before) == (rewrites or not active or length == 48)
+
+
+BANS = [
+    {"no_repeat_ngram_size": 1},
+    {"min_length": 40, "suppress_tokens": (0, 7, 31, 32, 69)},
+    {"begin_suppress_tokens": tuple(range(64)), "no_repeat_ngram_size": 2, "min_length": 9},
+    {"suppress_tokens": tuple(range(1, 70))},
+]
+
+
+@pytest.mark.parametrize("options", BANS, ids=str)
+def test_bans_in_place_choose_what_bans_in_log_probabilities_choose(options):
+    active = room.constraints(check_options(GenerationConfig(max_length=50, **options), 1), 1)
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        rows, length = int(random.integers(1, 6)), int(random.integers(1, 30))
+        logits = random.integers(-4, 4, (rows, 70)).astype(np.float32)  # with many equals
+        beams = beam.first_beams([2] * length, rows)._replace(
+            tokens=random.integers(0, 70, (rows, length)), scores=random.normal(0, 1, rows).astype(np.float32)
+        )
+        log_probs = log_softmax(logits)
+        scores = room.constrain(active, beams.tokens, log_probs.copy())
+        expected = np.argsort(-(scores + beams.scores[:, None]).ravel(), kind="stable")[: 2 * rows]
+        found = beam.extend(beams, outlook(logits), active)
+        assert np.array_equal(70 * found.parents + found.tokens, expected)
+        assert np.array_equal(found.scores, (scores + beams.scores[:, None]).ravel()[expected])
+        allowed = found.scores > -np.inf
+        assert np.array_equal(found.log_probs[allowed], log_probs.ravel()[expected][allowed])
+
+
+def test_a_rewritten_score_leaves_the_log_probability_as_the_model_gave_it():
+    logits = np.random.default_rng(0).normal(0, 1, (2, 70)).astype(np.float32)
+    before, log_probs = logits.copy(), log_softmax(logits)
+    active = room.constraints(check_options(GenerationConfig(max_length=50, repetition_penalty=0.1), 1), 1)
+    beams = beam.first_beams([2, int(logits[0].argmax())], 2)
+    found = beam.extend(beams, outlook(logits), active)
+    assert np.array_equal(logits, before)
+    assert np.array_equal(found.log_probs, log_probs[found.parents, found.tokens])
+    assert not np.array_equal(found.scores, found.log_probs + beams.scores[found.parents])
 
 
 @pytest.mark.parametrize("beams", [1, 3])

@@ -5,18 +5,20 @@ import math
 import numpy as np
 import pytest
 
+from s2t_np import search as search_room
 from s2t_np.config import GenerationConfig
 from s2t_np.errors import InputWarning, ModelError, OptionError
-from s2t_np.search import best
+from s2t_np.ops import log_softmax
+from s2t_np.search import Decoder, outlook
 from tests.search_fakes import (
     FakeDecoder,
     every_transcript,
-    holds_to_sorting,
     random_logits,
     slow_beam_search,
     table_logits,
     transcript_log_probs,
 )
+from tests.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
 from tests.search_port import generate
 
 START = EOS = 2
@@ -131,6 +133,21 @@ def test_max_length_cuts_off_without_eos(beams):
     assert [len(h.generated) for h in found] == [7] * beams  # max_new_tokens wins
 
 
+@pytest.mark.parametrize("options", [{}, {"num_beams": 4}, {"do_sample": True, "seed": 1}], ids=str)
+def test_a_decoder_may_hand_out_one_array_again_and_again(options):
+    """Bans are written into it, and the next step overwrites it."""
+    decoder, table = FakeDecoder(random_logits(0, size=9, eos_bonus=1)), {}
+
+    def step(tokens, cache):
+        logits = decoder.step(tokens, cache)
+        shared = table.setdefault("logits", np.empty_like(logits))
+        shared[:] = logits
+        return shared
+
+    config = GenerationConfig(min_length=5, no_repeat_ngram_size=2, max_length=12).replace(**options)
+    assert search_room.generate(Decoder(decoder.start, step), config) == generate(decoder, config)
+
+
 def test_no_step_is_taken_after_the_last_token():
     for beams in (1, 3):
         decoder = FakeDecoder(random_logits(0, size=9, eos_bonus=-50))
@@ -139,7 +156,16 @@ def test_no_step_is_taken_after_the_last_token():
 
 
 def test_best_takes_higher_scores_then_lower_places():
-    holds_to_sorting(best)
+    holds_to_sorting(outlook)
+
+
+def test_an_outlook_is_that_of_log_softmax():
+    holds_to_log_softmax(outlook)
+    tells_what_is_not_finite(outlook)
+    logits = np.random.default_rng(0).normal(0, 5, (3, 77)).astype(np.float32)
+    found, tokens = outlook(logits), np.array([4, 76, 0])
+    assert np.array_equal(found.log_probs(), log_softmax(logits))
+    assert np.array_equal(found.log_probs_of(tokens), log_softmax(logits)[[0, 1, 2], tokens])
 
 
 def test_equal_candidates_keep_the_order_of_beam_and_token():

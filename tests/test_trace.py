@@ -44,6 +44,15 @@ def test_tracing_changes_no_result(model, options):
     assert trace(model, FIVE, ["tokens"], **options).transcript == model.transcribe(FIVE, **options)
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_what_the_search_writes_into_logits_is_not_recorded(model, beams):
+    found = trace(model, FIVE, ["steps.*"], num_beams=beams, suppress_tokens=[5, 6], min_length=4)
+    seen = [found[name] for name in found if name.endswith(("lm_head", "log_probs"))]
+    assert len(seen) >= 6
+    assert all(np.isfinite(array).all() for array in seen)
+    assert all(np.isfinite(candidate.log_prob) for candidate in found.tree.candidates)
+
+
 def test_double_precision_too():
     model = s2t_np.load("digits", backend="numpy", dtype="float64")
     found = trace(model, FIVE, ["memory", "tokens"])

@@ -32,7 +32,7 @@ def search(logits_of, prompt=(), **options):
 
     def step(tokens, cache):
         logits = decoder.step(tokens, cache.inner)
-        steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits))
+        steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits.copy()))
         return logits
 
     hypotheses = generate(Decoder(Cache, step), options, prompt)
@@ -100,7 +100,7 @@ def test_greedy_and_sampling(options):
     for candidate in grown.candidates:
         assert (
             candidate.log_prob
-            == tree.log_probabilities(tree.PLAIN, steps[candidate.step].logits)[candidate.parent, candidate.token]
+            == tree.log_probabilities(steps[candidate.step].logits)[candidate.parent, candidate.token]
         )
     listed = [c for c in grown.candidates if c.step == 1]
     assert len(listed) >= tree.ALTERNATIVES

@@ -20,39 +20,35 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import GenerationConfig
-from .constraints import Constraint, constrain, constraints
+from .constraints import Constraint, constrain, constraints, rewrite
 from .options import no_token_left
-from .port import Decoder, Hypothesis, feed_prompt, log_probabilities
+from .port import Candidates, Decoder, Hypothesis, Outlook, advance, append_column, feed_prompt, ranked
 
 
 class Beams(NamedTuple):
-    """Partial transcripts, best first: K of them that run, or 2K candidates to be among them. B rows."""
+    """K partial transcripts, best first."""
 
-    tokens: np.ndarray  # (B, U) start token, prefix, generated so far
-    log_probs: np.ndarray  # (B, G) float32, for each generated token: what the model gave it
-    scores: np.ndarray  # (B,) float32, the sum of what the constraints left of those; -inf: dead
-    parents: np.ndarray  # (B,) which beam of the step before each one continues
-
-    def pick(self, rows: np.ndarray) -> "Beams":
-        """These rows only."""
-        return Beams(*(field[rows] for field in self))
+    tokens: np.ndarray  # (K, U) start token, prefix, generated so far
+    log_probs: np.ndarray  # (K, G) float32, for each generated token: what the model gave it
+    scores: np.ndarray  # (K,) float32, the sum of what the constraints left of those; -inf: dead
+    parents: np.ndarray  # (K,) which beam of the step before each one continues
 
 
 def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
     """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`."""
     active = constraints(options, len(prompt))
-    cache, logits = feed_prompt(decoder, options, prompt, options.num_beams)
+    cache, outlook = feed_prompt(decoder, options, prompt, options.num_beams)
     beams = first_beams(prompt, options.num_beams)
     finished: list[Hypothesis] = []
     while True:
-        candidates = extend(decoder, beams, logits, active)
-        ended = have_ended(candidates, options)
-        finished = collect(finished, candidates, ended, options)
-        beams = run_on(candidates, ended, options.num_beams)
+        candidates = extend(beams, outlook, active)
+        ended = have_ended(beams, candidates, options)
+        finished = collect(finished, beams, candidates, ended, options)
+        beams = run_on(beams, candidates, ended)
         if is_over(beams, finished, len(prompt), options):
             break
         cache.reorder(beams.parents)
-        logits = decoder.step(beams.tokens[:, -1], cache)
+        outlook = advance(decoder, beams.tokens[:, -1], cache)
     if not finished:
         raise no_token_left(beams.tokens.shape[1] - 1)
     return finished[: options.num_return_sequences]
@@ -65,46 +61,43 @@ def first_beams(prompt: Sequence[int], count: int) -> Beams:
     return Beams(np.tile(prompt, (count, 1)), np.empty((count, 0), np.float32), scores, np.arange(count))
 
 
-def extend(decoder: Decoder, beams: Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Beams:
-    """The best 2K of the K x V ways to add a token, best first: logits (K, V)."""
-    log_probs = log_probabilities(decoder, logits)
-    scores = constrain(active, beams.tokens, log_probs)
-    parents, tokens = np.divmod(decoder.best(scores, beams.scores, 2 * len(scores)), scores.shape[1])
-    return Beams(
-        append_column(beams.tokens[parents], tokens),
-        append_column(beams.log_probs[parents], log_probs[parents, tokens]),
-        scores[parents, tokens] + beams.scores[parents],
-        parents,
-    )
+def extend(beams: Beams, outlook: Outlook, active: Sequence[Constraint]) -> Candidates:
+    """The best 2K of the K x V ways to add a token, best first. Bans are entered in the logits.
+
+    (Of a banned token, which only gets that far where there is nothing else, the log-probability is then -inf too.)
+    """
+    count = 2 * len(beams.scores)
+    if not rewrite(active, beams.tokens.shape[1]):
+        constrain(active, beams.tokens, outlook.logits)
+        return outlook.best(beams.scores, count)
+    log_probs = outlook.log_probs()
+    scores = constrain(active, beams.tokens, log_probs) + beams.scores[:, None]
+    return ranked(log_probs, scores, count)
 
 
-def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """(B, U) and (B,) -> (B, U + 1)."""
-    return np.concatenate((rows, column[:, None]), axis=1)
-
-
-def have_ended(candidates: Beams, options: GenerationConfig) -> np.ndarray:
-    """Which candidates end here, by EOS or because they may not grow longer: (B,) bool."""
-    return (candidates.tokens[:, -1] == options.eos_token_id) | (candidates.tokens.shape[1] == options.max_length)
+def have_ended(beams: Beams, candidates: Candidates, options: GenerationConfig) -> list[bool]:
+    """Which of the 2K candidates end here, by EOS or because they may not grow longer."""
+    cut_off = beams.tokens.shape[1] + 1 == options.max_length
+    return [cut_off or token == options.eos_token_id for token in candidates.tokens.tolist()]
 
 
 def collect(
-    finished: list[Hypothesis], candidates: Beams, ended: np.ndarray, options: GenerationConfig
+    finished: list[Hypothesis], beams: Beams, candidates: Candidates, ended: list[bool], options: GenerationConfig
 ) -> list[Hypothesis]:
     """The best K of the finished so far and of those of the first K candidates that end now, best first."""
-    ended, alive = ended[: options.num_beams], candidates.scores[: options.num_beams] > -np.inf
-    new = (ended & alive).nonzero()[0]
-    if not len(new):
+    new = [row for row in range(options.num_beams) if ended[row] and candidates.scores[row] > -np.inf]
+    if not new:
         return finished
-    joined = finished + [as_hypothesis(candidates, row, options) for row in new]
+    joined = finished + [as_hypothesis(beams, candidates, row, options) for row in new]
     return sorted(joined, key=lambda hypothesis: -hypothesis.score)[: options.num_beams]
 
 
-def as_hypothesis(beams: Beams, row: int, options: GenerationConfig) -> Hypothesis:
-    """A row that has ended, with its score normalised by length."""
-    tokens, log_probs = beams.tokens[row].tolist(), beams.log_probs[row].tolist()
-    score = normalise(beams.scores[row], len(log_probs), options)
-    return Hypothesis(tuple(tokens), tuple(log_probs), score, tokens[-1] == options.eos_token_id)
+def as_hypothesis(beams: Beams, candidates: Candidates, row: int, options: GenerationConfig) -> Hypothesis:
+    """A candidate that has ended, with its score normalised by length."""
+    parent, last = candidates.parents[row], int(candidates.tokens[row])
+    log_probs = (*beams.log_probs[parent].tolist(), float(candidates.log_probs[row]))
+    score = normalise(candidates.scores[row], len(log_probs), options)
+    return Hypothesis((*beams.tokens[parent].tolist(), last), log_probs, score, last == options.eos_token_id)
 
 
 def normalise(score: np.float32, count: int, options: GenerationConfig) -> float:
@@ -112,10 +105,13 @@ def normalise(score: np.float32, count: int, options: GenerationConfig) -> float
     return float(score / np.float32(float(count) ** options.length_penalty))
 
 
-def run_on(candidates: Beams, ended: np.ndarray, count: int) -> Beams:
+def run_on(beams: Beams, candidates: Candidates, ended: list[bool]) -> Beams:
     """The best K that have not ended. Ended ones stay as dead rows where there are not K others."""
-    scores = np.where(ended, np.float32(-np.inf), candidates.scores)
-    return candidates._replace(scores=scores).pick((-scores).argsort(kind="stable")[:count])
+    running_first = np.array(sorted(range(len(ended)), key=ended.__getitem__)[: len(beams.scores)])
+    parents, tokens, log_probs, scores = (field[running_first] for field in candidates)
+    scores[ended.count(False) :] = -np.inf
+    texts, history = append_column(beams.tokens[parents], tokens), append_column(beams.log_probs[parents], log_probs)
+    return Beams(texts, history, scores, parents)
 
 
 def is_over(beams: Beams, finished: list[Hypothesis], prompt_length: int, options: GenerationConfig) -> bool:

@@ -8,36 +8,69 @@ log-probabilities in beam search and on logits otherwise. The repetition penalty
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from ..config import GenerationConfig
 
-Constraint = Callable[[np.ndarray, np.ndarray], None]
+Edit = Callable[[np.ndarray, np.ndarray], None]
+
+
+class Constraint(NamedTuple):
+    """What is done to the scores that follow rows of certain lengths.
+
+    Most only ban tokens. That means the same for logits as for log-probabilities and can only lower a maximum, so it is
+    done in place. To rewrite scores of tokens that stay allowed is another matter: it needs a table of its own.
+    """
+
+    lengths: range
+    edit: Edit
+    rewrites: bool = False
 
 
 def constraints(options: GenerationConfig, prompt_length: int) -> list[Constraint]:
     """Those that `options` ask for, in order. `options` come from `check_options`, with absolute lengths."""
-    begin = prompt_length + (prompt_length == 1 and options.forced_bos_token_id is not None)
-    last = options.max_length - 1
+    forced_first, forced_last = options.forced_bos_token_id, options.forced_eos_token_id
+    begin = prompt_length + (prompt_length == 1 and forced_first is not None)
+    always, last = range(options.max_length), options.max_length - 1
+    penalise = partial(penalise_repetition, penalty=options.repetition_penalty)
+    ban_ngrams = partial(ban_repeated_ngrams, size=options.no_repeat_ngram_size)
     table = [
-        (options.repetition_penalty != 1, partial(penalise_repetition, penalty=options.repetition_penalty)),
-        (options.no_repeat_ngram_size > 0, partial(ban_repeated_ngrams, size=options.no_repeat_ngram_size)),
-        (options.min_length > 0, partial(ban_below, length=options.min_length, token=options.eos_token_id)),
-        (options.forced_bos_token_id is not None, partial(force_at, length=1, token=options.forced_bos_token_id)),
-        (options.forced_eos_token_id is not None, partial(force_at, length=last, token=options.forced_eos_token_id)),
-        (options.suppress_tokens, partial(ban, banned=options.suppress_tokens)),
-        (options.begin_suppress_tokens, partial(ban_at, length=begin, banned=options.begin_suppress_tokens)),
+        (options.repetition_penalty != 1, Constraint(always, penalise, rewrites=True)),
+        (options.no_repeat_ngram_size > 0, Constraint(always, ban_ngrams)),
+        (options.min_length > 0, Constraint(range(options.min_length), banning([options.eos_token_id]))),
+        (forced_first is not None, Constraint(only(1), partial(force, token=forced_first), rewrites=True)),
+        (forced_last is not None, Constraint(only(last), partial(force, token=forced_last), rewrites=True)),
+        (options.suppress_tokens, Constraint(always, banning(options.suppress_tokens))),
+        (options.begin_suppress_tokens, Constraint(only(begin), banning(options.begin_suppress_tokens))),
     ]
     return [constraint for wanted, constraint in table if wanted]
 
 
+def only(length: int) -> range:
+    """Right after the first `length` tokens."""
+    return range(length, length + 1)
+
+
+def banning(tokens: Sequence[int] | None) -> Edit:
+    """Ban these tokens."""
+    return partial(ban, banned=np.array(tokens or (), np.int64))
+
+
+def rewrite(active: Sequence[Constraint], length: int) -> bool:
+    """Whether constraints on what follows rows of this length do more than ban."""
+    return any(constraint.rewrites and length in constraint.lengths for constraint in active)
+
+
 def constrain(active: Sequence[Constraint], tokens: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Scores (K, V) after all `active` constraints; the array given stays as it is."""
-    if active:
+    """Scores (K, V) after all `active` constraints: the array given, or a copy of it where one of them rewrites."""
+    length = tokens.shape[1]
+    if rewrite(active, length):
         scores = scores.copy()
     for constraint in active:
-        constraint(tokens, scores)
+        if length in constraint.lengths:
+            constraint.edit(tokens, scores)
     return scores
 
 
@@ -58,25 +91,12 @@ def ban_repeated_ngrams(tokens: np.ndarray, scores: np.ndarray, size: int) -> No
     scores[rows, ngrams[rows, starts, -1]] = -np.inf
 
 
-def ban(tokens: np.ndarray, scores: np.ndarray, banned: Sequence[int]) -> None:
-    """Ban these tokens everywhere."""
-    scores[:, list(banned)] = -np.inf
+def ban(tokens: np.ndarray, scores: np.ndarray, banned: np.ndarray) -> None:
+    """Ban these tokens (n,) everywhere."""
+    scores[:, banned] = -np.inf
 
 
-def ban_at(tokens: np.ndarray, scores: np.ndarray, length: int, banned: Sequence[int]) -> None:
-    """Ban these tokens right after the first `length` ones."""
-    if tokens.shape[1] == length:
-        ban(tokens, scores, banned)
-
-
-def ban_below(tokens: np.ndarray, scores: np.ndarray, length: int, token: int) -> None:
-    """Ban a token, EOS, until there are `length` tokens."""
-    if tokens.shape[1] < length:
-        scores[:, token] = -np.inf
-
-
-def force_at(tokens: np.ndarray, scores: np.ndarray, length: int, token: int) -> None:
-    """Right after the first `length` tokens this one must come, and counts as certain: log-probability 0."""
-    if tokens.shape[1] == length:
-        scores[:] = -np.inf
-        scores[:, token] = 0
+def force(tokens: np.ndarray, scores: np.ndarray, token: int) -> None:
+    """This one must come, and counts as certain: log-probability 0."""
+    scores[:] = -np.inf
+    scores[:, token] = 0

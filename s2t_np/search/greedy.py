@@ -12,7 +12,7 @@ import numpy as np
 from ..config import GenerationConfig
 from .constraints import constrain, constraints
 from .options import no_token_left
-from .port import Decoder, Hypothesis, feed_prompt, log_probabilities
+from .port import Decoder, Hypothesis, advance, append_column, feed_prompt
 
 Choose = Callable[[np.ndarray], np.ndarray]  # scores (K, V), -inf where banned -> tokens (K,)
 
@@ -27,22 +27,21 @@ def follow(
 ) -> list[Hypothesis]:
     """K independent rows, each choosing among its constrained logits: one Hypothesis a row."""
     active = constraints(options, len(prompt))
-    cache, logits = feed_prompt(decoder, options, prompt, rows)
+    cache, outlook = feed_prompt(decoder, options, prompt, rows)
     tokens, log_probs = np.tile(prompt, (rows, 1)), np.empty((rows, 0), np.float32)
     open_rows = np.ones(rows, bool)
     while True:
-        model_log_probs = log_probabilities(decoder, logits)
-        scores = constrain(active, tokens, logits.astype(np.float32, copy=False))
+        scores = constrain(active, tokens, outlook.logits)
         if (scores.max(axis=1)[open_rows] == -np.inf).any():
             raise no_token_left(tokens.shape[1])
         chosen = np.full(rows, options.pad_token_id)
         chosen[open_rows] = choose(scores[open_rows])
-        log_probs = np.column_stack([log_probs, model_log_probs[np.arange(rows), chosen]])
-        tokens = np.column_stack([tokens, chosen])
+        log_probs = append_column(log_probs, outlook.log_probs_of(chosen))
+        tokens = append_column(tokens, chosen)
         open_rows &= chosen != options.eos_token_id
         if not open_rows.any() or tokens.shape[1] == options.max_length:
             return [as_hypothesis(*row, len(prompt), options) for row in zip(tokens, log_probs, strict=True)]
-        logits = decoder.step(chosen, cache)
+        outlook = advance(decoder, chosen, cache)
 
 
 def as_hypothesis(

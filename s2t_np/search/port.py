@@ -14,7 +14,6 @@ import numpy as np
 
 from ..config import GenerationConfig
 from ..errors import ModelError
-from ..ops import log_softmax
 from .options import check_vocabulary
 
 
@@ -25,31 +24,79 @@ class Cache(Protocol):
         """Let row k continue what was row parents[k], in place: (K,) ints."""
 
 
-GROUP_SIZE = 64  # scores a group in `best`; with 50,000 scores anything from 32 to 256 takes about the same time
+class Candidates(NamedTuple):
+    """Ways to add a token to K rows, best first: B of them."""
+
+    parents: np.ndarray  # (B,) int64, which row each one continues
+    tokens: np.ndarray  # (B,) int64, what it adds
+    log_probs: np.ndarray  # (B,) float32, of that token
+    scores: np.ndarray  # (B,) float32, with what the row had before
 
 
-def best(scores: np.ndarray, added: np.ndarray, count: int) -> np.ndarray:
-    """Where the `count` highest of scores (K, V) + added (K,) lie, highest first, equal ones in their order: (count,).
+@dataclass
+class Outlook:
+    """What a decoder says of the next token of K rows: logits x, and what is known of them.
 
-    They are counted row by row: k V + v. Deal the scores out to groups. The `count`-th highest of the groups' maxima
-    has `count` scores at or above it, so nothing below it can be among the best, and what is left to sort is a handful.
-    (np.argpartition took three times as long, and leaves the order of equals to chance.)
+    A log-probability is x - top - shift, in this order of operations: it decides ties.
     """
-    scores = (scores + added[:, None]).ravel()
-    groups = len(scores) // GROUP_SIZE
-    maxima = scores[: groups * GROUP_SIZE].reshape(GROUP_SIZE, groups).max(axis=0)
+
+    logits: np.ndarray  # (K, V) float32; the search's to write into
+    top: np.ndarray  # (K,) the maximum of each row
+    shift: np.ndarray  # (K,) log sum exp(x - top); not finite where an x is NaN or +inf, or none is above -inf
+
+    def log_probs(self) -> np.ndarray:
+        """log softmax of the logits: (K, V)."""
+        return self.logits - self.top[:, None] - self.shift[:, None]
+
+    def log_probs_of(self, tokens: np.ndarray) -> np.ndarray:
+        """The same for one token a row: (K,) -> (K,)."""
+        return self.logits[np.arange(len(tokens)), tokens] - self.top - self.shift
+
+    def best(self, added: np.ndarray, count: int) -> Candidates:
+        """The `count` highest of log-probabilities + added (K,); of equals the lower row, then the lower token.
+
+        Logits may have been lowered since top and shift were found: tokens are banned so.
+        """
+        log_probs = self.log_probs()
+        return ranked(log_probs, log_probs + added[:, None], count)
+
+
+def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
+    """The outlook of logits (K, V) float32. The cache is for decoders that found more than them in their step."""
+    top = logits.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        return Outlook(logits, top, np.log(np.exp(logits - top[:, None]).sum(axis=1)))
+
+
+GROUP_SIZE = 64  # scores a group in `ranked`; with 50,000 scores anything from 32 to 256 takes about the same time
+
+
+def ranked(log_probs: np.ndarray, scores: np.ndarray, count: int) -> Candidates:
+    """The `count` highest scores (K, V), with the log_probs (K, V) at the same places.
+
+    Deal the scores out to groups. The `count`-th highest of the groups' maxima has `count` scores at or above it, so
+    nothing below it can be among the best, and what is left to sort is a handful. (np.argpartition took three times as
+    long, and leaves the order of equals to chance.)
+    """
+    flat = scores.ravel()
+    groups = len(flat) // GROUP_SIZE
+    maxima = flat[: groups * GROUP_SIZE].reshape(GROUP_SIZE, groups).max(axis=0)
     lowest = np.partition(maxima, -count)[-count] if groups >= count else -np.inf
-    hopeful = np.flatnonzero(scores >= lowest)
-    return hopeful[np.argsort(-scores[hopeful], kind="stable")[:count]]
+    hopeful = np.flatnonzero(flat >= lowest)
+    places = hopeful[np.argsort(-flat[hopeful], kind="stable")[:count]]
+    parents, tokens = np.divmod(places, scores.shape[1])
+    return Candidates(parents, tokens, log_probs[parents, tokens], flat[places])
 
 
 class Decoder(NamedTuple):
-    """The port: two functions that a decoder must offer, and two of arithmetic over V that it may offer faster."""
+    """The port: two functions that a decoder must offer, and one of arithmetic over V that it may offer faster.
+
+    The logits that a step returns are the search's from then on: it writes -inf over tokens that may not come.
+    """
 
     start: Callable[[int], Cache]  # a fresh cache for K rows
     step: Callable[[np.ndarray, Cache], np.ndarray]  # append tokens (K,) to the cache in place, return logits (K, V)
-    log_softmax: Callable[[np.ndarray], np.ndarray] = log_softmax  # as ops.log_softmax
-    best: Callable[[np.ndarray, np.ndarray, int], np.ndarray] = best
+    outlook: Callable[[np.ndarray, Cache], Outlook] = outlook  # for the logits that the last step over it returned
 
 
 @dataclass(frozen=True)
@@ -78,28 +125,31 @@ class Hypothesis:
         return self.tokens[len(self.tokens) - len(self.token_log_probs) :]
 
 
-def feed_prompt(
-    decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int
-) -> tuple[Cache, np.ndarray]:
-    """Give start token and prefix to a fresh cache of K rows: the cache, and logits (K, V) for what comes next.
+def feed_prompt(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int) -> tuple[Cache, Outlook]:
+    """Give start token and prefix to a fresh cache of K rows: the cache, and the outlook on what comes next.
 
     How large V is shows only here, so ids are held to it here: OptionError for one outside.
     """
     cache = decoder.start(rows)
-    logits = decoder.step(np.full(rows, prompt[0]), cache)
-    check_vocabulary(options, prompt, logits.shape[1])
+    outlook = advance(decoder, np.full(rows, prompt[0]), cache)
+    check_vocabulary(options, prompt, outlook.logits.shape[1])
     for token in prompt[1:]:
-        logits = decoder.step(np.full(rows, token), cache)
-    return cache, logits
+        outlook = advance(decoder, np.full(rows, token), cache)
+    return cache, outlook
 
 
-def log_probabilities(decoder: Decoder, logits: np.ndarray) -> np.ndarray:
-    """Logits (K, V) -> log-probabilities (K, V), in float32 as upstream whatever the model computes in.
+def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> Outlook:
+    """Append tokens (K,): the outlook on those after, in float32 as upstream whatever the model computes in.
 
-    Raises ModelError for NaN or infinite logits: they make their whole row NaN, so looking at one column will do.
+    Raises ModelError for NaN or infinite logits, which the logarithm of the sum tells.
     """
-    with np.errstate(invalid="ignore"):
-        log_probs = decoder.log_softmax(logits.astype(np.float32, copy=False))
-    if np.isnan(log_probs[:, 0]).any():
+    logits = decoder.step(tokens, cache).astype(np.float32, copy=False)
+    outlook = decoder.outlook(logits, cache)
+    if not all(map(math.isfinite, outlook.shift.tolist())):
         raise ModelError("the decoder returned logits that are not finite; check the features, then the weights")
-    return log_probs
+    return outlook
+
+
+def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """(K, U) and (K,) -> (K, U + 1)."""
+    return np.concatenate((rows, column[:, None]), axis=1)

@@ -28,12 +28,12 @@ from .. import audio as audio_room
 from ..backend import NUMPY
 from ..errors import OptionError
 from ..model import S2T, Transcript
+from ..ops import log_softmax
 from ..search.options import check_options
-from ..search.port import log_probabilities
 from . import plan, store
 from .record import Entry, Recorder
 from .tree import Tree, grow
-from .watch import PLAIN, Watcher
+from .watch import Watcher, log_probabilities
 
 LIMIT = 2 << 30  # bytes of arrays that a trace may hold unless more is asked for
 
@@ -124,7 +124,7 @@ def assembled(watcher: Watcher, transcript: Transcript, options: dict) -> Trace:
     """The watched run; its best transcript once more, all positions at once; the tree: in one Trace."""
     tokens = np.array(transcript.hypotheses[0].tokens)
     logits = watcher.decode_full(tokens[:-1], watcher.memory)
-    watcher.record("log_probs", log_probabilities, lambda: log_probabilities(PLAIN, logits))
+    watcher.record("log_probs", log_softmax, lambda: log_probabilities(logits))
     watcher.record("tokens", S2T.generate, tokens)
     order = in_order(watcher, len(tokens) - 1)
     arrays, entries = (

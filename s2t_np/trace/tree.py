@@ -11,10 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import GenerationConfig
-from ..search import Hypothesis, beam
-from ..search.constraints import constraints
-from ..search.port import log_probabilities
-from .watch import PLAIN, Step
+from ..search import Candidates, Hypothesis, beam, outlook
+from ..search.constraints import Constraint, constraints
+from .watch import Step, log_probabilities
 
 ALTERNATIVES = 5  # listed for every row of a greedy search or a sampling, beside the chosen token
 
@@ -68,28 +67,38 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
     K, active = options.num_beams, constraints(options, len(prompt))
     beams, finished, found = beam.first_beams(prompt, K), [], []
     for number, step in enumerate(searched, len(prompt) - 1):
-        candidates = beam.extend(PLAIN, beams, step.logits, active)
-        ended = beam.have_ended(candidates, options)
-        finished = beam.collect(finished, candidates, ended, options)
-        beams = beam.run_on(candidates, ended, K)
-        found += noted(number, candidates, ended, beams, finished)
+        candidates = extend(beams, step.logits, active)
+        ended = beam.have_ended(beams, candidates, options)
+        finished = beam.collect(finished, beams, candidates, ended, options)
+        before, beams = beams, beam.run_on(beams, candidates, ended)
+        found += noted(number, before, candidates, ended, beams, finished)
     kept, last = {h.tokens for h in finished}, len(prompt) - 2 + len(searched)
     final = [as_it_ended(c, tokens in kept, last) for c, tokens in found]
     return Tree("beam", K, final, end_of(beams, finished, options))
 
 
+def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
+    """As beam.extend, but recorded logits (K, V) stay as they are, and banned tokens have what the model gave them."""
+    found = beam.extend(beams, outlook(logits.astype(np.float32)), active)
+    return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
+
+
 def noted(
-    number: int, candidates: beam.Beams, ended: np.ndarray, beams: beam.Beams, finished: Sequence[Hypothesis]
+    number: int,
+    before: beam.Beams,
+    candidates: Candidates,
+    ended: list[bool],
+    beams: beam.Beams,
+    finished: Sequence[Hypothesis],
 ) -> Iterator[tuple[Candidate, tuple]]:
     """The candidates of one step with their fates, and their tokens, by which a finished one is known."""
     kept = {h.tokens for h in finished}
     running = {pair: k for k, pair in enumerate(zip(beams.parents, beams.tokens[:, -1], strict=True))}
-    for i, (tokens, log_probs, score, parent) in enumerate(zip(*candidates, strict=True)):
-        row = running.get((parent, tokens[-1])) if score > -np.inf and not ended[i] else None
-        whole = tuple(tokens.tolist())
-        fate = fate_of(score > -np.inf, bool(ended[i]), i < len(beams.scores), whole in kept, row)
-        made = Candidate(number, int(parent), whole[-1], float(log_probs[-1]), float(score), fate, row)
-        yield made, whole
+    for i, (parent, token, log_prob, score) in enumerate(zip(*candidates, strict=True)):
+        text = (*before.tokens[parent].tolist(), int(token))
+        row = running.get((parent, token)) if score > -np.inf and not ended[i] else None
+        fate = fate_of(score > -np.inf, ended[i], i < len(beams.scores), text in kept, row)
+        yield Candidate(number, int(parent), int(token), float(log_prob), float(score), fate, row), text
 
 
 def fate_of(alive: bool, ended: bool, among_first: bool, kept: bool, row: int | None) -> str:
@@ -136,7 +145,7 @@ def path_candidates(
     chosen = {(h.tokens[:u], h.tokens[u]) for h in hypotheses for u in range(prompt_length, len(h.tokens))}
     for so_far in sorted({so_far for so_far, _ in chosen}, key=lambda tokens: (len(tokens), tokens)):
         number, row = rows[so_far]
-        log_probs = log_probabilities(PLAIN, searched[number].logits[row : row + 1])[0]
+        log_probs = log_probabilities(searched[number].logits[row])
         picked = {token for before, token in chosen if before == so_far}
         likeliest = np.argsort(-log_probs, kind="stable")[:ALTERNATIVES].tolist()
         for token in dict.fromkeys([*likeliest, *sorted(picked)]):

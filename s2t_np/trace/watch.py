@@ -15,16 +15,12 @@ import numpy as np
 
 from .. import audio, features, layers, ops
 from ..backend import Backend
-from ..decoder import DecoderCache, decode_full, decoder_step, embed_tokens, position_rows, start_cache
+from ..decoder import DecoderCache, decode_full, embed_tokens, position_rows
 from ..encoder import embed_features
 from ..model import S2T
 from ..ops import Conv, LayerNorm, Linear, Ops
-from ..search.port import Decoder, log_probabilities
 from .record import Recorder
 
-PLAIN = Decoder(
-    start_cache, decoder_step
-)  # for its arithmetic over the vocabulary, which is that of the readable search
 RESIDUAL = {"out_proj": "_residual", "fc2": "output"}  # what the sum with the residual is called
 
 
@@ -44,6 +40,11 @@ def weight_names(weights, name: str = "") -> Iterator[tuple[int, str]]:
         fields = getattr(weights, "_fields", range(len(weights)))
         for field, value in zip(fields, weights, strict=True):
             yield from weight_names(value, f"{name}.{field}" if name else str(field))
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Logits (..., V) -> log-probabilities (..., V), in float32 as in the search."""
+    return ops.log_softmax(logits.astype(np.float32, copy=False))
 
 
 def first_norm(stack: str, weights) -> str:
@@ -80,7 +81,6 @@ class Watcher:
             self.layer_norm,
             self.conv1d_glu,
             self.attention,
-            self.model.backend.ops.log_softmax,
         )
         return self.model.backend._replace(ops=table, encode=self.encode, step=self.step, fbank=self.fbank)
 
@@ -175,11 +175,11 @@ class Watcher:
             self.embedded(w, config, tokens, rows)
             logits = self.model.backend.step(table, w, config, tokens, cache)
             self.record("parents", DecoderCache.reorder, parents)
-            self.record("log_probs", log_probabilities, lambda: log_probabilities(PLAIN, logits))
+            self.record("log_probs", ops.log_softmax, lambda: log_probabilities(logits))
         finally:
             self.record.prefix, self.in_step = "", False
         self.steps.append(Step(np.array(tokens), parents, logits))
-        return logits
+        return logits.copy()  # for the search to write into
 
     def embedded(self, w, config, tokens: np.ndarray, rows: np.ndarray) -> None:
         """The decoder's tokens (U,), their embeddings, plain and scaled, and the position rows (U, D) to be added."""

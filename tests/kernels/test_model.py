@@ -75,6 +75,7 @@ def hear(chosen, shape, w, x):
     port = search.Decoder(
         lambda beams: chosen.start(ops, w, shape, memory, beams),
         lambda tokens, cache: chosen.step(ops, w, shape, tokens, cache),
+        chosen.outlook,
     )
     return search.generate(port, OPTIONS, ())[0].tokens
 

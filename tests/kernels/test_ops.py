@@ -10,10 +10,10 @@ from s2t_np.ops import Conv, LayerNorm, Linear
 
 pytest.importorskip("numba")
 
+from kernels import backend
 from kernels.backend import numba_ops
 from kernels.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
-from kernels.softmax import best
-from tests.search_fakes import holds_to_sorting
+from tests.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
 
 RNG = np.random.default_rng(1)
 SIZES = (1, 2, 7, 8, 9, 13, 31, 32, 33, 64, 97, 257)
@@ -140,13 +140,10 @@ def test_infinite_keys_are_never_looked_at():
     close(numba_ops.attention(q, k, v, 1), ops.attention(q, k, v, 1))
 
 
-@pytest.mark.parametrize("width", (1, 15, 16, 17, 33, 10000))
-def test_log_softmax(width):
-    x = normal(5, width) * 10
-    x[0, 0], x[1, -1] = -np.inf if width > 1 else 0, -500
-    close(numba_ops.log_softmax(x), ops.log_softmax(x))
-    assert np.isnan(numba_ops.log_softmax(np.full((1, width), np.nan, np.float32))).all()
+def test_outlook():
+    holds_to_log_softmax(backend.outlook)
+    tells_what_is_not_finite(backend.outlook)
 
 
 def test_best_is_that_of_sorting():
-    holds_to_sorting(best)
+    holds_to_sorting(backend.outlook)
