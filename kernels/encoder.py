@@ -15,67 +15,24 @@ is 86 % of the measured roof of 345 GFLOP/s; float16 31.4 and 29.4, for halves a
 group; int8 11.0 and 10.5.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from . import attention
 from .attention import attend
-from .jit import ARRAY, inner, kernel
+from .conv import PLANES, TABLE, WIDTH, convolve, gate, gate_planes, plan_convolutions, spread_frames
+from .encoder_memory import BUFFERS, HIDDEN, SHAPE, buffers_of, places, room, shape_of
+from .jit import ARRAY, FLOAT, INT, inner, kernel
 from .late import types
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_unit
-from .pack import FLOAT16, INT8, PANEL, PackedEncoder, whole
+from .pack import INT8, PANEL, PackedEncoder
 from .panel import multiply_panel
-from .quantize import CHUNK, quantize_unit
-from .threads import STATE, finish, get_threads, parallel, slot, take, wait
+from .quantize import quantize_unit
+from .threads import STATE, finish, parallel, slot, take, wait
 from .units import multiply_units, panel_offset
 from .vector import LANES, at, move
 
-HIDDEN = CHUNK  # inner features of the feed-forward part at a time
-GROUP = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
-
 # columns of the plan: weight and bias offsets of the parts of an encoder layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
-
-
-class Shape(NamedTuple):
-    """Sizes of a run."""
-
-    width: int  # D
-    padded: int  # D in whole panels: rows of a unit
-    hidden: int  # F
-    heads: int  # H
-    positions: int  # S
-    units: int  # S / 16, rounded up
-    groups: int  # items of a phase
-    group: int  # units of an item, at most
-    kind: int  # of the weights
-    inner: int  # F in whole panels
-    words: int  # of bytes in a unit of quantised activations
-    scales: int  # floats: scales of such a unit
-    scratch: int  # floats of a thread: see Places
-
-
-class Buffers(NamedTuple):
-    """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
-
-    x: np.ndarray  # (units,) the stream
-    q: np.ndarray  # (units,) queries of the layer at hand
-    k: np.ndarray  # (2, units) keys
-    v: np.ndarray  # (2, padded D / 16, 16 units, 16): 16 features of a value side by side
-    scratch: np.ndarray  # (threads, scratch)
-
-
-class Places(NamedTuple):
-    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `room` for halves."""
-
-    units: np.ndarray  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
-    hidden: np.ndarray  # (group, HIDDEN, 16) inner features
-    attending: np.ndarray  # (attention.SCRATCH,)
-    words: np.ndarray  # (group, words) the bytes of `units`, then (group, scales)
-    inner_words: np.ndarray  # the same for `hidden`
-    room: np.ndarray  # (inputs, PANEL) a panel of floats
 
 
 @inner
@@ -87,15 +44,24 @@ def _normalize(first, units, part, shape, w, plan, x, y):
 
 
 @inner
-def _places(scratch, shape):
-    """The parts of a thread's scratch memory, an address."""
-    hidden = move(scratch, shape.group * LANES * shape.padded)
-    attending = move(hidden, shape.group * LANES * HIDDEN)
-    words = move(attending, attention.SCRATCH)
-    inner_words = move(words, shape.group * (shape.words + shape.scales))
-    return Places(
-        scratch, hidden, attending, words, inner_words, move(inner_words, shape.group * (shape.words + shape.scales))
-    )
+def _convolve(item, conv, shape, w, buffers, begin):
+    """A convolution before the last, some units of a plane."""
+    own = room(places(at(buffers.scratch, begin), shape), shape)
+    plane, part = item // shape.cuts, item % shape.cuts
+    first = part * shape.wide // shape.cuts
+    units = (part + 1) * shape.wide // shape.cuts - first
+    convolve(first, units, plane, conv, shape.kind, w, buffers.frames, own)
+    gate_planes(first, units, plane, conv, w, buffers.frames, own)
+
+
+@inner
+def _embed(first, units, conv, scale, shape, w, buffers, begin):
+    """The last convolution, times the scale, onto the positions that wait in the stream."""
+    own = room(places(at(buffers.scratch, begin), shape), shape)
+    convolve(first, units, 0, conv, shape.kind, w, buffers.frames, own)
+    for u in range(units):
+        x = (at(buffers.x, (first + u) * shape.padded * LANES), LANES)
+        gate(move(own.sums, u * conv[WIDTH] * LANES), shape.width, scale, x, x)
 
 
 @inner
@@ -205,7 +171,7 @@ def _feed_forward(first, units, shape, w, plan, x, own):
 @inner
 def _finish_layer(first, units, layer, shape, w, plan, buffers, begin):
     """From queries, keys and values to the end of the layer; `begin` is where this thread's scratch begins."""
-    unit, own = shape.padded * LANES, _places(at(buffers.scratch, begin), shape)
+    unit, own = shape.padded * LANES, places(at(buffers.scratch, begin), shape)
     _self_attention(first, units, layer, shape, w, buffers, own)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
     _project(OUT, True, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
@@ -217,7 +183,7 @@ def _finish_layer(first, units, layer, shape, w, plan, buffers, begin):
 @inner
 def _begin_layer(first, units, layer, shape, w, plan, buffers, begin):
     """Norm, then queries, keys and values of some units."""
-    unit, own = shape.padded * LANES, _places(at(buffers.scratch, begin), shape)
+    unit, own = shape.padded * LANES, places(at(buffers.scratch, begin), shape)
     side = (layer % 2) * shape.units * unit
     _normalize(first, units, NORM_1, shape, w, plan, buffers.x, (buffers.scratch, begin))
     _quantize(own.units, unit, units, shape.width, shape, own.words)
@@ -226,73 +192,73 @@ def _begin_layer(first, units, layer, shape, w, plan, buffers, begin):
     _project_values(first, units, shape, w, plan, at(buffers.v, side), own)
 
 
-SHAPE = types.NamedUniTuple(types.int64, len(Shape._fields), Shape)
-BUFFERS = types.NamedUniTuple(ARRAY, len(Buffers._fields), Buffers)
-PLAN = types.int64[:, ::1]
+@inner
+def _write_memory(first, units, shape, x, memory):
+    """Normed units of the stream as rows of D."""
+    for u in range(first, first + units):
+        for lane in range(min(LANES, shape.positions - u * LANES)):
+            for d in range(shape.width):
+                memory[(u * LANES + lane) * shape.width + d] = x[(u * shape.padded + d) * LANES + lane]
 
 
-@kernel(types.void(STATE, types.int64, types.int64, SHAPE, ARRAY, PLAN, BUFFERS))
-def encoder_layers(state, begin, end, shape, w, plan, buffers):
-    """Phases begin .. end-1 of L + 1: phase l ends layer l-1 and begins layer l; the last one is the final norm."""
-    layers, own = len(plan) - 1, slot(state) * shape.scratch
-    for layer in range(begin, end):
-        phase = layer - begin
-        item = take(state, phase)
-        while item < shape.groups:
-            first = item * shape.units // shape.groups
-            units = (item + 1) * shape.units // shape.groups - first
-            if layer > 0:
-                _finish_layer(first, units, layer - 1, shape, w, plan[layer - 1], buffers, own)
-            if layer < layers:
-                _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
-            else:
-                _normalize(first, units, 0, shape, w, plan[layer], buffers.x, (buffers.x, first * shape.padded * LANES))
-            finish(state, phase)
-            item = take(state, phase)
-        wait(state, phase, shape.groups)
+@inner
+def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
+    """Some units: the end of layer - 1, or what comes before all layers; the beginning of layer, or the final norm."""
+    first, layers = item * shape.units // shape.groups, len(plan) - 1
+    units = (item + 1) * shape.units // shape.groups - first
+    if layer > 0:
+        _finish_layer(first, units, layer - 1, shape, w, plan[layer - 1], buffers, own)
+    else:
+        _embed(first, units, convs[len(convs) - 1], scale, shape, w, buffers, own)
+    if layer < layers:
+        _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
+    else:
+        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, (buffers.x, first * shape.padded * LANES))
+        _write_memory(first, units, shape, buffers.x, buffers.memory)
 
 
-def _shape(positions: int, width: int, hidden: int, heads: int, kind: int) -> Shape:
-    """Sizes for S positions; units are dealt out evenly, at most about GROUP at a time."""
-    units, threads, padded = -(-positions // LANES), get_threads(), whole(width)
-    groups = min(units, threads * -(-units // (threads * GROUP)))
-    group = -(-units // groups)
-    words, scales = max(padded, HIDDEN) // 4 * LANES, -(-padded // CHUNK) * LANES
-    scratch = group * LANES * (padded + HIDDEN) + attention.SCRATCH + 2 * group * (words + scales)
-    scratch += max(padded, HIDDEN) * PANEL if kind == FLOAT16 else 0
-    return Shape(
-        width, padded, hidden, heads, positions, units, groups, group, kind, whole(hidden), words, scales, scratch
-    )
+@inner
+def _items(phase, shape, convs):
+    """Items of a phase."""
+    if phase == 0:
+        return 2 * convs[0, PLANES] * shape.wide
+    return convs[phase - 1, PLANES] * shape.cuts if phase < len(convs) else shape.groups
 
 
-def to_units(x: np.ndarray, shape: Shape) -> np.ndarray:
-    """(S, D) -> units, flat; what lies beyond S and D is zero."""
-    units = np.zeros((shape.units, shape.padded, LANES), np.float32)
-    full = shape.positions // LANES
-    units[:full, : shape.width] = x[: full * LANES].reshape(full, LANES, shape.width).transpose(0, 2, 1)
-    if rest := shape.positions - full * LANES:
-        units[full, : shape.width, :rest] = x[full * LANES :].T
-    return units.reshape(-1)
+@kernel(types.void(STATE, INT, INT, SHAPE, FLOAT, ARRAY, TABLE, TABLE, BUFFERS))
+def encoder_phases(state, begin, end, shape, scale, w, plan, convs, buffers):
+    """Phases begin .. end-1 of C + L + 1, where `convs` has C rows and `plan` L + 1.
 
-
-def from_units(units: np.ndarray, shape: Shape) -> np.ndarray:
-    """The inverse: units -> (S, D)."""
-    rows = units.reshape(shape.units, shape.padded, LANES).transpose(0, 2, 1)
-    return rows.reshape(-1, shape.padded)[: shape.positions, : shape.width].copy()
-
-
-def run_layers(x: np.ndarray, w: PackedEncoder, hidden: int, heads: int) -> np.ndarray:
-    """All layers and the final norm: x (S, D) -> memory (S, D).
-
-    Long recordings go a layer at a time, so that Ctrl-C is heard between two calls.
+    Phase 0 lays the features out in planes, phase c < C is convolution c - 1. Phase C is the last one with the
+    beginning of layer 0, phase C + l ends layer l - 1 and begins layer l; the last one ends in the final norm.
     """
-    shape = _shape(len(x), x.shape[1], hidden, heads, w.kind)
-    size = shape.units * shape.padded * LANES
-    buffers = Buffers(
-        to_units(x, shape), *(np.empty(n * size, np.float32) for n in (1, 2, 2)), np.empty(0, np.float32)
-    )._replace(scratch=np.empty(get_threads() * shape.scratch, np.float32))
-    phases = len(w.plan)
-    step = phases if len(x) <= 2000 else 1
+    own = slot(state) * shape.scratch
+    for phase in range(begin, end):
+        number, items = phase - begin, _items(phase, shape, convs)
+        item = take(state, number)
+        while item < items:
+            if phase == 0:
+                spread_frames(item, shape.wide, convs[0], shape.frames, buffers.features, buffers.frames)
+            elif phase < len(convs):
+                _convolve(item, convs[phase - 1], shape, w, buffers, own)
+            else:
+                _layer(item, phase - len(convs), scale, shape, w, plan, convs, buffers, own)
+            finish(state, number)
+            item = take(state, number)
+        wait(state, number, items)
+
+
+def encode(features: np.ndarray, x: np.ndarray, w: PackedEncoder, positions: int, scale: float, sizes) -> np.ndarray:
+    """All of the encoder: features (T, M), x (units, D in whole panels, 16) the position rows -> memory (S, D).
+
+    `positions` is S, `scale` what embeddings are multiplied by, `sizes` (F, H). Long recordings go a phase at a time,
+    so that Ctrl-C is heard between two calls.
+    """
+    convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
+    shape = shape_of(w, convs, positions, len(features), *sizes)
+    buffers, memory = buffers_of(shape, features, frames, x)
+    phases, fixed = len(convs) + len(w.plan), (shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
+    step = phases if positions <= 2000 else 1
     for begin in range(0, phases, step):
-        parallel(encoder_layers, step, begin, min(begin + step, phases), shape, w.layer_norm.arena, w.plan, buffers)
-    return from_units(buffers.x, shape)
+        parallel(encoder_phases, step, begin, min(begin + step, phases), *fixed)
+    return memory
