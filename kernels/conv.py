@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import ARRAY, INT, inner, kernel
+from .jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, kernel, part
 from .late import types
 from .linear import NO_FLOOR
 from .pack import GATED, INT8, PANEL, PackedConv
@@ -31,7 +31,7 @@ GROUP = 4  # units that a thread takes at a time, about: their sums of 1024 outp
 # outputs begin; PLANES and FRAMES of its outputs; ROW: floats of a feature in a plane, the first MARGIN of them zeros;
 # WIDTH: channels and gates in whole panels
 SOURCE, TARGET, INPUTS, OUTPUTS, TAPS, PLANES, FRAMES, ROW, MARGIN, WEIGHT, BIAS, WIDTH = range(12)
-TABLE = types.int64[:, ::1]
+TABLE, LINE = types.int64[:, ::1], types.int64[::1]
 
 
 class Room(NamedTuple):
@@ -44,6 +44,9 @@ class Room(NamedTuple):
     panel: np.ndarray  # (CHUNK, PANEL) a panel of floats, where weights are halves
 
 
+ROOM = types.NamedUniTuple(types.int64, len(Room._fields), Room)
+
+
 @inner
 def _clear_margins(item, items, row, margin, frames):
     """Zeros before the rows of all planes (and so behind those before them): an item's share."""
@@ -53,7 +56,7 @@ def _clear_margins(item, items, row, margin, frames):
             store(at(frames, r * row + i), splat(np.float32(0.0)))
 
 
-@inner
+@part(types.void(INT, INT, LINE, INT, ARRAY, ARRAY))
 def spread_frames(item, units, conv, count, x, frames):
     """Rows x (count, I) of 16 frames of a plane into `frames`; `conv` reads them. 2 PLANES items a unit.
 
@@ -81,7 +84,7 @@ def _window(frames, conv, plane, unit, begin, depth, y):
             store(move(y, (behind + i) * LANES), load(at(frames, start + i * row)))
 
 
-@inner
+@part(types.void(INT, INT, INT, LINE, INT, ARRAY, ARRAY, ROOM))
 def convolve(first, units, plane, conv, kind, w, frames, own):
     """Channels and gates of some units of a plane before the gate, to own.sums."""
     depth, width, zeros = conv[TAPS] * conv[INPUTS], conv[WIDTH], at(w, 0)
@@ -101,7 +104,7 @@ def convolve(first, units, plane, conv, kind, w, frames, own):
         )
 
 
-@inner
+@part(types.void(INT, INT, FLOAT, ADDRESS_1, ADDRESS_1))
 def gate(sums, channels, scale, added, y):
     """One unit of sums (address): a sigmoid(b) scale + added -> y; both (address, channel), a channel a Vec."""
     zero, one, factor = splat(np.float32(0.0)), splat(np.float32(1.0)), splat(scale)
@@ -111,7 +114,7 @@ def gate(sums, channels, scale, added, y):
         store(move(y[0], c * y[1]), fma(gated, factor, load(move(added[0], c * added[1]))))
 
 
-@inner
+@part(types.void(INT, INT, INT, LINE, ARRAY, ARRAY, ROOM))
 def gate_planes(first, units, plane, conv, w, frames, own):
     """What `convolve` left, gated, to the planes of outputs; frames behind the last are zero."""
     channels, row = conv[OUTPUTS], conv[ROW]

@@ -18,9 +18,9 @@ group; int8 11.0 and 10.5.
 import numpy as np
 
 from .attention import attend
-from .conv import PLANES, TABLE, WIDTH, convolve, gate, gate_planes, plan_convolutions, spread_frames
-from .encoder_memory import BUFFERS, HIDDEN, SHAPE, buffers_of, places, room, shape_of
-from .jit import ARRAY, FLOAT, INT, inner, kernel
+from .conv import LINE, PLANES, TABLE, WIDTH, convolve, gate, gate_planes, plan_convolutions, spread_frames
+from .encoder_memory import BUFFERS, HIDDEN, PLACES, SHAPE, buffers_of, places, room, shape_of
+from .jit import ARRAY, FLOAT, INT, inner, kernel, part
 from .late import types
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_unit
@@ -36,28 +36,28 @@ NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
 
 
 @inner
-def _normalize(first, units, part, shape, w, plan, x, y):
-    """Layer norm of some units of the stream into y (an array and where to begin)."""
+def _normalize(first, units, which, shape, w, plan, x, y):
+    """Layer norm of some units of the stream x into y (address)."""
     unit = shape.padded * LANES
     for u in range(units):
-        normalize_unit(x, (first + u) * unit, shape.width, w, plan[part], plan[part + 1], y[0], y[1] + u * unit)
+        normalize_unit(at(x, (first + u) * unit), shape.width, w, plan[which], plan[which + 1], move(y, u * unit))
 
 
 @inner
-def _convolve(item, conv, shape, w, buffers, begin):
+def _convolve(item, conv, shape, w, buffers, own):
     """A convolution before the last, some units of a plane."""
-    own = room(places(at(buffers.scratch, begin), shape), shape)
-    plane, part = item // shape.cuts, item % shape.cuts
-    first = part * shape.wide // shape.cuts
-    units = (part + 1) * shape.wide // shape.cuts - first
+    own = room(own, shape)
+    plane, cut = item // shape.cuts, item % shape.cuts
+    first = cut * shape.wide // shape.cuts
+    units = (cut + 1) * shape.wide // shape.cuts - first
     convolve(first, units, plane, conv, shape.kind, w, buffers.frames, own)
     gate_planes(first, units, plane, conv, w, buffers.frames, own)
 
 
 @inner
-def _embed(first, units, conv, scale, shape, w, buffers, begin):
+def _embed(first, units, conv, scale, shape, w, buffers, own):
     """The last convolution, times the scale, onto the positions that wait in the stream."""
-    own = room(places(at(buffers.scratch, begin), shape), shape)
+    own = room(own, shape)
     convolve(first, units, 0, conv, shape.kind, w, buffers.frames, own)
     for u in range(units):
         x = (at(buffers.x, (first + u) * shape.padded * LANES), LANES)
@@ -74,19 +74,19 @@ def _quantize(x, x_unit, units, depth, shape, words):
 
 
 @inner
-def _matrix(part, inputs, outputs, w, plan):
+def _matrix(which, inputs, outputs, w, plan):
     """What `multiply_units` must know of a part of the plan."""
-    return at(w, plan[part]), at(w, plan[part + 1]), inputs, outputs
+    return at(w, plan[which]), at(w, plan[which + 1]), inputs, outputs
 
 
-@inner
-def _project(part, residual, y, after, units, shape, w, plan, own):
-    """y = W x + b (+ y with `residual`): from the units that wait in scratch to units of D features at y."""
+@part(types.void(INT, INT, INT, INT, INT, SHAPE, ARRAY, LINE, PLACES))
+def _project(which, residual, y, after, units, shape, w, plan, own):
+    """y = W x + b (+ y if `residual`): from the units that wait in scratch to units of D features at y."""
     unit, zeros, d, dd = shape.padded * LANES, at(w, 0), shape.width, shape.padded
     added, scales = (y, LANES, unit) if residual else (zeros, 0, 0), move(own.words, shape.group * shape.words)
     multiply_units(
         *(shape.kind, (own.units, unit), (own.words, shape.words), (scales, shape.scales), units),
-        *(_matrix(part, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
+        *(_matrix(which, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
         own.room,
     )
 
@@ -157,7 +157,7 @@ def _narrow(f, depth, units, shape, w, plan, x, own):
     )
 
 
-@inner
+@part(types.void(INT, INT, SHAPE, ARRAY, LINE, ARRAY, PLACES))
 def _feed_forward(first, units, shape, w, plan, x, own):
     """x += W2 relu(W1 normed), the normed units waiting in scratch: inner features in portions."""
     stream = at(x, first * shape.padded * LANES)
@@ -168,31 +168,31 @@ def _feed_forward(first, units, shape, w, plan, x, own):
         _narrow(f, depth, units, shape, w, plan, stream, own)
 
 
-@inner
-def _finish_layer(first, units, layer, shape, w, plan, buffers, begin):
-    """From queries, keys and values to the end of the layer; `begin` is where this thread's scratch begins."""
-    unit, own = shape.padded * LANES, places(at(buffers.scratch, begin), shape)
+@part(types.void(INT, INT, INT, SHAPE, ARRAY, LINE, BUFFERS, PLACES))
+def _finish_layer(first, units, layer, shape, w, plan, buffers, own):
+    """From queries, keys and values to the end of the layer."""
+    unit = shape.padded * LANES
     _self_attention(first, units, layer, shape, w, buffers, own)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _project(OUT, True, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
-    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, (buffers.scratch, begin))
+    _project(OUT, 1, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
+    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, own.units)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
     _feed_forward(first, units, shape, w, plan, buffers.x, own)
 
 
-@inner
-def _begin_layer(first, units, layer, shape, w, plan, buffers, begin):
+@part(types.void(INT, INT, INT, SHAPE, ARRAY, LINE, BUFFERS, PLACES))
+def _begin_layer(first, units, layer, shape, w, plan, buffers, own):
     """Norm, then queries, keys and values of some units."""
-    unit, own = shape.padded * LANES, places(at(buffers.scratch, begin), shape)
+    unit = shape.padded * LANES
     side = (layer % 2) * shape.units * unit
-    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, (buffers.scratch, begin))
+    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, own.units)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _project(Q, False, at(buffers.q, first * unit), K, units, shape, w, plan, own)
-    _project(K, False, at(buffers.k, side + first * unit), V, units, shape, w, plan, own)
+    _project(Q, 0, at(buffers.q, first * unit), K, units, shape, w, plan, own)
+    _project(K, 0, at(buffers.k, side + first * unit), V, units, shape, w, plan, own)
     _project_values(first, units, shape, w, plan, at(buffers.v, side), own)
 
 
-@inner
+@part(types.void(INT, INT, SHAPE, ARRAY, ARRAY))
 def _write_memory(first, units, shape, x, memory):
     """Normed units of the stream as rows of D."""
     for u in range(first, first + units):
@@ -213,7 +213,7 @@ def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
     if layer < layers:
         _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
     else:
-        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, (buffers.x, first * shape.padded * LANES))
+        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.x, first * shape.padded * LANES))
         _write_memory(first, units, shape, buffers.x, buffers.memory)
 
 
@@ -232,7 +232,7 @@ def encoder_phases(state, begin, end, shape, scale, w, plan, convs, buffers):
     Phase 0 lays the features out in planes, phase c < C is convolution c - 1. Phase C is the last one with the
     beginning of layer 0, phase C + l ends layer l - 1 and begins layer l; the last one ends in the final norm.
     """
-    own = slot(state) * shape.scratch
+    own = places(at(buffers.scratch, slot(state) * shape.scratch), shape)
     for phase in range(begin, end):
         number, items = phase - begin, _items(phase, shape, convs)
         item = take(state, number)

@@ -68,6 +68,7 @@ class Places(NamedTuple):
     room: np.ndarray  # (inputs, PANEL) a panel of floats
 
 
+PLACES = types.NamedUniTuple(types.int64, len(Places._fields), Places)
 SHAPE = types.NamedUniTuple(types.int64, len(Shape._fields), Shape)
 BUFFERS = types.NamedUniTuple(ARRAY, len(Buffers._fields), Buffers)
 
