@@ -1,18 +1,23 @@
-"""The encoder's layers as one parallel kernel (readable twin: s2t_np/encoder.py).
+"""The whole encoder as one parallel kernel, from features to memory (readable twin: s2t_np/encoder.py).
 
-Positions stand in the lanes, 16 to a unit, [feature][16]; a thread takes a group of units through a whole layer. Only
-keys and values are needed from other groups, so threads meet once a layer: a phase is
+Positions stand in the lanes, 16 to a unit, [feature][16]. All convolutions but the last are phases of their own
+(`conv.py`). From there on a thread takes a group of units through a whole layer: only keys and values are needed from
+other groups, so threads meet once a layer, and a phase is
 
-    attention of layer l-1 with all keys and values, its output projection, its feed-forward part;
+    attention of layer l-1 with all keys and values, its output projection, its feed-forward part (or, before the first
+    layer, the last convolution);
     then norm and query, key and value projections of layer l, written for the next phase
 
 and keys and values alternate between two buffers, so that no group overwrites what another still reads. The
 feed-forward part takes its inner features 512 at a time: what lies between its two matrices never leaves the
 second-level cache.
 
-Times (layers alone, s2t-small, 250 positions, two cores, medians of 50 and the least): float32 29.1 ms and 28.3, which
-is 86 % of the measured roof of 345 GFLOP/s; float16 31.4 and 29.4, for halves are widened once for every panel and
-group; int8 11.0 and 10.5.
+Versions (s2t-small, 998 frames, 250 positions, two cores, medians of trees in turn): convolutions, padding, positions
+and transposing apart, float32 33.4 ms, float16 37.2, int8 12.9; all in one call 32.9, 36.0, 12.6; buffers that begin at
+lines of the cache 32.1, int8 12.0 (11.9 with margins cleared by all threads). Of float32, which is 88 % of the measured
+roof of 345 GFLOP/s: feed-forward 61 % at 160 GFLOP/s a core (163 with the 6 positions that fill the last unit),
+convolutions 11 % (154), attention 10 % (120), other projections 16 % (138 to 160), norms and gates 1 %, waiting less. No
+gain: huge pages for all buffers; asking for the value projection's panels beforehand.
 """
 
 import numpy as np
