@@ -16,8 +16,8 @@ Versions (s2t-small, 998 frames, 250 positions, two cores, medians of trees in t
 and transposing apart, float32 33.4 ms, float16 37.2, int8 12.9; all in one call 32.9, 36.0, 12.6; buffers that begin at
 lines of the cache 32.1, int8 12.0 (11.9 with margins cleared by all threads). Of float32, which is 88 % of the measured
 roof of 345 GFLOP/s: feed-forward 61 % at 160 GFLOP/s a core (163 with the 6 positions that fill the last unit),
-convolutions 11 % (154), attention 10 % (120), other projections 16 % (138 to 160), norms and gates 1 %, waiting less. No
-gain: huge pages for all buffers; asking for the value projection's panels beforehand.
+convolutions 11 % (154), attention 10 % (120), other projections 16 % (138 to 160), norms and gates 1 %. No gain:
+huge pages for all buffers; asking for the value projection's panels beforehand.
 """
 
 import numpy as np
