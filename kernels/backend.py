@@ -15,19 +15,19 @@ from s2t_np.backend import NUMPY
 from s2t_np.checkpoint.mapped import release
 from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
 from s2t_np.errors import ModelError
-from s2t_np.layers import embedding_scale, positions, subsample
+from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
 from s2t_np.ops import numpy_ops
 from s2t_np.search import Candidates, Outlook
 from s2t_np.threads import get_threads
 
-from . import cache, cpu, decode_step, jit, memory, softmax, threads
+from . import cache, cpu, decode_step, encoder, jit, memory, softmax, threads
 from . import fbank as fast_fbank
 from .attention import attention
 from .conv import conv1d_glu
-from .encoder import run_layers
 from .norm import layer_norm
-from .pack import FLOAT16, INT8, pack
+from .pack import FLOAT16, INT8, pack, whole
 from .rows import linear, linear_relu
+from .vector import LANES
 
 BLOCK = 64  # position rows that are kept together
 
@@ -47,13 +47,22 @@ def _positions(block: int, config) -> np.ndarray:
     return positions(BLOCK * block, BLOCK, config, np.float32)
 
 
+@functools.lru_cache(maxsize=64)
+def _position_units(block: int, config) -> np.ndarray:
+    """The same as the encoder's kernel has them: (BLOCK / 16, D in whole panels, 16)."""
+    units = _positions(block, config).reshape(-1, LANES, config.d_model).transpose(0, 2, 1)
+    return np.pad(units, ((0, 0), (0, whole(config.d_model) - config.d_model), (0, 0)))
+
+
 def encode(ops, w, config, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
     """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder."""
-    x = subsample(ops, w.conv, features, padded_length)
-    x *= np.float32(embedding_scale(config))
-    blocks = [_positions(block, config) for block in range(-(-len(x) // BLOCK))]
-    x += np.concatenate(blocks)[: len(x)]
-    return run_layers(x, w, config.encoder_ffn_dim, config.encoder_attention_heads)
+    length = subsampled_length(len(features), config.num_conv_layers)
+    if padded_length is not None:
+        features = pad_as_in_batch(features, w.conv, padded_length)
+    blocks = [_position_units(block, config) for block in range(-(-length // BLOCK))]
+    x = np.concatenate(blocks)[: -(-length // LANES)]
+    sizes = config.encoder_ffn_dim, config.encoder_attention_heads
+    return encoder.encode(features, x, w, length, embedding_scale(config), sizes)
 
 
 @dataclass

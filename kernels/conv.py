@@ -1,86 +1,185 @@
-"""Convolution over time with a gate behind it, as one matrix product (plain twin: ops.conv1d_glu).
+"""Convolutions over time with a gate behind each (plain twin: ops.conv1d_glu), positions in the lanes.
 
-y[t] = a * sigmoid(b) with [a | b] = bias + sum over taps j of W_j x[2 t + j - taps//2]. Frames lie row after row
-between rows of zeros, so the window of output t is one contiguous run of taps * I floats: the left side of the product
-is those windows, which overlap in memory and are never copied out. A packed panel holds 16 channels and their 16 gates,
-so a tile of the product has all that its gates need. Weights of bytes take each window's bytes, made beforehand.
+y[t] = a * sigmoid(b) with [a | b] = bias + sum over taps j of W_j x[2 t + j - taps//2]. Every convolution halves time,
+so frames lie in planes: of P planes, plane f % P has frame f at f // P, [plane][feature][time], with zeros before and
+behind. What 16 outputs of a plane see through a certain tap then lies side by side in one plane of twice as many, and n
+convolutions in a row read 2**n, ..., 4, 2 planes and write 2**(n-1), ..., 2, 1, no lane ever changing its place. The
+windows of a few units, [tap and feature][16], are copied together CHUNK inputs at a time, which is a hundredth of the
+work, and are units like all others (`units.py`). A packed panel holds 16 channels and their 16 gates.
 
-Versions (s2t-small, 998 frames, two cores, medians of 50 in turn; first and second convolution): 64 rows, weights asked
-for a little before their use, 1.79 and 2.73 ms; 128 rows, each tile bringing its share of the next part of the panel
-(`linear.py`), 1.72 and 2.58 ms, in bytes 0.80 and 1.07; 256 rows no faster. Rows of frames whose stride is no power of
-two gained 2 % of the product and are not worth their padding.
+Versions (s2t-small, 998 frames, two cores, medians; first and second convolution): weights in the lanes and windows as
+rows that overlap, 128 rows an item, 1.63 and 2.36 ms, in bytes 0.67 and 0.87, and 0.6 more for padding, for copies and
+for starting the threads again (64 rows, or 256, or rows whose stride is no power of two, gained nothing); positions in
+the lanes, 1.44 and 2.15 ms with their gates, in bytes 0.50 and 0.69, and 0.06 to lay the features out.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from .jit import ARRAY, INT, inner, kernel
+from .jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, kernel, part
 from .late import types
 from .linear import NO_FLOOR
-from .pack import GATED, INT8, PANEL, PackedConv, whole
-from .panel import multiply_panel, panel_words
-from .quantize import CHUNK
-from .rows import quantize_rows
+from .pack import GATED, INT8, PANEL, PackedConv
+from .quantize import CHUNK, quantize_unit
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .vector import LANES, at, exp, load, splat, store
+from .units import empty_lines, multiply_units, panel_offset
+from .vector import LANES, at, exp, fma, load, move, put, splat, store
 
-ROWS = 128  # of output in an item: a part of the panel is read from the first-level cache for all of them
-TILE = ROWS * PANEL
+GROUP = 4  # units that a thread takes at a time, about: their sums of 1024 outputs take a quarter of a megabyte
+
+# columns of the table of convolutions, a row each. SOURCE and TARGET: where in `frames` the planes of its inputs and
+# outputs begin; PLANES and FRAMES of its outputs; ROW: floats of a feature in a plane, the first MARGIN of them zeros;
+# WIDTH: channels and gates in whole panels
+SOURCE, TARGET, INPUTS, OUTPUTS, TAPS, PLANES, FRAMES, ROW, MARGIN, WEIGHT, BIAS, WIDTH = range(12)
+TABLE, LINE = types.int64[:, ::1], types.int64[::1]
+
+
+class Room(NamedTuple):
+    """Addresses of a thread's scratch memory for some units. Words and scales are used where weights are bytes."""
+
+    window: np.ndarray  # (units, CHUNK, 16)
+    words: np.ndarray  # (units, CHUNK) the bytes of `window`
+    scales: np.ndarray  # (units, 16)
+    sums: np.ndarray  # (units, WIDTH, 16)
+    panel: np.ndarray  # (CHUNK, PANEL) a panel of floats, where weights are halves
+
+
+ROOM = types.NamedUniTuple(types.int64, len(Room._fields), Room)
 
 
 @inner
-def _gate(sums, own, rows, y, start, stride, width):
-    """sums[own:] [row][16 channels | 16 gates] -> y[start + stride r:], the first `width` of 16 channels."""
-    zero, one = splat(np.float32(0.0)), splat(np.float32(1.0))
-    for r in range(rows):
-        place, to = own + r * PANEL, start + r * stride
-        gated = load(at(sums, place)) / (one + exp(zero - load(at(sums, place + LANES))))
-        if width == GATED:
-            store(at(y, to), gated)
-        else:
-            store(at(sums, place), gated)
-            for i in range(width):
-                y[to + i] = sums[place + i]
+def _clear_margins(item, items, row, margin, frames):
+    """Zeros before the rows of all planes (and so behind those before them): an item's share."""
+    rows = len(frames) // row
+    for r in range(item * rows // items, (item + 1) * rows // items):
+        for i in range(0, margin, LANES):
+            store(at(frames, r * row + i), splat(np.float32(0.0)))
 
 
-@kernel(types.void(STATE, ARRAY, INT, INT, INT, ARRAY, INT, INT, INT, ARRAY, INT, ARRAY, ARRAY, INT, ARRAY))
-def conv1d_glu_rows(state, x, inputs, depth, rows, w, kind, weight, bias, y, outputs, sums, words, row, scales):
-    """Padded frames x (T + taps - 1, I) -> y (rows, O/2), flat; depth = taps * I; `sums` has a tile for each thread.
+@part(types.void(INT, INT, LINE, INT, ARRAY, ARRAY))
+def spread_frames(item, units, conv, count, x, frames):
+    """Rows x (count, I) of 16 frames of a plane into `frames`; `conv` reads them. 2 PLANES items a unit.
 
-    An item is ROWS rows of one panel. words (rows, row) and scales: room for the windows' bytes, if weights are bytes;
-    neighbours overlap, but each has scales of its own.
+    Clears margins as well.
     """
-    stride, zeros, chunks = 2 * inputs, at(w, 0), -(-depth // CHUNK)
-    blocks, panels, own = -(-rows // ROWS), -(-outputs // GATED), slot(state) * TILE
-    if kind == INT8:
-        quantize_rows(state, x, stride, depth, rows, words, row, scales)
-    item = take(state, 1)
-    while item < blocks * panels:
-        p, first = item // blocks, item % blocks * ROWS
-        here = min(ROWS, rows - first)
-        multiply_panel(
-            kind,
-            (at(x, first * stride), stride, 1),
-            (at(words, first * row), row, 1),
-            (at(scales, first * chunks), chunks, 1),
-            *(here, depth, at(w, weight + p * panel_words(depth, kind)), (at(w, bias + p * PANEL), panels * PANEL)),
-            *(zeros, (zeros, 0, 0), NO_FLOOR),
-            (at(sums, own), PANEL, LANES),
+    inputs, row, planes = conv[INPUTS], conv[ROW], 2 * conv[PLANES]
+    _clear_margins(item, planes * units, row, conv[MARGIN], frames)
+    plane, first = item % planes, item // planes * LANES
+    here = min(LANES, max(0, -(-(count - plane) // planes) - first))
+    for i in range(inputs):
+        to = conv[SOURCE] + (plane * inputs + i) * row + conv[MARGIN] + first
+        for lane in range(LANES):
+            frame = planes * (first + lane) + plane
+            frames[to + lane] = x[frame * inputs + i] if lane < here else np.float32(0.0)
+
+
+@inner
+def _window(frames, conv, plane, unit, begin, depth, y):
+    """Inputs begin .. begin+depth-1, ordered (tap, feature), of a unit of outputs: y (address) [depth][16]."""
+    inputs, row, planes = conv[INPUTS], conv[ROW], 2 * conv[PLANES]
+    for tap in range(begin // inputs, (begin + depth - 1) // inputs + 1):
+        ahead, behind = 2 * plane + tap - conv[TAPS] // 2, tap * inputs - begin
+        start = conv[SOURCE] + ahead % planes * inputs * row + conv[MARGIN] + ahead // planes + unit * LANES
+        for i in range(max(0, -behind), min(inputs, depth - behind)):
+            store(move(y, (behind + i) * LANES), load(at(frames, start + i * row)))
+
+
+@part(types.void(INT, INT, INT, LINE, INT, ARRAY, ARRAY, ROOM))
+def convolve(first, units, plane, conv, kind, w, frames, own):
+    """Channels and gates of some units of a plane before the gate, to own.sums."""
+    depth, width, zeros = conv[TAPS] * conv[INPUTS], conv[WIDTH], at(w, 0)
+    for begin in range(0, depth, CHUNK):
+        here, unit = min(CHUNK, depth - begin), width * LANES
+        for u in range(units):
+            window = move(own.window, u * CHUNK * LANES)
+            _window(frames, conv, plane, first + u, begin, here, window)
+            if kind == INT8:
+                quantize_unit(window, here, move(own.words, u * CHUNK // 4 * LANES), move(own.scales, u * LANES))
+        following = at(w, conv[WEIGHT] + panel_offset(kind, depth, 0, (begin + here) % depth))
+        added = (own.sums, LANES, unit) if begin else (zeros, 0, 0)
+        multiply_units(
+            *(kind, (own.window, CHUNK * LANES), (own.words, CHUNK // 4 * LANES), (own.scales, LANES), units),
+            *((at(w, conv[WEIGHT]), at(w, conv[BIAS]), depth, width), (0, width), (begin, here), zeros, added),
+            *(NO_FLOOR, (own.sums, unit), following, own.panel),
         )
-        _gate(sums, own, here, y, first * outputs + p * GATED, outputs, min(GATED, outputs - p * GATED))
+
+
+@part(types.void(INT, INT, FLOAT, ADDRESS_1, ADDRESS_1))
+def gate(sums, channels, scale, added, y):
+    """One unit of sums (address): a sigmoid(b) scale + added -> y; both (address, channel), a channel a Vec."""
+    zero, one, factor = splat(np.float32(0.0)), splat(np.float32(1.0)), splat(scale)
+    for c in range(channels):
+        place = move(sums, (c // GATED * PANEL + c % GATED) * LANES)
+        gated = load(place) / (one + exp(zero - load(move(place, GATED * LANES))))
+        store(move(y[0], c * y[1]), fma(gated, factor, load(move(added[0], c * added[1]))))
+
+
+@part(types.void(INT, INT, INT, LINE, ARRAY, ARRAY, ROOM))
+def gate_planes(first, units, plane, conv, w, frames, own):
+    """What `convolve` left, gated, to the planes of outputs; frames behind the last are zero."""
+    channels, row = conv[OUTPUTS], conv[ROW]
+    count = -(-(conv[FRAMES] - plane) // conv[PLANES])
+    for u in range(units):
+        to = at(frames, conv[TARGET] + plane * channels * row + conv[MARGIN] + (first + u) * LANES)
+        sums = move(own.sums, u * conv[WIDTH] * LANES)
+        gate(sums, channels, np.float32(1.0), (at(w, 0), 0), (to, row))
+        for c in range(channels):
+            for lane in range(max(0, count - (first + u) * LANES), LANES):
+                put(move(to, c * row + lane), np.float32(0.0))
+
+
+def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """For that many frames: the table, and room for the planes of all inputs, flat."""
+    margin = -(-(max(w.taps for w in convs) // 2 + 1) // LANES) * LANES
+    row = -(-count // (LANES << len(convs))) * LANES + margin
+    table, begin = np.zeros((len(convs), WIDTH + 1), np.int64), 0
+    for line, w, planes in zip(table, convs, (1 << n for n in reversed(range(len(convs)))), strict=True):
+        width = -(-w.outputs // GATED) * PANEL
+        count, end = (count - 1) // 2 + 1, begin + 2 * planes * w.inputs * row
+        line[:] = begin, end, w.inputs, w.outputs, w.taps, planes, count, row, margin, w.panels, w.bias, width
+        begin = end
+    (frames,) = empty_lines(begin + margin)
+    frames[begin:] = 0
+    return table, frames
+
+
+@kernel(types.void(STATE, ARRAY, INT, TABLE, INT, INT, ARRAY, ARRAY, ARRAY, ARRAY, INT))
+def conv1d_glu_units(state, x, count, table, kind, units, w, frames, y, scratch, room):
+    """Frames x (count, I) -> y (units, O/2, 16), all flat; an item is GROUP units; `scratch` has `room` per thread."""
+    conv, begin = table[0], slot(state) * room
+    item = take(state, 0)
+    while item < 2 * units:
+        spread_frames(item, units, conv, count, x, frames)
+        finish(state, 0)
+        item = take(state, 0)
+    wait(state, 0, 2 * units)
+    window, unit = at(scratch, begin), conv[OUTPUTS] * LANES
+    words = move(window, GROUP * CHUNK * LANES)
+    panel = move(words, GROUP * (CHUNK // 4 + 1) * LANES)
+    own = Room(window, words, move(words, GROUP * CHUNK // 4 * LANES), move(panel, CHUNK * PANEL), panel)
+    groups = -(-units // GROUP)
+    item = take(state, 1)
+    while item < groups:
+        first = item * GROUP
+        here = min(GROUP, units - first)
+        convolve(first, here, 0, conv, kind, w, frames, own)
+        for u in range(here):
+            sums = move(own.sums, u * conv[WIDTH] * LANES)
+            gate(sums, conv[OUTPUTS], np.float32(1.0), (at(w, 0), 0), (at(y, (first + u) * unit), LANES))
         finish(state, 1)
         item = take(state, 1)
-    wait(state, 1, blocks * panels)
+    wait(state, 1, groups)
 
 
 def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
     """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu."""
-    pad, rows, depth = w.taps // 2, (len(x) - 1) // 2 + 1, w.taps * w.inputs
-    padded = np.zeros((len(x) + 2 * pad, w.inputs), np.float32)
-    padded[pad : pad + len(x)] = x
-    y, sums = np.empty((rows, w.outputs), np.float32), np.empty(get_threads() * TILE, np.float32)
-    room = rows if w.kind == INT8 else 0
-    row = whole(depth) // 4
-    words, scales = (np.empty(room * n, np.float32) for n in (row, -(-depth // CHUNK)))
-    packed = (w.arena, w.kind, w.panels, w.bias, y.reshape(-1), w.outputs)
-    parallel(conv1d_glu_rows, 2, padded.reshape(-1), w.inputs, depth, rows, *packed, sums, words, row, scales)
-    return y
+    table, frames = plan_convolutions((w,), len(x))
+    rows = table[0, FRAMES]
+    units = -(-rows // LANES)
+    room = LANES * GROUP * (CHUNK + CHUNK // 4 + 1 + table[0, WIDTH]) + CHUNK * PANEL
+    y, scratch = empty_lines(units * w.outputs * LANES, get_threads() * room)
+    flat = np.ascontiguousarray(x, np.float32).reshape(-1)
+    arguments = (flat, len(x), table, w.kind, units, w.arena, frames, y, scratch, room)
+    parallel(conv1d_glu_units, 2, *arguments)
+    return y.reshape(units, w.outputs, LANES).transpose(0, 2, 1).reshape(-1, w.outputs)[:rows]

@@ -1,101 +1,72 @@
-"""The encoder's layers as one parallel kernel (readable twin: s2t_np/encoder.py).
+"""The whole encoder as one parallel kernel, from features to memory (readable twin: s2t_np/encoder.py).
 
-Positions stand in the lanes, 16 to a unit, [feature][16]; a thread takes a group of units through a whole layer. Only
-keys and values are needed from other groups, so threads meet once a layer: a phase is
+Positions stand in the lanes, 16 to a unit, [feature][16]. All convolutions but the last are phases of their own
+(`conv.py`). From there on a thread takes a group of units through a whole layer: only keys and values are needed from
+other groups, so threads meet once a layer, and a phase is
 
-    attention of layer l-1 with all keys and values, its output projection, its feed-forward part;
+    attention of layer l-1 with all keys and values, its output projection, its feed-forward part (or, before the first
+    layer, the last convolution);
     then norm and query, key and value projections of layer l, written for the next phase
 
 and keys and values alternate between two buffers, so that no group overwrites what another still reads. The
 feed-forward part takes its inner features 512 at a time: what lies between its two matrices never leaves the
 second-level cache.
 
-Times (layers alone, s2t-small, 250 positions, two cores, medians of 50 and the least): float32 29.1 ms and 28.3, which
-is 86 % of the measured roof of 345 GFLOP/s; float16 31.4 and 29.4, for halves are widened once for every panel and
-group; int8 11.0 and 10.5.
+Versions (s2t-small, 998 frames, 250 positions, two cores, medians of trees in turn): convolutions, padding, positions
+and transposing apart, float32 33.4 ms, float16 37.2, int8 12.9; all in one call 32.9, 36.0, 12.6; buffers that begin at
+lines of the cache 32.1, int8 12.0 (11.9 with margins cleared by all threads). Of float32, which is 88 % of the measured
+roof of 345 GFLOP/s: feed-forward 61 % at 160 GFLOP/s a core (163 with the 6 positions that fill the last unit),
+convolutions 11 % (154), attention 10 % (120), other projections 16 % (138 to 160), norms and gates 1 %. No gain:
+huge pages for all buffers; asking for the value projection's panels beforehand.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
-from . import attention
 from .attention import attend
-from .jit import ARRAY, inner, kernel
+from .conv import LINE, PLANES, TABLE, WIDTH, convolve, gate, gate_planes, plan_convolutions, spread_frames
+from .encoder_memory import BUFFERS, HIDDEN, PLACES, SHAPE, buffers_of, places, room, shape_of
+from .jit import ARRAY, FLOAT, INT, inner, kernel, part
 from .late import types
 from .linear import NO_FLOOR, RELU
 from .norm import normalize_unit
-from .pack import FLOAT16, INT8, PANEL, PackedEncoder, whole
+from .pack import INT8, PANEL, PackedEncoder
 from .panel import multiply_panel
-from .quantize import CHUNK, quantize_unit
-from .threads import STATE, finish, get_threads, parallel, slot, take, wait
+from .quantize import quantize_unit
+from .threads import STATE, finish, parallel, slot, take, wait
 from .units import multiply_units, panel_offset
 from .vector import LANES, at, move
-
-HIDDEN = CHUNK  # inner features of the feed-forward part at a time
-GROUP = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
 
 # columns of the plan: weight and bias offsets of the parts of an encoder layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
 
 
-class Shape(NamedTuple):
-    """Sizes of a run."""
-
-    width: int  # D
-    padded: int  # D in whole panels: rows of a unit
-    hidden: int  # F
-    heads: int  # H
-    positions: int  # S
-    units: int  # S / 16, rounded up
-    groups: int  # items of a phase
-    group: int  # units of an item, at most
-    kind: int  # of the weights
-    inner: int  # F in whole panels
-    words: int  # of bytes in a unit of quantised activations
-    scales: int  # floats: scales of such a unit
-    scratch: int  # floats of a thread: see Places
-
-
-class Buffers(NamedTuple):
-    """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
-
-    x: np.ndarray  # (units,) the stream
-    q: np.ndarray  # (units,) queries of the layer at hand
-    k: np.ndarray  # (2, units) keys
-    v: np.ndarray  # (2, padded D / 16, 16 units, 16): 16 features of a value side by side
-    scratch: np.ndarray  # (threads, scratch)
-
-
-class Places(NamedTuple):
-    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `room` for halves."""
-
-    units: np.ndarray  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
-    hidden: np.ndarray  # (group, HIDDEN, 16) inner features
-    attending: np.ndarray  # (attention.SCRATCH,)
-    words: np.ndarray  # (group, words) the bytes of `units`, then (group, scales)
-    inner_words: np.ndarray  # the same for `hidden`
-    room: np.ndarray  # (inputs, PANEL) a panel of floats
-
-
 @inner
-def _normalize(first, units, part, shape, w, plan, x, y):
-    """Layer norm of some units of the stream into y (an array and where to begin)."""
+def _normalize(first, units, which, shape, w, plan, x, y):
+    """Layer norm of some units of the stream x into y (address)."""
     unit = shape.padded * LANES
     for u in range(units):
-        normalize_unit(x, (first + u) * unit, shape.width, w, plan[part], plan[part + 1], y[0], y[1] + u * unit)
+        normalize_unit(at(x, (first + u) * unit), shape.width, w, plan[which], plan[which + 1], move(y, u * unit))
 
 
 @inner
-def _places(scratch, shape):
-    """The parts of a thread's scratch memory, an address."""
-    hidden = move(scratch, shape.group * LANES * shape.padded)
-    attending = move(hidden, shape.group * LANES * HIDDEN)
-    words = move(attending, attention.SCRATCH)
-    inner_words = move(words, shape.group * (shape.words + shape.scales))
-    return Places(
-        scratch, hidden, attending, words, inner_words, move(inner_words, shape.group * (shape.words + shape.scales))
-    )
+def _convolve(item, conv, shape, w, buffers, own):
+    """A convolution before the last, some units of a plane."""
+    own = room(own, shape)
+    plane, cut = item // shape.cuts, item % shape.cuts
+    first = cut * shape.wide // shape.cuts
+    units = (cut + 1) * shape.wide // shape.cuts - first
+    convolve(first, units, plane, conv, shape.kind, w, buffers.frames, own)
+    gate_planes(first, units, plane, conv, w, buffers.frames, own)
+
+
+@inner
+def _embed(first, units, conv, scale, shape, w, buffers, own):
+    """The last convolution, times the scale, onto the positions that wait in the stream."""
+    own = room(own, shape)
+    convolve(first, units, 0, conv, shape.kind, w, buffers.frames, own)
+    for u in range(units):
+        x = (at(buffers.x, (first + u) * shape.padded * LANES), LANES)
+        gate(move(own.sums, u * conv[WIDTH] * LANES), shape.width, scale, x, x)
 
 
 @inner
@@ -108,19 +79,19 @@ def _quantize(x, x_unit, units, depth, shape, words):
 
 
 @inner
-def _matrix(part, inputs, outputs, w, plan):
+def _matrix(which, inputs, outputs, w, plan):
     """What `multiply_units` must know of a part of the plan."""
-    return at(w, plan[part]), at(w, plan[part + 1]), inputs, outputs
+    return at(w, plan[which]), at(w, plan[which + 1]), inputs, outputs
 
 
-@inner
-def _project(part, residual, y, after, units, shape, w, plan, own):
-    """y = W x + b (+ y with `residual`): from the units that wait in scratch to units of D features at y."""
+@part(types.void(INT, INT, INT, INT, INT, SHAPE, ARRAY, LINE, PLACES))
+def _project(which, residual, y, after, units, shape, w, plan, own):
+    """y = W x + b (+ y if `residual`): from the units that wait in scratch to units of D features at y."""
     unit, zeros, d, dd = shape.padded * LANES, at(w, 0), shape.width, shape.padded
     added, scales = (y, LANES, unit) if residual else (zeros, 0, 0), move(own.words, shape.group * shape.words)
     multiply_units(
         *(shape.kind, (own.units, unit), (own.words, shape.words), (scales, shape.scales), units),
-        *(_matrix(part, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
+        *(_matrix(which, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
         own.room,
     )
 
@@ -191,7 +162,7 @@ def _narrow(f, depth, units, shape, w, plan, x, own):
     )
 
 
-@inner
+@part(types.void(INT, INT, SHAPE, ARRAY, LINE, ARRAY, PLACES))
 def _feed_forward(first, units, shape, w, plan, x, own):
     """x += W2 relu(W1 normed), the normed units waiting in scratch: inner features in portions."""
     stream = at(x, first * shape.padded * LANES)
@@ -202,97 +173,97 @@ def _feed_forward(first, units, shape, w, plan, x, own):
         _narrow(f, depth, units, shape, w, plan, stream, own)
 
 
-@inner
-def _finish_layer(first, units, layer, shape, w, plan, buffers, begin):
-    """From queries, keys and values to the end of the layer; `begin` is where this thread's scratch begins."""
-    unit, own = shape.padded * LANES, _places(at(buffers.scratch, begin), shape)
+@part(types.void(INT, INT, INT, SHAPE, ARRAY, LINE, BUFFERS, PLACES))
+def _finish_layer(first, units, layer, shape, w, plan, buffers, own):
+    """From queries, keys and values to the end of the layer."""
+    unit = shape.padded * LANES
     _self_attention(first, units, layer, shape, w, buffers, own)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _project(OUT, True, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
-    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, (buffers.scratch, begin))
+    _project(OUT, 1, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
+    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, own.units)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
     _feed_forward(first, units, shape, w, plan, buffers.x, own)
 
 
-@inner
-def _begin_layer(first, units, layer, shape, w, plan, buffers, begin):
+@part(types.void(INT, INT, INT, SHAPE, ARRAY, LINE, BUFFERS, PLACES))
+def _begin_layer(first, units, layer, shape, w, plan, buffers, own):
     """Norm, then queries, keys and values of some units."""
-    unit, own = shape.padded * LANES, _places(at(buffers.scratch, begin), shape)
+    unit = shape.padded * LANES
     side = (layer % 2) * shape.units * unit
-    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, (buffers.scratch, begin))
+    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, own.units)
     _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _project(Q, False, at(buffers.q, first * unit), K, units, shape, w, plan, own)
-    _project(K, False, at(buffers.k, side + first * unit), V, units, shape, w, plan, own)
+    _project(Q, 0, at(buffers.q, first * unit), K, units, shape, w, plan, own)
+    _project(K, 0, at(buffers.k, side + first * unit), V, units, shape, w, plan, own)
     _project_values(first, units, shape, w, plan, at(buffers.v, side), own)
 
 
-SHAPE = types.NamedUniTuple(types.int64, len(Shape._fields), Shape)
-BUFFERS = types.NamedUniTuple(ARRAY, len(Buffers._fields), Buffers)
-PLAN = types.int64[:, ::1]
+@part(types.void(INT, INT, SHAPE, ARRAY, ARRAY))
+def _write_memory(first, units, shape, x, memory):
+    """Normed units of the stream as rows of D."""
+    for u in range(first, first + units):
+        for lane in range(min(LANES, shape.positions - u * LANES)):
+            for d in range(shape.width):
+                memory[(u * LANES + lane) * shape.width + d] = x[(u * shape.padded + d) * LANES + lane]
 
 
-@kernel(types.void(STATE, types.int64, types.int64, SHAPE, ARRAY, PLAN, BUFFERS))
-def encoder_layers(state, begin, end, shape, w, plan, buffers):
-    """Phases begin .. end-1 of L + 1: phase l ends layer l-1 and begins layer l; the last one is the final norm."""
-    layers, own = len(plan) - 1, slot(state) * shape.scratch
-    for layer in range(begin, end):
-        phase = layer - begin
-        item = take(state, phase)
-        while item < shape.groups:
-            first = item * shape.units // shape.groups
-            units = (item + 1) * shape.units // shape.groups - first
-            if layer > 0:
-                _finish_layer(first, units, layer - 1, shape, w, plan[layer - 1], buffers, own)
-            if layer < layers:
-                _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
-            else:
-                _normalize(first, units, 0, shape, w, plan[layer], buffers.x, (buffers.x, first * shape.padded * LANES))
-            finish(state, phase)
-            item = take(state, phase)
-        wait(state, phase, shape.groups)
+@inner
+def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
+    """Some units: the end of layer - 1, or what comes before all layers; the beginning of layer, or the final norm."""
+    first, layers = item * shape.units // shape.groups, len(plan) - 1
+    units = (item + 1) * shape.units // shape.groups - first
+    if layer > 0:
+        _finish_layer(first, units, layer - 1, shape, w, plan[layer - 1], buffers, own)
+    else:
+        _embed(first, units, convs[len(convs) - 1], scale, shape, w, buffers, own)
+    if layer < layers:
+        _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
+    else:
+        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.x, first * shape.padded * LANES))
+        _write_memory(first, units, shape, buffers.x, buffers.memory)
 
 
-def _shape(positions: int, width: int, hidden: int, heads: int, kind: int) -> Shape:
-    """Sizes for S positions; units are dealt out evenly, at most about GROUP at a time."""
-    units, threads, padded = -(-positions // LANES), get_threads(), whole(width)
-    groups = min(units, threads * -(-units // (threads * GROUP)))
-    group = -(-units // groups)
-    words, scales = max(padded, HIDDEN) // 4 * LANES, -(-padded // CHUNK) * LANES
-    scratch = group * LANES * (padded + HIDDEN) + attention.SCRATCH + 2 * group * (words + scales)
-    scratch += max(padded, HIDDEN) * PANEL if kind == FLOAT16 else 0
-    return Shape(
-        width, padded, hidden, heads, positions, units, groups, group, kind, whole(hidden), words, scales, scratch
-    )
+@inner
+def _items(phase, shape, convs):
+    """Items of a phase."""
+    if phase == 0:
+        return 2 * convs[0, PLANES] * shape.wide
+    return convs[phase - 1, PLANES] * shape.cuts if phase < len(convs) else shape.groups
 
 
-def to_units(x: np.ndarray, shape: Shape) -> np.ndarray:
-    """(S, D) -> units, flat; what lies beyond S and D is zero."""
-    units = np.zeros((shape.units, shape.padded, LANES), np.float32)
-    full = shape.positions // LANES
-    units[:full, : shape.width] = x[: full * LANES].reshape(full, LANES, shape.width).transpose(0, 2, 1)
-    if rest := shape.positions - full * LANES:
-        units[full, : shape.width, :rest] = x[full * LANES :].T
-    return units.reshape(-1)
+@kernel(types.void(STATE, INT, INT, SHAPE, FLOAT, ARRAY, TABLE, TABLE, BUFFERS))
+def encoder_phases(state, begin, end, shape, scale, w, plan, convs, buffers):
+    """Phases begin .. end-1 of C + L + 1, where `convs` has C rows and `plan` L + 1.
 
-
-def from_units(units: np.ndarray, shape: Shape) -> np.ndarray:
-    """The inverse: units -> (S, D)."""
-    rows = units.reshape(shape.units, shape.padded, LANES).transpose(0, 2, 1)
-    return rows.reshape(-1, shape.padded)[: shape.positions, : shape.width].copy()
-
-
-def run_layers(x: np.ndarray, w: PackedEncoder, hidden: int, heads: int) -> np.ndarray:
-    """All layers and the final norm: x (S, D) -> memory (S, D).
-
-    Long recordings go a layer at a time, so that Ctrl-C is heard between two calls.
+    Phase 0 lays the features out in planes, phase c < C is convolution c - 1. Phase C is the last one with the
+    beginning of layer 0, phase C + l ends layer l - 1 and begins layer l; the last one ends in the final norm.
     """
-    shape = _shape(len(x), x.shape[1], hidden, heads, w.kind)
-    size = shape.units * shape.padded * LANES
-    buffers = Buffers(
-        to_units(x, shape), *(np.empty(n * size, np.float32) for n in (1, 2, 2)), np.empty(0, np.float32)
-    )._replace(scratch=np.empty(get_threads() * shape.scratch, np.float32))
-    phases = len(w.plan)
-    step = phases if len(x) <= 2000 else 1
+    own = places(at(buffers.scratch, slot(state) * shape.scratch), shape)
+    for phase in range(begin, end):
+        number, items = phase - begin, _items(phase, shape, convs)
+        item = take(state, number)
+        while item < items:
+            if phase == 0:
+                spread_frames(item, shape.wide, convs[0], shape.frames, buffers.features, buffers.frames)
+            elif phase < len(convs):
+                _convolve(item, convs[phase - 1], shape, w, buffers, own)
+            else:
+                _layer(item, phase - len(convs), scale, shape, w, plan, convs, buffers, own)
+            finish(state, number)
+            item = take(state, number)
+        wait(state, number, items)
+
+
+def encode(features: np.ndarray, x: np.ndarray, w: PackedEncoder, positions: int, scale: float, sizes) -> np.ndarray:
+    """All of the encoder: features (T, M), x (units, D in whole panels, 16) the position rows -> memory (S, D).
+
+    `positions` is S, `scale` what embeddings are multiplied by, `sizes` (F, H). Long recordings go a phase at a time,
+    so that Ctrl-C is heard between two calls.
+    """
+    convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
+    shape = shape_of(w, convs, positions, len(features), *sizes)
+    buffers, memory = buffers_of(shape, features, frames, x)
+    phases, fixed = len(convs) + len(w.plan), (shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
+    step = phases if positions <= 2000 else 1
     for begin in range(0, phases, step):
-        parallel(encoder_layers, step, begin, min(begin + step, phases), shape, w.layer_norm.arena, w.plan, buffers)
-    return from_units(buffers.x, shape)
+        parallel(encoder_phases, step, begin, min(begin + step, phases), *fixed)
+    return memory

@@ -9,45 +9,45 @@ import numpy as np
 from .jit import ARRAY, INT, inner, kernel, part
 from .late import types
 from .pack import PackedNorm
-from .vector import LANES, at, fma, load, splat, sqrt, store, total
+from .vector import LANES, at, fma, load, move, splat, sqrt, store, total
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default
 
 
 @inner
-def _sum(x, start, width):
-    """Sum of the rows x[start + 16 i], i < width, four at a time: one chain would wait for every addition."""
+def _sum(x, width):
+    """Sum of the rows x [D][16] (address), four at a time: one chain would wait for every addition."""
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     whole = width - width % 4
     for i in range(0, whole, 4):
-        a, b = a + load(at(x, start + i * LANES)), b + load(at(x, start + (i + 1) * LANES))
-        c, d = c + load(at(x, start + (i + 2) * LANES)), d + load(at(x, start + (i + 3) * LANES))
+        a, b = a + load(move(x, i * LANES)), b + load(move(x, (i + 1) * LANES))
+        c, d = c + load(move(x, (i + 2) * LANES)), d + load(move(x, (i + 3) * LANES))
     for i in range(whole, width):
-        a = a + load(at(x, start + i * LANES))
+        a = a + load(move(x, i * LANES))
     return (a + b) + (c + d)
 
 
 @inner
-def _center(x, start, width, mean, y, to):
+def _center(x, width, mean, y):
     """y = x - mean; returns the sum of its squares, in four chains as well."""
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     for i in range(width):
-        v = load(at(x, start + i * LANES)) - mean
-        store(at(y, to + i * LANES), v)
+        v = load(move(x, i * LANES)) - mean
+        store(move(y, i * LANES), v)
         a, b, c, d = b, c, d, fma(v, v, a)
     return (a + b) + (c + d)
 
 
-@part(types.void(ARRAY, INT, INT, ARRAY, INT, INT, ARRAY, INT))
-def normalize_unit(x, start, width, w, gain, offset, y, to):
-    """16 positions: x[start:] [D][16] -> y[to:] [D][16]; gain and offset are D floats each at w[gain:], w[offset:]."""
+@part(types.void(INT, INT, ARRAY, INT, INT, INT))
+def normalize_unit(x, width, w, gain, offset, y):
+    """16 positions: x [D][16] -> y [D][16], addresses; gain and offset are D floats each at w[gain:], w[offset:]."""
     count = splat(float(width))
-    mean = _sum(x, start, width) / count
-    variance = _center(x, start, width, mean, y, to) / count
+    mean = _sum(x, width) / count
+    variance = _center(x, width, mean, y) / count
     inverse = splat(1.0) / sqrt(variance + splat(EPSILON))
     for i in range(width):
-        v = load(at(y, to + i * LANES)) * inverse
-        store(at(y, to + i * LANES), fma(v, splat(w[gain + i]), splat(w[offset + i])))
+        v = load(move(y, i * LANES)) * inverse
+        store(move(y, i * LANES), fma(v, splat(w[gain + i]), splat(w[offset + i])))
 
 
 @inner

@@ -4,6 +4,8 @@ Plain twin: ops.linear. Halves in the lanes are widened as they are loaded (`til
 spreads over the lanes, each would take an instruction of its own: a panel is widened before a group of units uses it.
 """
 
+import numpy as np
+
 from .jit import ADDRESS_1, ADDRESS_2, ADDRESS_3, FLOAT, INT, inner, part
 from .late import types
 from .linear import linear_units
@@ -12,6 +14,16 @@ from .pack import FLOAT16, INT8, PANEL
 from .panel import panel_words
 from .tile_half import HALF_LANES, load_half
 from .vector import LANES, move, store
+
+
+def empty_lines(*sizes: int) -> list[np.ndarray]:
+    """Empty arrays of so many floats, which begin at lines of the cache: vectors that straddle two are slower."""
+    room = np.empty(sum(sizes) + LANES * (len(sizes) + 1), np.float32)
+    first, parts = -(room.ctypes.data // 4) % LANES, []
+    for size in sizes:
+        parts.append(room[first : first + size])
+        first += -(-size // LANES) * LANES
+    return parts
 
 
 @inner

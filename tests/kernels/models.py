@@ -43,7 +43,12 @@ def in_halves(node):
 @functools.cache
 def model(name: str, dtype=np.float32):
     """Config and plain weights of one of the SHAPES."""
-    config = ModelConfig(**(COMMON | SHAPES[name]))
+    return random_model(SHAPES[name], dtype)
+
+
+def random_model(settings: dict, dtype=np.float32):
+    """The same for settings that differ from COMMON."""
+    config = ModelConfig(**(COMMON | settings))
     rng = np.random.default_rng(7)
     tensors = {k: random_tensor(k, v, rng).astype(np.float32) for k, v in weights.expected_shapes(config).items()}
     return config, weights.build(tensors, config, "test", dtype)
