@@ -16,7 +16,9 @@ import gc
 import operator
 from collections.abc import Iterator
 
+import llvmlite.binding as llvm
 import numba
+from llvmlite import ir
 from numba.core import compiler, typed_passes, untyped_passes
 from numba.core.cgutils import get_or_insert_function
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
@@ -28,7 +30,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin, models, register_model
 
 from .late import now
-from .objects import Compiled, llvm_types
+from .objects import ROW, Compiled, llvm_types
 
 types = numba.types
 
@@ -50,11 +52,12 @@ class Library(JITCodeLibrary):
         self._ensure_finalized()
         return 0
 
-    def emit(self) -> bytes:
-        """The object file, of optimised code."""
+    def emit(self, beside) -> bytes:
+        """The object file, of optimised code and of a module `beside` it."""
         manager = self.codegen._module_pass_manager()
         passes, *builder = manager if isinstance(manager, tuple) else (manager,)  # a pair since Numba 0.62
         passes.run(self._final_module, *builder)
+        self._final_module.link_in(beside)
         return self.codegen._tm.emit_object(self._final_module)
 
 
@@ -157,6 +160,25 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
+def _caller(symbol: str, kinds: list[str]):
+    """A module with the function that calls `symbol` with a row of words (`objects.Entry`); pointers are words too."""
+    source, word = ir.Module(), ir.IntType(64)
+    scalars = {"i": word, "f": ir.FloatType(), "d": ir.DoubleType(), "b": ir.IntType(8)}
+    slots = [word, word] + [scalars.get(kind, word) for kind in kinds for _ in llvm_types(kind)]
+    callee = ir.Function(source, ir.FunctionType(ir.IntType(32), slots), symbol)
+    caller = ir.Function(source, ir.FunctionType(ir.IntType(32), [word.as_pointer()]), symbol + ROW)
+    builder = ir.IRBuilder(caller.append_basic_block())
+    places = [builder.gep(caller.args[0], [ir.Constant(word, i)]) for i in range(len(slots))]
+    numbers = [builder.load(builder.bitcast(at, slot.as_pointer())) for at, slot in zip(places, slots, strict=True)]
+    builder.ret(builder.call(callee, numbers))
+    module = llvm.parse_assembly(str(source))
+    module.triple, module.data_layout = (
+        TARGET.target_context.codegen()._tm.triple,
+        str(TARGET.target_context.codegen().target_data),
+    )
+    return module
+
+
 def machine_code(function, signature, options: dict) -> Compiled:
     """Compile `function` for that signature, which gives no result; `options` are those of numba.njit."""
     flags = compiler.Flags()
@@ -172,8 +194,8 @@ def machine_code(function, signature, options: dict) -> Compiled:
     module, symbol = result.library._final_module, result.fndesc.llvm_func_name
     kinds = kinds_of(signature)
     _check_convention(module.get_function(symbol), kinds)
-    code = result.library.emit()
     called = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
+    code = result.library.emit(_caller(symbol, kinds))
     return Compiled(symbol, kinds, called, code)
 
 
