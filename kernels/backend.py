@@ -13,7 +13,7 @@ import numpy as np
 from s2t_np import features
 from s2t_np.backend import NUMPY
 from s2t_np.checkpoint.mapped import release
-from s2t_np.decoder import DecoderCache, embed_tokens, empty_cache
+from s2t_np.decoder import DecoderCache, empty_cache
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
 from s2t_np.ops import numpy_ops
@@ -27,6 +27,7 @@ from .conv import conv1d_glu
 from .norm import layer_norm
 from .pack import FLOAT16, INT8, pack, whole
 from .rows import linear, linear_relu
+from .units import empty_lines
 from .vector import LANES
 
 BLOCK = 64  # position rows that are kept together
@@ -65,46 +66,84 @@ def encode(ops, w, config, features: np.ndarray, padded_length: int | None = Non
     return encoder.encode(features, x, w, length, embedding_scale(config), sizes)
 
 
+@functools.lru_cache(maxsize=4)
+def _position_rows(count: int, config) -> np.ndarray:
+    """The first position rows: (count, D)."""
+    return np.concatenate([_positions(block, config) for block in range(-(-count // BLOCK))])[:count]
+
+
 @dataclass
 class Cache(DecoderCache):
-    """The readable cache, whose `cross` is a memory.Memory, with what its steps compute in."""
+    """The readable cache, whose `cross` is a memory.Memory, with what its steps compute in.
+
+    Rows of keys and values begin at lines of the processor's cache.
+    """
 
     steps: decode_step.Steps = field(default_factory=decode_step.Steps)
+    last: tuple[np.ndarray, int] = (None, 0)  # logits of the last step, and where they begin for its desk
+    positions: np.ndarray | tuple = ()  # position rows (capacity, D)
+
+    def make_room(self) -> None:
+        before = self.keys.shape[1]
+        super().make_room()
+        if self.keys.shape[1] > before:
+            self.keys, self.values = _in_lines(self.keys), _in_lines(self.values)
+
+
+def _in_lines(x: np.ndarray) -> np.ndarray:
+    """A copy that begins at a line of the processor's cache."""
+    copy = empty_lines(x.size)[0].reshape(x.shape)
+    copy[:] = x
+    return copy
 
 
 def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
     """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
     cross = memory.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
-    return Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
+    cache = Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
+    cache.keys, cache.values = (x.reshape(cache.keys.shape) for x in empty_lines(cache.keys.size, cache.keys.size))
+    return cache
+
+
+def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -> None:
+    """As decoder.embed_tokens, into x (K, D); padding has no position."""
+    scale, rows = np.float32(embedding_scale(config)), w.decoder.embed_tokens.weight
+    np.multiply(rows[tokens], scale, out=x)
+    x += position
+    if config.pad_token_id in tokens.tolist():
+        x[tokens == config.pad_token_id] = rows[[config.pad_token_id]] * scale
 
 
 def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
     cache.make_room()
-    cache.ancestors[:, cache.length] = np.arange(len(tokens))
-    position = _positions(cache.length // BLOCK, config)[cache.length % BLOCK]
-    x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
-    logits = decode_step.step(x, w, config.decoder_ffn_dim, cache, cache.steps)
+    desk = cache.steps.get(w, config.decoder_ffn_dim, cache)
+    cache.ancestors[:, cache.length] = range(len(tokens))
+    if len(cache.positions) != desk.shape.capacity:
+        cache.positions = _position_rows(desk.shape.capacity, config)
+    _embed(w, config, tokens, cache.positions[cache.length], desk.x)
+    cache.last = decode_step.step(desk, cache.length)
     cache.length += 1
-    return logits
+    return cache.last[0]
 
 
 class CompiledOutlook(Outlook):
     """The readable one, with kernels at work."""
 
-    def __init__(self, logits: np.ndarray, found: softmax.Logits):
-        """Logits (K, V), and what kernels know of them."""
-        super().__init__(logits, found.top, found.shift)
-        self.found = found
+    def __init__(self, logits: np.ndarray, peaks: softmax.Peaks, start: int):
+        """Logits (K, V), what is known of them, and where they begin for that."""
+        super().__init__(logits, peaks.top, peaks.shift)
+        self.peaks, self.start = peaks, start
 
     def best(self, added: np.ndarray, count: int) -> Candidates:
-        return Candidates(*self.found.best(added, count))
+        return Candidates(*self.peaks.best(self.start, added, count))
 
 
 def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
-    """The outlook of logits (K, V), as search.outlook."""
-    logits = np.ascontiguousarray(logits)
-    return CompiledOutlook(logits, softmax.look(logits))
+    """The outlook of logits (K, V), as search.outlook; of those of the cache's last step the step knows already."""
+    if cache is None or cache.last[0] is not logits or not jit.COMPILED:
+        return CompiledOutlook(*softmax.look(logits))
+    return CompiledOutlook(logits, cache.steps.desk.peaks, cache.last[1])
 
 
 @functools.lru_cache(maxsize=16)

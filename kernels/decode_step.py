@@ -4,24 +4,22 @@ A step reads every weight once and does little with it, so time is reading: each
 and used for all beams. The cache is the readable one: row `keys[l, u, k]` was written by beam k at position u, and
 `ancestors[k, u]` says whose row beam k continues; what it looks at in the memory is in memory.py.
 
-The step is a program, a table with a row for each phase (`program`); between phases threads wait for each other:
+Threads wait for each other only between blocks, of which a layer has three; what a block's parts do is in blocks.py.
 
-    norm, projections to queries, keys, values | attention | output projection added to the stream
-    norm, projection to queries | attention over the memory | output projection added to the stream
-    norm, first matrix with ReLU | second matrix added to the stream
+Versions (s2t-small, 5 beams, position 16, memory 250, two cores that read 57 GB/s together, so 0.85 ms for 48 MB; one
+call of the kernel): a phase for each product, 49 a step, panels one by one to whoever comes 1.61 ms; panels to threads
+in memory order 1.23; helpers awake between steps 1.08; whole blocks in parts, 20 phases, 0.95, with weights in bytes
+0.40 instead of 0.49. Within that, found one by one: weights asked for 8 KB ahead come to the first-level cache, not
+the second (the vocabulary's product 0.185 instead of 0.195); memory begins at lines of the cache, 2 % of a step (bytes
+5 %); all panels of a part in one call; no exponential makes denormal numbers, 150 cycles each (attention over 17 tokens
+0.020 instead of 0.047, half of it by taking four positions' sums at once); arguments handed over in one row
+(objects.py) 0.02. Feed-forward parts of half the size, so that a thread that the machine slows down can be helped,
+gained nothing, nor did asking for more or fewer lines where reading jumps.
 
-for each layer, then the final norm and the vocabulary projection.
-
-Versions (s2t-small, 5 beams, position 16, memory 250, two cores that read 57 GB/s together, so 0.8 ms for 45 MB; one
-call of the kernel): panels one by one to whoever comes, heads read across rows 1.61 ms; heads in one piece, histories
-read where they lie, panels to threads in memory order 1.23; helpers awake between steps 1.08. In bytes, likewise: 0.67,
-0.60; rows quantised by whole vectors 0.51; first lines of the next product and terms asked for early 0.46. Asking for
-every line of weights lost a third: such requests are fewer at a time than those the processor makes by itself.
-
-The first steps of an utterance are slower: 2.7, 2.5, 1.9, 1.4 ms, then 1.16, in bytes 0.84, 0.8, then 0.52. While the
-encoder ran (or nothing did, for 35 ms) others on the machine seem to have taken the shared cache: weights come from
-memory, at 19 GB/s instead of 48; numpy's reading of them takes the same course. Reading them once beforehand does not
-help: they are kept only after several times.
+The first steps of an utterance are slower: 2.7, 2.2, 1.3 ms, then 1.0, in bytes 1.0, 0.5, then 0.42. While the encoder
+ran (or nothing did, for 30 ms) others on the machine seem to have taken the shared cache: weights come from memory, at
+22 GB/s instead of 55; numpy's reading of them takes the same course. It is not the clock of that cache: reading other
+arrays first for as long changes nothing. Nor does reading the weights once: they are kept only after several times.
 """
 
 from dataclasses import dataclass
@@ -29,234 +27,128 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import memory
-from .beams import attend_cache, attend_memory, copy_row, memory_scratch
-from .jit import ARRAY, INT, inner, kernel, part
+from .beams import memory_scratch
+from .blocks import (
+    BLOCKS,
+    CROSS,
+    INTEGERS,
+    PLACES,
+    PLAN,
+    SELF,
+    SHAPE,
+    Places,
+    Shape,
+    attend_to_sound,
+    attend_to_text,
+    feed_forward,
+    find_peak,
+    first_weights,
+    follow_stream,
+    leave_stream,
+    parts_of,
+    project_to_vocabulary,
+)
+from .jit import ARRAY, COMPILED, INT, inner, kernel
 from .late import types
-from .linear import NO_FLOOR, RELU
-from .norm import normalize_row
+from .linear import BLOCK
+from .objects import address
 from .pack import INT8, PANEL, PackedWeights, whole
-from .panel import multiply_panel, panel_words
-from .quantize import CHUNK, quantize_row
-from .threads import NUMBERS, STATE, Session, await_turn, get_threads, next_turn, slot, take_near, wait_near
-from .vector import LANES, at
+from .quantize import CHUNK
+from .softmax import Peaks, peaks_size
+from .threads import EACH, NUMBERS, STATE, Session, await_turn, get_threads, next_turn, slot, take_near, wait_near
+from .units import empty_lines
+from .vector import at
 
-# columns of the plan: weight and bias offsets of the parts of a decoder layer, in the order of its fields
-NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
-
-# columns of the program. A product: y (K, outputs) from x (K, inputs), both places in `room`; `parts` matrices of one
-# shape, `apart` words from one to the next, write one y behind the other. Attention: only WHAT and LAYER count.
-WHAT, LAYER, X, X_ROW, INPUTS, Y, OUTPUTS, NORM, NORM_BIAS, WEIGHT, BIAS, PARTS, APART, ADDED, FLOORED = range(15)
-PRODUCT, OVER_CACHE, OVER_MEMORY = range(3)
 AHEAD = 512  # lines of the next weights, at most, that a waiting thread asks for
 
 
-class Shape(NamedTuple):
-    """Sizes of a step."""
-
-    beams: int  # K
-    width: int  # D
-    padded: int  # D in whole panels
-    heads: int  # H
-    positions: int  # S
-    capacity: int  # of the cache, in positions
-    kind: int  # of the weights
-    words: int  # of bytes in a row of quantised activations
-    chunks: int  # scales of such a row
-    threads: int
-    scratch: int  # floats of a thread's scratch, which is at the end of `room`
-
-
-class Places(NamedTuple):
-    """Where in `room` rows of K beams lie that phases hand on."""
-
-    x: int  # (K, padded) the stream
-    qkv: int  # (3, K, padded) queries, keys, values
-    mixed: int  # (K, padded) what attention brings together
-    hidden: int  # (K, F in whole panels)
-    logits: int  # (K, V in whole panels)
-    scratch: int  # (threads, scratch)
-
-
-SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
-PLACES = types.NamedUniTuple(INT, len(Places._fields), Places)
-PROGRAM, INTEGERS = types.int64[:, ::1], types.int64[::1]
-
-
 @inner
-def _prepare(shape, p, w, room, x, own):
-    """A thread's own copy of the rows at x: normalised where the program says so, as bytes where weights are.
-
-    Returns where its rows of floats begin, which may be x; bytes and their scales are at fixed places in scratch.
-    """
-    source, depth = x, p[INPUTS]
-    if p[NORM] >= 0:
-        source = own
-        for k in range(shape.beams):
-            normalize_row(room, x + k * p[X_ROW], depth, w, p[NORM], p[NORM_BIAS], room, own + k * p[X_ROW])
-    if shape.kind == INT8:
-        words = own + shape.beams * shape.padded
-        scales = words + shape.beams * shape.words
-        for k in range(shape.beams):
-            row = at(room, source + k * p[X_ROW])
-            quantize_row(row, depth, at(room, words + k * shape.words), at(room, scales + k * shape.chunks))
-    return source
-
-
-@inner
-def _first_panel(p, shape, me):
-    """Where this participant's part of a product's weights begins."""
-    panels = p[OUTPUTS] // PANEL
-    item = p[PARTS] * panels * me // shape.threads
-    return p[WEIGHT] + item // panels * p[APART] + item % panels * panel_words(p[INPUTS], shape.kind)
-
-
-@inner
-def _meet(state, phase, shape, w, program, me, done, items):
-    """Count what was done and wait for the others, asking meanwhile for the weights of the next product."""
-    following = phase + 1
-    while following < len(program) and program[following, WHAT] != PRODUCT:
-        following += 1
-    if following < len(program):
-        ahead = at(w, _first_panel(program[following], shape, me))
+def _meet(state, phase, shape, w, plan, me, done, items):
+    """Count what was done and wait for the others, asking meanwhile for the weights of the next phase."""
+    if phase < BLOCKS * shape.layers:
+        ahead = at(w, first_weights(phase + 1, shape, plan, me))
         wait_near(state, phase, shape.threads, done, items, ahead, AHEAD)
     else:
         wait_near(state, phase, shape.threads, done, items, at(w, 0), 0)
 
 
-@part(types.void(STATE, INT, SHAPE, ARRAY, PROGRAM, ARRAY, INT, INT))
-def product(state, phase, shape, w, program, room, me, own):
-    """y = max(W norm(x) + b (+ y), floor) for all beams, as row `phase` of the program says; an item is a panel."""
-    p = program[phase]
-    panels, beams, depth, outputs = p[OUTPUTS] // PANEL, shape.beams, p[INPUTS], p[OUTPUTS]
-    items, done, zeros, size = p[PARTS] * panels, 0, at(w, 0), panel_words(depth, shape.kind)
-    words = own + beams * shape.padded
-    scales = words + beams * shape.words
-    item = take_near(state, phase, shape.threads, me, items)
-    source = p[X]
-    if item < items:  # only now is the scratch memory this call's own: a late helper finds no item
-        source = _prepare(shape, p, w, room, p[X], own)
-    while item < items:
-        matrix, o = item // panels, item % panels * PANEL
-        y = (at(room, p[Y] + matrix * beams * outputs + o), outputs, LANES)
-        multiply_panel(
-            shape.kind,
-            (at(room, source), p[X_ROW], 1),
-            (at(room, words), shape.words, 1),
-            (at(room, scales), shape.chunks, 1),
-            beams,
-            depth,
-            at(w, p[WEIGHT] + matrix * p[APART] + item % panels * size),
-            (at(w, p[BIAS] + matrix * p[APART] + o), outputs),
-            zeros,
-            y if p[ADDED] else (zeros, 0, 0),
-            RELU if p[FLOORED] else NO_FLOOR,
-            y,
-        )
-        done += 1
-        item = take_near(state, phase, shape.threads, me, items)
-    _meet(state, phase, shape, w, program, me, done, items)
-
-
-@part(types.void(STATE, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, INTEGERS, INT, ARRAY, INT, INT))
-def over_cache(state, phase, shape, places, w, program, keys, values, ancestors, length, room, me, own):
-    """Attention of every beam over its history. An item is one head of one beam."""
-    beams, d, width = shape.beams, shape.width, shape.width // shape.heads
-    start, here = program[phase, LAYER] * shape.capacity * beams * d, length * beams
-    items, done = beams * shape.heads, 0
-    item = take_near(state, phase, shape.threads, me, items)
-    while item < items:
-        k, head = item // shape.heads, item % shape.heads * width
-        place = start + (here + k) * d + head
-        query = places.qkv + k * shape.padded + head
-        copy_row(room, query + beams * shape.padded, keys, place, width)
-        copy_row(room, query + 2 * beams * shape.padded, values, place, width)
-        attend_cache(
-            *(room, query, keys, values, start + head, beams, d, ancestors, k * shape.capacity, length + 1),
-            *(width, np.float32(1.0 / np.sqrt(width)), room, own, room, places.mixed + k * shape.padded + head),
-        )
-        done += 1
-        item = take_near(state, phase, shape.threads, me, items)
-    _meet(state, phase, shape, w, program, me, done, items)
-
-
-@part(types.void(STATE, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, INT, INT))
-def over_memory(state, phase, shape, places, w, program, cross, room, me, own):
-    """Attention of all beams over the memory. An item is one head."""
-    width = shape.width // shape.heads
-    row, values, size = memory.sizes(shape.positions, width)
-    items, done = shape.heads, 0
-    item = take_near(state, phase, shape.threads, me, items)
-    while item < items:
-        block, head = (program[phase, LAYER] * shape.heads + item) * size, item * width
-        attend_memory(
-            *((at(room, places.qkv + head), shape.padded), at(cross, block), at(cross, block + values)),
-            *(shape.beams, shape.positions, width, np.float32(1.0 / np.sqrt(width)), at(w, 0), room, own),
-        )
-        for k in range(shape.beams):
-            copy_row(room, own + k * row, room, places.mixed + k * shape.padded + head, width)
-        done += 1
-        item = take_near(state, phase, shape.threads, me, items)
-    _meet(state, phase, shape, w, program, me, done, items)
-
-
 @kernel(
-    types.void(STATE, STATE, PROGRAM, INT, INT, SHAPE, PLACES, ARRAY, PROGRAM, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY)
+    types.void(
+        STATE,
+        STATE,
+        types.int64[:, ::1],
+        INT,
+        INT,
+        SHAPE,
+        PLACES,
+        ARRAY,
+        PLAN,
+        ARRAY,
+        ARRAY,
+        ARRAY,
+        ARRAY,
+        INTEGERS,
+        ARRAY,
+    )
 )
 def decoder_layers(
-    session, calls, states, turn, patience, shape, places, w, program, cross, keys, values, ancestors, room
+    session, calls, states, turn, patience, shape, places, w, plan, segments, cross, keys, values, ancestors, room
 ):
-    """From the embedded tokens at places.x to logits; the cache gets its new rows. The turn's number is U, its length.
+    """From the embedded tokens in the stream to logits; the cache gets its new rows.
 
-    keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block.
+    A turn's numbers are U, the length of the cache, and where the logits go, counted in floats from `room`, in which
+    they need not lie: every step's are an array of their own.
+    keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block; segments: comp of
+    the output projections, head group by head group, where weights are bytes.
     """
     turn = next_turn(session, turn, patience)
-    while await_turn(session, calls, turn, patience, at(w, _first_panel(program[0], shape, min(1, patience))), AHEAD):
-        state, length = states[turn], session[NUMBERS + turn]
-        me = slot(state)
+    while await_turn(session, calls, turn, patience, at(w, first_weights(0, shape, plan, min(1, patience))), AHEAD):
+        state, length, logits = states[turn], session[NUMBERS + EACH * turn], session[NUMBERS + EACH * turn + 1]
+        me, seen, last = slot(state), -1, BLOCKS * shape.layers
         own = places.scratch + me * shape.scratch
-        for phase in range(len(program)):
-            if program[phase, WHAT] == PRODUCT:
-                product(state, phase, shape, w, program, room, me, own)
-            elif program[phase, WHAT] == OVER_CACHE:
-                over_cache(state, phase, shape, places, w, program, keys, values, ancestors, length, room, me, own)
-            else:
-                over_memory(state, phase, shape, places, w, program, cross, room, me, own)
+        for phase in range(last + 2):
+            items, done, layer = parts_of(phase, shape), 0, phase // BLOCKS
+            item = take_near(state, phase, shape.threads, me, items)
+            if item < items and phase <= last:  # only now is the scratch its own: a late helper finds no item
+                follow_stream(phase, seen, shape, places, w, plan, room, own)
+                seen = phase
+            while item < items:
+                if item == 0 and phase < last:
+                    leave_stream(phase, shape, places, room, own)
+                if phase > last:
+                    find_peak(item, shape, places, room, logits)
+                elif phase == last:
+                    project_to_vocabulary(item, shape, places, w, plan, room, own, logits)
+                elif phase % BLOCKS == SELF:
+                    attend_to_text(
+                        *(phase, layer, item, shape, places, w, plan, segments),
+                        *(keys, values, ancestors, length, room, own),
+                    )
+                elif phase % BLOCKS == CROSS:
+                    attend_to_sound(phase, layer, item, shape, places, w, plan, segments, cross, room, own)
+                else:
+                    feed_forward(phase, layer, item, shape, places, w, plan, room, own)
+                done += 1
+                item = take_near(state, phase, shape.threads, me, items)
+            _meet(state, phase, shape, w, plan, me, done, items)
         turn += 1
         if patience == 0 or turn == len(states):
             return
 
 
-def _layer_program(layer: int, p: list[int], places: Places, width: int, hidden: int) -> list[tuple[int, ...]]:
-    """The phases of one layer; p is its row of the plan."""
-    x, qkv, mixed, inner_place, *_ = places
-    padded, inner_width = whole(width), whole(hidden)
-
-    def multiply(source, row, inputs, y, outputs, part, norm=None, parts=1, added=0, floored=0):
-        norms = (-1, -1) if norm is None else (p[norm], p[norm + 1])
-        apart = p[part + 2] - p[part] if parts > 1 else 0
-        sizes = (source, row, inputs, y, outputs)
-        return (PRODUCT, layer, *sizes, *norms, p[part], p[part + 1], parts, apart, added, floored)
-
-    nothing = (0,) * (FLOORED - LAYER)
-    return [
-        multiply(x, padded, width, qkv, padded, Q, NORM_1, parts=3),
-        (OVER_CACHE, layer, *nothing),
-        multiply(mixed, padded, width, x, padded, OUT, added=1),
-        multiply(x, padded, width, qkv, padded, CROSS_Q, NORM_2),
-        (OVER_MEMORY, layer, *nothing),
-        multiply(mixed, padded, width, x, padded, CROSS_OUT, added=1),
-        multiply(x, padded, width, inner_place, inner_width, FC1, NORM_3, floored=1),
-        multiply(inner_place, inner_width, hidden, x, padded, FC2, added=1),
-    ]
+def head_groups(width: int, heads: int) -> int:
+    """Into how many groups H heads of D features are cut: the smallest that fill whole panels, or one of all heads."""
+    for size in range(1, heads + 1):
+        features = size * (width // heads)
+        if heads % size == 0 and features % PANEL == 0 and features <= CHUNK:
+            return heads // size
+    return 1
 
 
-def program(w: PackedWeights, places: Places, width: int, hidden: int) -> np.ndarray:
-    """The table of all phases: (phases, 15)."""
-    *layers, last = w.decoder.plan.tolist()
-    rows = [row for i, p in enumerate(layers) for row in _layer_program(i, p, places, width, hidden)]
-    head = (places.x, whole(width), width, places.logits, whole(w.lm_head.outputs), *last[:4], 1, 0, 0, 0)
-    return np.array([*rows, (PRODUCT, 0, *head)], np.int64)
+def shard_size(hidden: int, groups: int, kind: int) -> int:
+    """Hidden features of a part: about as many parts as groups, cut where sums or scales are."""
+    unit = CHUNK if kind == INT8 else BLOCK
+    return -(-hidden // (groups * unit)) * unit
 
 
 class Desk(NamedTuple):
@@ -264,7 +156,9 @@ class Desk(NamedTuple):
 
     shape: Shape
     x: np.ndarray  # (K, D) a view of the place for embedded tokens
-    logits: np.ndarray  # (K, V) a view
+    room: np.ndarray
+    begins: int  # the address of `room`
+    peaks: Peaks  # what is known of the logits
     session: Session
 
 
@@ -276,35 +170,67 @@ class Steps:
 
     def get(self, w: PackedWeights, hidden: int, cache) -> Desk:
         """The desk for the next step."""
-        key = (get_threads(), cache.keys.shape[1])
-        if self.desk is None or key != (self.desk.shape.threads, self.desk.shape.capacity):
-            self.desk = _furnish(w, hidden, cache, get_threads())
+        desk, threads, capacity = self.desk, get_threads(), cache.keys.shape[1]
+        if desk is None or threads != desk.shape.threads or capacity != desk.shape.capacity:
+            self.desk = _furnish(w, hidden, cache, threads)
         return self.desk
+
+
+def _arrange(s: Shape) -> tuple[Shape, Places]:
+    """Where everything lies: Places, and the shape with `scratch` filled in."""
+    group, shard, stream = whole(s.width // s.groups), whole(min(s.shard, s.hidden)), s.beams * s.padded
+    parts, scales = max(s.groups, -(-s.hidden // s.shard)), s.beams * -(-max(s.width, s.shard) // CHUNK)
+    text, sound = 3 * group + whole(s.capacity), group + memory_scratch(1, s.width // s.heads)
+    between, words = s.beams * max(text, sound, shard, PANEL), s.beams * max(group, shard) // 4
+    shared = (2 * stream, 2 * parts * stream, peaks_size(s.beams, s.vocabulary))
+    own = (stream, stream, stream // 4, scales, between, s.beams * group, words, scales)
+    places, own_places = (np.cumsum([0, *map(whole, sizes)]).tolist() for sizes in (shared, own))
+    return s._replace(scratch=own_places[-1]), Places(*places, *own_places[:-1])
+
+
+def _segments(comps: np.ndarray | None, width: int, groups: int) -> np.ndarray:
+    """Comp of every group's inputs: (2L, groups, outputs in whole panels), flat, int32 seen as floats."""
+    if comps is None or groups == 1:
+        return np.zeros(1, np.float32)
+    ends = np.arange(groups + 1) * (width // groups // PANEL)
+    return np.ascontiguousarray(np.diff(comps[:, ends], axis=1)).view(np.float32).reshape(-1)
 
 
 def _furnish(w: PackedWeights, hidden: int, cache, threads: int) -> Desk:
     """A desk for a cache as large as it is now."""
-    (_, capacity, beams, width), cross, vocabulary = cache.keys.shape, cache.cross, whole(w.lm_head.outputs)
-    words, chunks, padded = whole(max(width, hidden)) // 4, -(-max(width, hidden) // CHUNK), whole(width)
-    scratch = whole(max(beams * (padded + words + chunks), capacity, memory_scratch(beams, cross.width)))
-    sizes = [beams * n for n in (padded, 3 * padded, padded, whole(hidden), vocabulary)]
-    places = Places(*np.cumsum([0, *sizes]).tolist())
-    sizes = (beams, width, padded, cross.heads, cross.positions, capacity, w.lm_head.kind, words, chunks, threads)
-    room, rows = np.empty(places.scratch + threads * scratch, np.float32), program(w, places, width, hidden)
-    shape = Shape(*sizes, scratch)
+    (layers, capacity, beams, width), cross, head = cache.keys.shape, cache.cross, w.lm_head
+    groups = head_groups(width, cross.heads)
+    sizes = (
+        beams,
+        width,
+        whole(width),
+        cross.heads,
+        groups,
+        hidden,
+        shard_size(hidden, groups, head.kind),
+        head.outputs,
+    )
+    shape, places = _arrange(Shape(*sizes, cross.positions, capacity, head.kind, threads, layers, 0))
+    (room,) = empty_lines(places.scratch + threads * shape.scratch + (0 if COMPILED else beams * head.outputs))
     past = (cache.keys.reshape(-1), cache.values.reshape(-1), cache.ancestors.reshape(-1))
-    arguments = (shape, places, w.lm_head.arena, rows, cross.block, *past, room)
-    x, logits = room[: places.qkv].reshape(beams, -1), room[places.logits : places.scratch].reshape(beams, -1)
-    session = Session(decoder_layers, len(rows), threads, *arguments)
-    return Desk(shape, x[:, :width], logits[:, : w.lm_head.outputs], session)
+    given = (head.arena, w.decoder.plan, _segments(w.decoder.comps, width, groups), cross.block)
+    session = Session(decoder_layers, BLOCKS * layers + 2, threads, shape, places, *given, *past, room)
+    stream = room[shape.beams * shape.padded :][: shape.beams * shape.padded].reshape(beams, -1)
+    stream[:] = 0
+    peaks = Peaks(room, (beams, head.outputs), places.peaks)
+    return Desk(shape, stream[:, :width], room, address(room), peaks, session)
 
 
-def step(x: np.ndarray, w: PackedWeights, hidden: int, cache, steps: Steps) -> np.ndarray:
-    """Embedded tokens (K, D) -> logits (K, V); the cache, which has room, gets its row of keys and values.
+def step(desk: Desk, length: int) -> tuple[np.ndarray, int]:
+    """From the tokens embedded in desk.x, the `length`-th of each beam, to logits (K, V); the cache gets its row.
 
-    cache: as decoder.DecoderCache, with a memory.Memory for `cross`, and ancestors of the new position filled in.
+    With them, where they begin: in floats from the beginning of `room`, in which they do not lie.
     """
-    desk = steps.get(w, hidden, cache)
-    desk.x[:] = x
-    desk.session.run(cache.length)
-    return desk.logits.copy()
+    logits = np.empty((desk.shape.beams, desk.shape.vocabulary), np.float32)
+    start = (address(logits) - desk.begins) // 4
+    if COMPILED:
+        desk.session.run(length, start)
+    else:  # as Python, kernels see `room` only
+        desk.session.run(length, desk.room.size - logits.size)
+        logits[:] = desk.room[-logits.size :].reshape(logits.shape)
+    return logits, start

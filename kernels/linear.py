@@ -25,14 +25,14 @@ AHEAD = 2048  # words: how far before its use few rows ask for a weight; from me
 
 
 @inner
-def _next(r, rows, part, line):
+def _next(r, rows, part, line, ahead):
     """Where, behind a part of the panel, what row r's tile brings closer begins; words from line to line.
 
     Few rows are through with a part at once. Many read it from the first-level cache, and each tile has time for an
     eighth of the part behind it: 64 rows of 2560 take 142 GFLOP/s of one core so, 120 when asked as few rows ask.
     """
     if rows <= MAX_ROWS:
-        return AHEAD, line
+        return ahead, line
     return part * line + r // MAX_ROWS * (part // STEPS) * LINE, LINE
 
 
@@ -43,25 +43,25 @@ def _panel(tile, line, x, rows, depth, weight, bias, zeros, added, floor, y):
         last, part = first + BLOCK >= depth, min(BLOCK, depth - first)
         offset, sums = (zeros, 0) if first else (bias, LANES), y if first else added
         for r in range(0, rows, MAX_ROWS):
-            ahead, step = _next(r, rows, part, line)
+            ahead, step = _next(r, rows, part, line, weight[1])
             tile(
                 min(MAX_ROWS, rows - r),
                 2,
                 part,
                 (move(x[0], r * x[1] + first * x[2]), x[1], x[2]),
-                (move(weight, first * line), line, line // 2),
+                (move(weight[0], first * line), line, line // 2),
                 (zeros, 0),
                 offset,
                 (move(sums[0], r * sums[1]), sums[1], sums[2]),
                 floor if last else NO_FLOOR,
                 (move(y[0], r * y[1]), y[1], y[2]),
-                (move(weight, first * line + ahead), step),
+                (move(weight[0], first * line + ahead), step),
             )
 
 
-@part(types.void(ADDRESS_2, INT, INT, INT, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2))
+@inner
 def linear_panel(x, rows, depth, weight, bias, zeros, added, floor, y):
-    """One panel: x (address, row, step) and `weight`, `bias` addresses -> y (address, row, vector), 32 wide.
+    """One panel: x (address, row, step), `weight` (address, how far ahead) -> y (address, row, vector), 32 wide.
 
     `added` is as y, or zeros with strides 0; `zeros` is an address of 16 zeros. Sums are cut into parts of BLOCK:
     rounding errors grow with the length of a chain (the second convolution's 2560 would double those of the encoder).
@@ -69,7 +69,7 @@ def linear_panel(x, rows, depth, weight, bias, zeros, added, floor, y):
     _panel(tile, PANEL, x, rows, depth, weight, bias, zeros, added, floor, y)
 
 
-@part(types.void(ADDRESS_2, INT, INT, INT, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2))
+@inner
 def linear_panel_half(x, rows, depth, weight, bias, zeros, added, floor, y):
     """The same over a panel of halves."""
     _panel(tile_half, PANEL // 2, x, rows, depth, weight, bias, zeros, added, floor, y)

@@ -4,9 +4,9 @@ Where those take floats x, these take words of bytes with their scales (`quantiz
 of a matrix, one behind the other: bias, scale, then comp for each chunk, each (outputs in whole panels).
 """
 
-from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, part
+from .jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, inner, part
 from .late import types
-from .linear import AHEAD, NO_FLOOR
+from .linear import NO_FLOOR
 from .pack import PANEL
 from .quantize import CHUNK
 from .tile import MAX_ROWS
@@ -14,11 +14,11 @@ from .tile_int8 import tile_rows, tile_units
 from .vector import LANES, move
 
 
-@part(types.void(ADDRESS_2, ADDRESS_2, INT, INT, INT, ADDRESS_1, INT, ADDRESS_2, FLOAT, ADDRESS_2))
+@inner
 def linear_panel_int8(x, scales, rows, depth, weight, terms, zeros, added, floor, y):
     """One panel: words x (address, row, step) with scales (address, row, chunk) -> y (address, row, vector), 32 wide.
 
-    terms (address of this panel's biases, outputs in whole panels).
+    weight (address, how far ahead), terms (bias, scale, comp: addresses of this panel's; words from chunk to chunk).
     """
     for first in range(0, depth, CHUNK):
         quads, chunk = (min(CHUNK, depth - first) + 3) // 4, first // CHUNK
@@ -29,13 +29,13 @@ def linear_panel_int8(x, scales, rows, depth, weight, terms, zeros, added, floor
                 2,
                 quads,
                 (move(x[0], r * x[1] + first // 4 * x[2]), x[1], x[2]),
-                (move(weight, first // 4 * PANEL), PANEL, LANES),
-                (move(terms[0], terms[1]), move(terms[0], (2 + chunk) * terms[1]), bias),
+                (move(weight[0], first // 4 * PANEL), PANEL, LANES),
+                (terms[1], move(terms[2], chunk * terms[3]), bias),
                 (move(scales[0], r * scales[1] + chunk * scales[2]), scales[1]),
                 (move(sums[0], r * sums[1]), sums[1], sums[2]),
                 floor if first + CHUNK >= depth else NO_FLOOR,
                 (move(y[0], r * y[1]), y[1], y[2]),
-                (move(weight, first // 4 * PANEL + AHEAD), PANEL),
+                (move(weight[0], first // 4 * PANEL + weight[1]), PANEL),
             )
 
 

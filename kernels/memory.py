@@ -3,7 +3,7 @@
 Readable twin: decoder.start_cache. A step reads all of them once for each token, head by head, so each head's lie in
 the order of reading, in one block:
 
-    layer, head: keys [key / 32][feature][32 keys], then values [key][features in whole vectors]
+    layer, head: keys [key / 32][feature][32 keys], then values [feature / 32][key][32 features]
 
 All layers are one pass: a phase whose items are 512 positions by one panel of weights. A panel's results go to scratch
 first; from there they are copied to the heads they belong to, keys transposed.
@@ -25,6 +25,7 @@ from .panel import multiply_panel, panel_words
 from .quantize import CHUNK
 from .rows import quantize_rows
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
+from .units import empty_lines
 from .vector import LANES, at
 
 POSITIONS, ROWS = 512, 64  # in an item; of them at a time
@@ -32,9 +33,9 @@ K, V = 14, 16  # columns of the plan: the matrices that make keys and values of 
 
 
 def layout(positions, width):
-    """Floats of a value's row; where a head's values begin, behind its keys; floats of a head."""
-    row, values = -(-width // LANES) * LANES, -(-positions // PANEL) * PANEL * width
-    return row, values, values + positions * row
+    """Where a head's values begin, behind its keys; floats of a head."""
+    values = -(-positions // PANEL) * PANEL * width
+    return values, values + -(-width // PANEL) * PANEL * positions
 
 
 sizes = inner(layout)  # the same for kernels
@@ -51,21 +52,22 @@ class Memory(NamedTuple):
 
     def readable(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Keys and values of one layer as the readable cache has them: (S, D) each. For tests."""
-        _, values, size = layout(self.positions, self.width)
+        values, size = layout(self.positions, self.width)
         heads = self.block.reshape(self.layers, self.heads, size)[layer]
         k = heads[:, :values].reshape(self.heads, -1, self.width, PANEL).transpose(1, 3, 0, 2)
-        v = heads[:, values:].reshape(self.heads, self.positions, -1)[:, :, : self.width].transpose(1, 0, 2)
+        v = heads[:, values:].reshape(self.heads, -1, self.positions, PANEL).transpose(2, 0, 1, 3)
+        v = v.reshape(self.positions, self.heads, -1)[:, :, : self.width]
         return tuple(x.reshape(-1, self.heads * self.width)[: self.positions] for x in (k, v))
 
 
 @inner
 def _distribute(x, start, rows, first, feature, count, is_keys, positions, width, block, layer):
     """`rows` keys or values from position `first` on, `count` features, x[start:] (ROWS, PANEL), to their heads."""
-    row, values, size = sizes(positions, width)
+    values, size = sizes(positions, width)
     done = 0
     while done < count:
         head, d = (feature + done) // width, (feature + done) % width
-        here, place = min(width - d, count - done), layer + head * size
+        here, place = min(width - d, count - done, PANEL - d % PANEL), layer + head * size
         if is_keys:
             for r in range(0, rows, PANEL):
                 panel = place + (first + r) * width
@@ -73,8 +75,9 @@ def _distribute(x, start, rows, first, feature, count, is_keys, positions, width
                     for lane in range(min(PANEL, rows - r)):
                         block[panel + (d + i) * PANEL + lane] = x[start + (r + lane) * PANEL + done + i]
         else:
+            panel = place + values + d // PANEL * positions * PANEL + d % PANEL
             for r in range(rows):
-                copy_row(x, start + r * PANEL + done, block, place + values + (first + r) * row + d, here)
+                copy_row(x, start + r * PANEL + done, block, panel + (first + r) * PANEL, here)
         done += here
 
 
@@ -87,7 +90,7 @@ def project_memory(state, x, positions, depth, heads, w, kind, plan, block, word
         quantize_rows(state, x, depth, depth, positions, words, stride, scales)
     panels, blocks = -(-depth // PANEL), -(-positions // POSITIONS)
     matrices = 2 * (len(plan) - 1)
-    layer_size = heads * sizes(positions, width)[2]
+    layer_size = heads * sizes(positions, width)[1]
     item = take(state, 1)
     while item < blocks * matrices * panels:
         o, matrix, begin = item % panels * PANEL, item // panels % matrices, item // panels // matrices * POSITIONS
@@ -118,11 +121,11 @@ def project_memory(state, x, positions, depth, heads, w, kind, plan, block, word
 
 def _room(heads: int, positions: int, width: int) -> np.ndarray:
     """A block for that many heads of all layers; lanes that no position or feature fills are computed with: zeros."""
-    _, values, size = layout(positions, width)
-    block = np.empty(heads * size, np.float32)
+    values, size = layout(positions, width)
+    (block,) = empty_lines(heads * size)
     parts = block.reshape(heads, size)
     parts[:, :values].reshape(heads, -1, width, PANEL)[:, -1, :, (positions - 1) % PANEL + 1 :] = 0
-    parts[:, values:].reshape(heads, positions, -1)[:, :, width:] = 0
+    parts[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, (width - 1) % PANEL + 1 :] = 0
     return block
 
 

@@ -119,6 +119,7 @@ class PackedDecoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
+    comps: np.ndarray | None  # of both output projections of the layers, int8 only: see `partial_comps`
 
 
 class PackedWeights(NamedTuple):
@@ -286,6 +287,18 @@ def _with_keys(layer):
     )
 
 
+def partial_comps(w: PackedLinear) -> np.ndarray:
+    """The comp of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
+
+    The difference of two is that of the inputs between: what a step needs, which takes a matrix head by head.
+    """
+    count, quads, step = whole(w.outputs) // PANEL, -(-w.inputs // 4), PANEL // 4
+    panels = w.arena[w.panels : w.panels + count * quads * PANEL].view(np.int8).reshape(count, quads, PANEL, 4)
+    sums = np.add.reduceat(panels.sum(axis=3, dtype=np.int32), range(0, quads, step), axis=1)
+    sums = sums.transpose(1, 0, 2).reshape(-1, whole(w.outputs))
+    return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
+
+
 def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
@@ -302,8 +315,14 @@ def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) 
     layers = tuple(_with_keys(layer) for layer in layers)
     table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
     rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)
+    outs = (
+        [partial_comps(x.out_proj) for layer in layers for x in (layer.self_attn, layer.encoder_attn)]
+        if kind == INT8
+        else []
+    )
+    comps = np.stack(outs) if outs else None
     return PackedWeights(
         PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), kind),
-        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head)),
+        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head), comps),
         packed_head,
     )

@@ -46,20 +46,20 @@ def row_shift(x, start, width, top):
         a, b = a + exp_falling(load(at(x, i)) - shift), b + exp_falling(load(at(x, i + LANES)) - shift)
     result = total(a + b)
     for i in range(start + whole, start + width):
-        result += np.exp(x[i] - top)
+        result += np.exp(x[np.uint64(i)] - top)
     return np.float32(np.log(result))
 
 
-@kernel(types.void(ARRAY, INT, INT, INT, INT, ARRAY, INT))
-def peaks_of_rows(x, start, stride, rows, width, y, to):
-    """Row r of V at x[start + r stride :] -> y[to:]: top (K,), shift (K,), highest (K, G), one behind the other."""
+@kernel(types.void(ARRAY, INT, INT, ARRAY))
+def peaks_of_rows(x, rows, width, y):
+    """x (K, V) -> y: top (K,), shift (K,), highest (K, G), one behind the other; all flat."""
     panels = -(-width // PANEL)
     for r in range(rows):
-        row, first = start + r * stride, to + 2 * rows + r * panels
+        row, first = r * width, 2 * rows + r * panels
         for g in range(panels):
             y[first + g] = panel_highest(x, row + g * PANEL, min(PANEL, width - g * PANEL))
-        y[to + r] = row_highest(y, first, panels)
-        y[to + rows + r] = row_shift(x, row, width, y[to + r])
+        y[r] = row_highest(y, first, panels)
+        y[rows + r] = row_shift(x, row, width, y[r])
 
 
 @inner
@@ -72,67 +72,66 @@ def _insert(score, place, scores, places, filled, room):
     scores[i], places[i] = score, place
 
 
-@kernel(types.void(ARRAY, INT, INT, INT, INT, ARRAY, INT, ARRAY, types.int64[::1]))
-def best_of_rows(x, start, stride, rows, width, peaks, known, y, places):
+@kernel(types.void(ARRAY, INT, INT, INT, ARRAY, types.int64[::1]))
+def best_of_rows(x, rows, width, known, y, places):
     """The highest of (x[r, v] - top[r] - shift[r]) + added[r], highest first, equals in their order.
 
-    Rows lie as in peaks_of_rows, which has made peaks[known:]. y: the scores that are found, their log-probabilities,
-    and, given, added (K,). places: their tokens, their rows. There are as many as there is room for, and x has at least
-    that many. A group's maximum is a bound, for x may have been lowered: groups that hold none of the best so far are
-    passed over, 16 at once.
+    x[known:] is as peaks_of_rows has made it, of logits (K, V) that begin at x[places[-1] :], maybe outside of x.
+    y: the scores that are found, their log-probabilities, and, given, added (K,). places: their tokens, their rows.
+    There are as many as there is room for, and that many logits at least. A group's maximum is a bound, for logits may
+    have been lowered: groups that hold none of the best so far are passed over, 16 at once.
     """
-    room, groups, filled = len(places) // 2, -(-width // PANEL), 0
+    room, groups, filled, start = len(places) // 2, -(-width // PANEL), 0, places[-1]
     for r in range(rows):
-        top, shift, more = peaks[known + r], peaks[known + rows + r], y[2 * room + r]
-        row, highest = start + r * stride, known + 2 * rows + r * groups
+        top, shift, more = x[known + r], x[known + rows + r], y[2 * room + r]
+        row, highest = start + r * width, known + 2 * rows + r * groups
         for first in range(0, groups, LANES):
             last = min(first + LANES, groups)
             if filled == room and last - first == LANES:
-                bounds = load(at(peaks, highest + first)) - splat(top) - splat(shift) + splat(more)
+                bounds = load(at(x, highest + first)) - splat(top) - splat(shift) + splat(more)
                 if greatest(bounds) <= y[room - 1]:
                     continue
             for g in range(first, last):
-                if filled == room and peaks[highest + g] - top - shift + more <= y[room - 1]:
+                if filled == room and x[highest + g] - top - shift + more <= y[room - 1]:
                     continue
                 for v in range(g * PANEL, min((g + 1) * PANEL, width)):
-                    score = x[row + v] - top - shift + more
+                    score = x[np.uint64(row + v)] - top - shift + more
                     if filled < room or score > y[room - 1]:
                         _insert(score, r * width + v, y, places, filled, room)
                         filled = min(filled + 1, room)
     for i in range(room):
         r, v = places[i] // width, places[i] % width
-        y[room + i] = x[start + r * stride + v] - peaks[known + r] - peaks[known + rows + r]
+        y[room + i] = x[np.uint64(start + r * width + v)] - x[known + r] - x[known + rows + r]
         places[i], places[room + i] = v, r
 
 
-class Logits:
-    """K rows of V logits, their peaks, and the best of them. Made once for a place that steps fill again and again.
+class Peaks:
+    """What is known of K rows of V logits, and the best of them; made once, for tables that come one after the other.
 
     Its calls are bound then: spelling out the arrays takes longer than finding the best.
     """
 
-    def __init__(self, x: np.ndarray, start: int, stride: int, shape: tuple[int, int], peaks: np.ndarray, known: int):
-        """Row r is x[start + r stride :], both arrays flat; peaks[known:] is for what peaks_of_rows makes of it."""
+    def __init__(self, x: np.ndarray, shape: tuple[int, int], known: int):
+        """x[known:], flat, is for what peaks_of_rows makes."""
         rows, width = shape
-        self.place, self.size = (x, start, stride, rows, width, peaks, known), rows * width
-        self.top, self.shift = peaks[known : known + 2 * rows].reshape(2, rows)
-        self.find_peaks = bind(peaks_of_rows, *self.place)  # where the step itself has not
-        self.bind_search(2 * rows)  # as many as a beam search asks for
+        self.place, self.size, self.x = (x, rows, width, known), rows * width, x
+        self.top, self.shift = x[known : known + 2 * rows].reshape(2, rows)
+        self._bind(2 * rows)  # as many as a beam search asks for
 
-    def bind_search(self, count: int) -> None:
+    def _bind(self, count: int) -> None:
         """Make room for so many."""
-        self.y, self.places = np.empty(2 * count + len(self.top), np.float32), np.empty(2 * count, np.int64)
+        self.y, self.places = np.empty(2 * count + len(self.top), np.float32), np.empty(2 * count + 1, np.int64)
         self.search = bind(best_of_rows, *self.place, self.y, self.places)
 
-    def best(self, added: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """As search.Outlook.best: the fields of its Candidates."""
+    def best(self, start: int, added: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+        """As search.Outlook.best, of logits that begin at x[start:]: the fields of its Candidates."""
         count = min(count, self.size)
-        if len(self.places) != 2 * count:
-            self.bind_search(count)
-        self.y[2 * count :] = added
+        if len(self.places) != 2 * count + 1:
+            self._bind(count)
+        self.y[2 * count :], self.places[-1] = added, start
         self.search()
         found, places = self.y.copy(), self.places.copy()
-        return places[count:], places[:count], found[count : 2 * count], found[:count]
+        return places[count : 2 * count], places[:count], found[count : 2 * count], found[:count]
 
 
 def peaks_size(rows: int, width: int) -> int:
@@ -140,9 +139,10 @@ def peaks_size(rows: int, width: int) -> int:
     return (2 - (-width // PANEL)) * rows
 
 
-def look(logits: np.ndarray) -> Logits:
-    """Logits (K, V), contiguous, with their peaks."""
-    peaks = np.empty(peaks_size(*logits.shape), np.float32)
-    found = Logits(logits.reshape(-1), 0, logits.shape[1], logits.shape, peaks, 0)
-    found.find_peaks()
-    return found
+def look(logits: np.ndarray) -> tuple[np.ndarray, Peaks, int]:
+    """A copy of logits (K, V), its peaks, and where it begins for them."""
+    known = np.empty(peaks_size(*logits.shape) + logits.size, np.float32)
+    table = known[-logits.size :]
+    table[:] = logits.reshape(-1)
+    peaks_of_rows(table, *logits.shape, known)
+    return table.reshape(logits.shape), Peaks(known, logits.shape, 0), known.size - logits.size

@@ -16,8 +16,8 @@ Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there the
 at work 150 us later on a virtual machine, a tenth of a decoder step. So a kernel that is called again and again has a
 `Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave; the
 caller's own call is bound once for all turns, not spelled out for each.
-`wait` spins, gives the processor away after a while, and is short by construction: items are small and the phase's last
-ones are already being computed.
+`wait` spins, gives the processor away after a while, and is short by construction: the phase's last items are already
+being computed.
 """
 
 import os
@@ -37,7 +37,7 @@ STATE = types.int64[::1]  # [items taken, items finished] for each phase, and on
 EAGER = 24  # lines that are asked for even when nobody has to wait
 COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
 TURN, LEFT, SEEN, NUMBERS = 0, 8, 9, 16  # of a session: turns begun, helpers that left, calls, the turns' numbers
-TURNS = 64  # of a session, before it takes fresh counters
+TURNS, EACH = 64, 2  # turns of a session, before it takes fresh counters; numbers of a turn
 PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
@@ -219,11 +219,12 @@ def parallel(function, phases: int, *arguments) -> None:
 
 
 class Session:
-    """Many calls of one kernel on the same arguments, apart from one number for each.
+    """Many calls of one kernel on the same arguments, apart from EACH numbers for each.
 
     The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the
-    turn with counters states[turn], which no other turn uses, and with session[NUMBERS + turn]. Helpers go on with the
-    next turn as long as `await_turn` tells them to; the caller's thread runs one, which it does alone if need be.
+    turn with counters states[turn], which no other turn uses, and with session[NUMBERS + EACH * turn] and the next.
+    Helpers go on with the next turn as long as `await_turn` tells them to; the caller's thread runs one, which it does
+    alone if need be.
     """
 
     def __init__(self, function, phases: int, threads: int, *arguments):
@@ -233,18 +234,18 @@ class Session:
 
     def _begin(self) -> None:
         """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
-        self.board, self.states = np.zeros(NUMBERS + TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
+        self.board, self.states = np.zeros(NUMBERS + EACH * TURNS, np.int64), np.zeros((TURNS, self.counters), np.int64)
         self.called, self.take_turn = 0, self._bound(0, 0)
 
     def _bound(self, turn: int, patience: int) -> Callable[[], None]:
         return bind(self.function, self.board, _crew.calls, self.states, turn, patience, *self.arguments)
 
-    def run(self, number: int) -> None:
+    def run(self, *numbers: int) -> None:
         """The next turn. Its call is bound once: spelling out a dozen arrays takes 20 us, a step of int8 takes 500."""
         if self.board[TURN] == TURNS:
             self._begin()
         turn = int(self.board[TURN])
-        self.board[NUMBERS + turn] = number
+        self.board[NUMBERS + EACH * turn : NUMBERS + EACH * (turn + 1)] = numbers
         if missing := self.helpers - self.called + int(self.board[LEFT]):
             self.called += missing
             self.board[SEEN] = _crew.calls[0] + 1

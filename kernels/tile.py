@@ -11,7 +11,7 @@
     column_bias  (address, vector)         a vector for all rows      (stride 0 and 16 zeros: none)
     added, c     (address, row, vector)    a vector for each row      (strides 0 and 16 zeros: none)
 
-    ahead        (address, step)           what is needed soon: a line goes to the second-level cache at every turn
+    ahead        (address, step)           what is needed soon: a line is asked for at every turn
 
 Free strides make one tile serve both directions: activations spread over weights in the lanes (few rows: decoding),
 and weights spread over positions in the lanes (many rows: the encoder, where norms and softmax then run down the lanes
@@ -67,6 +67,7 @@ class Emitter:
     """Writes the LLVM function of one tile shape; a subclass may have other elements (`tile_int8.py`)."""
 
     element, lanes, arguments = F32, VECTOR, ARGUMENTS
+    near = 2  # where to what is asked for comes: 3 the first-level cache, 2 the second
 
     def __init__(self, function, rows: int, vectors: int):
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -156,10 +157,12 @@ class Emitter:
         return result
 
     def prefetch(self, address):
-        """Bring a line into the second-level cache, to be read."""
+        """Bring a line closer, to be read."""
         kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        self.builder.call(function, [self.builder.bitcast(address, BYTES), *(ir.Constant(I32, v) for v in (0, 2, 1))])
+        self.builder.call(
+            function, [self.builder.bitcast(address, BYTES), *(ir.Constant(I32, v) for v in (0, self.near, 1))]
+        )
 
     def finish(self, state):
         """Add biases and `added`, hold to the floor (NaN stays), store."""
@@ -184,7 +187,7 @@ class Emitter:
 
     def block(self, rows, vectors, apart: bool):
         """A part of the tile whose sums fit the registers, start to end."""
-        self.here = vectors
+        self.here, self.near = vectors, 3 if apart else 2
         for address in self.terms(vectors):
             self.prefetch(address)
         state = self.begin(rows, vectors, apart)

@@ -195,6 +195,28 @@ def _larger(builder, a, b):
 _total, _greatest = _across(lambda builder, a, b: builder.fadd(a, b)), _across(_larger)
 
 
+def _fold(builder, a, b):
+    """Every four lanes become (a0 + a2, b0 + b2, a1 + a3, b1 + b3)."""
+    low = [4 * (i // 4) + i % 4 // 2 + LANES * (i % 2) for i in range(LANES)]
+    halves = [ir.Constant(INTEGERS, [i + more for i in low]) for more in (0, 2)]
+    return builder.fadd(*(builder.shuffle_vector(a, b, half) for half in halves))
+
+
+@intrinsic
+def _totals(typing, a, b, c, d):
+    """The totals of four Vecs, in the first four lanes: half the work of four times `total`."""
+
+    def build(context, builder, sig, args):
+        a, b, c, d = args
+        sums = _fold(builder, _fold(builder, a, c), _fold(builder, b, d))
+        for distance in (8, 4):
+            mask = ir.Constant(INTEGERS, [(lane + distance) % LANES for lane in range(LANES)])
+            sums = builder.fadd(sums, builder.shuffle_vector(sums, sums, mask))
+        return sums
+
+    return vec(vec, vec, vec, vec), build
+
+
 # e**r on |r| <= ln(2)/2 is 1 + r + r**2 (sum of EXP[i] r**i): Cephes' coefficients, highest power first
 EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is ln 2; n LN2_HIGH is exact for |n| < 2**15
@@ -277,6 +299,10 @@ def _plain_prefetch(address):
     """Nothing to be done."""
 
 
+def _plain_totals(*vectors):
+    return np.tile(np.sum(vectors, axis=1), LANES // 4)
+
+
 def _plain_splat(x):
     return np.full(LANES, x, np.float32)
 
@@ -289,11 +315,11 @@ def _plain_exp(x):
 if COMPILED:
     at, move, load, store, splat, fma, maximum = _at, _move, _load, _store, _splat, _fma, _maximum
     sqrt, exp, total, greatest, load_first, put, prefetch = _sqrt, _exp, _total, _greatest, _load_first, _put, _prefetch
-    exp_falling = _exp_falling
+    exp_falling, totals = _exp_falling, _totals
 else:
     at, move, load, store, splat, maximum = _plain_at, _plain_at, _plain_load, _plain_store, _plain_splat, np.maximum
     sqrt, exp, total, greatest, load_first = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first
-    exp_falling, put, prefetch = _plain_exp, _plain_put, _plain_prefetch
+    exp_falling, totals, put, prefetch = _plain_exp, _plain_totals, _plain_put, _plain_prefetch
 
     def fma(a, b, c):
         """a b + c."""

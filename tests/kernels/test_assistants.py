@@ -115,7 +115,7 @@ print(jit.statistics, flush=True)
 
 @pytest.fixture
 def cold(tmp_path):
-    """A process that compiles nine functions into an empty cache, its assistant's number, and the cache."""
+    """A process that compiles some functions into an empty cache, its assistant's number, and the cache."""
     with subprocess.Popen(
         [sys.executable, "-c", COLD],
         env=os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)},
@@ -162,11 +162,15 @@ def test_nothing_stays_behind_an_interrupted_first_run(cold, number):
     until(lambda: not runs(assistant), 5)
     count = len(kept(cache))
     environment = os.environ | {"S2T_NP_CACHE_DIR": str(cache), assistants.ASSISTING: "1"}
-    program = "from kernels import beams, jit; jit.complete(); print(jit.statistics)"
+    program = (
+        "from kernels import beams, jit; jit.complete(); print(sum(list(jit.statistics.values())[:2]), jit.statistics)"
+    )
     again = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert f"'loaded': {count}, 'compiled': {9 - count}" in again.stdout and "Warning" not in again.stderr
+    every = int(again.stdout.split()[0])
+    assert count <= every and f"'loaded': {count}," in again.stdout and "Warning" not in again.stderr
+    assert len(kept(cache)) == every
 
 
 @needs_proc
@@ -175,8 +179,7 @@ def test_a_first_run_does_without_an_assistant_that_was_killed(cold):
     until(lambda: kept(cache))
     os.kill(assistant, signal.SIGKILL)
     out, err = process.communicate(timeout=60)
-    assert "'loaded': 0, 'compiled': 9" in out and "Warning" not in err and process.returncode == 0
-    assert len(kept(cache)) == 9
+    assert f"'loaded': 0, 'compiled': {len(kept(cache))}," in out and "Warning" not in err and process.returncode == 0
 
 
 HANGING = """

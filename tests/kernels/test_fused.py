@@ -1,5 +1,6 @@
 """The fused encoder and the fused step against the readable ones; results do not depend on the number of threads."""
 
+import threading
 import tracemalloc
 
 import numpy as np
@@ -9,10 +10,13 @@ from s2t_np import threads
 from s2t_np.decoder import decode_full, decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
+from s2t_np.search import outlook
 
 pytest.importorskip("numba")
 
-from kernels import backend
+from kernels import backend, decode_step
+from kernels.jit import bind
+from kernels.pack import FLOAT32, INT8
 from tests.kernels.models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
@@ -131,6 +135,36 @@ def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
 
 
+def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
+    """A step that the second participant begins alone; the first, to whom the first parts belong, comes later."""
+    session, logits = cache.steps.get(packed, config.decoder_ffn_dim, cache).session, []
+    session.helpers, slot = 0, session.states[0][-2:-1]
+    slot[0] = 1
+    second = threading.Thread(
+        target=lambda: logits.append(backend.step(backend.numba_ops, packed, config, tokens, cache))
+    )
+    second.start()
+    while slot[0] == 1:
+        pass
+    slot[0] = 0
+    bind(session.function, session.board, np.zeros(1, np.int64), session.states, 0, 1, *session.arguments)()
+    second.join()
+    return logits[0]
+
+
+def test_a_participant_may_join_in_the_middle_of_a_step():
+    config, plain = model("round")
+    packed, tokens = backend.numba_ops.prepare(plain), np.array([4, 1, 7])
+    memory = features(50_000, config.d_model)  # so long that attention over it takes milliseconds
+    threads.set_threads(1)
+    alone = backend.start_cache(backend.numba_ops, packed, config, memory, 3)
+    expected = backend.step(backend.numba_ops, packed, config, tokens, alone)
+    threads.set_threads(2)
+    for attempt in range(5):
+        cache = backend.start_cache(backend.numba_ops, packed, config, memory, 3)
+        assert np.array_equal(join_late(cache, packed, config, tokens), expected), attempt
+
+
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("positions", (1, 16, 31, 33, 256, 257, 600))
 def test_step_over_short_and_long_memories(name, positions):
@@ -169,3 +203,33 @@ def test_decode_full_by_ops(name):
     tokens = np.random.default_rng(0).integers(2, config.vocab_size, 21)
     fast = decode_full(backend.numba_ops, packed, config, tokens, memory)
     np.testing.assert_allclose(fast, decode_full(numpy_ops, plain, config, tokens, memory), atol=3e-5)
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "groups"),
+    [(256, 4, 4), (512, 8, 8), (64, 4, 2), (36, 4, 1), (96, 6, 3), (4096, 4, 1), (64, 1, 1)],
+)
+def test_groups_of_heads_fill_whole_panels(width, heads, groups):
+    assert decode_step.head_groups(width, heads) == groups
+
+
+def test_shards_of_hidden_features_are_cut_where_sums_and_scales_are():
+    assert [decode_step.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
+    assert [decode_step.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
+    assert decode_step.shard_size(72, 2, FLOAT32) == 256
+
+
+def test_what_a_step_knows_of_its_logits_is_told_of_no_others():
+    config, plain = model("round")
+    packed = backend.numba_ops.prepare(plain)
+    cache = backend.start_cache(backend.numba_ops, packed, config, features(9, config.d_model), 2)
+    first = backend.step(backend.numba_ops, packed, config, np.array([4, 1]), cache)
+    kept = first.copy()
+    second = backend.step(backend.numba_ops, packed, config, np.array([5, 2]), cache)
+    assert np.array_equal(first, kept)
+    for logits in (first, second):
+        found, expected = backend.outlook(logits, cache), outlook(logits)
+        np.testing.assert_allclose(found.log_probs(), expected.log_probs(), atol=1e-5)
+        assert np.array_equal(
+            found.best(np.zeros(2, np.float32), 4).tokens, expected.best(np.zeros(2, np.float32), 4).tokens
+        )
