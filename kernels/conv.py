@@ -10,7 +10,9 @@ work, and are units like all others (`units.py`). A packed panel holds 16 channe
 Versions (s2t-small, 998 frames, two cores, medians; first and second convolution): weights in the lanes and windows as
 rows that overlap, 128 rows an item, 1.63 and 2.36 ms, in bytes 0.67 and 0.87, and 0.6 more for padding, for copies and
 for starting the threads again (64 rows, or 256, or rows whose stride is no power of two, gained nothing); positions in
-the lanes, 1.44 and 2.15 ms with their gates, in bytes 0.50 and 0.69, and 0.06 to lay the features out.
+the lanes, 1.44 and 2.15 ms with their gates, in bytes 0.50 and 0.69, and 0.06 to lay the features out. Sums of 128 at
+a time are as exact as torch's (r.m.s. error 0.9 to 1.0 times), those of 512 were 1.6 to 1.8 times as far off and took
+0.2 ms less.
 """
 
 from typing import NamedTuple
@@ -27,6 +29,7 @@ from .units import empty_lines, multiply_units, panel_offset
 from .vector import LANES, at, exp, fma, load, move, put, splat, store
 
 GROUP = 4  # units that a thread takes at a time, about: their sums of 1024 outputs take a quarter of a megabyte
+TERMS = 128  # of a sum of floats at a time: rounding errors grow with the length of a chain
 
 # columns of the table of convolutions, a row each. SOURCE and TARGET: where in `frames` the planes of its inputs and
 # outputs begin; PLANES and FRAMES of its outputs; ROW: floats of a feature in a plane, the first MARGIN of them zeros;
@@ -89,8 +92,9 @@ def _window(frames, conv, plane, unit, begin, depth, y):
 def convolve(first, units, plane, conv, kind, w, frames, own):
     """Channels and gates of some units of a plane before the gate, to own.sums."""
     depth, width, zeros = conv[TAPS] * conv[INPUTS], conv[WIDTH], at(w, 0)
-    for begin in range(0, depth, CHUNK):
-        here, unit = min(CHUNK, depth - begin), width * LANES
+    step = CHUNK if kind == INT8 else TERMS
+    for begin in range(0, depth, step):
+        here, unit = min(step, depth - begin), width * LANES
         for u in range(units):
             window = move(own.window, u * CHUNK * LANES)
             _window(frames, conv, plane, first + u, begin, here, window)

@@ -41,9 +41,9 @@ def small_folder() -> Path:
 
 
 @functools.cache
-def pair(name: str) -> Pair:
+def pair(name: str, backend: str = "numpy") -> Pair:
     """Both sides of "small" or "digits"."""
-    return load_pair(str(small_folder() if name == "small" else DIGITS), upstream())
+    return load_pair(str(small_folder() if name == "small" else DIGITS), upstream(), backend)
 
 
 @functools.cache

@@ -5,6 +5,8 @@ times torch's, and so is the error that one number in a hundred exceeds. (Few ac
 hundred times the others, and so are their errors: the largest of all is the luck of a few roundings.)
 """
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -51,23 +53,34 @@ def chosen(name):
     return heard, [model.generate(x, max_length=24)[0].tokens for x in heard]
 
 
+def backends():
+    """Both; the compiled one where Numba is installed."""
+    skip = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="needs numba")
+    return pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=skip)])
+
+
+@backends()
 @pytest.mark.parametrize("padded", [False, True], ids=["alone", "padded"])
 @pytest.mark.parametrize("name", ["small", "digits"])
-def test_every_stage(name, padded):
+def test_every_stage(name, padded, backend):
     """From the first convolution to the logits, teacher-forced and cached; logits within 2e-4 of torch."""
     heard, tokens = chosen(name)
     if padded:
         heard, tokens = heard[:4], tokens[:4]
     what = f"{name}, {len(heard)} recordings{' in one padded batch' if padded else ''}"
-    judge(what, errors_of(compare_model(pair(name), heard, tokens, padded)))
+    judge(f"{what}, {backend}", errors_of(compare_model(pair(name, backend), heard, tokens, padded)))
 
 
-def test_half_a_minute_and_more():
+@backends()
+def test_half_a_minute_and_more(backend):
     """Beyond the 1500 positions that the bundled model's table has room for upstream."""
     samples = np.concatenate(speech()[::-1])[: 65 * RATE]
     heard = pair("digits").model.features_of_samples(samples)
     tokens = [EOS, *(4 + np.arange(60) % 26)]
-    judge("digits, 65 s and 61 tokens", errors_of(compare_model(pair("digits"), [heard], [tokens], False)))
+    judge(
+        f"digits, 65 s, 61 tokens, {backend}",
+        errors_of(compare_model(pair("digits", backend), [heard], [tokens], False)),
+    )
 
 
 def test_padding_among_the_tokens():
