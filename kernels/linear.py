@@ -75,11 +75,11 @@ def linear_panel_half(x, rows, depth, weight, bias, zeros, added, floor, y):
     _panel(tile_half, PANEL // 2, x, rows, depth, weight, bias, zeros, added, floor, y)
 
 
-@part(types.void(ADDRESS_1, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_1, INT))
+@part(types.void(ADDRESS_1, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2, INT))
 def linear_units(x, units, depth, weight, bias, outputs, zeros, added, floor, y, after):
-    """All of `outputs`: x (address, unit) in units [I][16] -> y (address, unit) in units [O][16].
+    """All of `outputs`: x (address, unit) in units [I][16] -> y (address, row, unit), rows the outputs, of 16.
 
-    weight (address, floats of a panel), bias (address, 1) or zeros with stride 0, `added` (address, row, unit). With
+    weight (address, floats of a panel), bias (address, 1) or zeros with stride 0, `added` as y. With
     `depth` below I, a part of the sum is taken; `added` may then be y, which holds the other parts. While one panel is
     used the next is fetched, so that reading weights hides behind arithmetic; `after` is the address of what comes
     behind the last.
@@ -101,7 +101,7 @@ def linear_units(x, units, depth, weight, bias, outputs, zeros, added, floor, y,
                     (zeros, 0),
                     (move(added[0], u * added[2] + (o + r) * added[1]), added[1], added[2]),
                     floor,
-                    (move(y[0], u * y[1] + (o + r) * LANES), LANES, y[1]),
+                    (move(y[0], u * y[2] + (o + r) * y[1]), y[1], y[2]),
                     (move(ahead, brought), LINE if brought + reach <= depth * PANEL else 0),
                 )
                 brought = min(brought + reach, depth * PANEL - LINE)

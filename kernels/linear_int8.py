@@ -39,9 +39,9 @@ def linear_panel_int8(x, scales, rows, depth, weight, terms, zeros, added, floor
             )
 
 
-@part(types.void(ADDRESS_1, ADDRESS_1, INT, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_1, INT))
+@part(types.void(ADDRESS_1, ADDRESS_1, INT, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2, INT))
 def linear_units_int8(x, scales, units, begin, depth, weight, terms, outputs, zeros, added, floor, y, after):
-    """All outputs: words x (address, unit) with scales (address, unit) -> y (address, unit) in units [O][16].
+    """All outputs: words x (address, unit) with scales (address, unit) -> y (address, row, unit).
 
     The sum takes inputs begin .. begin+depth-1, whole chunks; x and scales begin there. weight (address of input
     `begin`, words of a panel), terms (address, outputs in whole panels).
@@ -54,7 +54,7 @@ def linear_units_int8(x, scales, units, begin, depth, weight, terms, outputs, ze
             for u in range(0, units, 2):
                 for r in range(0, PANEL, MAX_ROWS):
                     bias = zeros if begin + first else move(terms[0], o + r)
-                    sums = (y[0], LANES, y[1]) if first else added
+                    sums = y if first else added
                     tile_units(
                         MAX_ROWS,
                         min(2, units - u),
@@ -65,7 +65,7 @@ def linear_units_int8(x, scales, units, begin, depth, weight, terms, outputs, ze
                         (move(scales[0], u * scales[1] + first // CHUNK * LANES), scales[1]),
                         (move(sums[0], u * sums[2] + (o + r) * sums[1]), sums[1], sums[2]),
                         floor if first + CHUNK >= depth else NO_FLOOR,
-                        (move(y[0], u * y[1] + (o + r) * LANES), LANES, y[1]),
+                        (move(y[0], u * y[2] + (o + r) * y[1]), y[1], y[2]),
                         (move(ahead, brought), LANES),
                     )
                     brought = min(brought + quads // 4 * LANES, quads * PANEL - LANES)

@@ -5,8 +5,9 @@ the order of reading, in one block:
 
     layer, head: keys [key / 32][feature][32 keys], then values [feature / 32][key][32 features]
 
-All layers are one pass: a phase whose items are 512 positions by one panel of weights. A panel's results go to scratch
-first; from there they are copied to the heads they belong to, keys transposed.
+The memory is first laid out in units of 16 positions, [feature][16], as the encoder has them. Positions are then the
+lanes of keys, which a product leaves as they shall lie, and for values scalars side by side. All layers are one phase,
+whose items are 512 positions by one panel of weights.
 
 Versions (s2t-small, 250 positions, two cores; the arithmetic alone takes 1.15 ms): a product for each matrix, whose
 keys numpy transposed, 2.6 ms; as here 1.75.
@@ -19,16 +20,16 @@ import numpy as np
 from .beams import copy_row
 from .jit import ARRAY, INT, inner, kernel
 from .late import types
-from .linear import NO_FLOOR
-from .pack import INT8, PANEL, whole
-from .panel import multiply_panel, panel_words
-from .quantize import CHUNK
-from .rows import quantize_rows
+from .linear import NO_FLOOR, linear_units
+from .linear_int8 import linear_units_int8
+from .pack import FLOAT16, FLOAT32, INT8, PANEL, whole
+from .panel import ask, multiply_panel, panel_words
+from .quantize import CHUNK, quantize_unit
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .units import empty_lines
-from .vector import LANES, at
+from .units import empty_lines, transpose, widen_panel
+from .vector import LANES, at, move
 
-POSITIONS, ROWS = 512, 64  # in an item; of them at a time
+POSITIONS = 512  # in an item, at most
 K, V = 14, 16  # columns of the plan: the matrices that make keys and values of the memory (decode_step.CROSS_K)
 
 
@@ -60,87 +61,174 @@ class Memory(NamedTuple):
         return tuple(x.reshape(-1, self.heads * self.width)[: self.positions] for x in (k, v))
 
 
+class Shape(NamedTuple):
+    """Sizes of a call."""
+
+    positions: int  # S
+    depth: int  # D
+    heads: int  # H
+    layers: int  # L
+    kind: int  # of the weights
+    threads: int
+    words: int  # where in a unit the bytes of its floats begin
+    scales: int  # and their scales
+    unit: int  # floats of a unit with its bytes and scales
+    scratch: int  # floats of a thread's own: results of a pair of units, a panel of floats where weights are halves
+
+
+SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
+
+
 @inner
-def _distribute(x, start, rows, first, feature, count, is_keys, positions, width, block, layer):
-    """`rows` keys or values from position `first` on, `count` features, x[start:] (ROWS, PANEL), to their heads."""
-    values, size = sizes(positions, width)
-    done = 0
+def _lay_out(number, shape, x, units):
+    """Unit `number` of the memory x (S, D), flat; positions behind the last are zeros."""
+    first, start, whole = number * LANES, number * shape.unit, 0
+    if first + LANES <= shape.positions:
+        whole = shape.depth - shape.depth % LANES
+        for d in range(0, whole, LANES):
+            transpose(at(x, first * shape.depth + d), shape.depth, at(units, start + d * LANES))
+    for lane in range(LANES):
+        for d in range(whole, shape.depth):
+            value = x[(first + lane) * shape.depth + d] if first + lane < shape.positions else np.float32(0.0)
+            units[start + d * LANES + lane] = value
+    if shape.kind == INT8:
+        unit = at(units, start)
+        quantize_unit(unit, shape.depth, move(unit, shape.words), move(unit, shape.scales))
+
+
+@inner
+def _keys(x, shape, kind, panel, terms, zeros, after, y):
+    """Keys of a pair of units x (address) by one panel -> y (address) [feature][32 keys]."""
+    words, scales = (move(x, shape.words), shape.unit), (move(x, shape.scales), shape.unit)
+    weight, nothing, y = (panel, 0), (zeros, 0, 0), (y, PANEL, LANES)
+    if kind == INT8:
+        linear_units_int8(*(words, scales, 2, 0, shape.depth, weight, terms, PANEL, zeros, nothing, NO_FLOOR, y, after))
+    else:
+        bias = (terms[0], 1)
+        linear_units((x, shape.unit), 2, shape.depth, weight, bias, PANEL, zeros, nothing, NO_FLOOR, y, after)
+
+
+@inner
+def _values(x, rows, shape, kind, panel, terms, zeros, after, y):
+    """Values of `rows` positions of a pair of units x (address) by one panel -> y (address) [position][32]."""
+    lines = _share(shape) // 2 // LANES
+    for first in range(0, rows, LANES):
+        unit, here = move(x, first // LANES * shape.unit), min(LANES, rows - first)
+        words, scales = (move(unit, shape.words), 1, LANES), (move(unit, shape.scales), 1, LANES)
+        ask(move(after, first * lines), lines)
+        multiply_panel(
+            *(kind, (unit, 1, LANES), words, scales, here, shape.depth, panel, terms, zeros, (zeros, 0, 0)),
+            *(NO_FLOOR, (move(y, first * PANEL), PANEL, LANES)),
+        )
+
+
+@inner
+def _place(layer, column, feature, first, shape):
+    """Where in the block keys or values of a feature, positions from `first` on, begin."""
+    width = shape.depth // shape.heads
+    values, size = sizes(shape.positions, width)
+    head, d = (layer * shape.heads + feature // width) * size, feature % width
+    if column == K:
+        return head + first * width + d * PANEL
+    return head + values + (d // PANEL * shape.positions + first) * PANEL + d % PANEL
+
+
+@inner
+def _distribute(x, start, layer, column, feature, first, rows, shape, block):
+    """What `_keys` or `_values` left at x[start:], 32 features, some of which may belong to another head."""
+    width, done, count = shape.depth // shape.heads, 0, min(PANEL, shape.depth - feature)
     while done < count:
-        head, d = (feature + done) // width, (feature + done) % width
-        here, place = min(width - d, count - done, PANEL - d % PANEL), layer + head * size
-        if is_keys:
-            for r in range(0, rows, PANEL):
-                panel = place + (first + r) * width
-                for i in range(here):
-                    for lane in range(min(PANEL, rows - r)):
-                        block[panel + (d + i) * PANEL + lane] = x[start + (r + lane) * PANEL + done + i]
+        d = (feature + done) % width
+        here, place = (
+            min(width - d, count - done, PANEL - d % PANEL),
+            _place(layer, column, feature + done, first, shape),
+        )
+        if column == K:
+            copy_row(x, start + done * PANEL, block, place, here * PANEL)
         else:
-            panel = place + values + d // PANEL * positions * PANEL + d % PANEL
             for r in range(rows):
-                copy_row(x, start + r * PANEL + done, block, panel + (first + r) * PANEL, here)
+                copy_row(x, start + r * PANEL + done, block, place + r * PANEL, here)
         done += here
 
 
-@kernel(types.void(STATE, ARRAY, INT, INT, INT, ARRAY, INT, types.int64[:, ::1], ARRAY, ARRAY, ARRAY, ARRAY))
-def project_memory(state, x, positions, depth, heads, w, kind, plan, block, words, scales, scratch):
-    """Memory x (S, D), flat -> block; words and scales: room for the bytes of x, where the weights are bytes."""
-    chunks, stride = -(-depth // CHUNK), -(-depth // PANEL) * PANEL // 4
-    own, zeros, width = slot(state) * ROWS * PANEL, at(w, 0), depth // heads
-    if kind == INT8:
-        quantize_rows(state, x, depth, depth, positions, words, stride, scales)
-    panels, blocks = -(-depth // PANEL), -(-positions // POSITIONS)
-    matrices = 2 * (len(plan) - 1)
-    layer_size = heads * sizes(positions, width)[1]
+@inner
+def _share(shape):
+    """Words of the panel that will be needed next, to be asked for with each pair of units."""
+    return panel_words(shape.depth, shape.kind) // 8
+
+
+@inner
+def _item(number, shape, plan):
+    """Layer, column of the plan, first feature, offset of the panel, first position."""
+    panels = -(-shape.depth // PANEL)
+    o, matrix, block = number % panels, number // panels % (2 * shape.layers), number // panels // (2 * shape.layers)
+    layer, column = matrix // 2, V if matrix % 2 else K
+    return layer, column, o * PANEL, plan[layer, column] + o * panel_words(shape.depth, shape.kind), block * POSITIONS
+
+
+@inner
+def _project(number, items, shape, w, plan, units, block, scratch, own):
+    """An item: one panel of a matrix times 512 positions."""
+    layer, column, o, offset, begin = _item(number, shape, plan)
+    after = at(w, _item(min(number + shape.threads, items - 1), shape, plan)[3])
+    zeros, kind, panel, fits = at(w, 0), shape.kind, at(w, offset), shape.depth // shape.heads % PANEL == 0
+    terms = (at(w, plan[layer, column + 1] + o), -(-shape.depth // PANEL) * PANEL)
+    if kind == FLOAT16:
+        kind, panel = FLOAT32, at(scratch, own + PANEL * PANEL)
+        widen_panel(at(w, offset), shape.depth, panel)
+    for first in range(begin, min(shape.positions, begin + POSITIONS), PANEL):
+        x, rows = at(units, first // LANES * shape.unit), min(PANEL, shape.positions - first)
+        soon = move(after, first // PANEL % 8 * _share(shape))
+        y = at(block, _place(layer, column, o, first, shape)) if fits else at(scratch, own)
+        if column == K:
+            _keys(x, shape, kind, panel, terms, zeros, soon, y)
+        else:
+            _values(x, rows, shape, kind, panel, terms, zeros, soon, y)
+        if not fits:
+            _distribute(scratch, own, layer, column, o, first, rows, shape, block)
+
+
+@kernel(types.void(STATE, ARRAY, SHAPE, ARRAY, types.int64[:, ::1], ARRAY, ARRAY, ARRAY))
+def project_memory(state, x, shape, w, plan, units, block, scratch):
+    """Memory x (S, D), flat -> block; units: room for it in units, in pairs, with bytes and scales."""
+    own, pairs = slot(state) * shape.scratch, -(-shape.positions // PANEL)
+    item = take(state, 0)
+    while item < 2 * pairs:
+        _lay_out(item, shape, x, units)
+        finish(state, 0)
+        item = take(state, 0)
+    wait(state, 0, 2 * pairs)
+    items = -(-shape.positions // POSITIONS) * 2 * shape.layers * -(-shape.depth // PANEL)
     item = take(state, 1)
-    while item < blocks * matrices * panels:
-        o, matrix, begin = item % panels * PANEL, item // panels % matrices, item // panels // matrices * POSITIONS
-        part = V if matrix % 2 else K
-        weight, bias = plan[matrix // 2, part], plan[matrix // 2, part + 1]
-        for first in range(begin, min(positions, begin + POSITIONS), ROWS):
-            rows = min(ROWS, positions - first)
-            multiply_panel(
-                kind,
-                (at(x, first * depth), depth, 1),
-                (at(words, first * stride), stride, 1),
-                (at(scales, first * chunks), chunks, 1),
-                rows,
-                depth,
-                at(w, weight + o // PANEL * panel_words(depth, kind)),
-                (at(w, bias + o), panels * PANEL),
-                zeros,
-                (zeros, 0, 0),
-                NO_FLOOR,
-                (at(scratch, own), PANEL, LANES),
-            )
-            target, count = matrix // 2 * layer_size, min(PANEL, depth - o)
-            _distribute(scratch, own, rows, first, o, count, part == K, positions, width, block, target)
+    while item < items:
+        _project(item, items, shape, w, plan, units, block, scratch, own)
         finish(state, 1)
         item = take(state, 1)
-    wait(state, 1, blocks * matrices * panels)
+    wait(state, 1, items)
 
 
 def _room(heads: int, positions: int, width: int) -> np.ndarray:
-    """A block for that many heads of all layers; lanes that no position or feature fills are computed with: zeros."""
+    """A block for that many heads of all layers; lanes of values that no feature fills are computed with: zeros."""
     values, size = layout(positions, width)
     (block,) = empty_lines(heads * size)
-    parts = block.reshape(heads, size)
-    parts[:, :values].reshape(heads, -1, width, PANEL)[:, -1, :, (positions - 1) % PANEL + 1 :] = 0
-    parts[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, (width - 1) % PANEL + 1 :] = 0
+    if rest := width % PANEL:
+        block.reshape(heads, size)[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, rest:] = 0
     return block
+
+
+def _shape(positions: int, depth: int, heads: int, layers: int, kind: int) -> Shape:
+    """Sizes for a memory (S, D)."""
+    words, panel = depth * LANES, depth * PANEL if kind == FLOAT16 else 0
+    scales = words + (whole(depth) // 4 * LANES if kind == INT8 else 0)
+    unit = scales + (-(-depth // CHUNK) * LANES if kind == INT8 else 0)
+    return Shape(positions, depth, heads, layers, kind, get_threads(), words, scales, unit, PANEL * PANEL + panel)
 
 
 def project(memory: np.ndarray, w, kind: int, heads: int) -> Memory:
     """Memory (S, D) -> keys and values of all layers; `w` is the packed decoder."""
-    (positions, width), layers = memory.shape, len(w.layers)
-    block = _room(layers * heads, positions, width // heads)
-    room = positions if kind == INT8 else 0
-    words, scales = (np.empty(room * n, np.float32) for n in (whole(width) // 4, -(-width // CHUNK)))
-    x, scratch = (
-        np.ascontiguousarray(memory, np.float32).reshape(-1),
-        np.empty(get_threads() * ROWS * PANEL, np.float32),
-    )
-    parallel(
-        *(project_memory, 2, x, positions, width, heads, w.layer_norm.arena, kind, w.plan),
-        *(block, words, scales, scratch),
-    )
-    return Memory(block, layers, heads, positions, width // heads)
+    (positions, depth), layers = memory.shape, len(w.layers)
+    shape, block = _shape(positions, depth, heads, layers, kind), _room(layers * heads, positions, depth // heads)
+    units, scratch = empty_lines(whole(positions) // LANES * shape.unit, shape.threads * shape.scratch)
+    x = np.ascontiguousarray(memory, np.float32).reshape(-1)
+    parallel(project_memory, 2, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
+    return Memory(block, layers, heads, positions, depth // heads)
