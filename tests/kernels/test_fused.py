@@ -17,7 +17,7 @@ pytest.importorskip("numba")
 from kernels import backend, decode_step
 from kernels.jit import bind
 from kernels.pack import FLOAT32, INT8
-from tests.kernels.models import SHAPES, in_halves, model
+from tests.kernels.models import SHAPES, in_halves, model, random_model
 
 THREADS = (1, 2, 5)
 OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
@@ -178,6 +178,27 @@ def test_step_over_short_and_long_memories(name, positions):
     tokens = np.array([4, 1, 7])
     logits = backend.step(backend.numba_ops, packed, config, tokens, fast)
     np.testing.assert_allclose(logits, decoder_step(numpy_ops, plain, config, tokens, slow), atol=3e-5)
+
+
+WIDE = ({"d_model": 128}, {"d_model": 576, "encoder_attention_heads": 9, "decoder_attention_heads": 9})
+
+
+@pytest.mark.parametrize("kind", OPS)
+@pytest.mark.parametrize("settings", WIDE, ids=("128", "576"))
+@pytest.mark.parametrize("positions", (45, 530))
+def test_memory_of_heads_of_several_panels(settings, positions, kind):
+    """And, for bytes, over more inputs than have a common scale."""
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config, plain = random_model(heads | settings)
+    packed, memory = OPS[kind].prepare(plain), features(positions, config.d_model)
+    kept, results = in_halves(plain) if kind == "float16" else plain, []
+    for count in THREADS:
+        threads.set_threads(count)
+        results.append(backend.start_cache(OPS[kind], packed, config, memory, 1).cross)
+    assert all(np.array_equal(results[0].block, other.block) for other in results[1:])
+    for layer, expected in enumerate(start_cache(numpy_ops, kept, config, memory, 1).cross):
+        for ours, theirs in zip(results[0].readable(layer), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=0.15 if kind == "int8" else 3e-5)
 
 
 @pytest.mark.parametrize(("kind", "error"), (("float16", 0.002), ("int8", 0.06)))
