@@ -96,18 +96,15 @@ def share_of(phase, number, shape, places):
 @inner
 def first_weights(phase, shape, plan, me):
     """The offset of the weights that a participant reads first in a phase."""
-    number, layer, size = (
-        parts_of(phase, shape) * me // shape.threads,
-        phase // BLOCKS,
-        panel_words(shape.width, shape.kind),
-    )
+    layer, column, outputs = phase // BLOCKS, Q, shape.width // shape.groups
     if layer == shape.layers:
-        return plan[layer, HEAD] + number * size
-    if phase % BLOCKS == FORWARD:
-        return plan[layer, FC1] + number * shape.shard // PANEL * size
-    return (
-        plan[layer, CROSS_Q if phase % BLOCKS == CROSS else Q] + number * (shape.width // shape.groups) // PANEL * size
-    )
+        column, outputs = HEAD, PANEL
+    elif phase % BLOCKS == FORWARD:
+        column, outputs = FC1, shape.shard
+    elif phase % BLOCKS == CROSS:
+        column = CROSS_Q
+    first = parts_of(phase, shape) * me // shape.threads * outputs
+    return plan[layer, column] + first // PANEL * panel_words(shape.width, shape.kind)
 
 
 @inner
@@ -115,12 +112,8 @@ def _quantize(shape, room, x, row, depth, words, scales):
     """Rows of K beams as bytes, where the weights are."""
     if shape.kind == INT8:
         for k in range(shape.beams):
-            quantize_row(
-                at(room, x + k * row),
-                depth,
-                at(room, words + k * (row // 4)),
-                at(room, scales + k * -(-depth // CHUNK)),
-            )
+            target, scale = words + k * (row // 4), scales + k * -(-depth // CHUNK)
+            quantize_row(at(room, x + k * row), depth, at(room, target), at(room, scale))
 
 
 @part(types.void(INT, INT, SHAPE, PLACES, ARRAY, PLAN, ARRAY, INT))
@@ -255,10 +248,8 @@ def attend_to_sound(phase, layer, number, shape, places, w, plan, segments, cros
         )
         for k in range(beams):
             copy_row(room, after + k * (-(-width // PANEL) * PANEL), room, mixed + k * row + f, width)
-    comp, share = (
-        _comp(shape, places, w, plan, layer, CROSS_OUT, segments, number),
-        share_of(phase, number, shape, places),
-    )
+    comp = _comp(shape, places, w, plan, layer, CROSS_OUT, segments, number)
+    share = share_of(phase, number, shape, places)
     _second_matrix(shape, places, w, plan, layer, CROSS_OUT, d, first, group, comp, room, own, mixed, row, share)
 
 

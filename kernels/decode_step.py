@@ -74,21 +74,8 @@ def _meet(state, phase, shape, w, plan, me, done, items):
 
 @kernel(
     types.void(
-        STATE,
-        STATE,
-        types.int64[:, ::1],
-        INT,
-        INT,
-        SHAPE,
-        PLACES,
-        ARRAY,
-        PLAN,
-        ARRAY,
-        ARRAY,
-        ARRAY,
-        ARRAY,
-        INTEGERS,
-        ARRAY,
+        *(STATE, STATE, types.int64[:, ::1], INT, INT, SHAPE, PLACES),
+        *(ARRAY, PLAN, ARRAY, ARRAY, ARRAY, ARRAY, INTEGERS, ARRAY),
     )
 )
 def decoder_layers(
@@ -200,17 +187,9 @@ def _furnish(w: PackedWeights, hidden: int, cache, threads: int) -> Desk:
     """A desk for a cache as large as it is now."""
     (layers, capacity, beams, width), cross, head = cache.keys.shape, cache.cross, w.lm_head
     groups = head_groups(width, cross.heads)
-    sizes = (
-        beams,
-        width,
-        whole(width),
-        cross.heads,
-        groups,
-        hidden,
-        shard_size(hidden, groups, head.kind),
-        head.outputs,
-    )
-    shape, places = _arrange(Shape(*sizes, cross.positions, capacity, head.kind, threads, layers, 0))
+    shard = shard_size(hidden, groups, head.kind)
+    sizes = (beams, width, whole(width), cross.heads, groups, hidden, shard, head.outputs, cross.positions, capacity)
+    shape, places = _arrange(Shape(*sizes, head.kind, threads, layers, 0))
     (room,) = empty_lines(places.scratch + threads * shape.scratch + (0 if COMPILED else beams * head.outputs))
     past = (cache.keys.reshape(-1), cache.values.reshape(-1), cache.ancestors.reshape(-1))
     given = (head.arena, w.decoder.plan, _segments(w.decoder.comps, width, groups), cross.block)

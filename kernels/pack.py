@@ -315,12 +315,8 @@ def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) 
     layers = tuple(_with_keys(layer) for layer in layers)
     table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
     rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)
-    outs = (
-        [partial_comps(x.out_proj) for layer in layers for x in (layer.self_attn, layer.encoder_attn)]
-        if kind == INT8
-        else []
-    )
-    comps = np.stack(outs) if outs else None
+    outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
+    comps = np.stack([partial_comps(w) for w in outs]) if kind == INT8 else None
     return PackedWeights(
         PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), kind),
         PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head), comps),
