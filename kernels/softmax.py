@@ -114,7 +114,7 @@ class Peaks:
     def __init__(self, x: np.ndarray, shape: tuple[int, int], known: int):
         """x[known:], flat, is for what peaks_of_rows makes."""
         rows, width = shape
-        self.place, self.size, self.x = (x, rows, width, known), rows * width, x
+        self.place, self.size = (x, rows, width, known), rows * width
         self.top, self.shift = x[known : known + 2 * rows].reshape(2, rows)
         self._bind(2 * rows)  # as many as a beam search asks for
 
