@@ -25,9 +25,8 @@ from . import fbank as fast_fbank
 from .attention import attention
 from .conv import conv1d_glu
 from .norm import layer_norm
-from .pack import FLOAT16, INT8, pack, whole
+from .pack import FLOAT16, INT8, empty_lines, pack, whole
 from .rows import linear, linear_relu
-from .units import empty_lines
 from .vector import LANES
 
 BLOCK = 64  # position rows that are kept together

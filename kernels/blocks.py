@@ -20,20 +20,18 @@ from typing import NamedTuple
 import numpy as np
 
 from . import memory
-from .beams import attend_cache, attend_memory, copy_row
+from .beams import INTEGERS, attend_cache, attend_memory, copy_row
 from .jit import ARRAY, INT, inner, part
 from .late import types
 from .linear import AHEAD, NO_FLOOR, RELU
 from .norm import normalize_row
-from .pack import INT8, PANEL
+from .pack import CROSS_OUT, CROSS_Q, FC1, FC2, INT8, NORM_1, NORM_2, NORM_3, OUT, PANEL, Q
 from .panel import LINES, ask, multiply_segment, panel_words
 from .quantize import CHUNK, quantize_row
 from .softmax import panel_highest, row_highest, row_shift
 from .vector import LANES, at, load, move, prefetch, store
 
-# columns of the plan: weight and bias offsets of the parts of a decoder layer, in the order of its fields
-NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
-LAST_NORM, HEAD = 0, 2  # of its last row
+LAST_NORM, HEAD = 0, 2  # columns of the plan's last row; those of layers are in pack.py
 SELF, CROSS, FORWARD, BLOCKS = range(4)
 
 
@@ -75,7 +73,7 @@ class Places(NamedTuple):
 
 SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
 PLACES = types.NamedUniTuple(INT, len(Places._fields), Places)
-PLAN, INTEGERS = types.int64[:, ::1], types.int64[::1]
+PLAN = types.int64[:, ::1]
 
 
 @inner

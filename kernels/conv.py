@@ -22,10 +22,10 @@ import numpy as np
 from .jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, kernel, part
 from .late import types
 from .linear import NO_FLOOR
-from .pack import GATED, INT8, PANEL, PackedConv
+from .pack import GATED, INT8, PANEL, PackedConv, empty_lines
 from .quantize import CHUNK, quantize_unit
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .units import empty_lines, multiply_units, panel_offset
+from .units import multiply_units, panel_offset
 from .vector import LANES, at, exp, fma, load, move, put, splat, store
 
 GROUP = 4  # units that a thread takes at a time, about: their sums of 1024 outputs take a quarter of a megabyte

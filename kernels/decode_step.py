@@ -52,11 +52,10 @@ from .jit import ARRAY, COMPILED, INT, inner, kernel
 from .late import types
 from .linear import BLOCK
 from .objects import address
-from .pack import INT8, PANEL, PackedWeights, whole
+from .pack import INT8, PANEL, PackedWeights, empty_lines, whole
 from .quantize import CHUNK
 from .softmax import Peaks, peaks_size
 from .threads import EACH, NUMBERS, STATE, Session, await_turn, get_threads, next_turn, slot, take_near, wait_near
-from .units import empty_lines
 from .vector import at
 
 AHEAD = 512  # lines of the next weights, at most, that a waiting thread asks for

@@ -11,10 +11,9 @@ import numpy as np
 from . import attention, conv
 from .jit import ARRAY, inner
 from .late import types
-from .pack import FLOAT16, PANEL, PackedEncoder, whole
+from .pack import FLOAT16, PANEL, PackedEncoder, empty_lines, whole
 from .quantize import CHUNK
 from .threads import get_threads
-from .units import empty_lines
 from .vector import LANES, move
 
 HIDDEN = CHUNK  # inner features of the feed-forward part at a time

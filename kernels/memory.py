@@ -23,15 +23,14 @@ from .jit import ARRAY, INT, inner, kernel
 from .late import types
 from .linear import NO_FLOOR, linear_units
 from .linear_int8 import linear_units_int8
-from .pack import FLOAT16, FLOAT32, INT8, PANEL, whole
+from .pack import CROSS_K, CROSS_V, FLOAT16, FLOAT32, INT8, PANEL, empty_lines, whole
 from .panel import ask, multiply_panel, panel_words
 from .quantize import CHUNK, quantize_unit
 from .threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .units import empty_lines, transpose, widen_panel
+from .units import transpose, widen_panel
 from .vector import LANES, at, move
 
 POSITIONS = 512  # in an item, at most
-K, V = 14, 16  # columns of the plan: the matrices that make keys and values of the memory (decode_step.CROSS_K)
 
 
 def layout(positions, width):
@@ -129,7 +128,7 @@ def _place(layer, column, feature, first, shape):
     width = shape.depth // shape.heads
     values, size = sizes(shape.positions, width)
     head, d = (layer * shape.heads + feature // width) * size, feature % width
-    if column == K:
+    if column == CROSS_K:
         return head + first * width + d * PANEL
     return head + values + (d // PANEL * shape.positions + first) * PANEL + d % PANEL
 
@@ -144,7 +143,7 @@ def _distribute(x, start, layer, column, feature, first, rows, shape, block):
             min(width - d, count - done, PANEL - d % PANEL),
             _place(layer, column, feature + done, first, shape),
         )
-        if column == K:
+        if column == CROSS_K:
             copy_row(x, start + done * PANEL, block, place, here * PANEL)
         else:
             for r in range(rows):
@@ -163,7 +162,7 @@ def _item(number, shape, plan):
     """Layer, column of the plan, first feature, offset of the panel, first position."""
     panels = -(-shape.depth // PANEL)
     o, matrix, block = number % panels, number // panels % (2 * shape.layers), number // panels // (2 * shape.layers)
-    layer, column = matrix // 2, V if matrix % 2 else K
+    layer, column = matrix // 2, CROSS_V if matrix % 2 else CROSS_K
     return layer, column, o * PANEL, plan[layer, column] + o * panel_words(shape.depth, shape.kind), block * POSITIONS
 
 
@@ -181,7 +180,7 @@ def _project(number, items, shape, w, plan, units, block, scratch, own):
         x, rows = at(units, first // LANES * shape.unit), min(PANEL, shape.positions - first)
         soon = move(after, first // PANEL % 8 * _share(shape))
         y = at(block, _place(layer, column, o, first, shape)) if fits else at(scratch, own)
-        if column == K:
+        if column == CROSS_K:
             _keys(x, shape, kind, panel, terms, zeros, soon, y)
         else:
             _values(x, rows, shape, kind, panel, terms, zeros, soon, y)

@@ -18,10 +18,14 @@ from typing import NamedTuple
 import numpy as np
 
 from .quantize import CHUNK, quantize_weights
+from .vector import LANES
 
 FLOAT32, INT8, FLOAT16 = 0, 1, 2  # kinds of weights
 PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 NOTHING = 64  # floats of zeros at the start of the arena
+
+# columns of the decoder's plan: weight and bias offsets of the parts of a layer, in the order of its fields
+NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
 
 
 class PackedLinear(NamedTuple):
@@ -175,13 +179,21 @@ def _rounded(count: int) -> int:
     return -(-count // 16) * 16
 
 
+def empty_lines(*sizes: int) -> list[np.ndarray]:
+    """Empty arrays of so many floats, which begin at lines of the cache: vectors that straddle two are slower."""
+    room = np.empty(sum(sizes) + LANES * (len(sizes) + 1), np.float32)
+    first, parts = -(room.ctypes.data // 4) % LANES, []
+    for size in sizes:
+        parts.append(room[first : first + size])
+        first += -(-size // LANES) * LANES
+    return parts
+
+
 class Arena:
     """One aligned block, handed out from the front."""
 
     def __init__(self, floats: int):
-        raw = np.empty(NOTHING + floats + 16, np.float32)
-        start = -(raw.ctypes.data // 4) % 16
-        self.block, self.used = raw[start : start + NOTHING + floats], NOTHING
+        (self.block,), self.used = empty_lines(NOTHING + floats), NOTHING
         self.block[:NOTHING] = 0
 
     def take(self, *shape: int) -> np.ndarray:

@@ -4,7 +4,6 @@ Plain twin: ops.linear. Halves in the lanes are widened as they are loaded (`til
 spreads over the lanes, each would take an instruction of its own: a panel is widened before a group of units uses it.
 """
 
-import numpy as np
 from llvmlite import ir
 
 from .jit import ADDRESS_1, ADDRESS_2, ADDRESS_3, COMPILED, FLOAT, INT, inner, part
@@ -15,16 +14,6 @@ from .pack import FLOAT16, INT8, PANEL
 from .panel import panel_words
 from .tile_half import HALF_LANES, load_half
 from .vector import INTEGERS, LANES, VECTOR, move, store
-
-
-def empty_lines(*sizes: int) -> list[np.ndarray]:
-    """Empty arrays of so many floats, which begin at lines of the cache: vectors that straddle two are slower."""
-    room = np.empty(sum(sizes) + LANES * (len(sizes) + 1), np.float32)
-    first, parts = -(room.ctypes.data // 4) % LANES, []
-    for size in sizes:
-        parts.append(room[first : first + size])
-        first += -(-size // LANES) * LANES
-    return parts
 
 
 def _exchanged(builder, rows, distance: int):

@@ -10,7 +10,7 @@ from s2t_np.ops import numpy_ops
 pytest.importorskip("numba")
 
 from kernels import backend, conv, encoder_memory
-from kernels.units import empty_lines
+from kernels.pack import empty_lines
 from tests.kernels.models import model, random_model
 
 OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
