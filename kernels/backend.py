@@ -18,16 +18,21 @@ from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
 from s2t_np.ops import numpy_ops
 from s2t_np.search import Candidates, Outlook
-from s2t_np.threads import get_threads
+from s2t_np.system.threads import get_threads
 
-from . import cache, cpu, decode_step, encoder, jit, memory, softmax, threads
-from . import fbank as fast_fbank
-from .attention import attention
-from .conv import conv1d_glu
-from .norm import layer_norm
-from .pack import FLOAT16, INT8, empty_lines, pack, whole
-from .rows import linear, linear_relu
-from .vector import LANES
+from . import cpu, threads
+from .build import cache, jit
+from .decoder import cross_kv
+from .decoder import step as decoder_step
+from .encoder import kernel as encoder_kernel
+from .ops import fbank as fast_fbank
+from .ops import softmax
+from .ops.attention import attention
+from .ops.conv import conv1d_glu
+from .ops.linear import linear, linear_relu
+from .ops.norm import layer_norm
+from .simd.vector import LANES
+from .weights.pack import FLOAT16, INT8, empty_lines, pack, whole
 
 BLOCK = 64  # position rows that are kept together
 
@@ -62,7 +67,7 @@ def encode(ops, w, config, features: np.ndarray, padded_length: int | None = Non
     blocks = [_position_units(block, config) for block in range(-(-length // BLOCK))]
     x = np.concatenate(blocks)[: -(-length // LANES)]
     sizes = config.encoder_ffn_dim, config.encoder_attention_heads
-    return encoder.encode(features, x, w, length, embedding_scale(config), sizes)
+    return encoder_kernel.encode(features, x, w, length, embedding_scale(config), sizes)
 
 
 @functools.lru_cache(maxsize=4)
@@ -78,7 +83,7 @@ class Cache(DecoderCache):
     Rows of keys and values begin at lines of the processor's cache.
     """
 
-    steps: decode_step.Steps = field(default_factory=decode_step.Steps)
+    steps: decoder_step.Steps = field(default_factory=decoder_step.Steps)
     last: tuple[np.ndarray, int] = (None, 0)  # logits of the last step, and where they begin for its desk
     positions: np.ndarray | tuple = ()  # position rows (capacity, D)
 
@@ -98,7 +103,7 @@ def _in_lines(x: np.ndarray) -> np.ndarray:
 
 def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
     """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
-    cross = memory.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
+    cross = cross_kv.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
     cache = Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
     cache.keys, cache.values = (x.reshape(cache.keys.shape) for x in empty_lines(cache.keys.size, cache.keys.size))
     return cache
@@ -121,7 +126,7 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     if len(cache.positions) != desk.shape.capacity:
         cache.positions = _position_rows(desk.shape.capacity, config)
     _embed(w, config, tokens, cache.positions[cache.length], desk.x)
-    cache.last = decode_step.step(desk, cache.length)
+    cache.last = decoder_step.step(desk, cache.length)
     cache.length += 1
     return cache.last[0]
 

@@ -29,9 +29,9 @@ from collections.abc import Callable
 import numpy as np
 from llvmlite import ir
 
-from .jit import COMPILED, bind, inner
-from .late import cgutils, intrinsic, types
-from .vector import move, prefetch
+from .build.jit import COMPILED, bind, inner
+from .build.lazy_numba import cgutils, intrinsic, types
+from .simd.vector import move, prefetch
 
 STATE = types.int64[::1]  # [items taken, items finished] for each phase, and once more for `slot`
 EAGER = 24  # lines that are asked for even when nobody has to wait

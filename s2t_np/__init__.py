@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         Speech2TextProcessor,
         Speech2TextTokenizer,
     )
+    from .longform.segment import Segment, Word
+    from .longform.stream import StreamOptions
     from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
     from .search import Hypothesis
-    from .segment import Segment, Word
-    from .stream import StreamOptions
-    from .threads import get_threads, own_threads, set_threads
+    from .system.threads import get_threads, own_threads, set_threads
 
 __version__ = "0.1.0"
 
@@ -65,9 +65,9 @@ HOMES = {
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
     "model": ("DEFAULT_MODEL", "S2T", "Score", "Transcript", "load"),
     "search": ("Hypothesis",),
-    "segment": ("Segment", "Word"),
-    "stream": ("StreamOptions",),
-    "threads": ("get_threads", "own_threads", "set_threads"),
+    "longform.segment": ("Segment", "Word"),
+    "longform.stream": ("StreamOptions",),
+    "system.threads": ("get_threads", "own_threads", "set_threads"),
     "hf": tuple(name for name in __all__ if name.startswith("Speech2Text")),
 }
 

@@ -18,17 +18,17 @@ import numpy as np
 
 from . import audio as audio_room
 from . import search
-from . import stream as stream_room
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
+from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
-from .hub import find
+from .longform import stream as stream_room
+from .longform.segment import Segment
+from .longform.stream import LONGEST_UTTERANCE, StreamOptions
 from .ops import log_softmax
-from .segment import Segment
-from .stream import LONGEST_UTTERANCE, StreamOptions
 from .tokenizer import Tokenizer
 from .weights import Weights, build
 

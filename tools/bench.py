@@ -33,7 +33,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import s2t_np
-from kernels import cpu
+from s2t_np.system.threads import processors
+from s2t_np_kernels import cpu
 from tools import random_checkpoint
 from tools.bench_contenders import Ours, Peer, contenders, ours
 from tools.bench_fbank import fbank_table
@@ -60,7 +61,7 @@ def machine(threads: int) -> dict[str, str]:
     """Who was measured, where."""
     return {
         "processor": f"{processor()}: {cpu.detect().description}",
-        "threads": f"{threads} of {s2t_np.threads.processors()} processors",
+        "threads": f"{threads} of {processors()} processors",
         "system": f"{platform.platform()}, Python {platform.python_version()}, numpy {np.__version__}",
         "s2t-np": s2t_np.__version__,
     }

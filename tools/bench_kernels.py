@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from s2t_np_kernels.weights.pack import FLOAT16, FLOAT32, INT8, Arena, pack_conv, pack_linear, pack_norm
 
-from kernels import backend
-from kernels.pack import FLOAT16, FLOAT32, INT8, Arena, pack_conv, pack_linear, pack_norm
 from s2t_np import features, ops
 from s2t_np.search import outlook
+from s2t_np_kernels import backend
 from tools.bench_roofs import interleaved, medians
 
 RNG = np.random.default_rng(0)

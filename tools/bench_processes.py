@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import s2t_np
+from s2t_np.system.threads import processors
 from tools.bench_contenders import Ours
 from tools.bench_utterances import REST
 
@@ -121,7 +122,7 @@ def process_table(names: list[str], folder: Path, scratch: Path, python: str | N
 
 def file_table(own: dict[str, Ours], seconds: float, runs: int) -> dict[str, dict[int, float]]:
     """Print and return `many_files` for each of ours."""
-    workers = s2t_np.threads.processors()
+    workers = processors()
     found, tokens = {}, round(3 * seconds)
     options = {"num_beams": 5, "early_stopping": True, "min_length": tokens, "max_length": tokens + 1}
     print(f"\n| {FILES} files of {seconds:g} s | 1 core | {workers} cores | gain |\n|---|---|---|---|")

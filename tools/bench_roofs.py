@@ -14,11 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
-
-from kernels.jit import ARRAY, INT, kernel
-from kernels.late import intrinsic, types
-from kernels.tile_int8 import dot
-from kernels.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
+from s2t_np_kernels.build.jit import ARRAY, INT, kernel
+from s2t_np_kernels.build.lazy_numba import intrinsic, types
+from s2t_np_kernels.simd.tile_int8 import dot
+from s2t_np_kernels.simd.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 
 SUMS = 24
 

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
-from s2t_np.alignment import align
+from s2t_np.longform.word_times import align
 from tools.timed_words import CONDITIONS, Timed, digits, synthesised
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 from ..backend import DTYPES
 from ..errors import HubError, OptionError
 from ..model import DEFAULT_MODEL, S2T, load
-from ..threads import set_threads
+from ..system.threads import set_threads
 
 HELP_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
 

@@ -4,13 +4,13 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing, nullcontext
 
 from .. import __version__
+from ..batch.inputs import Failure, Input
+from ..batch.resume import identity
 from ..errors import OptionError
 from ..evaluation import NORMALIZERS, Utterance, align, read_corpus
 from ..evaluation.report import Outcome, Results, show_alignment, summary
 from ..evaluation.run import evaluate_all
-from ..inputs import Failure, Input
 from ..model import S2T
-from ..resume import identity
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .progress import Progress

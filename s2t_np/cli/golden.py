@@ -12,7 +12,7 @@ from .terminal import say
 
 def golden(args: Namespace) -> int:
     """Write a reference pack."""
-    from ..golden import write_pack
+    from ..inspect.golden import write_pack
 
     model = load(args.model, backend="numpy", revision=args.revision)
     with about(args.file):
@@ -32,7 +32,7 @@ def add_golden_arguments(parser: ArgumentParser) -> None:
 
 def check(args: Namespace) -> int:
     """Compare a dump to a pack; print every stage with --verbose or --format json, else what is wrong first."""
-    from ..golden import check as compare
+    from ..inspect.golden import check as compare
 
     report = compare(args.pack, args.dump)
     if args.format == "json":

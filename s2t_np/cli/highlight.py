@@ -7,7 +7,7 @@ words below 0.7 six in ten are right, of those up to 0.9 almost nine in ten, of 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
-from ..segment import Segment, Word
+from ..longform.segment import Segment, Word
 
 DOUBTFUL, SURE = 0.7, 0.9  # probabilities
 RED, YELLOW, DEFAULT = "\x1b[31m", "\x1b[33m", "\x1b[39m"  # foreground colours of ECMA-48

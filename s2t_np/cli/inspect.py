@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, blas
+from .. import __version__
 from ..backend import Backend, choose
+from ..batch.inputs import name_of
+from ..checkpoint.hub import BUNDLED, MODELS, cached
 from ..errors import AudioError, HubError, OptionError
-from ..files import atomic_file
 from ..formats import finite, to_json
-from ..hub import BUNDLED, MODELS, cached
-from ..inputs import name_of
 from ..model import DEFAULT_MODEL, S2T, Score
-from ..threads import get_threads, set_threads
+from ..system import openblas
+from ..system.atomic_files import atomic_file
+from ..system.threads import get_threads, set_threads
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
 from .terminal import say
@@ -68,7 +69,7 @@ def system_record(backend: Backend) -> dict:
         "backend": backend.name,
         **backend.describe(),
         "threads": get_threads(),
-        "threads of numpy's BLAS": blas.state(),
+        "threads of numpy's BLAS": openblas.state(),
         "bundled models": ", ".join(BUNDLED),
         "bundled recordings": str(MODELS.parent / "recordings"),
         DEFAULT_MODEL: default_model_state(),

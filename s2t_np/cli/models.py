@@ -10,8 +10,8 @@ from .terminal import say
 
 def convert(args: Namespace) -> int:
     """Write a model as model.safetensors and its JSON files."""
-    from ..convert import check_target, convert
-    from ..hub import find
+    from ..checkpoint.hub import find
+    from ..hf.convert import check_target, convert
 
     target = Path(args.target)
     check_target(target, args.force)  # before anything is downloaded
@@ -34,7 +34,7 @@ def add_convert_arguments(parser: ArgumentParser) -> None:
 
 def download(args: Namespace) -> int:
     """Bring a model into the local cache and print its folder."""
-    from ..hub import download
+    from ..checkpoint.hub import download
 
     print(download(args.id, args.revision, force=args.force))
     return 0

@@ -5,11 +5,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+from ..batch.inputs import Input, output_paths
+from ..batch.resume import JOURNAL, FileOutput, FolderOutput
 from ..errors import OptionError
 from ..formats import FORMATS, Layout, path_lines, render
-from ..inputs import Input, output_paths
-from ..resume import JOURNAL, FileOutput, FolderOutput
-from ..segment import Recording
+from ..longform.segment import Recording
 from ..tokenizer import Tokenizer
 from .terminal import show
 

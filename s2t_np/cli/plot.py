@@ -7,9 +7,9 @@ import numpy as np
 
 from .. import audio
 from ..errors import OptionError
-from ..files import atomic_file
-from ..plot import LONGEST, picture, picture_formats
-from ..stream import StreamOptions
+from ..inspect.plot import LONGEST, picture, picture_formats
+from ..longform.stream import StreamOptions
+from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .inspect import about
 from .terminal import say

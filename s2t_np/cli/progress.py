@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from ..inputs import STDIN, Input
-from ..segment import Segment
+from ..batch.inputs import STDIN, Input
+from ..longform.segment import Segment
 from .terminal import draw, on_terminal
 
 BAR_WIDTH = 20

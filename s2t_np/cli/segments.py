@@ -7,7 +7,7 @@ import typing
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
-from ..stream import StreamOptions
+from ..longform.stream import StreamOptions
 
 
 def value_type(kind: type) -> Callable[[str], object]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import audio
 from ..errors import OptionError
-from ..files import atomic_file
 from ..model import S2T
+from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .inspect import about
@@ -41,15 +41,15 @@ def chosen_stages(args: Namespace) -> list[str] | None:
         return patterns(args)
     if args.stages is not None:
         raise OptionError("--html shows what it shows; give --stages without it")
-    from ..explorer import STAGES
+    from ..inspect.explorer import STAGES
 
     return STAGES if args.output is None and not args.list else None
 
 
 def trace(args: Namespace) -> int:
     """Transcribe a recording and write down every number on the way."""
-    from ..trace import LIMIT, estimate
-    from ..trace import trace as follow
+    from ..inspect.trace import LIMIT, estimate
+    from ..inspect.trace import trace as follow
 
     options, chosen = generation_options(args), chosen_stages(args)
     model = load_model(args)
@@ -73,7 +73,7 @@ def write(args: Namespace, seen, model: S2T) -> None:
         written = sum(array.nbytes for array in seen.values()) / MEGABYTE
         say(f"{args.output}: {len(seen)} stages, {written:,.1f} MB in trace.{args.format}; manifest.json lists them")
     if args.html is not None:
-        from ..explorer import page
+        from ..inspect.explorer import page
 
         document = page(seen, model).encode("utf-8", "backslashreplace")
         with atomic_file(args.html) as file:
@@ -83,7 +83,7 @@ def write(args: Namespace, seen, model: S2T) -> None:
 
 def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dict) -> int:
     """Print the stages that a trace would hold, with their shapes and types."""
-    from ..trace import plan
+    from ..inspect.trace import plan
 
     table = plan.stages(model, plan.expected_size(model, samples, options))
     wanted = plan.selection(table, chosen)

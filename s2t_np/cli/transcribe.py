@@ -10,16 +10,16 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from .. import __version__
-from ..audio_files import HIGHEST_RATE, LOWEST_RATE
-from ..audio_pipe import ENCODINGS
-from ..batch import in_order
+from ..audio.files import HIGHEST_RATE, LOWEST_RATE
+from ..audio.pipe import ENCODINGS
+from ..batch.inputs import STDIN, Failure, Input, expand, read_list
+from ..batch.pool import in_order
+from ..batch.resume import identity, stamp
+from ..batch.run import RawSamples, Task, failure, listen, transcribe_all
 from ..errors import AudioError, OptionError
 from ..formats import STREAMED, Layout
-from ..inputs import STDIN, Failure, Input, expand, read_list
-from ..resume import identity, stamp
-from ..segment import Recording, Segment
-from ..threads import processors
-from ..transcribe import RawSamples, Task, failure, listen, transcribe_all
+from ..longform.segment import Recording, Segment
+from ..system.threads import processors
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .highlight import has_colours, highlighted

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
-from ..files import GrowingFile
+from ..system.atomic_files import GrowingFile
 from .corpus import Utterance
 from .distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, Step, align, count_errors
 from .text import NORMALIZERS

@@ -7,11 +7,11 @@ from pathlib import Path
 from threading import Event
 
 from .. import audio
-from ..batch import completed, stoppable
+from ..batch.inputs import Failure, Input
+from ..batch.pool import completed, stoppable
+from ..batch.run import failure
 from ..errors import AudioError
-from ..inputs import Failure, Input
 from ..model import S2T
-from ..transcribe import failure
 from .corpus import Utterance
 from .report import Outcome, compare
 

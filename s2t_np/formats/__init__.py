@@ -10,7 +10,7 @@ for a whole recording is the pieces joined. json is one object and needs them al
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ..segment import Recording, Segment
+from ..longform.segment import Recording, Segment
 from ..tokenizer import Tokenizer
 from .lines import path_lines, tsv, txt
 from .records import finite, recording_record, to_json

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from ..segment import Recording, Segment
+from ..longform.segment import Recording, Segment
 from .subtitles import Layout, milliseconds
 
 

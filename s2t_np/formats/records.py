@@ -7,8 +7,8 @@ was no speech. Times are seconds, logarithms natural.
 import json
 import math
 
+from ..longform.segment import Recording, Segment, Word
 from ..search import Hypothesis
-from ..segment import Recording, Segment, Word
 from ..tokenizer import Tokenizer
 
 

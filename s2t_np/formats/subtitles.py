@@ -12,7 +12,7 @@ from itertools import count
 from typing import NamedTuple
 
 from ..errors import OptionError
-from ..segment import Segment
+from ..longform.segment import Segment
 
 Lines = list[list["TimedWord"]]
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Self
 
+from ..checkpoint.hub import find
 from ..errors import OptionError
-from ..hub import find
 
 
 class Pretrained:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 
-from kernels import assistants, cache
+from s2t_np_kernels.build import cache, compile_workers
 
 
 class Task(NamedTuple):
@@ -26,13 +26,13 @@ class Task(NamedTuple):
 @pytest.fixture(autouse=True)
 def two_processes(monkeypatch):
     """One assistant, however few cores and tasks there are; the repository is where `python -m pytest` puts it."""
-    monkeypatch.setattr(assistants, "processes", lambda tasks: 2)
+    monkeypatch.setattr(compile_workers, "processes", lambda tasks: 2)
 
 
-def share(names: str, jobs: str = "tests.kernels.strange_jobs") -> tuple[dict, list[str]]:
+def share(names: str, jobs: str = "tests.support.strange_jobs") -> tuple[dict, list[str]]:
     """What an assistant made of those tasks while nothing was done here, and what it left, each by name."""
     made, tasks = {}, deque(map(Task, names.split()))
-    with assistants.assisted(jobs, tasks, lambda task, code: made.update({task.name: code})):
+    with compile_workers.assisted(jobs, tasks, lambda task, code: made.update({task.name: code})):
         pass
     return made, [task.name for task in tasks]
 
@@ -49,7 +49,7 @@ def test_an_assistant_that_dies_gives_its_task_back(end):
 
 
 def test_an_assistant_that_hangs_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(assistants, "PATIENCE", 3.0)
+    monkeypatch.setattr(compile_workers, "PATIENCE", 3.0)
     started = time.monotonic()
     assert share("a hang b")[1][:2] == ["a", "hang"]
     assert time.monotonic() - started < 10
@@ -57,11 +57,11 @@ def test_an_assistant_that_hangs_is_not_waited_for(monkeypatch):
 
 def test_a_failure_here_ends_the_assistant(monkeypatch):
     team, tasks = [], deque([Task("hang")])
-    start = assistants.Assistant.__init__
+    start = compile_workers.Assistant.__init__
     monkeypatch.setattr(
-        assistants.Assistant, "__init__", lambda self, *rest: (team.append(self), start(self, *rest))[1]
+        compile_workers.Assistant, "__init__", lambda self, *rest: (team.append(self), start(self, *rest))[1]
     )
-    with pytest.raises(KeyboardInterrupt), assistants.assisted("tests.kernels.strange_jobs", tasks, dict):
+    with pytest.raises(KeyboardInterrupt), compile_workers.assisted("tests.support.strange_jobs", tasks, dict):
         raise KeyboardInterrupt
     assert team[0].process.returncode is not None and not team[0].thread.is_alive() and len(tasks) == 1
 
@@ -72,7 +72,7 @@ def test_another_build_is_not_trusted(monkeypatch):
 
 
 def test_modules_that_are_not_there_leave_the_work_here():
-    assert share("a b", "tests.kernels.no_such_jobs") == ({}, ["a", "b"])
+    assert share("a b", "tests.support.no_such_jobs") == ({}, ["a", "b"])
 
 
 def test_an_interpreter_that_cannot_be_started_leaves_the_work_here(monkeypatch):
@@ -82,26 +82,28 @@ def test_an_interpreter_that_cannot_be_started_leaves_the_work_here(monkeypatch)
 
 def test_only_a_plain_python_is_started_and_only_for_enough_work(monkeypatch):
     monkeypatch.undo()  # the real `processes`
-    monkeypatch.delenv(assistants.ASSISTING, raising=False)
+    monkeypatch.delenv(compile_workers.ASSISTING, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(16), raising=False)
-    assert [assistants.processes(n) for n in (1, 7, 8, 31, 100)] == [1, 1, 2, 4, 4]
+    assert [compile_workers.processes(n) for n in (1, 7, 8, 31, 100)] == [1, 1, 2, 4, 4]
     for executable in ("", None, "/usr/bin/uwsgi", "/opt/app/s2t"):
         monkeypatch.setattr(sys, "executable", executable)
-        assert assistants.processes(100) == 1
+        assert compile_workers.processes(100) == 1
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3.12")
-    assert assistants.processes(100) == 4
+    assert compile_workers.processes(100) == 4
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert assistants.processes(100) == 1
+    assert compile_workers.processes(100) == 1
 
 
 def test_an_assistant_has_none_itself(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setenv(assistants.ASSISTING, "1")
-    assert assistants.processes(100) == 1
+    monkeypatch.setenv(compile_workers.ASSISTING, "1")
+    assert compile_workers.processes(100) == 1
 
 
 COLD = """
-from kernels import assistants, beams, jit
+from s2t_np_kernels.build import compile_workers as assistants
+from s2t_np_kernels.build import jit
+from s2t_np_kernels.decoder import attention
 assistants.processes = lambda tasks: 2
 start = assistants.Assistant.__init__
 def told(self, *rest):
@@ -161,9 +163,9 @@ def test_nothing_stays_behind_an_interrupted_first_run(cold, number):
     process.wait(10)
     until(lambda: not runs(assistant), 5)
     count = len(kept(cache))
-    environment = os.environ | {"S2T_NP_CACHE_DIR": str(cache), assistants.ASSISTING: "1"}
+    environment = os.environ | {"S2T_NP_CACHE_DIR": str(cache), compile_workers.ASSISTING: "1"}
     program = (
-        "from kernels import beams, jit; jit.complete(); print(sum(list(jit.statistics.values())[:2]), jit.statistics)"
+        "from s2t_np_kernels.build import jit; from s2t_np_kernels.decoder import attention; jit.complete(); print(sum(list(jit.statistics.values())[:2]), jit.statistics)"
     )
     again = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
@@ -185,11 +187,11 @@ def test_a_first_run_does_without_an_assistant_that_was_killed(cold):
 HANGING = """
 import os, signal, time
 from collections import deque
-from kernels import assistants
+from s2t_np_kernels.build import compile_workers as assistants
 from tests.kernels.test_assistants import Task
 
 assistants.processes = lambda tasks: 2
-assistant = assistants.Assistant("tests.kernels.strange_jobs", ["json"], deque([Task("hang")]), dict)
+assistant = assistants.Assistant("tests.support.strange_jobs", ["json"], deque([Task("hang")]), dict)
 print(assistant.process.pid, flush=True)
 time.sleep(2)  # for it to begin
 os.kill(os.getpid(), signal.SIGKILL)

@@ -7,7 +7,7 @@ import pytest
 
 import s2t_np
 from s2t_np.backend import choose
-from tests.paths import DIGITS, ROOT
+from tests.support.paths import DIGITS, ROOT
 
 RECORDINGS = sorted((ROOT / "s2t_np" / "recordings").glob("*.flac"))
 
@@ -43,6 +43,6 @@ def test_float64_is_refused():
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "kernels.backend", None)
+    monkeypatch.setitem(sys.modules, "s2t_np_kernels.backend", None)
     with pytest.raises(s2t_np.BackendError, match="pip install"):
         choose("numba")

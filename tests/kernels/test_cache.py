@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 
-from kernels import cache
+from s2t_np_kernels.build import cache
 
 PROGRAM = """
 import sys, warnings
 warnings.simplefilter("always")
 import numpy as np
-from kernels import jit, norm, pack
+from s2t_np_kernels.build import jit
+from s2t_np_kernels.ops import norm
+from s2t_np_kernels.weights import pack
 w = pack.PackedNorm(np.ones(128, np.float32), 0, 64, 20)
 print(norm.layer_norm(np.arange(20, dtype=np.float32), w)[:3].astype(float).round(3).tolist(), jit.statistics)
 print("numba imported:", "numba" in sys.modules)
@@ -71,16 +73,16 @@ def test_numba_is_imported_to_compile_and_for_nothing_else(filled, tmp_path):
 
 
 def test_one_missing_kernel_is_compiled_among_loaded_ones(copied):
-    next(copied.rglob("kernels.norm.normalize_unit")).unlink()
+    next(copied.rglob("s2t_np_kernels.ops.norm.normalize_unit")).unlink()
     after = run(copied).stdout
     assert RIGHT in after and "'loaded': 4, 'compiled': 1" in after
 
 
 def test_code_that_calls_what_is_not_there_is_compiled_anew(copied):
     """The linker would end the process."""
-    path = next(copied.rglob("kernels.norm.layer_norm_rows"))
+    path = next(copied.rglob("s2t_np_kernels.ops.norm.layer_norm_rows"))
     payload = path.read_bytes()[len(cache.MAGIC) + 32 :].replace(
-        b"kernels.norm.normalize_row", b"kernels.norm.nobody_at_all"
+        b"s2t_np_kernels.ops.norm.normalize_row", b"s2t_np_kernels.ops.norm.nobody_at_all"
     )
     path.write_bytes(cache.MAGIC + hashlib.sha256(payload).digest() + payload)
     after = run(copied)
@@ -138,8 +140,9 @@ def test_racing_processes_all_get_it_right(tmp_path):
 
 def test_an_edited_helper_in_another_file_is_noticed(copied, tmp_path):
     shutil.copytree(ROOT / "kernels", tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "s2t_np_kernels.py", tmp_path)
     assert LOADED in run(copied, tmp_path).stdout
-    source = tmp_path / "kernels" / "vector.py"
+    source = tmp_path / "kernels" / "simd" / "vector.py"
     text = source.read_text()
     edited = text.replace("for distance in (8, 4, 2, 1)", "for distance in (8, 4, 2)")
     assert edited != text
@@ -161,7 +164,7 @@ def test_a_directory_of_another_user_is_not_trusted(copied):
 
 
 def test_a_kernel_that_takes_names_of_numba_in_tuples_can_be_what_is_missing(tmp_path):
-    program = "from kernels import fbank, jit; jit.complete(); print(jit.statistics)"
+    program = "from s2t_np_kernels.build import jit; from s2t_np_kernels.ops import fbank; jit.complete(); print(jit.statistics)"
     environment = os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
@@ -171,7 +174,7 @@ def test_a_kernel_that_takes_names_of_numba_in_tuples_can_be_what_is_missing(tmp
 
 def test_tiles_can_be_what_is_missing(tmp_path):
     """They are emitted by this package itself, perhaps before anything else was compiled."""
-    program = "import sys; from kernels import jit, tile; jit.complete(); print('numba' in sys.modules)"
+    program = "import sys; from s2t_np_kernels.build import jit; from s2t_np_kernels.simd import tile; jit.complete(); print('numba' in sys.modules)"
     environment = os.environ | {"S2T_NP_CACHE_DIR": str(tmp_path)}
     for expected in ("True", "False"):
         done = subprocess.run(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 

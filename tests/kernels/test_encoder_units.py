@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
-from s2t_np import threads
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
+from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
-from kernels import backend, conv, encoder_memory
-from kernels.pack import empty_lines
-from tests.kernels.models import model, random_model
+from s2t_np_kernels.encoder import workspace
+from s2t_np_kernels.ops import conv
+from s2t_np_kernels.weights.pack import empty_lines
+
+from s2t_np_kernels import backend
+from tests.support.kernel_models import model, random_model
 
 OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 # one to three convolutions, windows longer than a unit of positions, and more inputs than have a scale of bytes
@@ -63,7 +66,7 @@ def test_nothing_is_read_that_was_not_written(kind, monkeypatch):
             part.fill(np.nan)
         return parts
 
-    for module in (conv, encoder_memory):
+    for module in (conv, workspace):
         monkeypatch.setattr(module, "empty_lines", poisoned)
     for x, once in zip(inputs, expected, strict=True):
         assert np.array_equal(backend.encode(OPS[kind], packed.encoder, config, x), once)

@@ -5,18 +5,21 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from s2t_np import features, threads
-from tests.paths import LIBRISPEECH, needs_shared
-from tests.sounds import signal
+from s2t_np import features
+from s2t_np.system import threads
+from tests.support.paths import LIBRISPEECH, needs_shared
+from tests.support.sounds import signal
 
 pytest.importorskip("numba")
 
-from kernels import backend, doubles
-from kernels.fbank import places
-from kernels.jit import ARRAY, COMPILED, INT, kernel
-from kernels.late import types
-from tests.kernels import guarded
+from s2t_np_kernels.build.jit import ARRAY, COMPILED, INT, kernel
+from s2t_np_kernels.build.lazy_numba import types
+from s2t_np_kernels.ops.fbank import places
+from s2t_np_kernels.simd import vector64
+
+from s2t_np_kernels import backend
 from tests.kernels.test_plain_paths import run
+from tests.support import guarded
 
 pytestmark = pytest.mark.filterwarnings("ignore::s2t_np.errors.InputWarning")
 RATES = (100, 160, 1000, 8000, 11025, 12345, 16000, 22050, 44100, 48000, 96000)
@@ -127,8 +130,8 @@ def test_memory_is_that_of_the_result():
 
 @kernel(types.void(types.float64[::1], ARRAY, INT))
 def _logarithms(x, y, count):
-    for i in range(0, count, doubles.LANES):
-        doubles.scatter(y, i, 1, doubles.LANES, doubles.log(doubles.load(x, i)))
+    for i in range(0, count, vector64.LANES):
+        vector64.scatter(y, i, 1, vector64.LANES, vector64.log(vector64.load(x, i)))
 
 
 def test_logarithm():

@@ -6,18 +6,20 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from s2t_np import threads
 from s2t_np.decoder import decode_full, decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from s2t_np.search import outlook
+from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
-from kernels import backend, decode_step
-from kernels.jit import bind
-from kernels.pack import FLOAT32, INT8
-from tests.kernels.models import SHAPES, in_halves, model, random_model
+from s2t_np_kernels.build.jit import bind
+from s2t_np_kernels.decoder import step
+from s2t_np_kernels.weights.pack import FLOAT32, INT8
+
+from s2t_np_kernels import backend
+from tests.support.kernel_models import SHAPES, in_halves, model, random_model
 
 THREADS = (1, 2, 5)
 OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
@@ -231,13 +233,13 @@ def test_decode_full_by_ops(name):
     [(256, 4, 4), (512, 8, 8), (64, 4, 2), (36, 4, 1), (96, 6, 3), (4096, 4, 1), (64, 1, 1)],
 )
 def test_groups_of_heads_fill_whole_panels(width, heads, groups):
-    assert decode_step.head_groups(width, heads) == groups
+    assert step.head_groups(width, heads) == groups
 
 
 def test_shards_of_hidden_features_are_cut_where_sums_and_scales_are():
-    assert [decode_step.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
-    assert [decode_step.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
-    assert decode_step.shard_size(72, 2, FLOAT32) == 256
+    assert [step.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
+    assert [step.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
+    assert step.shard_size(72, 2, FLOAT32) == 256
 
 
 def test_what_a_step_knows_of_its_logits_is_told_of_no_others():

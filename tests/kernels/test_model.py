@@ -7,16 +7,16 @@ import pytest
 
 import s2t_np
 from s2t_np.weights import expected_shapes
-from tests.kernels.models import random_tensor
-from tests.paths import CHECKPOINT_CONFIGS, LIBRISPEECH, ROOT, needs_shared
+from tests.support.kernel_models import random_tensor
+from tests.support.paths import CHECKPOINT_CONFIGS, LIBRISPEECH, ROOT, needs_shared
 
 pytest.importorskip("numba")
 
-from kernels import backend
 from s2t_np import audio, config, encoder, search, weights
 from s2t_np.backend import NUMPY
 from s2t_np.features import features
 from s2t_np.ops import numpy_ops
+from s2t_np_kernels import backend
 
 RECORDINGS = sorted((ROOT / "s2t_np" / "recordings").glob("*.flac"))
 

@@ -10,10 +10,11 @@ from s2t_np.ops import Conv, LayerNorm, Linear
 
 pytest.importorskip("numba")
 
-from kernels import backend
-from kernels.backend import numba_ops
-from kernels.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
-from tests.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
+from s2t_np_kernels.backend import numba_ops
+from s2t_np_kernels.weights.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
+
+from s2t_np_kernels import backend
+from tests.support.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
 
 RNG = np.random.default_rng(1)
 SIZES = (1, 2, 7, 8, 9, 13, 31, 32, 33, 64, 97, 257)

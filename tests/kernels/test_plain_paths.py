@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 from tools.random_checkpoint import shape_config, write_checkpoint
 
 pytest.importorskip("numba")

@@ -11,14 +11,14 @@ import time
 import numpy as np
 import pytest
 
-from s2t_np import threads
-from tests.paths import ROOT
+from s2t_np.system import threads
+from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 
-from kernels import backend
-from kernels import threads as kernel_threads
-from tests.kernels.models import model
+from s2t_np_kernels import backend
+from s2t_np_kernels import threads as kernel_threads
+from tests.support.kernel_models import model
 
 
 @pytest.fixture(autouse=True)
@@ -132,8 +132,8 @@ def test_a_forked_child_has_helpers_of_its_own():
 
 LONG = """
 import numpy as np
-from tests.kernels.models import model
-from kernels import backend
+from tests.support.kernel_models import model
+from s2t_np_kernels import backend
 config, plain = model("round")
 packed = backend.numba_ops.prepare(plain)
 x = np.zeros((60000, config.input_feat_per_channel), np.float32)

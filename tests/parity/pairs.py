@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from s2t_np import audio
-from tests.paths import CHECKPOINT_CONFIGS, DIGITS, LIBRISPEECH, SHARED
+from tests.support.paths import CHECKPOINT_CONFIGS, DIGITS, LIBRISPEECH, SHARED
 from tools.parity import Pair, load_pair
 from tools.random_checkpoint import shape_config, write_checkpoint
 from tools.signals import harmonics

@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 
 from s2t_np.checkpoint import read_tensors, read_torch, safetensors
 from s2t_np.errors import ModelError
-from tests import checkpoints
-from tests.checkpoints import corruptions, example, saved
-from tests.paths import CHECKPOINT_CONFIGS, SHARED, needs_shared
+from tests.support import checkpoints
+from tests.support.checkpoints import corruptions, example, saved
+from tests.support.paths import CHECKPOINT_CONFIGS, SHARED, needs_shared
 
 SINUSOIDS = {f"model.{stack}.embed_positions.weights" for stack in ("encoder", "decoder")}
 FORMATS = {"zip": {}, "legacy": {"_use_new_zipfile_serialization": False}}
@@ -182,7 +182,7 @@ MORE_CAREFUL = [
 
 def test_what_safetensors_refuses_is_refused(tmp_path):
     """And it reads nothing else of that list, but for what its parser does not look at."""
-    from tests.test_safetensors import REFUSED
+    from tests.checkpoint.test_safetensors import REFUSED
 
     tolerated = []
     for kind, (content, *_) in REFUSED.items():

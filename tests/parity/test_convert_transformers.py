@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import s2t_np
-from s2t_np.convert import convert
-from tests.paths import DIGITS
+from s2t_np.hf.convert import convert
+from tests.support.paths import DIGITS
 
 RECORDING = DIGITS.parent.parent / "recordings" / "five-five.flac"
 

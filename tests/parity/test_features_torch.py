@@ -14,8 +14,8 @@ import pytest
 
 from s2t_np.config import FeatureConfig
 from s2t_np.features import fbank, features
-from tests.paths import DIGITS, LIBRISPEECH, ROOT
-from tests.sounds import signal
+from tests.support.paths import DIGITS, LIBRISPEECH, ROOT
+from tests.support.sounds import signal
 
 needs_transformers = pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="needs transformers")
 RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000]

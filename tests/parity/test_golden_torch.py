@@ -8,9 +8,9 @@ pytest.importorskip("transformers")
 
 import s2t_np
 from s2t_np import audio, features
-from s2t_np.golden import check, write_pack
+from s2t_np.inspect.golden import check, write_pack
 from tests.parity.pairs import digits, small_folder, speech, upstream
-from tests.paths import DIGITS
+from tests.support.paths import DIGITS
 
 LAYOUTS = {"an extra batch axis", "an extra batch axis, transposed", ""}  # convolutions have their channels before time
 

@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 from s2t_np import audio, features
 from s2t_np.config import FeatureConfig
 from tests.parity.pairs import RATE, SOURCE, pair, speech, upstream
-from tests.paths import LIBRISPEECH, needs_shared
+from tests.support.paths import LIBRISPEECH, needs_shared
 from tools.parity import HEADER, compare_features, compare_model, errors_of
 from tools.random_checkpoint import EOS
 

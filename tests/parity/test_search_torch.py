@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from s2t_np.tokenizer import Tokenizer
-from tests.paths import DIGITS
-from tests.small_tokenizers import KINDS, LANGUAGES, SPECIAL, sentences, write_folder
+from tests.support.paths import DIGITS
+from tests.support.small_tokenizers import KINDS, LANGUAGES, SPECIAL, sentences, write_folder
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -15,8 +15,8 @@ import pytest
 
 import s2t_np.hf
 from tests.parity import same_program
-from tests.paths import DIGITS, LIBRISPEECH
-from tests.small_tokenizers import write_folder
+from tests.support.paths import DIGITS, LIBRISPEECH
+from tests.support.small_tokenizers import write_folder
 from tools.random_checkpoint import GENERATION, shape_config, write_checkpoint, write_json
 
 pytest.importorskip("torch")

@@ -1,0 +1,1 @@
+"""The decoder step as one compiled call."""

@@ -1,0 +1,1 @@
+"""The encoder as one compiled call."""

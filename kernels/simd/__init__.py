@@ -1,0 +1,1 @@
+"""Vectors and register tiles, emitted as LLVM IR."""

@@ -1,0 +1,169 @@
+"""Eight float64 side by side, for what float32 is too coarse for: the filterbank, a frame in each lane.
+
+    v = load(x, i); store(y, j, log(maximum(v, splat(floor))))
+
+Places are an array and an index into it; the array must be an argument of the kernel. As in `vector.py`, LLVM splits
+vectors that are wider than the processor's registers, and with NUMBA_DISABLE_JIT=1 they are numpy arrays of 8.
+
+`log` is for normal positive numbers, inf and NaN: x = 2**n m with m in [2/3, 4/3), s = (m - 1) / (m + 1), and
+ln x = n ln 2 + 2 (s + s**3 / 3 + ... + s**13 / 13), whose next term is below 1e-11.
+"""
+
+import numpy as np
+from llvmlite import ir
+
+from ..build.jit import COMPILED
+from ..build.lazy_numba import declared, intrinsic, types
+from .vector import F32, I32, I64, constant, multiply_add, spread
+
+LANES = 8
+F64 = ir.DoubleType()
+VECTOR, INTEGERS = ir.VectorType(F64, LANES), ir.VectorType(I64, LANES)
+
+
+def _vector_type():
+    """Numba's name for an LLVM vector of 8 doubles."""
+    from ..build.compiler import vector_type
+
+    return vector_type("Doubles", VECTOR)
+
+
+doubles = declared(_vector_type)
+
+
+def place(context, builder, kind, array, index):
+    """The LLVM pointer to an element of an array, `kind` being the array's type."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+@intrinsic
+def _load(typing, array, index):
+    def build(context, builder, sig, args):
+        address = place(context, builder, sig.args[0], *args)
+        return builder.load(builder.bitcast(address, VECTOR.as_pointer()), align=8)
+
+    return doubles(array, types.int64), build
+
+
+@intrinsic
+def _store(typing, array, index, value):
+    def build(context, builder, sig, args):
+        address = place(context, builder, sig.args[0], *args[:2])
+        builder.store(args[2], builder.bitcast(address, VECTOR.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, doubles), build
+
+
+@intrinsic
+def _splat(typing, x):
+    def build(context, builder, sig, args):
+        return spread(builder, args[0], VECTOR)
+
+    return doubles(types.float64), build
+
+
+@intrinsic
+def _fma(typing, a, b, c):
+    def build(context, builder, sig, args):
+        return multiply_add(builder, *args)
+
+    return doubles(doubles, doubles, doubles), build
+
+
+@intrinsic
+def _maximum(typing, a, b):
+    """The larger of two; NaN if a is NaN."""
+
+    def build(context, builder, sig, args):
+        return builder.select(builder.fcmp_ordered("<", *args), args[1], args[0])
+
+    return doubles(doubles, doubles), build
+
+
+@intrinsic
+def _gather(typing, array, index, stride, count):
+    """Every stride-th float32 from an index on, `count` of them; the lanes behind repeat the last."""
+
+    def build(context, builder, sig, args):
+        last, result = builder.sub(args[3], ir.Constant(I64, 1)), ir.Constant(ir.VectorType(F32, LANES), ir.Undefined)
+        base = place(context, builder, sig.args[0], *args[:2])
+        for lane in range(LANES):
+            step = ir.Constant(I64, lane)
+            step = builder.select(builder.icmp_signed("<", step, last), step, last)
+            scalar = builder.load(builder.gep(base, [builder.mul(step, args[2])]), align=4)
+            result = builder.insert_element(result, scalar, ir.Constant(I32, lane))
+        return builder.fpext(result, VECTOR)
+
+    return doubles(array, types.int64, types.int64, types.int64), build
+
+
+@intrinsic
+def _scatter(typing, array, index, stride, count, value):
+    """The first `count` lanes, as float32, to every stride-th element from an index on."""
+
+    def build(context, builder, sig, args):
+        base = place(context, builder, sig.args[0], *args[:2])
+        narrow = builder.fptrunc(args[4], ir.VectorType(F32, LANES))
+        for lane in range(LANES):
+            with builder.if_then(builder.icmp_signed(">", args[3], ir.Constant(I64, lane))):
+                scalar = builder.extract_element(narrow, ir.Constant(I32, lane))
+                builder.store(scalar, builder.gep(base, [builder.mul(ir.Constant(I64, lane), args[2])]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, types.int64, doubles), build
+
+
+TWO_THIRDS = 0x3FE5555555555555  # the bits of 2/3
+
+
+@intrinsic
+def _log(typing, x):
+    def build(context, builder, sig, args):
+        (x,), one = args, constant(1.0, VECTOR)
+        above = builder.sub(builder.bitcast(x, INTEGERS), constant(TWO_THIRDS, INTEGERS))
+        exponent = builder.ashr(above, constant(52, INTEGERS))
+        power = builder.shl(exponent, constant(52, INTEGERS))
+        m = builder.bitcast(builder.sub(builder.bitcast(x, INTEGERS), power), VECTOR)
+        s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
+        square, series = builder.fmul(s, s), constant(2 / 13, VECTOR)
+        for odd in (11, 9, 7, 5, 3, 1):
+            series = multiply_add(builder, series, square, constant(2 / odd, VECTOR))
+        n = builder.sitofp(exponent, VECTOR)
+        result = multiply_add(builder, n, constant(float(np.log(2.0)), VECTOR), builder.fmul(series, s))
+        return builder.select(builder.fcmp_ordered("<", x, constant(float("inf"), VECTOR)), result, x)
+
+    return doubles(doubles), build
+
+
+def _plain_load(array, index):
+    return array[index : index + LANES].copy()
+
+
+def _plain_store(array, index, value):
+    array[index : index + LANES] = value
+
+
+def _plain_splat(x):
+    return np.full(LANES, x)
+
+
+def _plain_fma(a, b, c):
+    return a * b + c
+
+
+def _plain_gather(array, index, stride, count):
+    return array[index + np.minimum(np.arange(LANES), count - 1) * stride].astype(np.float64)
+
+
+def _plain_scatter(array, index, stride, count, value):
+    array[index + np.arange(count) * stride] = value[:count]
+
+
+if COMPILED:
+    load, store, splat, fma, maximum, gather, scatter, log = (
+        *(_load, _store, _splat, _fma, _maximum, _gather, _scatter, _log),
+    )
+else:
+    load, store, splat, fma, maximum = _plain_load, _plain_store, _plain_splat, _plain_fma, np.maximum
+    gather, scatter, log = _plain_gather, _plain_scatter, np.log

@@ -1,0 +1,336 @@
+"""Weights in the form that the tiles read, made once at load.
+
+A matrix (O, I) becomes panels of 32 outputs: [panel][input][output within the panel], so that both directions of use
+(`tile.py`) walk through memory in order: 32 weights of a step side by side as lanes, or 8 of them as scalars. Outputs
+are padded with zeros to whole panels, biases too. A convolution (O, I, taps) is a matrix over the window's (tap, input)
+pairs, and its panels hold 16 channels beside the 16 gates that belong to them, so that a tile can apply the gate.
+
+All of it lies in one block of memory, the arena: kernels get the arena and offsets into it. It starts with zeros, which
+is what an absent bias or residual points to. With FLOAT16 the same panels hold halves, convolutions included, and are
+widened as they are read; biases, gains and offsets stay float32: they are a thousandth of the bytes. The unpacked
+weights are not kept; a tied embedding table is read from the panels of the vocabulary projection.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..simd.vector import LANES
+from .quantize import CHUNK, quantize_weights
+
+FLOAT32, INT8, FLOAT16 = 0, 1, 2  # kinds of weights
+PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
+NOTHING = 64  # floats of zeros at the start of the arena
+
+# columns of the decoder's plan: weight and bias offsets of the parts of a layer, in the order of its fields
+NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
+
+
+class PackedLinear(NamedTuple):
+    """y = x W^T + b, packed: panels (ceil(O/32), I, 32) and bias (ceil(O/32) * 32,), zeros if there is none."""
+
+    arena: np.ndarray  # (everything,) float32
+    panels: int  # offset
+    bias: int  # offset; with int8 of the bias and, behind it, the other terms (linear_int8.py)
+    inputs: int  # I
+    outputs: int  # O
+    kind: int  # FLOAT32, INT8 or FLOAT16
+    keys: bool = False  # whether it makes the memory's keys, which a step reads column by column
+
+
+class Shaped(NamedTuple):
+    """Stands for an array that is not kept."""
+
+    shape: tuple[int, ...]
+
+
+class PackedConv(NamedTuple):
+    """A gated convolution, packed: panel p has channels 16p .. 16p+15 of the first half, then their gates.
+
+    Panels (ceil(O/2/16), taps * I, 32), inputs ordered (tap, input); the bias is ordered as the panels.
+    """
+
+    arena: np.ndarray
+    panels: int
+    bias: int  # or terms, as in PackedLinear
+    inputs: int  # I
+    outputs: int  # O/2, what the gate leaves
+    taps: int
+    kind: int
+
+    @property
+    def weight(self):
+        """What layers.py asks for: the shape of the weight that was packed, (O, I, taps)."""
+        return Shaped((2 * self.outputs, self.inputs, self.taps))
+
+
+class PackedNorm(NamedTuple):
+    """Layer normalisation: gain (D,) and offset (D,)."""
+
+    arena: np.ndarray
+    gain: int
+    bias: int
+    inputs: int  # D
+
+
+class Rows:
+    """Rows of a packed matrix of floats or halves, gathered on demand: what `embed_tokens.weight[tokens]` needs."""
+
+    def __init__(self, w: PackedLinear):
+        count, line = -(-w.outputs // PANEL), words(PANEL, w.kind)
+        panels = w.arena[w.panels : w.panels + count * w.inputs * line]
+        self.panels = panels.view(np.float16 if w.kind == FLOAT16 else np.float32).reshape(count, w.inputs, PANEL)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(U,) ints -> (U, I) float32."""
+        rows = np.asarray(rows)
+        return self.panels[rows // PANEL, :, rows % PANEL].astype(np.float32, copy=False)
+
+
+class HalfRows:
+    """Rows of a matrix kept in float16, where the packed one is too coarse to be read."""
+
+    def __init__(self, weight: np.ndarray):
+        self.half = weight.astype(np.float16)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(U,) ints -> (U, I)."""
+        return self.half[rows].astype(np.float32)
+
+
+class PackedEmbedding(NamedTuple):
+    """Stands for weights.Embedding: `weight[tokens]` gives the rows."""
+
+    weight: Rows | HalfRows
+
+
+class PackedEncoder(NamedTuple):
+    """The encoder's packed parts under their names."""
+
+    conv: tuple
+    layers: tuple
+    layer_norm: PackedNorm
+    plan: np.ndarray  # (layers + 1, 16) int64: see `plan`
+    kind: int  # of the weights
+
+
+class PackedDecoder(NamedTuple):
+    """The decoder's packed parts under their names."""
+
+    embed_tokens: PackedEmbedding
+    layers: tuple
+    layer_norm: PackedNorm
+    plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
+    comps: np.ndarray | None  # of both output projections of the layers, int8 only: see `partial_comps`
+
+
+class PackedWeights(NamedTuple):
+    """Stands for weights.Weights."""
+
+    encoder: PackedEncoder
+    decoder: PackedDecoder
+    lm_head: PackedLinear
+
+
+def leaves(node):
+    """Every linear map, convolution, norm and embedding, packed or not."""
+    if hasattr(node, "weight") or hasattr(node, "arena"):
+        yield node
+    elif isinstance(node, tuple):
+        for child in node:
+            yield from leaves(child)
+
+
+def whole(outputs: int) -> int:
+    """Outputs in whole panels."""
+    return -(-outputs // PANEL) * PANEL
+
+
+def words(weights: int, kind: int) -> int:
+    """Words of 32 bits, in which the arena is counted, that so many weights of one input take."""
+    return weights // 2 if kind == FLOAT16 else weights
+
+
+def check_halves(weights) -> None:
+    """Raise OverflowError where a weight is beyond float16's largest number."""
+    highest = max(max(float(leaf.weight.max()), -float(leaf.weight.min())) for leaf in leaves(weights))
+    if highest > float(np.finfo(np.float16).max):
+        raise OverflowError(f"a weight is {highest:.3g}, above float16's largest number, 65504")
+
+
+def _panel_count(shape: tuple[int, ...]) -> int:
+    return -(-shape[0] // PANEL) if len(shape) == 2 else -(-(shape[0] // 2) // GATED)
+
+
+def _size(node, kind: int) -> int:
+    """Floats that a part takes in the arena."""
+    shape = node.weight.shape
+    if len(shape) == 1:
+        return 2 * _rounded(shape[0])
+    outputs, inputs = _panel_count(shape) * PANEL, math.prod(shape[1:])
+    if kind == INT8:
+        return outputs * (-(-inputs // 4) + 2 - (-inputs // CHUNK))
+    return words(outputs, kind) * inputs + outputs
+
+
+def _rounded(count: int) -> int:
+    return -(-count // 16) * 16
+
+
+def empty_lines(*sizes: int) -> list[np.ndarray]:
+    """Empty arrays of so many floats, which begin at lines of the cache: vectors that straddle two are slower."""
+    room = np.empty(sum(sizes) + LANES * (len(sizes) + 1), np.float32)
+    first, parts = -(room.ctypes.data // 4) % LANES, []
+    for size in sizes:
+        parts.append(room[first : first + size])
+        first += -(-size // LANES) * LANES
+    return parts
+
+
+class Arena:
+    """One aligned block, handed out from the front."""
+
+    def __init__(self, floats: int):
+        (self.block,), self.used = empty_lines(NOTHING + floats), NOTHING
+        self.block[:NOTHING] = 0
+
+    def take(self, *shape: int) -> np.ndarray:
+        """The next free floats as an array of zeros."""
+        count = math.prod(shape)
+        part = self.block[self.used : self.used + count].reshape(shape)
+        self.used += _rounded(count)
+        part.fill(0)
+        return part
+
+    def take_panels(self, count: int, inputs: int, kind: int) -> np.ndarray:
+        """Room for panels of floats or halves: (count, inputs, PANEL) of zeros."""
+        panels = self.take(count, inputs, words(PANEL, kind))
+        return panels.view(np.float16) if kind == FLOAT16 else panels
+
+    def offset(self, part: np.ndarray) -> int:
+        """Where a part that was taken lies, in floats."""
+        return (part.ctypes.data - self.block.ctypes.data) // 4
+
+
+def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, kind: int) -> tuple[int, int]:
+    """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
+    if kind == INT8:
+        return _pack_int8(arena, weight, bias)
+    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
+    panels, biases, full = arena.take_panels(count, inputs, kind), arena.take(count * PANEL), outputs // PANEL
+    panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
+    if rest := outputs - full * PANEL:
+        panels[full, :, :rest] = weight[full * PANEL :].T
+    if bias is not None:
+        biases[:outputs] = bias
+    return arena.offset(panels), arena.offset(biases)
+
+
+def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
+    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of linear_int8.py."""
+    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
+    quantized, scale, comp = quantize_weights(weight)
+    quads = -(-inputs // 4)
+    panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(comp), count * PANEL)
+    padded = np.zeros((count * PANEL, quads * 4), np.int8)
+    padded[:outputs, :inputs] = quantized
+    view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
+    view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
+    terms[0, :outputs], terms[1, :outputs] = 0 if bias is None else bias, scale
+    terms[2:, :outputs] = comp.view(np.float32)
+    return arena.offset(panels), arena.offset(terms)
+
+
+def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
+    """ops.Linear (O, I) -> PackedLinear."""
+    outputs, inputs = w.weight.shape
+    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, kind), inputs, outputs, kind)
+
+
+def pack_conv(arena: Arena, w, kind: int = FLOAT32) -> PackedConv:
+    """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
+    outputs, inputs, taps = w.weight.shape
+    channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
+    order = (channels + np.array([[0], [outputs // 2]])).reshape(-1)  # 16 channels, their 16 gates, and so on
+    real = np.repeat(channels < outputs // 2, 2, axis=1).reshape(-1)
+    weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
+    weight[real] = w.weight.transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
+    bias[real] = w.bias[order[real]]
+    return PackedConv(arena.block, *_pack(arena, weight, bias, kind), inputs, outputs // 2, taps, kind)
+
+
+def pack_norm(arena: Arena, w) -> PackedNorm:
+    """ops.LayerNorm -> PackedNorm."""
+    gain, bias = arena.take(len(w.weight)), arena.take(len(w.bias))
+    gain[:], bias[:] = w.weight, w.bias
+    return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
+
+
+def pack_tree(arena: Arena, node, kind: int, release: Callable):
+    """Every leaf packed, in tuples of the same types as before; release(weight) is called when one is done."""
+    if not hasattr(node, "weight"):
+        children = [pack_tree(arena, child, kind, release) for child in node]
+        return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
+    if node.weight.ndim == 1:
+        packed = pack_norm(arena, node)
+    else:
+        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, kind)
+    release(node.weight)
+    return packed
+
+
+def plan(layers: tuple, *last) -> np.ndarray:
+    """The offsets a fused kernel needs: a row a layer, (weight, bias) of each part in the order of the layer's fields.
+
+    One more row holds those of what comes behind the layers, at its front.
+    """
+    rows = [[offset for part in leaves(layer) for offset in part[1:3]] for layer in layers]
+    rows.append([offset for part in last for offset in part[1:3]])
+    width = max(map(len, rows))
+    return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
+
+
+def _with_keys(layer):
+    """The packed decoder layer, knowing which of its matrices makes the memory's keys."""
+    return layer._replace(
+        encoder_attn=layer.encoder_attn._replace(k_proj=layer.encoder_attn.k_proj._replace(keys=True))
+    )
+
+
+def partial_comps(w: PackedLinear) -> np.ndarray:
+    """The comp of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
+
+    The difference of two is that of the inputs between: what a step needs, which takes a matrix head by head.
+    """
+    count, quads, step = whole(w.outputs) // PANEL, -(-w.inputs // 4), PANEL // 4
+    panels = w.arena[w.panels : w.panels + count * quads * PANEL].view(np.int8).reshape(count, quads, PANEL, 4)
+    sums = np.add.reduceat(panels.sum(axis=3, dtype=np.int32), range(0, quads, step), axis=1)
+    sums = sums.transpose(1, 0, 2).reshape(-1, whole(w.outputs))
+    return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
+
+
+def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
+    """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
+
+    `release` is called with every weight that is packed: its memory may go. Raises OverflowError for weights that
+    float16 cannot hold.
+    """
+    if kind == FLOAT16:
+        check_halves(weights)
+    embedding, head = weights.decoder.embed_tokens, weights.lm_head
+    parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
+    apart = kind != INT8 and embedding.weight is not head.weight
+    arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind, release)
+    layers = tuple(_with_keys(layer) for layer in layers)
+    table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
+    rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)
+    outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
+    comps = np.stack([partial_comps(w) for w in outs]) if kind == INT8 else None
+    return PackedWeights(
+        PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), kind),
+        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head), comps),
+        packed_head,
+    )

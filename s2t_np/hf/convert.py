@@ -1,0 +1,144 @@
+"""From any checkpoint this project reads to a folder that this project and transformers both load.
+
+The folder holds `model.safetensors` (the tensors of `weights.expected_shapes` under their own names; a tied head and
+the sinusoids, which both programs compute, are left out), the JSON files, the vocabulary and its sentencepiece model,
+and the card and licence that came with them. It is built under a hidden name beside its destination, loaded once to
+prove that it loads, and renamed: it is there complete or not at all.
+"""
+
+import dataclasses
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..backend import NUMPY
+from ..checkpoint import read_tensors, safetensors
+from ..config import GenerationConfig, ModelConfig, read_json, write_json
+from ..errors import ModelError, OptionError
+from ..model import load_folder
+from ..weights import check
+
+DTYPES = {"float32": np.float32, "float16": np.float16}
+COPIED = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "sentencepiece.bpe.model",
+    "README.md",
+    "LICENSE",
+    "NOTICE",
+)
+WRITTEN = ("config.json", "generation_config.json", "model.safetensors")
+# What --force may remove together with the folder it replaces: other forms of the same model, and nothing else.
+REPLACEABLE = {*COPIED, *WRITTEN, "pytorch_model.bin", "tf_model.h5", ".gitattributes"}
+
+
+class Converted(NamedTuple):
+    """What was written."""
+
+    folder: Path
+    tensors: int
+    parameters: int
+    size: int  # bytes of model.safetensors
+
+
+def cast(tensors: dict[str, np.ndarray], dtype: str, source: str) -> dict[str, np.ndarray]:
+    """All tensors in `dtype`, rounded to nearest. Raises ModelError naming a tensor whose values do not fit."""
+    converted = {}
+    for name, tensor in tensors.items():
+        with np.errstate(over="ignore"):  # looked for below, where it can be named
+            converted[name] = np.ascontiguousarray(tensor, dtype=DTYPES[dtype])
+        if not np.isfinite(converted[name]).all():
+            largest = np.abs(tensor).max()
+            raise ModelError(f"{source}: {name} reaches {largest:.3g}, beyond what {dtype} can hold")
+    return converted
+
+
+def generation_json(source: Path, model_json: dict) -> dict:
+    """generation_config.json, or for checkpoints older than that file its fields from config.json."""
+    path = source / "generation_config.json"
+    if path.exists():
+        return read_json(path)
+    known = {field.name for field in dataclasses.fields(GenerationConfig)} | {"bos_token_id"}
+    return {key: value for key, value in model_json.items() if key in known}
+
+
+def write_folder(source: Path, target: Path, dtype: str) -> tuple[int, int]:
+    """Fill the empty folder `target`; returns the number of tensors and of parameters. Raises ModelError."""
+    raw = read_json(source / "config.json")
+    config = ModelConfig.from_dict(raw, str(source / "config.json"))
+    tensors = cast(check(read_tensors(source), config, str(source)), dtype, str(source))
+    safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
+    kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
+    write_json(target / "config.json", kept | {"dtype": dtype})
+    write_json(target / "generation_config.json", generation_json(source, raw))
+    for name in COPIED:
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+    return len(tensors), sum(tensor.size for tensor in tensors.values())
+
+
+def check_apart(source: Path, target: Path) -> None:
+    """Raise OptionError where `target` is the folder `source`, by whatever name, or one around it."""
+    for folder in (source.resolve(), *source.resolve().parents):
+        if target.exists() and folder.exists() and target.samefile(folder):
+            raise OptionError(f"{target} is or holds the model to convert, {source}; choose another destination")
+
+
+def check_target(target: Path, force: bool) -> None:
+    """Raise OptionError where writing to `target` could lose something that the user did not mean to lose."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise OptionError(f"{target} is a file, expected a folder to write")
+    names = sorted(entry.name for entry in target.iterdir())
+    if names and not force:
+        raise OptionError(f"{target} is not empty; choose another destination, or --force to replace the model there")
+    if foreign := [name for name in names if name not in REPLACEABLE or (target / name).is_dir()]:
+        raise OptionError(f"{target} holds {foreign[0]}, which is no part of a model; not even --force replaces it")
+
+
+@contextmanager
+def atomic_folder(target: Path):
+    """A new folder to fill, which becomes `target` when the block ends well and vanishes when it does not.
+
+    A folder already at `target` is moved aside first, put back if the new one cannot take its place, else removed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mark = os.urandom(6).hex()
+    partial, old = target.with_name(f".s2t-np-{mark}.tmp"), target.with_name(f".s2t-np-{mark}.old")
+    try:
+        partial.mkdir()
+        yield partial
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+    finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def convert(source: Path, target: Path, dtype: str = "float32", force: bool = False) -> Converted:
+    """Write the model in the folder `source` to the folder `target`, as float32 or float16.
+
+    With `force`, a model already at `target` is replaced. Raises ModelError for a source that would not load,
+    OptionError for a target that cannot be written without losing something, OSError.
+    """
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
+    source, target = Path(source).resolve(), Path(target).resolve()
+    check_apart(source, target)
+    check_target(target, force)
+    load_folder(source, NUMPY, np.float32)
+    with atomic_folder(target) as folder:
+        tensors, parameters = write_folder(source, folder, dtype)
+        load_folder(folder, NUMPY, np.float32)
+    return Converted(target, tensors, parameters, (target / "model.safetensors").stat().st_size)

@@ -1,0 +1,1 @@
+"""Looking inside: traces of one recording, golden files for ports, the explorer page, plots."""

@@ -1,0 +1,106 @@
+"""The explorer: one recording's way through the model as a page to look at, in one file that needs no network.
+
+    from s2t_np.explorer import STAGES, page
+    html = page(trace(model, "recording.flac", STAGES), model)
+
+    story.py    the sections of the page in order: what each stage is, its formula, which arrays it shows
+    pictures.py arrays -> small integers with a scale, and all of them compressed into one block
+    search.py   the beam tree and the alternatives to each token
+    page.html, page.css, page.js   what the browser gets; `page` fills it in
+
+Sources are taken from the functions that computed the numbers, at the moment the page is written, so that they cannot
+drift from the code.
+"""
+
+import inspect
+import json
+import re
+from importlib import import_module
+from importlib.resources import files
+
+import numpy as np
+
+from ...model import S2T
+from ..trace import Trace
+from .pictures import Pictures
+from .search import alternatives, tokens_of, tree_of
+from .story import SECTIONS, STAGES, Section, View
+
+__all__ = ["STAGES", "page"]
+
+
+def page(trace: Trace, model: S2T) -> str:
+    """A Trace that holds STAGES, and the model that was traced -> one HTML document."""
+    pictures = Pictures()
+    sections = [section_record(section, trace, pictures) for section in SECTIONS]
+    data = {
+        "about": trace.about | {"model": model.folder.name},  # not where it lies on this machine
+        "rate": model.feature_config.sampling_rate,
+        "sections": sections,
+        "tokens": tokens_of(trace, model.tokenizer),
+        "alternatives": alternatives(trace, model.tokenizer),
+        "tree": tree_of(trace, model.tokenizer),
+        "arrays": pictures.index,
+    }
+    return fill(read("page.html"), data, pictures.packed())
+
+
+def fill(html: str, data: dict, block: str) -> str:
+    """The document with style, program and data in their places."""
+    title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
+    parts = {
+        "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
+        "STYLE": read("page.css"),
+        "PROGRAM": read("page.js"),
+        "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        "BLOCK": block,
+    }
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda place: parts[place[1]], html)  # in one pass: parts may look like places
+
+
+def read(name: str) -> str:
+    """A file that lies beside this one."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
+    """One section as the page wants it: texts, shapes on this recording, pictures, source."""
+    names = [name for view in section.views for name in view.names_in(trace)]
+    return {
+        "id": section.id,
+        "title": section.title,
+        "text": section.text,
+        "formula": section.formula,
+        "stages": [stage_record(trace, name) for name in dict.fromkeys(names)],
+        "views": [view_record(view, trace, pictures) for view in section.views],
+        "sources": [source_record(place) for place in section.functions],
+    }
+
+
+def stage_record(trace: Trace, name: str) -> dict:
+    """Name, shape and statistics of a stage."""
+    entry = trace.entries[name]
+    statistics = {key: getattr(entry, key) for key in ("minimum", "maximum", "mean", "std")}
+    return {"name": name, "shape": list(entry.shape), "dtype": entry.dtype} | statistics
+
+
+def view_record(view: View, trace: Trace, pictures: Pictures) -> dict:
+    """One picture or row of pictures: its kind, its labels, and the keys of its arrays."""
+    keys = []
+    for name in view.names_in(trace):
+        array, rows = trace[name], None
+        if view.most_rows and len(array) > view.most_rows:
+            rows = np.linspace(0, len(array) - 1, view.most_rows).astype(int)
+            array = array[rows]
+        keys += pictures.add(name, array, rows)
+    labels = {"kind": view.kind, "title": view.title, "rows": view.rows, "columns": view.columns}
+    return labels | {"seconds": view.seconds, "signed": view.signed, "arrays": keys}
+
+
+def source_record(place: str) -> dict:
+    """ "ops.layer_norm" -> its file and line, first sentence, and source as it stands."""
+    module_name, _, name = place.rpartition(".")
+    function = getattr(import_module(f"s2t_np.{module_name}"), name)
+    lines, first = inspect.getsourcelines(inspect.unwrap(function))
+    file = f"s2t_np/{module_name.replace('.', '/')}.py"
+    return {"name": place, "file": file, "line": first, "source": "".join(lines)}

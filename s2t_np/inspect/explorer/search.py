@@ -1,0 +1,49 @@
+"""What the page shows of the search: the transcript's tokens, what else each might have been, and the tree of beams."""
+
+import numpy as np
+
+from ...tokenizer import Tokenizer
+from ..trace import Trace
+
+LISTED = 8  # alternatives to a token
+
+
+def piece(tokenizer: Tokenizer, token: int) -> str:
+    """The text of one token as the vocabulary has it."""
+    return tokenizer.pieces([token])[0]
+
+
+def tokens_of(trace: Trace, tokenizer: Tokenizer) -> list[dict]:
+    """The generated tokens of the best transcript: id, piece, probability."""
+    best = trace.transcript.hypotheses[0]
+    return [
+        {"id": int(token), "piece": piece(tokenizer, token), "probability": float(np.exp(log_prob))}
+        for token, log_prob in zip(best.generated, best.token_log_probs, strict=True)
+    ]
+
+
+def alternatives(trace: Trace, tokenizer: Tokenizer) -> list[list[dict]]:
+    """For every generated token the likeliest ones at its place, and it itself, most probable first."""
+    generated = trace.transcript.hypotheses[0].generated
+    rows = trace["log_probs"][-len(generated) :]
+    return [alternatives_at(row, int(token), tokenizer) for row, token in zip(rows, generated, strict=True)]
+
+
+def alternatives_at(log_probs: np.ndarray, chosen: int, tokenizer: Tokenizer) -> list[dict]:
+    """The same at one place: log-probabilities (V,)."""
+    likeliest = np.argsort(-log_probs, kind="stable")[:LISTED].tolist()
+    listed = likeliest if chosen in likeliest else [*likeliest, chosen]
+    return [
+        {"id": t, "piece": piece(tokenizer, t), "probability": float(np.exp(log_probs[t])), "chosen": t == chosen}
+        for t in listed
+    ]
+
+
+def tree_of(trace: Trace, tokenizer: Tokenizer) -> dict:
+    """The candidates of every step, in the search's own order, impossible ones left out."""
+    steps: dict[int, list[dict]] = {}
+    for candidate in trace.tree.candidates:
+        if np.isfinite(candidate.score):  # JSON knows no infinity
+            record = candidate._asdict() | {"piece": piece(tokenizer, candidate.token)}
+            steps.setdefault(candidate.step, []).append(record)
+    return {"kind": trace.tree.kind, "rows": trace.tree.rows, "end": trace.tree.end, "steps": list(steps.values())}

@@ -1,0 +1,70 @@
+"""What a port computed, as it wrote it down: a .npz, a .safetensors, or a folder of .npy files, by the pack's names.
+
+Names are met half-way: "model." in front is dropped, a layer's bare name is its output, `memory` and `logits` are
+known.
+"""
+
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from ...checkpoint import safetensors
+from ...errors import ModelError
+from ..trace.plan import ALIASES
+
+NOT_COMPARED = "steps."  # what a trace holds beside the stages of a pack: the search's own calls
+
+
+def read_dump(path, stages: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """{stage: array} of what a dump holds of `stages`, and the names in it that mean none of them.
+
+    Raises ModelError for what is none of the three formats, damaged, or without a single stage.
+    """
+    path, found, unknown = Path(path), {}, []
+    for name, array in read_arrays(path).items():
+        stage = stage_of(name, stages)
+        if stage is None:
+            unknown += [] if name.startswith(NOT_COMPARED) else [name]
+        elif array.dtype.kind not in "fiub":
+            raise ModelError(f"{path}: {name} is {array.dtype}, expected numbers")
+        else:
+            found[stage] = array
+    if not found:
+        names = ", ".join(unknown[:3]) or "nothing"
+        raise ModelError(f"{path}: holds {names}, expected stages such as features.mel or encoder.layers.0.output")
+    return found, unknown
+
+
+def stage_of(name: str, stages: Collection[str]) -> str | None:
+    """The stage that a name of a dump means."""
+    bare = name.removeprefix("model.")
+    for candidate in (bare, ALIASES.get(bare, bare), f"{bare}.output"):
+        if candidate in stages:
+            return candidate
+    return None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """{name: array} of a dump. Raises ModelError."""
+    if path.is_dir():
+        return {file.stem: read_numpy(file) for file in sorted(path.glob("*.npy"))}
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file or folder, expected .npz, .safetensors or a folder of .npy files")
+    if path.suffix == ".safetensors":
+        return safetensors.read(path)
+    arrays = read_numpy(path)
+    if not isinstance(arrays, dict):
+        raise ModelError(f"{path}: is a single array, expected .npz, .safetensors or a folder of .npy files")
+    return arrays
+
+
+def read_numpy(path: Path):
+    """The array of a .npy file, or {name: array} of a .npz. Raises ModelError."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: cannot be read as numpy's .npy or .npz ({reason:.120}); write it again") from None

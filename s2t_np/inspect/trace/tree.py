@@ -1,0 +1,153 @@
+"""The search as a tree: at every step the continuations that were considered, and what became of each.
+
+The logits that went through the step seam are all the search had to go by. Its own functions (`search.beam`) are run
+over them a second time, and each candidate is written down with its fate. Greedy search and sampling consider every
+token in turn; of theirs the likeliest are listed, and the chosen one.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...config import GenerationConfig
+from ...search import Candidates, Hypothesis, beam, outlook
+from ...search.constraints import Constraint, constraints
+from .watch import Step, log_probabilities
+
+ALTERNATIVES = 5  # listed for every row of a greedy search or a sampling, beside the chosen token
+
+RUNS_ON = "runs on"
+STOPPED = "still running when the search stopped"
+FINISHED = "finished"
+DISPLACED = "finished, but later pushed out by better ones"
+WEAK = "ended, but worse than the finished ones"
+NOT_AMONG_FIRST = "ended, but not among the best K candidates, which alone may finish"
+PRUNED = "pruned: K others score higher"
+IMPOSSIBLE = "banned by a constraint, or continues a dead beam"
+CHOSEN, NOT_CHOSEN = "chosen", "not chosen"
+
+
+class Candidate(NamedTuple):
+    """One way to go on. `beam` is its row among the beams of the next step, None if it is not one of them."""
+
+    step: int  # the call of the decoder whose logits proposed it: steps.NNN
+    parent: int  # the row that it continues
+    token: int
+    log_prob: float  # of this token, as the model gave it
+    score: float  # beam search: the sum so far, after constraints; else log_prob. -inf: banned
+    fate: str
+    beam: int | None = None
+
+
+class Tree(NamedTuple):
+    """All candidates, step by step, in the order in which the search ranked them."""
+
+    kind: str  # "beam", "greedy" or "sample"
+    rows: int  # K
+    candidates: list[Candidate]
+    end: str  # why the search stopped
+
+
+def grow(
+    steps: Sequence[Step], hypotheses: Sequence[Hypothesis], options: GenerationConfig, prompt: Sequence[int]
+) -> Tree:
+    """The tree of a search: what it saw, what it found; `options` with absolute lengths (`check_options`)."""
+    searched = steps[len(prompt) - 1 :]
+    if options.num_beams > 1:
+        return beam_tree(searched, options, prompt)
+    kind = "sample" if options.do_sample else "greedy"
+    found = list(path_candidates(searched, hypotheses, len(prompt)))
+    ended = all(h.finished for h in hypotheses)
+    return Tree(kind, len(steps[0].tokens), found, "every row ended" if ended else "max_length was reached")
+
+
+def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Sequence[int]) -> Tree:
+    """Beam search over the recorded logits once more, every candidate noted."""
+    K, active = options.num_beams, constraints(options, len(prompt))
+    beams, finished, found = beam.first_beams(prompt, K), [], []
+    for number, step in enumerate(searched, len(prompt) - 1):
+        candidates = extend(beams, step.logits, active)
+        ended = beam.have_ended(beams, candidates, options)
+        finished = beam.collect(finished, beams, candidates, ended, options)
+        before, beams = beams, beam.run_on(beams, candidates, ended)
+        found += noted(number, before, candidates, ended, beams, finished)
+    kept, last = {h.tokens for h in finished}, len(prompt) - 2 + len(searched)
+    final = [as_it_ended(c, tokens in kept, last) for c, tokens in found]
+    return Tree("beam", K, final, end_of(beams, finished, options))
+
+
+def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
+    """As beam.extend, but recorded logits (K, V) stay as they are, and banned tokens have what the model gave them."""
+    found = beam.extend(beams, outlook(logits.astype(np.float32)), active)
+    return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
+
+
+def noted(
+    number: int,
+    before: beam.Beams,
+    candidates: Candidates,
+    ended: list[bool],
+    beams: beam.Beams,
+    finished: Sequence[Hypothesis],
+) -> Iterator[tuple[Candidate, tuple]]:
+    """The candidates of one step with their fates, and their tokens, by which a finished one is known."""
+    kept = {h.tokens for h in finished}
+    running = {pair: k for k, pair in enumerate(zip(beams.parents, beams.tokens[:, -1], strict=True))}
+    for i, (parent, token, log_prob, score) in enumerate(zip(*candidates, strict=True)):
+        text = (*before.tokens[parent].tolist(), int(token))
+        row = running.get((parent, token)) if score > -np.inf and not ended[i] else None
+        fate = fate_of(score > -np.inf, ended[i], i < len(beams.scores), text in kept, row)
+        yield Candidate(number, int(parent), int(token), float(log_prob), float(score), fate, row), text
+
+
+def fate_of(alive: bool, ended: bool, among_first: bool, kept: bool, row: int | None) -> str:
+    """What becomes of a candidate in its own step."""
+    if not alive:
+        return IMPOSSIBLE
+    if not ended:
+        return PRUNED if row is None else RUNS_ON
+    if not among_first:
+        return NOT_AMONG_FIRST
+    return FINISHED if kept else WEAK
+
+
+def as_it_ended(candidate: Candidate, kept: bool, last: int) -> Candidate:
+    """The fate as seen from the end: what had finished may have been displaced, what ran on may have been stopped."""
+    if candidate.fate == FINISHED and not kept:
+        return candidate._replace(fate=DISPLACED)
+    if candidate.fate == RUNS_ON and candidate.step == last:
+        return candidate._replace(fate=STOPPED)
+    return candidate
+
+
+def end_of(beams: beam.Beams, finished: Sequence[Hypothesis], options: GenerationConfig) -> str:
+    """Why a beam search stopped, in the order in which `beam.is_over` asks."""
+    if beams.scores[0] == -np.inf:
+        return "no beam could go on"
+    if options.early_stopping is True:
+        return f"{len(finished)} hypotheses had finished (early_stopping)"
+    return "no running beam could displace the worst of the finished"
+
+
+def path_candidates(
+    searched: Sequence[Step], hypotheses: Sequence[Hypothesis], prompt_length: int
+) -> Iterator[Candidate]:
+    """The likeliest tokens at every position of every hypothesis, and the chosen one where it is not among them.
+
+    Rows that begin with the same tokens got the same logits, so a hypothesis is followed by what it consists of.
+    """
+    rows = {}  # tokens so far -> (step, row) whose logits came after them
+    history = [tuple(hypotheses[0].tokens[: prompt_length - 1])] * len(searched[0].tokens)
+    for number, step in enumerate(searched):
+        history = [(*h, int(t)) for h, t in zip(history, step.tokens, strict=True)]
+        rows |= {h: (number, k) for k, h in reversed(list(enumerate(history)))}
+    chosen = {(h.tokens[:u], h.tokens[u]) for h in hypotheses for u in range(prompt_length, len(h.tokens))}
+    for so_far in sorted({so_far for so_far, _ in chosen}, key=lambda tokens: (len(tokens), tokens)):
+        number, row = rows[so_far]
+        log_probs = log_probabilities(searched[number].logits[row])
+        picked = {token for before, token in chosen if before == so_far}
+        likeliest = np.argsort(-log_probs, kind="stable")[:ALTERNATIVES].tolist()
+        for token in dict.fromkeys([*likeliest, *sorted(picked)]):
+            value, fate = float(log_probs[token]), CHOSEN if token in picked else NOT_CHOSEN
+            yield Candidate(number + prompt_length - 1, row, token, value, value, fate)

@@ -1,0 +1,217 @@
+"""Where the trace watches from: the two seams of the model, `ops` and `step`, and the other fields of a `Backend`.
+
+A `Watcher` fills in every field of a Backend with a method that calls the original and shows the recorder what went in
+and came out. The model then runs as ever, on exactly the numbers it would have had; it has no hook and knows nothing
+of this. Which layer a call belongs to is told by its weights: the objects of the weights' tree are named once, by the
+names of the fields, which are the checkpoint's. Attention has no weights; it belongs to the block whose projection came
+last. What the fast functions skip over (a sum before its residual, attention weights, the convolution before its gate)
+is computed once more for the recorder, by the same functions.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ... import audio, features, layers, ops
+from ...backend import Backend
+from ...decoder import DecoderCache, decode_full, embed_tokens, position_rows
+from ...encoder import embed_features
+from ...model import S2T
+from ...ops import Conv, LayerNorm, Linear, Ops
+from .record import Recorder
+
+RESIDUAL = {"out_proj": "_residual", "fc2": "output"}  # what the sum with the residual is called
+
+
+class Step(NamedTuple):
+    """What went through the step seam once."""
+
+    tokens: np.ndarray  # (K,) appended to each beam
+    parents: np.ndarray  # (K,) which beam of the step before each one continues
+    logits: np.ndarray  # (K, V) for the token after
+
+
+def weight_names(weights, name: str = "") -> Iterator[tuple[int, str]]:
+    """(id, name) of every Linear, LayerNorm and Conv in a tree of NamedTuples: "encoder.layers.3.self_attn.q_proj"."""
+    if isinstance(weights, Linear | LayerNorm | Conv):
+        yield id(weights), name
+    elif isinstance(weights, tuple):
+        fields = getattr(weights, "_fields", range(len(weights)))
+        for field, value in zip(fields, weights, strict=True):
+            yield from weight_names(value, f"{name}.{field}" if name else str(field))
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Logits (..., V) -> log-probabilities (..., V), in float32 as in the search."""
+    return ops.log_softmax(logits.astype(np.float32, copy=False))
+
+
+def first_norm(stack: str, weights) -> str:
+    """The layer normalisation that meets the sum of embeddings and positions first."""
+    return f"{stack}.layers.0.self_attn_layer_norm" if weights.layers else f"{stack}.layer_norm"
+
+
+def after_residual(name: str) -> str:
+    """The stage of a projection's sum with its residual: ...self_attn.out_proj -> ...self_attn_residual."""
+    block, _, last = name.rpartition(".")
+    return block + RESIDUAL[last] if last == "out_proj" else f"{block}.{RESIDUAL[last]}"
+
+
+class Watcher:
+    """The fields of a Backend, each calling the one of `model` and showing the recorder what passed."""
+
+    def __init__(self, model: S2T, record: Recorder):
+        """Watch `model`, whose weights must be as loaded, not packed."""
+        self.model, self.record = model, record
+        self.names = dict(weight_names(model.weights))
+        self.block = ""  # the attention block whose projection came last
+        self.in_step = False
+        self.subsampled = np.empty(0)  # what the last convolution gave
+        self.samples = 0
+        self.memory = np.empty(0)
+        self.steps: list[Step] = []
+
+    def backend(self) -> Backend:
+        """The model's backend, watched."""
+        table = Ops(
+            self.model.backend.ops.prepare,
+            self.linear,
+            self.linear_relu,
+            self.layer_norm,
+            self.conv1d_glu,
+            self.attention,
+        )
+        return self.model.backend._replace(ops=table, encode=self.encode, step=self.step, fbank=self.fbank)
+
+    # ---- the fields of ops
+
+    def linear(self, x: np.ndarray, w: Linear, residual: np.ndarray | None = None) -> np.ndarray:
+        """As ops.linear."""
+        name = self.names[id(w)]
+        self.block = name.rpartition(".")[0]
+        y = self.model.backend.ops.linear(x, w, residual)
+        self.record(name, ops.linear, y if residual is None else lambda: ops.linear(x, w))
+        if residual is not None:
+            self.record(after_residual(name), ops.linear, y)
+        return y
+
+    def linear_relu(self, x: np.ndarray, w: Linear) -> np.ndarray:
+        """As ops.linear_relu."""
+        name = self.names[id(w)]
+        self.record(name, ops.linear, lambda: ops.linear(x, w))
+        y = self.model.backend.ops.linear_relu(x, w)
+        self.record(name.removesuffix("fc1") + "activation_fn", ops.linear_relu, y)
+        return y
+
+    def layer_norm(self, x: np.ndarray, w: LayerNorm) -> np.ndarray:
+        """As ops.layer_norm. The first of the encoder also shows what the embedding made."""
+        name = self.names[id(w)]
+        if name == first_norm("encoder", self.model.weights.encoder):
+            self.encoder_embeddings(x)
+        if name == first_norm("decoder", self.model.weights.decoder):
+            self.record("decoder.embeddings", embed_tokens, x)
+        y = self.model.backend.ops.layer_norm(x, w)
+        self.record(name, ops.layer_norm, y)
+        return y
+
+    def conv1d_glu(self, x: np.ndarray, w: Conv) -> np.ndarray:
+        """As ops.conv1d_glu."""
+        name = self.names[id(w)]
+        self.record(name, ops.conv1d, lambda: ops.conv1d(x, w))
+        self.subsampled = self.model.backend.ops.conv1d_glu(x, w)
+        self.record(f"{name}.glu", ops.glu, self.subsampled)
+        return self.subsampled
+
+    def attention(self, q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool = False) -> np.ndarray:
+        """As ops.attention. Weights are (H, Q, S); in a step, with a row a beam, (K, H, S)."""
+
+        def weights():
+            found = ops.attention_weights(ops.split_heads(q, heads), ops.split_heads(k, heads), 0 if causal else None)
+            if not self.in_step:
+                return found
+            return found[:, :, 0] if q.ndim == 3 else found.swapaxes(0, 1)
+
+        self.record(f"{self.block}.attn_weights", ops.attention_weights, weights)
+        y = self.model.backend.ops.attention(q, k, v, heads, causal)
+        self.record(f"{self.block}.context", ops.attention, y[:, 0] if y.ndim == 3 else y)
+        return y
+
+    # ---- the other fields of a backend
+
+    def fbank(self, samples: np.ndarray, sampling_rate: int, num_mel_bins: int, dtype: type) -> np.ndarray:
+        """As features.fbank."""
+        self.samples = len(samples)
+        self.record("samples", audio.load, samples)
+        for stage, made_by, array in fbank_stages(samples, sampling_rate, num_mel_bins):
+            self.record(stage, made_by, array)
+        out = self.model.backend.fbank(samples, sampling_rate, num_mel_bins, dtype)
+        self.record("features.log_mel", features.floored_log, out)
+        return out
+
+    def encode(self, table: Ops, w, config, x: np.ndarray, padded_length: int | None = None) -> np.ndarray:
+        """As encoder.encode."""
+        self.record("features.cmvn", features.cmvn, x)
+        self.memory = self.model.backend.encode(table, w, config, x, padded_length)
+        return self.memory
+
+    def encoder_embeddings(self, x: np.ndarray) -> None:
+        """The scaled output of the convolutions, the positions, and their sum x (S, D)."""
+        config, scale = self.model.config, layers.embedding_scale(self.model.config)
+        self.record(
+            "encoder.embed_scale", layers.embedding_scale, lambda: self.subsampled[: len(x)] * x.dtype.type(scale)
+        )
+        self.record("encoder.embed_positions", layers.positions, lambda: layers.positions(0, len(x), config, x.dtype))
+        self.record("encoder.embeddings", embed_features, x)
+
+    def step(self, table: Ops, w, config, tokens: np.ndarray, cache: DecoderCache) -> np.ndarray:
+        """As decoder.decoder_step. Whom a beam continues stands in its list of ancestors."""
+        here = cache.length
+        parents = cache.ancestors[:, here - 1].copy() if here else np.arange(len(tokens))
+        self.record.prefix, self.in_step = f"steps.{here:03d}.", True
+        try:
+            position = layers.positions(here, 1, config, cache.keys.dtype)
+            rows = np.where((tokens != config.pad_token_id)[:, None], position, 0)
+            self.embedded(w, config, tokens, rows)
+            logits = self.model.backend.step(table, w, config, tokens, cache)
+            self.record("parents", DecoderCache.reorder, parents)
+            self.record("log_probs", ops.log_softmax, lambda: log_probabilities(logits))
+        finally:
+            self.record.prefix, self.in_step = "", False
+        self.steps.append(Step(np.array(tokens), parents, logits))
+        return logits.copy()  # for the search to write into
+
+    def embedded(self, w, config, tokens: np.ndarray, rows: np.ndarray) -> None:
+        """The decoder's tokens (U,), their embeddings, plain and scaled, and the position rows (U, D) to be added."""
+        self.record("decoder.input_ids", embed_tokens, tokens)
+        zero = np.zeros_like(rows)
+        self.record("decoder.embed_tokens", embed_tokens, lambda: w.decoder.embed_tokens.weight[tokens])
+        self.record("decoder.embed_scale", embed_tokens, lambda: embed_tokens(w.decoder, config, tokens, zero))
+        self.record("decoder.embed_positions", position_rows, rows)
+
+    def decode_full(self, tokens: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        """A whole transcript at once: tokens (U,), memory (S, D) -> logits (U, V)."""
+        w, config = self.model.weights, self.model.config
+        self.embedded(w, config, tokens, position_rows(tokens, config, memory.dtype))
+        return decode_full(self.backend().ops, w, config, tokens, memory)
+
+
+def fbank_stages(
+    samples: np.ndarray, sampling_rate: int, num_mel_bins: int, dtype: type = np.float64
+) -> Iterator[tuple[str, Callable, np.ndarray]]:
+    """What features.fbank does between samples (N,) and logarithm: (stage, function, array) in its order.
+
+    Over all frames at once, where fbank takes a block at a time; only `mel` may differ for it, in its last bit.
+    """
+    window, hop, fft_length = features.frame_geometry(sampling_rate)
+    shape = features.povey_window(window).astype(dtype)
+    bank = features.mel_bank(sampling_rate, num_mel_bins).astype(dtype)
+    x = features.frames(samples, window, hop).astype(dtype) * dtype(features.SAMPLE_SCALE)
+    yield "features.frames", features.frames, x
+    yield "features.remove_dc", features.remove_dc, (x := features.remove_dc(x))
+    yield "features.preemphasize", features.preemphasize, (x := features.preemphasize(x))
+    yield "features.povey_window", features.povey_window, shape
+    yield "features.windowed", features.povey_window, (x := x * shape)
+    yield "features.power_spectrum", features.power_spectrum, (x := features.power_spectrum(x, fft_length))
+    yield "features.mel_bank", features.mel_bank, bank
+    yield "features.mel", features.mel_bank, x @ bank

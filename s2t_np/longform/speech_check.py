@@ -1,0 +1,104 @@
+"""Could this be a voice? Three measures of a stretch of sound that tell some of what is not.
+
+An energy detector hears a fan that is switched on, a dial tone, a piano. A voice is none of these: its level rises and
+falls with every syllable, its spectrum has lines or formants where noise has neither, and its lines move where those of
+an instrument or a machine stay in place. Each measure is set so that speech passes with room to spare, also over noise
+and music, because to lose a sentence is worse than to hand a song to the model: rhythmic music, singing, many voices at
+once do pass. (The modulation of speech: Scheirer and Slaney 1997, "Construction and evaluation of a robust multifeature
+speech/music discriminator"; spectral flatness: Gray and Markel 1974.)
+
+Measured on 60 LibriSpeech utterances, clean and in noise, and on spoken digits: the level spread of speech is at least
+1.9 dB, of steady sound at most 0.6; its local flatness at most -2.3 dB even where noise is as loud, of noise -2.2; its
+tonality at most 0.53, above 0.75 for 1 in 15 over chords 10 dB below it, of tones and chords alone 0.8 to 1. Of 3,000
+single digits, takes of half a second, 3 are taken for no speech.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import measured
+
+WINDOW, HOP = 0.064, 0.020  # seconds: long enough that the lines of a voice blur when it moves
+LOWEST, HIGHEST = 200, 4000  # Hz
+LOUD = 25.0  # dB: frames this far below the loudest do not count
+NEIGHBOURS = 15  # bins, about 230 Hz: what is narrower is a line, what is wider is the envelope
+LAG = 3  # frames, 60 ms: how long a line has to stay
+
+
+@dataclass(frozen=True)
+class LikenessOptions:
+    """The limits beyond which a stretch of sound is no speech; None switches one off."""
+
+    min_level_spread: float | None = measured(
+        1.5, "dB by which speech varies; less is a tone, a hum, steady noise", 0, True
+    )
+    max_flatness: float | None = measured(
+        -2.25, "dB, local flatness of a spectrum; more is noise of any colour", -200, True
+    )
+    max_tonality: float | None = measured(
+        0.75, "how long lines stay in a spectrum, 0 to 1; more is an instrument", -1, True
+    )
+
+
+def like_speech(samples: np.ndarray, rate: int, options: LikenessOptions) -> bool:
+    """Whether somebody may be speaking in these samples (N,) at `rate` Hz."""
+    power = spectra(samples, rate)
+    log, loud = np.log(power), loud_frames(power)
+    envelope = smoothed(log)
+    spread, flat, tonal = options.min_level_spread, options.max_flatness, options.max_tonality
+    return not (
+        (spread is not None and level_spread(power, loud) < spread)
+        or (flat is not None and flatness(power, envelope, loud) > flat)
+        or (tonal is not None and tonality(log - envelope, loud) > tonal)
+    )
+
+
+def spectra(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Power spectra between LOWEST and HIGHEST, nothing below -90 dB of the strongest bin: (N,) -> (T, F)."""
+    window, hop = round(WINDOW * rate), round(HOP * rate)
+    x = np.pad(samples.astype(np.float64), (0, max(0, window - len(samples))))
+    framed = np.lib.stride_tricks.sliding_window_view(x, window)[::hop] * np.hanning(window)
+    low, high = round(LOWEST * WINDOW), round(min(HIGHEST, rate / 2) * WINDOW)
+    power = np.square(np.abs(np.fft.rfft(framed, axis=1)[:, low:high]))
+    return power + max(1e-9 * power.max(), np.finfo(float).tiny)
+
+
+def loud_frames(power: np.ndarray) -> np.ndarray:
+    """Which of the frames (T, F) are within LOUD of the loudest: (T,) bool."""
+    total = power.sum(axis=1)
+    return total > total.max() * 10 ** (-LOUD / 10)
+
+
+def smoothed(x: np.ndarray) -> np.ndarray:
+    """The mean over NEIGHBOURS bins around each: (T, F) -> (T, F)."""
+    side = NEIGHBOURS // 2
+    sums = np.cumsum(np.pad(x, ((0, 0), (side + 1, side)), mode="edge"), axis=1)
+    return (sums[:, NEIGHBOURS:] - sums[:, :-NEIGHBOURS]) / NEIGHBOURS
+
+
+def level_spread(power: np.ndarray, loud: np.ndarray) -> float:
+    """The standard deviation of the level of the loud frames, in dB: (T, F), (T,)."""
+    return float(np.std(10 * np.log10(power[loud].sum(axis=1))))
+
+
+def flatness(power: np.ndarray, envelope: np.ndarray, loud: np.ndarray) -> float:
+    """Geometric over arithmetic mean of neighbouring bins, in dB, averaged over the loud frames: (T, F), (T, F), (T,).
+
+    Gaussian noise gives -2.2 whatever its colour, a click 0, lines much less.
+    """
+    ratio = envelope[loud] - np.log(smoothed(power[loud]))
+    return float(10 / np.log(10) * ratio.mean())
+
+
+def tonality(lines: np.ndarray, loud: np.ndarray) -> float:
+    """How well the lines of a spectrum (log power without its envelope, (T, F)) correlate with those LAG frames later.
+
+    The mean over pairs of loud frames, 0 where there is none.
+    """
+    both = loud[:-LAG] & loud[LAG:]
+    if not both.any():
+        return 0.0
+    a, b = (x - x.mean(axis=1, keepdims=True) for x in (lines[:-LAG][both], lines[LAG:][both]))
+    norms = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
+    return float(np.mean((a * b).sum(axis=1) / np.maximum(norms, np.finfo(float).tiny)))

@@ -1,0 +1,114 @@
+"""Where in a recording somebody may be speaking: an energy detector that follows the noise floor.
+
+For every 10 ms the power in five bands is set against the lowest that the band has lately been. The floor falls with
+the signal at once and rises slowly, a running minimum of `level - rise * time`, which is the simplest of the "minimum
+statistics" noise estimators (R. Martin 2001, "Noise power spectral density estimation based on optimal smoothing and
+minimum statistics"). The two bands that stand out most decide: a voice stands out of coloured noise in some bands only.
+
+    frames -> band powers -> levels (dB) -> minus the floor -> `excess` (dB), one number for each frame
+
+All of it is array arithmetic over whatever block of frames is there, with the few numbers that the next block needs
+carried along: the result does not depend on how the recording was divided into blocks. Energy cannot tell a voice from
+other sounds; likeness.py says how far anything here can.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import check_fields, measured
+from ..errors import OptionError
+from ..features import frame_geometry
+
+BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
+SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
+FIRST_FLOOR = 100  # frames that the first floor is the minimum of
+STANDING_OUT = 2  # bands that decide
+
+
+@dataclass(frozen=True)
+class VadOptions:
+    """What counts as speech, and where it is cut: seconds and dB. The names of durations are faster-whisper's."""
+
+    vad_threshold: float = measured(5.0, "dB above the noise floor at which speech begins")
+    floor_rise: float = measured(2.0, "dB per second: how fast the noise floor follows a noise that grows")
+    silence_level: float = measured(-75.0, "dB of full scale: what is below is never heard", -200)
+    min_speech_duration: float = measured(0.1, "seconds of speech in a segment; less is a click", 0.03)
+    min_silence_duration: float = measured(0.5, "seconds of pause that end a segment", 0.05)
+    speech_pad: float = measured(0.2, "seconds of the pauses around it that a segment is heard with")
+    max_speech_duration: float = measured(28.0, "seconds of a segment; a longer one is cut at its widest pause")
+    min_cut_pause: float = measured(0.1, "seconds of a pause that may be cut at; without one, speech is cut")
+    cut_overlap: float = measured(3.0, "seconds that both sides of a cut through speech hear")
+
+    def __post_init__(self):
+        check_fields(self, "segments", OptionError)
+        if self.max_speech_duration < 2 * self.cut_overlap + 2:
+            raise OptionError(
+                f"max_speech_duration is {self.max_speech_duration} s, expected at least 2 s more than twice the "
+                f"cut_overlap of {self.cut_overlap} s"
+            )
+
+
+class Detector:
+    """Blocks of samples in, blocks of `excess` out: how many dB each frame lies above the noise floor."""
+
+    def __init__(self, rate: int, options: VadOptions):
+        self.options = options
+        self.window, self.hop, self.fft_length = frame_geometry(rate)
+        self.seconds = self.hop / rate  # of a frame
+        self.taper = np.hanning(self.window).astype(np.float32)
+        edges = np.minimum(np.array(BAND_EDGES) * self.fft_length // rate, self.fft_length // 2)
+        self.edges = np.unique(edges)
+        self.samples = np.empty(0, np.float32)  # of frames still to come
+        self.powers = np.empty((0, len(self.edges) - 1))  # of frames whose neighbours are still to come
+        self.low, self.frames = np.inf, 0  # the carried minimum, the number of frames given out
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """The next samples (N,) float32 -> the excess of the frames that can now be judged, (n,) float64 dB.
+
+        A frame is judged when the LONG // 2 frames behind it are there; the first ones after FIRST_FLOOR frames.
+        """
+        self.samples = np.concatenate((self.samples, samples))
+        powers = self.band_powers(self.samples)
+        self.samples = self.samples[len(powers) * self.hop :]
+        if self.frames == 0 and len(self.powers) == 0 and len(powers):
+            powers = np.concatenate((np.repeat(powers[:1], LONG // 2, axis=0), powers))
+        self.powers = np.concatenate((self.powers, powers))
+        enough = LONG if self.frames else LONG - 1 + FIRST_FLOOR
+        return self.judge() if len(self.powers) >= enough else np.empty(0)
+
+    def finish(self) -> np.ndarray:
+        """The excess of the last frames, behind which nothing comes."""
+        if len(self.powers) == 0:
+            return np.empty(0)
+        self.powers = np.concatenate((self.powers, np.repeat(self.powers[-1:], LONG // 2, axis=0)))
+        return self.judge()
+
+    def band_powers(self, samples: np.ndarray) -> np.ndarray:
+        """Mean square of each whole frame in each band: (N,) -> (T, B)."""
+        if len(samples) < self.window:
+            return np.empty((0, len(self.edges) - 1))
+        framed = np.lib.stride_tricks.sliding_window_view(samples, self.window)[:: self.hop]
+        spectrum = np.fft.rfft(framed * self.taper, self.fft_length, axis=1)
+        power = spectrum.real**2 + spectrum.imag**2
+        sums = np.add.reduceat(power[:, : self.edges[-1]], self.edges[:-1], axis=1)
+        return sums * (2 / (self.fft_length * np.square(self.taper).sum()))
+
+    def judge(self) -> np.ndarray:
+        """Levels, floor and excess of all pending frames but the last LONG // 2: -> (n,)."""
+        near = np.lib.stride_tricks.sliding_window_view(self.powers, LONG, axis=0)
+        self.powers = self.powers[len(near) :]
+        least, side = 10 ** (self.options.silence_level / 10), (LONG - SHORT) // 2
+        level = 10 * np.log10(near[..., side : side + SHORT].mean(axis=2) + least)
+        excess = level - self.floor(10 * np.log10(near.mean(axis=2) + least))
+        return np.sort(excess, axis=1)[:, -STANDING_OUT:].mean(axis=1)
+
+    def floor(self, level: np.ndarray) -> np.ndarray:
+        """The noise floor under the next levels: (n, B) dB -> (n, B) dB."""
+        time = (self.frames + np.arange(len(level)))[:, None] * self.seconds
+        fallen = level - self.options.floor_rise * time
+        ahead = level[:FIRST_FLOOR] if self.frames == 0 else fallen[:1]
+        fallen[0] = np.minimum(self.low, ahead.min(axis=0))
+        lowest = np.minimum.accumulate(fallen, axis=0)
+        self.low, self.frames = lowest[-1], self.frames + len(level)
+        return lowest + self.options.floor_rise * time

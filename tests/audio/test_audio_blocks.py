@@ -1,0 +1,211 @@
+"""Sound block by block: the same numbers as all at once, from files, pipes, arrays and iterators."""
+
+import io
+import os
+import struct
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from s2t_np import audio
+from s2t_np.audio.pipe import ENCODINGS, raw_blocks
+from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
+from tests.support.sounds import chunk, encode, pcm16, riff, signal, wave_format
+
+pytest.importorskip("soundfile")
+
+BODIES = {"u8": ("u1", lambda x: x * 127 + 128), "s16le": ("<i2", lambda x: x * 32767)}
+BODIES |= {"s16be": (">i2", lambda x: x * 32767), "s32le": ("<i4", lambda x: x * (2**31 - 200))}
+BODIES |= {"f32le": ("<f4", lambda x: x), "f64le": ("<f8", lambda x: x)}
+
+
+def whole(blocks):
+    return np.concatenate(list(blocks))
+
+
+@pytest.mark.parametrize("rate", [16000, 8000, 44100])
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "MP3", "OGG"])
+def test_files(container, rate):
+    data = encode(signal(300_000, rate if container != "OGG" else 16000), rate, container)
+    blocks = list(audio.blocks(data, 16000))
+    assert len(blocks) > 2
+    np.testing.assert_array_equal(whole(blocks), audio.load(data, 16000))
+
+
+@pytest.mark.parametrize("rate", [16000, 8000, 44100])
+def test_arrays_and_iterators(rate):
+    x = signal(300_000, rate, channels=2)
+    expected = audio.load(x, 16000, rate)
+    np.testing.assert_array_equal(whole(audio.blocks(x, 16000, rate)), expected)
+    parts = (x[i : i + 1000] for i in range(0, len(x), 1000))
+    np.testing.assert_array_equal(whole(audio.blocks(parts, 16000, rate)), expected)
+
+
+def test_iterators_of_integers_and_of_nothing():
+    parts = [np.zeros(0, np.int16), np.full(5, 16384, np.int16), np.zeros(0)]
+    np.testing.assert_array_equal(whole(audio.blocks(iter(parts), 16000, 16000)), np.full(5, 0.5))
+    for bad, words in (
+        ([np.full(9, np.nan)], "sample 0 is nan"),
+        (["no"], "no sound"),
+        ([np.zeros((3, 3, 3))], "shape"),
+    ):
+        with pytest.raises(AudioError, match=words):
+            whole(audio.blocks(iter(bad), 16000, 16000))
+    with pytest.raises(AudioError, match="sampling_rate="):
+        audio.blocks(iter(parts), 16000)
+
+
+def test_the_sound_before_the_damage_comes_first():
+    data = encode(signal(300_000), container="FLAC")
+    blocks = audio.blocks(data[: len(data) // 2], 16000)
+    got = []
+    with pytest.raises(IncompleteAudioError, match=r"cut short.*after [0-9.]+ s"):
+        for block in blocks:
+            got.append(block)
+    assert 100_000 < sum(map(len, got)) < 200_000
+
+
+def test_what_is_live(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    assert not audio.is_live(tmp_path / "file") and not audio.is_live(str(tmp_path / "none"))
+    assert not audio.is_live(np.zeros(3)) and not audio.is_live(io.BytesIO()) and not audio.is_live(b"")
+    assert audio.is_live(iter([])) and audio.is_live(Pipe(b""))
+
+
+# ---- pipes
+
+
+class Pipe(io.RawIOBase):
+    """Gives a few bytes at a time and cannot seek."""
+
+    def __init__(self, data, count=1001):
+        self.inner, self.count = io.BytesIO(data), count
+
+    def readable(self):
+        return True
+
+    def read(self, count=-1):
+        return self.inner.read(min(count, self.count))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "MS_ADPCM", "ULAW"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_wave_files_through_a_pipe(subtype, channels):
+    data = encode(signal(20_000, channels=channels), subtype=subtype)
+    for count in (7, 4096):
+        np.testing.assert_array_equal(whole(audio.blocks(Pipe(data, count), 16000)), audio.load(data, 16000))
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_resampling_a_pipe(rate):
+    data = encode(signal(100_000, rate), rate, subtype="FLOAT")
+    np.testing.assert_allclose(whole(audio.blocks(Pipe(data), 16000)), audio.load(data, 16000), atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFF000])
+def test_lengths_that_lie(length):
+    """What arecord, ffmpeg and sox write into a pipe."""
+    x = signal(20_000)
+    data = riff(chunk(b"fmt ", wave_format()), chunk(b"data", pcm16(x), length), length=length)
+    np.testing.assert_allclose(whole(audio.blocks(Pipe(data), 16000)), x, atol=2e-5)
+
+
+def test_a_length_that_is_true_is_believed():
+    x = signal(20_000)
+    data = riff(
+        chunk(b"LIST", b"INFO" * 99), chunk(b"fmt ", wave_format()), chunk(b"data", pcm16(x)), chunk(b"id3 ", b"x" * 99)
+    )
+    assert len(whole(audio.blocks(Pipe(data), 16000))) == 20_000
+
+
+def test_a_pipe_that_breaks_off():
+    data = riff(chunk(b"fmt ", wave_format()), chunk(b"data", pcm16(signal(16_000)), 64_000))
+    got = []
+    with pytest.raises(IncompleteAudioError, match=r"promises 2.00 s of sound, 1.00 s are there"):
+        for block in audio.blocks(Pipe(data), 16000):
+            got.append(block)
+    assert sum(map(len, got)) == 16_000
+
+
+@pytest.mark.parametrize("data", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0", b"hello" * 99])
+def test_pipes_without_a_recording(data):
+    with pytest.raises(AudioError, match=r"is empty|not a recording"):
+        whole(audio.blocks(Pipe(data), 16000))
+
+
+def test_a_header_of_a_million_chunks():
+    with pytest.raises(AudioError, match="not a recording"):
+        whole(audio.blocks(Pipe(b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 1000), 16000))
+    with pytest.raises(AudioError, match="sampling rate is 1,"):
+        whole(audio.blocks(Pipe(riff(chunk(b"fmt ", wave_format(1)), chunk(b"data", bytes(99)))), 16000))
+
+
+@pytest.mark.parametrize("encoding", [*BODIES, "S16_LE", "FLOAT_LE", "U8", "S32_LE"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_raw_samples(encoding, channels):
+    name = {"S16_LE": "s16le", "FLOAT_LE": "f32le", "U8": "u8", "S32_LE": "s32le"}.get(encoding, encoding)
+    dtype, convert = BODIES[name]
+    x = signal(9999, channels=channels)
+    data = np.asarray(convert(x)).astype(dtype).tobytes() + b"\x01" * (channels > 1)
+    got = whole(raw_blocks(Pipe(data, 997), encoding, channels))
+    np.testing.assert_allclose(got, x if channels == 1 else x.mean(axis=1), atol=0.02 if name == "u8" else 1e-4)
+
+
+def test_raw_samples_of_24_bits():
+    values = np.array([0, 1, -1, 2**23 - 1, -(2**23), 1234567])
+    data = b"".join(int(v).to_bytes(3, "little", signed=True) for v in values)
+    np.testing.assert_allclose(whole(raw_blocks(io.BytesIO(data), "s24le")), values / 2**23, atol=1e-7)
+
+
+def test_raw_samples_that_are_none():
+    with pytest.raises(OptionError, match="'mp3' is no encoding of samples; known are u8, s16le"):
+        raw_blocks(io.BytesIO(), "mp3")
+    with pytest.raises(OptionError, match="0 channels"):
+        raw_blocks(io.BytesIO(), "u8", 0)
+    with pytest.raises(AudioError, match="sample 1 is nan"):
+        whole(raw_blocks(io.BytesIO(struct.pack("<3f", 0, np.nan, 0)), "f32le"))
+    assert list(raw_blocks(io.BytesIO(b"x"), "s16le")) == [] and set(ENCODINGS) > set(BODIES)
+
+
+def test_errors_of_a_pipe():
+    class Burning(Pipe):
+        def read(self, count=-1):
+            data = super().read(count)
+            if self.inner.tell() > 20_000:
+                raise OSError("the wire is on fire")
+            return data
+
+    got = []
+    with pytest.raises(AudioError, match=r"cannot be read \(the wire is on fire\)"):
+        for block in audio.blocks(Burning(encode(signal(50_000))), 16000):
+            got.append(block)
+    assert got
+    with pytest.raises(AudioError, match="on fire"):
+        whole(audio.blocks(Burning(encode(signal(500_000), container="FLAC")), 16000))
+
+
+@pytest.mark.skipif(not hasattr(os, "pipe"), reason="needs pipes")
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_what_is_there_is_given_at_once(rate):
+    """Half a second of sound arrives, and then nothing for a while: it is not waited for."""
+    reader, writer = os.pipe()
+    body = pcm16(signal(rate, rate))
+    arrived = []
+
+    def record():
+        with open(writer, "wb", buffering=0) as pipe:
+            pipe.write(riff(chunk(b"fmt ", wave_format(rate)), chunk(b"data", b"", 0x7FFFFFFF)) + body[:rate])
+            time.sleep(0.5)
+            pipe.write(body[rate:])
+
+    thread = threading.Thread(target=record)
+    thread.start()
+    begin = time.perf_counter()
+    with open(reader, "rb") as pipe:
+        for block in audio.blocks(pipe, 16000):
+            arrived.append((time.perf_counter() - begin, len(block)))
+    thread.join()
+    early = sum(count for when, count in arrived if when < 0.4)
+    assert 8000 - 1000 <= early <= 8000 and sum(count for _, count in arrived) == 16000

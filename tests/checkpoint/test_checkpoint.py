@@ -1,0 +1,135 @@
+"""Which file of a checkpoint folder is read, and what is said when none can be."""
+
+import mmap
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2t_np.checkpoint import mapped, read_tensors, read_torch
+from s2t_np.errors import ModelError
+
+from ..support import checkpoints
+from ..support.checkpoints import assert_refused, example, saved
+from ..support.paths import DIGITS, ROOT
+
+WRITERS = {
+    "safetensors": ("model.safetensors", checkpoints.safetensors),
+    "zip": ("pytorch_model.bin", checkpoints.torch_zip),
+    "legacy": ("pytorch_model.bin", checkpoints.torch_legacy),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_format_gives_the_same_arrays(tmp_path, kind):
+    name, write = WRITERS[kind]
+    saved(tmp_path, name, write(example()))
+    read = read_tensors(tmp_path)
+    assert read.keys() == example().keys()
+    for name, expected in example().items():
+        np.testing.assert_array_equal(read[name], expected, strict=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    "kind", ("safetensors", "zip")
+)  # numbers of the older format may lie where they must be copied
+def test_released_arrays_leave_memory_and_can_be_read_again(tmp_path, kind):
+    name, write = WRITERS[kind]
+    numbers = np.arange(5_000_000, dtype=np.float32)
+    saved(tmp_path, name, write({"x": numbers}))
+    x = read_tensors(tmp_path)["x"]
+    empty = resident()
+    x.sum()
+    full = resident()
+    mapped.release(x[:-3])
+    assert full - empty > 0.6 * x.nbytes and resident() - empty < 0.2 * x.nbytes
+    np.testing.assert_array_equal(x, numbers)
+
+
+def resident() -> int:
+    """Bytes of files that this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
+
+
+def test_an_array_of_no_file_cannot_be_released():
+    x = np.ones(100_000)
+    mapped.release(x)
+    mapped.release(x[::2])
+    assert (x == 1).all()
+
+
+def test_safetensors_is_preferred(tmp_path):
+    saved(tmp_path, "model.safetensors", checkpoints.safetensors({"new": np.ones(1, np.float32)}))
+    saved(tmp_path, "pytorch_model.bin", checkpoints.torch_zip({"old": np.ones(1, np.float32)}))
+    assert list(read_tensors(tmp_path)) == ["new"]
+
+
+def test_a_damaged_preferred_file_is_not_passed_over(tmp_path):
+    saved(tmp_path, "model.safetensors", b"")
+    saved(tmp_path, "pytorch_model.bin", checkpoints.torch_zip(example()))
+    with pytest.raises(ModelError, match=r"model\.safetensors: the file is empty"):
+        read_tensors(tmp_path)
+
+
+def test_the_bundled_model_is_read():
+    tensors = read_tensors(DIGITS)
+    assert len(tensors) > 100 and all(np.isfinite(array).all() for array in tensors.values())
+
+
+FOLDERS = {
+    "nothing": ([], "neither model.safetensors nor pytorch_model.bin is there (found: nothing)"),
+    "other files": (["config.json", "tf_model.h5"], "found: config.json, tf_model.h5"),
+    "sharded safetensors": (["model.safetensors.index.json"], "only an index", "model.safetensors.index.json"),
+    "sharded bin": (["pytorch_model.bin.index.json", "config.json"], "only an index", "pytorch_model.bin.index.json"),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_a_folder_without_weights(tmp_path, kind):
+    files, *words = FOLDERS[kind]
+    for name in files:
+        saved(tmp_path, name, b"{}")
+    assert_refused(read_tensors, tmp_path, *words)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert_refused(read_tensors, tmp_path / "gone", "no such folder")
+    assert_refused(read_tensors, saved(tmp_path, "file", b""), "no such folder")
+
+
+def test_a_broken_link_is_named(tmp_path):
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / "gone")
+    assert_refused(read_tensors, tmp_path, "model.safetensors", "No such file")
+
+
+BAD_BIN = {
+    "empty": (b"", "is empty"),
+    "git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "web page": (b"<!doctype html>", "web page"),
+    "safetensors under another name": (checkpoints.safetensors(example()), "expected a file of torch.save"),
+    "tar of torch 0.1": (b"pickle\0" * 100, "expected a file of torch.save"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "expected a file of torch.save"),
+    "plain pickle": (b"\x80\x02}q\x00.", "expected a file of torch.save"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_BIN)
+def test_a_bin_that_torch_did_not_write(tmp_path, kind):
+    content, *words = BAD_BIN[kind]
+    assert_refused(read_torch, saved(tmp_path, "pytorch_model.bin", content), *words)
+
+
+def test_reading_needs_numpy_only(tmp_path):
+    """Neither torch nor safetensors nor transformers is there, and none is missed."""
+    saved(tmp_path, "pytorch_model.bin", checkpoints.torch_zip(example()))
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'safetensors', 'transformers'): sys.modules[name] = None\n"
+        "from s2t_np.checkpoint import read_tensors\n"
+        f"print(len(read_tensors({str(tmp_path)!r})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{len(example())}\n"

@@ -1,0 +1,132 @@
+"""The command `evaluate`: its table, its results file, what it refuses, and that it goes on after a kill."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+import s2t_np
+from s2t_np import audio
+from s2t_np.cli import main
+from s2t_np.evaluation.run import hear
+from tests.support.paths import DIGITS, ROOT
+
+RECORDINGS = DIGITS.parent.parent / "recordings"
+HEARD = s2t_np.Hypothesis((2, 5, 2), (-0.1, -0.1), -0.1, True)
+SAID = {
+    "five-five": "FIVE FIVE",
+    "two-nine-three-four-zero": "TWO NINE THREE FOUR ZERO",
+    "synthetic-one-two-three": "one two three",
+}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A table of bundled recordings, the last reference wrong on purpose."""
+    lines = ["audio\ttext", *(f"{RECORDINGS / name}.flac\t{text}" for name, text in SAID.items())]
+    lines.append(f"{RECORDINGS / 'synthetic-zero-one-four-two'}.flac\tzero won four two two")
+    path = tmp_path / "corpus.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line; (exit code, stdout, stderr)."""
+
+    def run(*argv):
+        code = main(["evaluate", "--model", "digits", "--backend", "numpy", *map(str, argv)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_table(run, corpus):
+    code, out, err = run(corpus, "--show-alignment")
+    assert (code, err) == (0, "")
+    shown, table = out.split("\n\n")
+    assert shown.split("\n")[1:] == ["REF ZERO WON FOUR TWO TWO", "HYP ZERO ONE FOUR     TWO", "         S        D"]
+    assert table.split("\n")[1].split()[:7] == ["all", "4", "15", "13.33", "6.67", "6.67", "0.00"]
+
+
+def test_normalisation_decides(run, corpus):
+    _, out, _ = run(corpus, "--normalize", "none", "--jobs", 2)
+    assert out.split("\n")[1].split()[3] == "60.00"  # the two in upper case are all wrong
+
+
+def test_results_are_kept_and_gone_on_with(run, corpus, tmp_path):
+    path = tmp_path / "results.jsonl"
+    _, whole, _ = run(corpus, "--output", path, "--jobs", 1)
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line).get("words", {}).get("substitutions") for line in lines] == [None, 0, 0, 0, 1]
+    path.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    code, again, err = run(corpus, "--output", path, "--resume", "--jobs", 1)
+    assert (code, err) == (0, "s2t-np: 2 of 4 are done already\n")
+    assert [line.split()[:9] for line in again.split("\n")] == [line.split()[:9] for line in whole.split("\n")]
+    ids = [json.loads(line).get("id") for line in path.read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 5
+    assert run(corpus, "--output", path)[0] == 2
+    code, _, err = run(corpus, "--output", path, "--resume", "--beams", 2)
+    assert code == 2 and "was made with options" in err
+
+
+def test_what_fails_is_said_and_the_rest_counted(run, corpus, tmp_path):
+    (tmp_path / "broken.wav").write_bytes(b"RIFF no sound")
+    with open(corpus, "a", encoding="utf-8") as file:
+        file.write("broken.wav\tnothing\n")
+    code, out, err = run(corpus)
+    assert code == 1
+    assert "broken.wav" in err and "1 of 5 recordings failed" in err
+    assert out.split("\n")[1].split()[1] == "4"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--resume",), "--output"), (("--nbest", "2"), "--nbest"), (("--jobs", "0"), "--jobs is 0")],
+)
+def test_options_that_mean_nothing(run, corpus, options, message):
+    code, _, err = run(corpus, *options)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
+    model, lengths = s2t_np.load("digits", backend="numpy"), []
+    said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
+    monkeypatch.setattr(audio, "load", lambda path, rate: np.resize(said, seconds * rate))
+    monkeypatch.setattr(type(model), "generate", lambda self, x, **options: lengths.append(len(x)) or [HEARD])
+    for seconds in (40, 70):
+        assert hear(model, "x.flac", {})[1] == seconds
+    assert lengths[0] == 3998 and max(lengths[1:], default=0) < 3001
+
+
+def test_a_killed_evaluation_goes_on(corpus, tmp_path, run):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    rows = ["audio\ttext"]
+    for i in range(40):
+        shutil.copy(RECORDINGS / "five-five.flac", folder / f"{i}.flac")
+        rows.append(f"{i}.flac\tfive five")
+    (folder / "m.tsv").write_text("\n".join(rows) + "\n")
+    results = tmp_path / "results.jsonl"
+    command = [sys.executable, "-m", "s2t_np", "evaluate", "--model", "digits", "--backend", "numpy", "--jobs", "1"]
+    command += [str(folder / "m.tsv"), "--output", str(results)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and (not results.exists() or results.read_bytes().count(b"\n") < 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = results.read_bytes()
+    before = before[: before.rindex(b"\n") + 1]
+    assert 3 <= before.count(b"\n") < 41
+    code, out, _ = run(folder / "m.tsv", "--output", results, "--resume")
+    assert code == 0 and out.split("\n")[1].split()[1:4] == ["40", "80", "0.00"]
+    assert results.read_bytes().startswith(before)
+    ids = [json.loads(line)["id"] for line in results.read_text().splitlines()[1:]]
+    assert sorted(ids) == sorted(f"{i}.flac" for i in range(40))

@@ -1,0 +1,210 @@
+"""The command as a process: signals, pipes, locales, terminals, and what it imports."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.support.paths import DIGITS, ROOT
+
+RECORDINGS = DIGITS.parent.parent / "recordings"
+FIVE = RECORDINGS / "five-five.flac"
+TRANSCRIBE = ("transcribe", "--model", "digits")
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and terminals as POSIX has them")
+
+
+def environment(**more):
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHON"))}
+    return inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
+
+
+def start(*argv, **kwargs):
+    """The process of a command line; stdout and stderr are pipes unless told otherwise."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
+    pipes.setdefault("env", environment())
+    return subprocess.Popen([sys.executable, "-m", "s2t_np", *map(os.fsencode, argv)], **pipes)
+
+
+def finish(process, data=None):
+    """(exit code, stdout, stderr) of a process, as bytes."""
+    out, err = process.communicate(data, timeout=60)
+    return process.returncode, out, err
+
+
+def test_python_dash_m_is_the_command():
+    assert finish(start(*TRANSCRIBE, FIVE)) == (0, b"five five\n", b"")
+
+
+def test_standard_input():
+    process = start(*TRANSCRIBE, "-", stdin=subprocess.PIPE)
+    assert finish(process, FIVE.read_bytes()) == (0, b"five five\n", b"")
+
+
+def test_standard_input_that_is_empty():
+    code, out, err = finish(start(*TRANSCRIBE, "-", stdin=subprocess.DEVNULL))
+    assert (code, out, err.count(b"\n")) == (1, b"", 1)
+    assert err.startswith(b"s2t-np: standard input: is empty")
+
+
+def test_help_imports_no_library_for_sound_or_text():
+    heavy = "soundfile scipy sentencepiece huggingface_hub numba torch transformers".split()
+    says = f"import sys, s2t_np.cli as c; c.main(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", says], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_usage_error_answers_at_once():
+    begin = time.monotonic()
+    assert finish(start("transcribe", FIVE, "--beams", "none"))[0] == 2
+    assert time.monotonic() - begin < 3  # 0.3 s on a machine that does nothing else
+
+
+@posix
+@pytest.mark.parametrize("locale", [{"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {}])
+def test_output_is_utf8_and_names_keep_their_bytes_in_any_locale(tmp_path, locale):
+    locale = environment(LC_ALL="C", **locale)
+    folder = os.fsencode(tmp_path)
+    for name in (b"gr\xc3\xbcn.flac", b"gr\xfcn.flac"):
+        shutil.copy(os.fsencode(FIVE), os.path.join(folder, name))
+    code, out, err = finish(start(*TRANSCRIBE, tmp_path, env=locale))
+    assert (code, err) == (0, b"")
+    assert out == b"".join(folder + b"/" + n + b"\tfive five\n" for n in (b"gr\xc3\xbcn.flac", b"gr\xfcn.flac"))
+    code, out, _ = finish(start(*TRANSCRIBE, tmp_path, "--format", "json", env=locale))
+    assert code == 0
+    assert [json.loads(line)["text"] for line in out.decode("utf-8").splitlines()] == ["five five"] * 2
+    code, out, _ = finish(start(*TRANSCRIBE, tmp_path, "--output-dir", tmp_path / "o", env=locale))
+    assert (code, out) == (0, b"")
+    written = sorted(name for name in os.listdir(folder + b"/o") if not name.startswith(b"."))
+    assert written == [b"gr\xc3\xbcn.txt", b"gr\xfcn.txt"]
+
+
+@posix
+def test_a_failure_with_a_hostile_name_is_one_harmless_line(tmp_path):
+    path = os.fsencode(tmp_path) + b"/a\n\x1b[31m\xff.wav"
+    with open(path, "wb") as file:
+        file.write(b"no audio")
+    code, out, err = finish(start(*TRANSCRIBE, path))
+    assert (code, out, err.count(b"\n")) == (1, b"", 1)
+    assert rb"a\n\x1b[31m\udcff.wav" in err
+
+
+@pytest.fixture
+def long_recording(tmp_path):
+    """Half a minute of digits."""
+    soundfile = pytest.importorskip("soundfile")
+    samples, rate = soundfile.read(FIVE)
+    soundfile.write(tmp_path / "long.wav", np.tile(samples, 20), rate, "PCM_16")
+    return tmp_path / "long.wav"
+
+
+@posix
+def test_an_interrupt_ends_within_a_second_and_leaves_nothing_behind(long_recording, tmp_path):
+    endless = ("--min-length", "100000", "--max-length", "100000")
+    process = start(*TRANSCRIBE, long_recording, *endless, "--output-dir", tmp_path / "out")
+    while not (tmp_path / "out").exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1.5)  # by now it decodes
+    assert process.poll() is None
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (130, b"", b"s2t-np: interrupted\n")
+    assert time.monotonic() - begin < 1
+    assert os.listdir(tmp_path / "out") == []
+
+
+@posix
+@pytest.mark.parametrize("module", ["numpy.version", "numpy._core.multiarray", "s2t_np.errors", "s2t_np.model"])
+def test_an_interrupt_while_it_is_starting_is_one_line(module):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "s2t_np", "info"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    while (line := process.stderr.readline()) and not line.endswith(f" {module}\n".encode()):
+        pass
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+    assert (code, out) == (130, b"")
+    assert err.endswith(b"s2t-np: interrupted\n")
+    assert b"Traceback" not in err
+
+
+@posix
+def test_an_interrupt_ends_a_batch_within_a_second_and_it_can_be_resumed(tmp_path):
+    out = tmp_path / "out.tsv"
+    argv = (*TRANSCRIBE, *[FIVE] * 150, "--output", out, "--jobs", "2")
+    process = start(*argv)
+    while not (out.exists() and out.stat().st_size) and process.poll() is None:
+        time.sleep(0.01)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (130, b"", b"s2t-np: interrupted\n")
+    assert time.monotonic() - begin < 1
+    line = f"{FIVE}\tfive five\n"
+    done = out.read_text().count("\n")
+    assert out.read_text() == line * done
+    assert finish(start(*argv, "--resume"))[:2] == (0, b"")
+    assert 0 < done < 150
+    assert out.read_text() == line * 150
+
+
+@posix
+def test_a_closed_pipe_ends_quietly():
+    process = start(*TRANSCRIBE, *[FIVE] * 40)
+    assert process.stdout.readline().endswith(b"\tfive five\n")
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=60), err) == (141, b"")
+
+
+@posix
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("argv", [(*TRANSCRIBE, FIVE), ("--help",), ("info",)])
+def test_a_full_disk_under_stdout_is_an_error_of_one_line(argv):
+    with open("/dev/full", "wb") as full:
+        code, _, err = finish(start(*argv, stdout=full))
+    assert (code, err.count(b"\n")) == (1, 1)
+    assert b"No space left on device" in err
+
+
+@posix
+def test_closed_streams_do_no_harm(tmp_path):
+    shell = f'exec "$0" -m s2t_np transcribe --model digits {FIVE} --output-dir {tmp_path} <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", shell, sys.executable], env=environment(), check=False).returncode == 0
+    assert (tmp_path / "five-five.txt").read_bytes() == b"five five\n"
+    shell = 'exec "$0" -m s2t_np transcribe --model digits - <&-'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], env=environment(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr[:32]) == (1, b"", b"s2t-np: standard input: is empty")
+
+
+@posix
+def test_a_terminal_sees_progress_on_stderr_only():
+    import pty
+
+    master, slave = pty.openpty()
+    process = start(*TRANSCRIBE, FIVE, FIVE, stderr=slave)
+    os.close(slave)
+    out = process.stdout.read()
+    process.wait(timeout=60)
+    process.stdout.close()
+    seen = os.read(master, 65536)
+    os.close(master)
+    assert out == f"{FIVE}\tfive five\n".encode() * 2
+    assert b"0/2" in seen
+    assert b"1/2" in seen
+    assert seen.endswith(b"\r\x1b[K")  # and takes it away in the end
+
+
+def test_the_tool_is_the_same_code(tmp_path):
+    tool = [sys.executable, str(ROOT / "tools" / "convert.py"), "digits", str(tmp_path / "out")]
+    done = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.safetensors").exists()

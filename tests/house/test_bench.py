@@ -1,0 +1,193 @@
+"""The benchmark tool at a tiny size: it runs, its figures are well formed, and a wrong answer is not timed."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+import s2t_np
+from s2t_np.config import ModelConfig
+from s2t_np.encoder import encode
+from s2t_np.ops import numpy_ops
+from tests.support.small_models import small_model
+from tools import bench, bench_fbank, bench_kernels, bench_processes
+from tools.bench_contenders import Ours
+from tools.bench_tables import Column, show
+from tools.bench_utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
+from tools.random_checkpoint import shape_config, write_checkpoint
+
+WORK = Work(seconds=1, beams=2, tokens=3)
+ROOF = {"GFLOP/s": 100.0, "GOP/s": 400.0, "GB/s": 10.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("bench") / "tiny", shape_config("tiny"))
+
+
+@pytest.fixture(scope="module")
+def numpy_model(folder):
+    return Ours(s2t_np.load(folder, backend="numpy"), True)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("tools.bench_utterances.REST", 0)
+    monkeypatch.setattr(bench_kernels, "REST", 0)
+    yield
+    s2t_np.set_threads(None)
+
+
+def leaves(value):
+    """Every number in a JSON value."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    elif not isinstance(value, str):
+        yield value
+
+
+def test_it_runs_and_writes_json(tmp_path, capsys):
+    options = "--shape tiny --seconds 1 --beams 1 2 --runs 1 --no-peers --only step generate files fbank"
+    bench.main([*options.split(), "--json", str(tmp_path / "out.json")])
+    result, out = json.loads((tmp_path / "out.json").read_text()), capsys.readouterr().out
+    assert set(result) == {"machine", "roofs", "peers", "fbank", "step", "utterances", "files"}
+    assert all(np.isfinite(x) and x >= 0 for x in leaves(result))
+    assert [(row["seconds_of_sound"], row["beams"]) for row in result["utterances"]] == [(1.0, 1), (1.0, 2)]
+    for row in result["utterances"]:
+        assert {"numpy", "s2t-np float32"} <= set(row["seconds"])
+        assert all(times["encoder"] > 0 and times["generate"] > 0 for times in row["seconds"].values())
+    assert set(result["step"][0]["seconds"]["numpy"]) == {"step", "step and reorder"}
+    for heading in ("decoder step, 250 positions", "encoder,", "generate,", "fbank of", "files of"):
+        assert heading in out
+
+
+class Wrong:
+    """Numpy's model, but for one answer."""
+
+    exact = True
+
+    def __init__(self, right, token=0, noise=0.0):
+        self.right, self.token, self.noise = right, token, noise
+
+    def hear(self, x, options):
+        tokens, times, memory = self.right.hear(x, options)
+        return [*tokens[:-1], tokens[-1] + self.token], times, memory + np.float32(self.noise)
+
+    def step(self, memory, tokens, turns):
+        logits, times = self.right.step(memory, tokens, turns)
+        return logits + np.float32(self.noise), times
+
+
+@pytest.mark.parametrize("wrong, complaint", [({"token": 1}, "wrong found"), ({"noise": 0.1}, "wrong: memory differs")])
+def test_a_wrong_utterance_is_not_timed(wrong, complaint, numpy_model):
+    contenders = {"numpy": numpy_model, "wrong": Wrong(numpy_model, **wrong)}
+    with pytest.raises(SystemExit, match=complaint):
+        utterance(contenders, WORK, 80, 1, generate=True)
+
+
+def test_a_wrong_step_is_not_timed(numpy_model):
+    memory = numpy_model.model.encode(WORK.features(80))
+    contenders = {"numpy": numpy_model, "wrong": Wrong(numpy_model, noise=0.5)}
+    with pytest.raises(SystemExit, match="wrong: logits differs"):
+        single_step(contenders, WORK, memory, 64, 1)
+
+
+def test_narrow_weights_may_differ_and_it_is_told():
+    referee = Referee()
+    referee.check("numpy", "memory", np.ones((2, 2)), True, 1e-3)
+    referee.check("int8", "memory", np.full((2, 2), 1.5), False, 1e-3)
+    referee.check_tokens("numpy", [2, 5, 6, 7], True)
+    referee.check_tokens("int8", [2, 5, 5, 7], False)
+    assert referee.errors == {"memory": {"numpy": 0, "int8": 0.5}, "tokens that differ": {"numpy": 0, "int8": 0.25}}
+    with pytest.raises(SystemExit):
+        referee.check("int8", "memory", np.ones((2, 3)), False, 1e-3)
+    with pytest.raises(SystemExit):
+        referee.check_tokens("int8", [2, 5], False)
+
+
+def test_features_that_differ_are_not_timed():
+    with pytest.raises(SystemExit, match=r"kaldi: features differ from numpy's by 0\.1"):
+        bench_fbank.check("kaldi", np.full((3, 2), 0.1), np.zeros((3, 2)))
+
+
+def test_a_kernel_that_differs_from_its_twin_is_not_timed():
+    case = bench_kernels.Case("broken", lambda: np.ones(3), lambda: np.zeros(3), 1.0, "GFLOP/s")
+    with pytest.raises(SystemExit, match="broken: differs from its twin by 1"):
+        bench_kernels.row(case, ROOF, 1)
+
+
+def test_a_row_of_the_kernel_table():
+    row = bench_kernels.row(bench_kernels.linear_case(5, 32, 48), ROOF, 1)
+    assert row["error"] < 1e-4 and row["numpy"] > 0 and row["share"] == pytest.approx(row["rate"] / 10)
+
+
+def test_the_encoder_does_as_many_operations_as_are_counted():
+    """Counted as the plain encoder asks for them."""
+    small, done = small_model("three convolutions"), []
+
+    def linear(x, w, *rest):
+        done.append(2 * x.size * len(w.weight))
+        return numpy_ops.linear(x, w, *rest)
+
+    def linear_relu(x, w):
+        done.append(2 * x.size * len(w.weight))
+        return numpy_ops.linear_relu(x, w)
+
+    def conv1d_glu(x, w, *rest):
+        out = numpy_ops.conv1d_glu(x, w, *rest)
+        done.append(2 * len(out) * w.weight.size)
+        return out
+
+    def attention(q, k, v, heads):
+        done.append(4 * q.size * len(k))
+        return numpy_ops.attention(q, k, v, heads)
+
+    ops = numpy_ops._replace(linear=linear, linear_relu=linear_relu, conv1d_glu=conv1d_glu, attention=attention)
+    encode(ops, small.weights.encoder, small.config, np.zeros((61, 6)))
+    assert sum(done) == encoder_operations(61, small.config)
+
+
+def test_the_bound_of_the_released_shape():
+    """The figures of the arithmetic by hand: 48 MB a step, 12 of them as bytes."""
+    config = ModelConfig()
+    assert step_bytes(250, config, 4) == pytest.approx(48e6, rel=0.02)
+    assert step_bytes(250, config, 1) == pytest.approx(11.2e6 + 3.1e6, rel=0.02)
+    least = bound(Work(10, 5, 30), config, ROOF)
+    assert least["generate"] == pytest.approx(least["encoder"] + 30 * least["step"])
+    assert least["encoder"] == pytest.approx(9.7e9 / 100e9, rel=0.01)
+    assert bound(Work(10, 5, 30), config, ROOF, "int8")["encoder"] == pytest.approx(least["encoder"] / 4)
+
+
+def test_a_table_of_ratios(capsys):
+    seconds = {
+        "numpy": 0.09,
+        "s2t-np float32": 0.04,
+        "s2t-np int8": 0.02,
+        "torch": 0.1,
+        "other": 0.08,
+        "other int8": 0.01,
+    }
+    show("work", [Column("10 s", seconds, {"float32": 0.02, "float16": 0.02, "int8": 0.005})])
+    out = capsys.readouterr().out
+    assert "| best peer / s2t-np float32 | 2.00 |" in out
+    assert "| best peer / s2t-np int8 | 4.00 |" in out
+    assert "| s2t-np int8 / bound | 4.00 |" in out
+    assert "| bound, float32 | 20.0 |" in out and "float16" not in out
+
+
+def test_what_a_process_costs(folder, tmp_path):
+    found = bench_processes.processes(["numpy"], folder, tmp_path, None, 1.0, 1)
+    assert list(found) == ["numpy, warm"]
+    assert 0.05 < found["numpy, warm"]["seconds"] < 60
+    assert 20 < found["numpy, warm"]["megabytes"] < 500
+    with pytest.raises(SystemExit, match="no such"):
+        bench_processes.process(["python3", "-c", "raise SystemExit('no such')"], tmp_path)
+
+
+def test_many_files_give_what_each_gives_alone(numpy_model):
+    features = [WORK.features(80)[: 40 + 5 * i] for i in range(3)]
+    rates = bench_processes.many_files(numpy_model, features, WORK.options, 2, 1)
+    assert set(rates) == {1, 2} and min(rates.values()) > 0

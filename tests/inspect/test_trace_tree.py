@@ -1,0 +1,107 @@
+"""The tree of a search: the same hypotheses as the search found, and a fate for every candidate."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from s2t_np.config import GenerationConfig
+from s2t_np.inspect.trace import tree
+from s2t_np.inspect.trace.watch import Step
+from s2t_np.search import Decoder, generate
+from s2t_np.search.options import check_options
+from tests.support.search_fakes import FakeDecoder, random_logits, table_logits
+
+A, B = 4, 5
+
+
+def search(logits_of, prompt=(), **options):
+    """(hypotheses, tree) of a search over a fake decoder, watched as the trace does."""
+    options = GenerationConfig(**options)
+    decoder, steps, parents = FakeDecoder(logits_of), [], []
+
+    class Cache:
+        """Notes by whom it is reordered."""
+
+        def __init__(self, rows):
+            self.inner = decoder.start(rows)
+
+        def reorder(self, chosen):
+            parents.append(chosen.copy())
+            self.inner.reorder(chosen)
+
+    def step(tokens, cache):
+        logits = decoder.step(tokens, cache.inner)
+        steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits.copy()))
+        return logits
+
+    hypotheses = generate(Decoder(Cache, step), options, prompt)
+    whole = [options.decoder_start_token_id, *prompt]
+    return hypotheses, steps, tree.grow(steps, hypotheses, check_options(options, len(whole)), whole)
+
+
+def path_to(grown, candidate):
+    """The tokens that lead to a candidate, by its parents."""
+    tokens, by_place = [candidate.token], {(c.step, c.beam): c for c in grown.candidates if c.beam is not None}
+    while (parent := by_place.get((candidate.step - 1, candidate.parent))) is not None:
+        tokens.insert(0, parent.token)
+        candidate = parent
+    return tuple(tokens)
+
+
+@pytest.mark.parametrize("early_stopping", [True, False, "never"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_finished_of_the_tree_are_the_hypotheses(seed, early_stopping):
+    options = {"num_beams": 3, "num_return_sequences": 3, "max_length": 8, "early_stopping": early_stopping}
+    found, steps, grown = search(random_logits(seed, 9, eos_bonus=1.5), prompt=(6,), **options)
+    finished = [c for c in grown.candidates if c.fate == tree.FINISHED]
+    assert {path_to(grown, c) for c in finished} == {h.generated for h in found}
+    by_step = Counter(c.step for c in grown.candidates)
+    assert set(by_step.values()) == {6}
+    assert sorted(by_step) == list(range(1, len(steps)))
+    for step, after in enumerate(steps[2:], 1):
+        ran_on = {c.beam: c for c in grown.candidates if c.step == step and c.beam is not None}
+        assert [ran_on[k].token for k in range(3)] == after.tokens.tolist()
+        assert [ran_on[k].parent for k in range(3)] == after.parents.tolist()
+
+
+def test_fates():
+    """Two beams. EOS comes third at the first step; a good end pushes a worse one out; a constraint bans."""
+    first = {A: 0.6, B: 0.3, 2: 0.1}
+    table = {(2,): first, (2, A): {2: 0.2, A: 0.79, B: 0.01}, (2, B): {2: 0.3, B: 0.7}, (2, A, A): {2: 0.98, A: 0.02}}
+    _, _, grown = search(table_logits(table, 8), num_beams=2, early_stopping=False, max_length=6)
+    fates = {(c.step, c.parent, c.token): c.fate for c in grown.candidates if c.score > -np.inf}
+    assert fates[0, 0, 2] == tree.NOT_AMONG_FIRST
+    assert fates[0, 0, A] == fates[0, 0, B] == tree.RUNS_ON
+    assert fates[2, 0, 2] == tree.FINISHED
+    assert tree.IMPOSSIBLE in {c.fate for c in grown.candidates if c.score == -np.inf}
+    assert grown.end == "no running beam could displace the worst of the finished"
+    chances = {c.token: np.exp(c.log_prob) for c in grown.candidates if c.step == 0 and c.score > -np.inf}
+    assert chances == pytest.approx(first, abs=1e-6)
+
+
+def test_displaced():
+    table = {(2,): {A: 0.5, 2: 0.3, B: 0.2}, (2, A): {2: 0.9, A: 0.1}, (2, B): {2: 0.9, B: 0.1}}
+    table |= {(2, A, A): {2: 1.0}}
+    found, _, grown = search(table_logits(table, 8), num_beams=2, early_stopping="never", max_length=5)
+    by_fate = {c.fate: path_to(grown, c) for c in grown.candidates if c.fate in (tree.FINISHED, tree.DISPLACED)}
+    assert found[0].generated == (A, 2)
+    assert by_fate[tree.DISPLACED] == (2,)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"do_sample": True, "num_return_sequences": 3, "seed": 1, "top_k": 0}], ids=str
+)
+def test_greedy_and_sampling(options):
+    found, steps, grown = search(random_logits(5, 20), prompt=(7,), max_length=6, **options)
+    assert grown.kind == ("sample" if options else "greedy")
+    chosen = {(c.step, c.token) for c in grown.candidates if c.fate == tree.CHOSEN}
+    assert chosen == {(u - 1, h.tokens[u]) for h in found for u in range(2, len(h.tokens))}
+    for candidate in grown.candidates:
+        assert (
+            candidate.log_prob
+            == tree.log_probabilities(steps[candidate.step].logits)[candidate.parent, candidate.token]
+        )
+    listed = [c for c in grown.candidates if c.step == 1]
+    assert len(listed) >= tree.ALTERNATIVES
+    assert grown.end == ("every row ended" if all(h.finished for h in found) else "max_length was reached")

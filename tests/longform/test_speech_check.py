@@ -1,0 +1,83 @@
+"""What is no voice: sounds that stand out of the silence and are left out, speech that never is."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from s2t_np.longform.segmenter import pieces
+from s2t_np.longform.speech_check import LikenessOptions, flatness, like_speech, loud_frames, smoothed, spectra
+from s2t_np.longform.vad import VadOptions
+from tests.support.paths import SHARED, needs_shared
+from tests.support.speech import RATE, RECORDINGS, around, librispeech, music, no_speech, noise, tone
+
+SOUNDS = no_speech()
+
+
+def heard(x):
+    """The pieces that a recording is cut into, and whether each may be speech."""
+    return [like_speech(p.samples, RATE, LikenessOptions()) for p in pieces([x], RATE, VadOptions())]
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_no_speech(name):
+    assert not any(heard(SOUNDS[name]))
+
+
+@pytest.mark.parametrize("name", ["white noise switched on", "a tone", "chords", "hum", "clicks", "noise with a beat"])
+def test_energy_alone_takes_them_for_speech(name):
+    assert heard(SOUNDS[name])
+
+
+@pytest.mark.parametrize("path", sorted(RECORDINGS.glob("*.flac")), ids=lambda path: path.stem)
+def test_speech(path):
+    found = heard(soundfile.read(path, dtype="float32")[0])
+    assert found and all(found)
+
+
+@needs_shared
+@pytest.mark.parametrize("snr", [None, 10, 5])
+def test_real_speech_also_in_noise(snr):
+    found = []
+    for i, x in enumerate(librispeech()[:30]):
+        size = np.sqrt(np.mean(np.square(x))) * 10 ** (-(snr or 200) / 20)
+        y = around(x) + noise(len(x) / RATE + 4, size, tilt=i % 2, seed=i)[: len(x) + 4 * RATE].astype(np.float32)
+        found += heard(y.astype(np.float32))
+    assert len(found) >= 30 and sum(found) >= len(found) - 1
+
+
+@needs_shared
+def test_single_digits():
+    files = sorted((SHARED / "audio" / "fsdd" / "recordings").glob("*.wav"))[::10]
+    found = [like_speech(soundfile.read(f, dtype="float32")[0], 8000, LikenessOptions()) for f in files]
+    assert sum(found) >= 0.99 * len(found)
+
+
+def test_speech_over_quiet_music():
+    x = soundfile.read(RECORDINGS / "two-nine-three-four-zero.flac", dtype="float32")[0]
+    chords = music(10, 1.0)[: len(x)]
+    chords *= np.sqrt(np.mean(np.square(x)) / np.mean(np.square(chords))) * 0.1
+    assert like_speech((x + chords).astype(np.float32), RATE, LikenessOptions())
+
+
+def test_each_limit_can_be_switched_off():
+    for x, limit in (
+        (tone(5) + noise(5, 1e-3), "min_level_spread"),
+        (SOUNDS["noise with a beat"], "max_flatness"),
+        (music(5, 3.0), "max_tonality"),
+    ):
+        assert not like_speech(x, RATE, LikenessOptions())
+        others = {"min_level_spread": None, "max_flatness": None, "max_tonality": None}
+        del others[limit]
+        assert not like_speech(x, RATE, LikenessOptions(**others)), limit
+        assert like_speech(x, RATE, LikenessOptions(None, None, None))
+
+
+def test_the_flatness_of_noise_does_not_depend_on_its_colour():
+    for tilt in (0, 1, 2):
+        power = spectra(noise(20, tilt=tilt), RATE)
+        assert flatness(power, smoothed(np.log(power)), loud_frames(power)) == pytest.approx(-2.22, abs=0.06)
+
+
+def test_the_shortest_and_the_emptiest():
+    for x in (np.zeros(400), np.zeros(5000), np.ones(1), noise(0.02)):
+        assert isinstance(like_speech(x.astype(np.float32), RATE, LikenessOptions()), bool)
