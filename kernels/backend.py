@@ -6,6 +6,7 @@ take all layers in one compiled call.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,24 +25,24 @@ from . import cpu, threads
 from .build import cache, jit
 from .decoder import cross_kv
 from .decoder import step as decoder_step
-from .encoder import kernel as encoder_kernel
+from .encoder import host as encoder
 from .ops import fbank as fast_fbank
 from .ops import softmax
 from .ops.attention import attention
-from .ops.conv import conv1d_glu
 from .ops.linear import linear, linear_relu
 from .ops.norm import layer_norm
 from .simd.vector import LANES
 from .weights.pack import FLOAT16, INT8, empty_lines, pack, whole
 
 BLOCK = 64  # position rows that are kept together
+Stages = Callable[[str, np.ndarray], None]
 
 numba_ops = numpy_ops._replace(
     prepare=functools.partial(pack, release=release),
     linear=linear,
     linear_relu=linear_relu,
     layer_norm=layer_norm,
-    conv1d_glu=conv1d_glu,
+    conv1d_glu=encoder.conv1d_glu,
     attention=attention,
 )
 
@@ -59,15 +60,30 @@ def _position_units(block: int, config) -> np.ndarray:
     return np.pad(units, ((0, 0), (0, whole(config.d_model) - config.d_model), (0, 0)))
 
 
-def encode(ops, w, config, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
-    """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder."""
-    length = subsampled_length(len(features), config.num_conv_layers)
+def encode(
+    ops, w, config, features: np.ndarray, padded_length: int | None = None, stages: Stages | None = None
+) -> np.ndarray:
+    """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder.
+
+    `stages(name, rows)` is shown every stage of the same compiled phases: conv.0, ..., as far as the utterance reaches,
+    embed_features, encoder.0, ..., memory.
+    """
+    frames = len(features)
+    length = subsampled_length(frames, config.num_conv_layers)
     if padded_length is not None:
         features = pad_as_in_batch(features, w.conv, padded_length)
     blocks = [_position_units(block, config) for block in range(-(-length // BLOCK))]
     x = np.concatenate(blocks)[: -(-length // LANES)]
     sizes = config.encoder_ffn_dim, config.encoder_attention_heads
-    return encoder_kernel.encode(features, x, w, length, embedding_scale(config), sizes)
+    run = encoder.prepare(features, x, w, length, embedding_scale(config), sizes)
+    if stages is None:
+        return encoder.encode(run)
+
+    def show(name: str, rows: np.ndarray) -> None:
+        stage, _, number = name.partition(".")
+        stages(name, rows[: subsampled_length(frames, int(number) + 1)] if stage == "conv" else rows)
+
+    return encoder.encode_in_stages(run, show)
 
 
 @functools.lru_cache(maxsize=4)
@@ -118,16 +134,22 @@ def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -
         x[tokens == config.pad_token_id] = rows[[config.pad_token_id]] * scale
 
 
-def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
-    """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
+def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None = None) -> np.ndarray:
+    """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed.
+
+    `stages(name, rows)` is shown the stream (K, D) before the first block and after each: embed_tokens,
+    decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, ...; and the logits (K, V).
+    """
     cache.make_room()
     desk = cache.steps.get(w, config.decoder_ffn_dim, cache)
     cache.ancestors[:, cache.length] = range(len(tokens))
     if len(cache.positions) != desk.shape.capacity:
         cache.positions = _position_rows(desk.shape.capacity, config)
     _embed(w, config, tokens, cache.positions[cache.length], desk.x)
-    cache.last = decoder_step.step(desk, cache.length)
+    cache.last = decoder_step.step(desk, cache.length, stages)
     cache.length += 1
+    if stages is not None:
+        stages("logits", cache.last[0].copy())
     return cache.last[0]
 
 

@@ -37,7 +37,7 @@ STATE = types.int64[::1]  # [items taken, items finished] for each phase, and on
 EAGER = 24  # lines that are asked for even when nobody has to wait
 COUNTERS, LINE = 8, 16  # counters, and floats, in a line of the cache: `take_near` gives each counter its own line
 TURN, LEFT, SEEN, NUMBERS = 0, 8, 9, 16  # of a session: turns begun, helpers that left, calls, the turns' numbers
-TURNS, EACH = 64, 2  # turns of a session, before it takes fresh counters; numbers of a turn
+TURNS, EACH = 64, 4  # turns of a session, before it takes fresh counters; numbers of a turn
 PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 

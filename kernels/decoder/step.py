@@ -22,6 +22,7 @@ ran (or nothing did, for 30 ms) others on the machine seem to have taken the sha
 arrays first for as long changes nothing. Nor does reading the weights once: they are kept only after several times.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -82,24 +83,26 @@ def decoder_layers(
 ):
     """From the embedded tokens in the stream to logits; the cache gets its new rows.
 
-    A turn's numbers are U, the length of the cache, and where the logits go, counted in floats from `room`, in which
-    they need not lie: every step's are an array of their own.
+    A turn's numbers are U, the length of the cache; where the logits go, counted in floats from `room`, in which they
+    need not lie: every step's are an array of their own; and the phases to run, all of them unless a stage is looked
+    at.
     keys, values (L, capacity, K, D) and ancestors (K, capacity), flat; cross: memory.Memory's block; segments: comp of
     the output projections, head group by head group, where weights are bytes.
     """
     turn = next_turn(session, turn, patience)
     while await_turn(session, calls, turn, patience, at(w, first_weights(0, shape, plan, min(1, patience))), AHEAD):
-        state, length, logits = states[turn], session[NUMBERS + EACH * turn], session[NUMBERS + EACH * turn + 1]
+        state, number = states[turn], NUMBERS + EACH * turn
+        length, logits, begin, end = session[number], session[number + 1], session[number + 2], session[number + 3]
         me, seen, last = slot(state), -1, BLOCKS * shape.layers
         own = places.scratch + me * shape.scratch
-        for phase in range(last + 2):
+        for phase in range(begin, end):
             items, done, layer = parts_of(phase, shape), 0, phase // BLOCKS
             item = take_near(state, phase, shape.threads, me, items)
             if item < items and phase <= last:  # only now is the scratch its own: a late helper finds no item
                 follow_stream(phase, seen, shape, places, w, plan, room, own)
                 seen = phase
             while item < items:
-                if item == 0 and phase < last:
+                if item == 0 and phase <= last:
                     leave_stream(phase, shape, places, room, own)
                 if phase > last:
                     find_peak(item, shape, places, room, logits)
@@ -199,16 +202,38 @@ def _furnish(w: PackedWeights, hidden: int, cache, threads: int) -> Desk:
     return Desk(shape, stream[:, :width], room, address(room), peaks, session)
 
 
-def step(desk: Desk, length: int) -> tuple[np.ndarray, int]:
+def step(desk: Desk, length: int, show: Callable[[str, np.ndarray], None] | None = None) -> tuple[np.ndarray, int]:
     """From the tokens embedded in desk.x, the `length`-th of each beam, to logits (K, V); the cache gets its row.
 
-    With them, where they begin: in floats from the beginning of `room`, in which they do not lie.
+    With them, where they begin: in floats from the beginning of `room`, in which they do not lie. If there is `show`,
+    phases are turns of their own, and show(name, rows) is told the stream (K, D) before each block.
     """
     logits = np.empty((desk.shape.beams, desk.shape.vocabulary), np.float32)
     start = (address(logits) - desk.begins) // 4
-    if COMPILED:
-        desk.session.run(length, start)
-    else:  # as Python, kernels see `room` only
-        desk.session.run(length, desk.room.size - logits.size)
+    target = start if COMPILED else desk.room.size - logits.size  # as Python, kernels see `room` only
+    last = BLOCKS * desk.shape.layers
+    if show is None:
+        desk.session.run(length, target, 0, last + 2)
+    else:
+        for phase in range(last + 2):
+            desk.session.run(length, target, phase, phase + 1)
+            if phase <= last:
+                show(stage_name(phase), _stream(desk, phase))
+    if not COMPILED:
         logits[:] = desk.room[-logits.size :].reshape(logits.shape)
     return logits, start
+
+
+def stage_name(phase: int) -> str:
+    """What the stream before a phase is called: decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, and so on."""
+    if phase == 0:
+        return "embed_tokens"
+    layer, block = divmod(phase - 1, BLOCKS)
+    return f"decoder.{layer}" + (".self_attn", ".encoder_attn", "")[block]
+
+
+def _stream(desk: Desk, phase: int) -> np.ndarray:
+    """A copy of the stream before a phase, as its first part has left it: (K, D)."""
+    size = desk.shape.beams * desk.shape.padded
+    rows = desk.room[phase % 2 * size :][:size].reshape(desk.shape.beams, -1)
+    return rows[:, : desk.shape.width].copy()

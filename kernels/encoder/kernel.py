@@ -25,16 +25,16 @@ import numpy as np
 from ..build.jit import ARRAY, FLOAT, INT, inner, kernel, part
 from ..build.lazy_numba import types
 from ..ops.attention import attend
-from ..ops.conv import LINE, PLANES, TABLE, WIDTH, convolve, gate, gate_planes, plan_convolutions, spread_frames
+from ..ops.conv import LINE, PLANES, TABLE, WIDTH, convolve, gate, gate_planes, spread_frames
 from ..ops.gemm import NO_FLOOR, RELU
 from ..ops.gemm_blocked import multiply_units, panel_offset
 from ..ops.gemm_panel import multiply_panel
 from ..ops.norm import normalize_unit
 from ..simd.vector import LANES, at, move
-from ..threads import STATE, finish, parallel, slot, take, wait
-from ..weights.pack import INT8, PANEL, PackedEncoder
+from ..threads import STATE, finish, slot, take, wait
+from ..weights.pack import INT8, PANEL
 from ..weights.quantize import quantize_unit
-from .workspace import BUFFERS, HIDDEN, PLACES, SHAPE, buffers_of, places, room, shape_of
+from .workspace import BUFFERS, HIDDEN, PLACES, SHAPE, places, room
 
 # columns of the plan: weight and bias offsets of the parts of an encoder layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
@@ -199,7 +199,7 @@ def _begin_layer(first, units, layer, shape, w, plan, buffers, own):
 
 @part(types.void(INT, INT, SHAPE, ARRAY, ARRAY))
 def _write_memory(first, units, shape, x, memory):
-    """Normed units of the stream as rows of D."""
+    """Normalised units x as rows of D."""
     for u in range(first, first + units):
         for lane in range(min(LANES, shape.positions - u * LANES)):
             for d in range(shape.width):
@@ -218,8 +218,8 @@ def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
     if layer < layers:
         _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
     else:
-        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.x, first * shape.padded * LANES))
-        _write_memory(first, units, shape, buffers.x, buffers.memory)
+        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.q, first * shape.padded * LANES))
+        _write_memory(first, units, shape, buffers.q, buffers.memory)
 
 
 @inner
@@ -251,19 +251,3 @@ def encoder_phases(state, begin, end, shape, scale, w, plan, convs, buffers):
             finish(state, number)
             item = take(state, number)
         wait(state, number, items)
-
-
-def encode(features: np.ndarray, x: np.ndarray, w: PackedEncoder, positions: int, scale: float, sizes) -> np.ndarray:
-    """All of the encoder: features (T, M), x (units, D in whole panels, 16) the position rows -> memory (S, D).
-
-    `positions` is S, `scale` what embeddings are multiplied by, `sizes` (F, H). Long recordings go a phase at a time,
-    so that Ctrl-C is heard between two calls.
-    """
-    convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
-    shape = shape_of(w, convs, positions, len(features), *sizes)
-    buffers, memory = buffers_of(shape, features, frames, x)
-    phases, fixed = len(convs) + len(w.plan), (shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
-    step = phases if positions <= 2000 else 1
-    for begin in range(0, phases, step):
-        parallel(encoder_phases, step, begin, min(begin + step, phases), *fixed)
-    return memory

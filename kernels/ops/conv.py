@@ -19,10 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..build.jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, kernel, part
+from ..build.jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, part
 from ..build.lazy_numba import types
 from ..simd.vector import LANES, at, exp, fma, load, move, put, splat, store
-from ..threads import STATE, finish, get_threads, parallel, slot, take, wait
 from ..weights.pack import GATED, INT8, PANEL, PackedConv, empty_lines
 from ..weights.quantize import CHUNK, quantize_unit
 from .gemm import NO_FLOOR
@@ -146,44 +145,3 @@ def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.nda
     (frames,) = empty_lines(begin + margin)
     frames[begin:] = 0
     return table, frames
-
-
-@kernel(types.void(STATE, ARRAY, INT, TABLE, INT, INT, ARRAY, ARRAY, ARRAY, ARRAY, INT))
-def conv1d_glu_units(state, x, count, table, kind, units, w, frames, y, scratch, room):
-    """Frames x (count, I) -> y (units, O/2, 16), all flat; an item is GROUP units; `scratch` has `room` per thread."""
-    conv, begin = table[0], slot(state) * room
-    item = take(state, 0)
-    while item < 2 * units:
-        spread_frames(item, units, conv, count, x, frames)
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, 2 * units)
-    window, unit = at(scratch, begin), conv[OUTPUTS] * LANES
-    words = move(window, GROUP * CHUNK * LANES)
-    panel = move(words, GROUP * (CHUNK // 4 + 1) * LANES)
-    own = Room(window, words, move(words, GROUP * CHUNK // 4 * LANES), move(panel, CHUNK * PANEL), panel)
-    groups = -(-units // GROUP)
-    item = take(state, 1)
-    while item < groups:
-        first = item * GROUP
-        here = min(GROUP, units - first)
-        convolve(first, here, 0, conv, kind, w, frames, own)
-        for u in range(here):
-            sums = move(own.sums, u * conv[WIDTH] * LANES)
-            gate(sums, conv[OUTPUTS], np.float32(1.0), (at(w, 0), 0), (at(y, (first + u) * unit), LANES))
-        finish(state, 1)
-        item = take(state, 1)
-    wait(state, 1, groups)
-
-
-def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
-    """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu."""
-    table, frames = plan_convolutions((w,), len(x))
-    rows = table[0, FRAMES]
-    units = -(-rows // LANES)
-    room = LANES * GROUP * (CHUNK + CHUNK // 4 + 1 + table[0, WIDTH]) + CHUNK * PANEL
-    y, scratch = empty_lines(units * w.outputs * LANES, get_threads() * room)
-    flat = np.ascontiguousarray(x, np.float32).reshape(-1)
-    arguments = (flat, len(x), table, w.kind, units, w.arena, frames, y, scratch, room)
-    parallel(conv1d_glu_units, 2, *arguments)
-    return y.reshape(units, w.outputs, LANES).transpose(0, 2, 1).reshape(-1, w.outputs)[:rows]
