@@ -1,7 +1,6 @@
-"""Any number of rows times a packed matrix, as the parallel kernel behind ops.linear and ops.linear_relu.
+"""Any number of rows times a packed matrix: the parallel kernel of ops.linear and ops.linear_relu.
 
-The fused kernels do without it; it projects the memory to keys and values once an utterance, and serves teacher
-forcing.
+Teacher forcing (`decode_full`, which scores given texts) computes with it. The fused encoder and step do without.
 """
 
 import numpy as np
@@ -80,14 +79,7 @@ def _apply(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None, floor: n
     parallel(
         linear_rows, 2, flat, rows, w.inputs, *packed, added, added_row, floor, y.reshape(-1), width, words, scales
     )
-    return _lanes_first(y, w.outputs) if w.keys else np.ascontiguousarray(y[:, : w.outputs])
-
-
-def _lanes_first(y: np.ndarray, outputs: int) -> np.ndarray:
-    """(R, width) as (R, O) whose rows lie side by side, in whole panels: how a decoder step reads the memory's keys."""
-    columns = np.empty((outputs, whole(len(y))), np.float32)
-    columns[:, : len(y)] = y[:, :outputs].T
-    return columns[:, : len(y)].T
+    return np.ascontiguousarray(y[:, : w.outputs])
 
 
 def linear(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None = None) -> np.ndarray:
