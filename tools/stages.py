@@ -58,7 +58,7 @@ def compiled_stages(model: S2T, features: np.ndarray, tokens: np.ndarray, padded
     found: dict[str, np.ndarray] = {}
     backend, w = model.backend, model.weights
     memory = backend.encode(backend.ops, w.encoder, model.config, features, padded_length, found.__setitem__)
-    cache, steps = backend.start(backend.ops, w, model.config, memory, 1), []
+    cache, steps = backend.start_cache(backend.ops, w, model.config, memory, 1), []
     for token in tokens:
         steps.append({})
         backend.step(backend.ops, w, model.config, np.array([token]), cache, steps[-1].__setitem__)
@@ -70,9 +70,9 @@ def compiled_stages(model: S2T, features: np.ndarray, tokens: np.ndarray, padded
 
 def stepped_logits(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """The same logits (U, V) from the cached decoder, one token at a time, as the search gets them."""
-    start, step, *_ = model.decoder(memory)
-    cache = start(1)
-    return np.concatenate([step(np.array([token]), cache) for token in tokens])
+    decoder = model.decoder(memory)
+    cache = decoder.start(1)
+    return np.concatenate([decoder.step(np.array([token]), cache).logits for token in tokens])
 
 
 def model_stages(model: S2T, features: np.ndarray, tokens, padded_length: int | None = None) -> dict[str, np.ndarray]:

@@ -74,7 +74,7 @@ def stepped(step, ops, w, config, cache, shown=None) -> np.ndarray:
     for _ in range(4):
         found = {}
         more = () if shown is None else (found.__setitem__,)
-        out.append(step(ops, w, config, rng.integers(4, config.vocab_size, 3), cache, *more))
+        out.append(step(ops, w, config, rng.integers(4, config.vocab_size, 3), cache, *more).logits)
         cache.reorder(rng.integers(0, 3, 3))
         if shown is not None:
             shown.append(found)
