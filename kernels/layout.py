@@ -1,0 +1,6 @@
+"""Sizes that packing, buffers and device code agree on."""
+
+LANES = 16  # float32 numbers in a vector (simd/vector.py)
+PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
+CHUNK = 512  # inputs that share a scale, where weights are bytes
+FLOAT32, INT8, FLOAT16 = 0, 1, 2  # weight dtypes
