@@ -21,18 +21,15 @@ from s2t_np.search import Candidates, Outlook
 from s2t_np.system.threads import get_threads
 
 from . import cpu, threads
-from .build import cache, jit
-from .decoder import cross_kv
-from .decoder import step as decoder_step
-from .encoder import kernel as encoder_kernel
-from .ops import fbank as fast_fbank
-from .ops import softmax
-from .ops.attention import attention
-from .ops.conv import conv1d_glu
-from .ops.linear import linear, linear_relu
-from .ops.norm import layer_norm
-from .simd.vector import LANES
-from .weights.pack import FLOAT16, INT8, empty_lines, pack, whole
+from .build import cache, runtime
+from .build.options import COMPILED
+from .decoder import cross_kv_host
+from .decoder import host as decoder_host
+from .encoder import host as encoder_host
+from .layout import FLOAT16, INT8, LANES
+from .ops import fbank_host, softmax_host
+from .ops.host import attention, conv1d_glu, layer_norm, linear, linear_relu
+from .weights.pack import empty_lines, pack, whole
 
 BLOCK = 64  # position rows that are kept together
 
@@ -67,7 +64,7 @@ def encode(ops, w, config, features: np.ndarray, padded_length: int | None = Non
     blocks = [_position_units(block, config) for block in range(-(-length // BLOCK))]
     x = np.concatenate(blocks)[: -(-length // LANES)]
     sizes = config.encoder_ffn_dim, config.encoder_attention_heads
-    return encoder_kernel.encode(features, x, w, length, embedding_scale(config), sizes)
+    return encoder_host.encode(features, x, w, length, embedding_scale(config), sizes)
 
 
 @functools.lru_cache(maxsize=4)
@@ -83,7 +80,7 @@ class Cache(DecoderCache):
     Rows of keys and values begin at lines of the processor's cache.
     """
 
-    steps: decoder_step.Steps = field(default_factory=decoder_step.Steps)
+    steps: decoder_host.Steps = field(default_factory=decoder_host.Steps)
     last: tuple[np.ndarray, int] = (None, 0)  # logits of the last step, and where they begin for its desk
     positions: np.ndarray | tuple = ()  # position rows (capacity, D)
 
@@ -103,7 +100,7 @@ def _in_lines(x: np.ndarray) -> np.ndarray:
 
 def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
     """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
-    cross = cross_kv.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
+    cross = cross_kv_host.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
     cache = Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
     cache.keys, cache.values = (x.reshape(cache.keys.shape) for x in empty_lines(cache.keys.size, cache.keys.size))
     return cache
@@ -126,7 +123,7 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
     if len(cache.positions) != desk.shape.capacity:
         cache.positions = _position_rows(desk.shape.capacity, config)
     _embed(w, config, tokens, cache.positions[cache.length], desk.x)
-    cache.last = decoder_step.step(desk, cache.length)
+    cache.last = decoder_host.step(desk, cache.length)
     cache.length += 1
     return cache.last[0]
 
@@ -134,7 +131,7 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
 class CompiledOutlook(Outlook):
     """The readable one, with kernels at work."""
 
-    def __init__(self, logits: np.ndarray, peaks: softmax.Peaks, start: int):
+    def __init__(self, logits: np.ndarray, peaks: softmax_host.Peaks, start: int):
         """Logits (K, V), what is known of them, and where they begin for that."""
         super().__init__(logits, peaks.top, peaks.shift)
         self.peaks, self.start = peaks, start
@@ -145,35 +142,34 @@ class CompiledOutlook(Outlook):
 
 def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
     """The outlook of logits (K, V), as search.outlook; of those of the cache's last step the step knows already."""
-    if cache is None or cache.last[0] is not logits or not jit.COMPILED:
-        return CompiledOutlook(*softmax.look(logits))
+    if cache is None or cache.last[0] is not logits or not COMPILED:
+        return CompiledOutlook(*softmax_host.look(logits))
     return CompiledOutlook(logits, cache.steps.desk.peaks, cache.last[1])
 
 
 @functools.lru_cache(maxsize=16)
-def _tables(sampling_rate: int, num_mel_bins: int) -> fast_fbank.Tables:
+def _tables(sampling_rate: int, num_mel_bins: int) -> fbank_host.Tables:
     """What the filterbank kernel looks up, from the window and the filters of features.py."""
     window, _, _ = features.frame_geometry(sampling_rate)
     bank = features.mel_bank(sampling_rate, num_mel_bins)
-    return fast_fbank.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
+    return fbank_host.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
 
 
 def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype: type = np.float32) -> np.ndarray:
     """Log mel energies: (N,) samples in [-1, 1], taken as float32 -> (T, M) in `dtype`, as features.fbank."""
     tables, hop = _tables(sampling_rate, num_mel_bins), features.frame_geometry(sampling_rate)[1]
-    out = fast_fbank.fbank(samples, hop, tables, features.PREEMPHASIS, features.LOG_FLOOR)
+    out = fbank_host.fbank(samples, hop, tables, features.PREEMPHASIS, features.LOG_FLOOR)
     return out.astype(dtype, copy=False)
 
 
 def describe() -> dict[str, str]:
     """What `info` says about the compiled kernels."""
-    done = jit.statistics
-    if not jit.COMPILED:
+    done = runtime.statistics
+    if not COMPILED:
         state = "not compiled: NUMBA_DISABLE_JIT is set, they run as the Python they are written in"
     else:
         state = f"{done['loaded']} loaded, {done['compiled']} compiled, in {done['seconds']:.1f} s"
-    folder = cache.directory()
-    return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": str(folder or "none")}
+    return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": cache.describe()}
 
 
 threads.follow(get_threads)

@@ -30,8 +30,9 @@ import numpy as np
 from .build.options import COMPILED
 
 COUNTERS = 8  # counters in a cache line: `take_near` gives each its own line
-TURN, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16  # of a session: turns begun, helpers that left, calls seen, counters
-TURNS, EACH = 64, 2  # of a turn, the numbers of turns; turns before a session takes fresh counters; numbers of a turn
+# places in a session's board: turns begun, helpers that left, calls seen, counters of a turn, the turns' numbers
+TURN, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16
+TURNS, EACH = 64, 2  # turns of a session, before it takes fresh counters; numbers of a turn
 PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 
 
@@ -86,7 +87,8 @@ class Session:
     """Many calls of one kernel on the same arguments, apart from EACH numbers for each.
 
     The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the
-    turn with counters states[turn * session[SIZE] :], which no other turn uses, and with session[NUMBERS + EACH * turn] and the next.
+    turn with counters states[turn * session[SIZE] :], which no other turn uses, and with the EACH numbers from
+    session[NUMBERS + EACH * turn] on.
     Helpers go on with the next turn as long as `await_turn` tells them to; the caller's thread runs one, which it does
     alone if need be.
     """

@@ -73,7 +73,7 @@ def compiled(dtype: str) -> Backend:
         raise BackendError('backend "numba" computes in float32, not float64; use backend "numpy"')
     try:
         from s2t_np_kernels.backend import BACKENDS
-        from s2t_np_kernels.build.jit import complete
+        from s2t_np_kernels.build.runtime import complete
 
         complete()
     except ImportError as error:
@@ -93,6 +93,6 @@ def best(dtype: str) -> Backend:
     except BackendError as error:
         warnings.warn(f"{error}; numpy computes instead", InputWarning, stacklevel=2)
         return NUMPY
-    from s2t_np_kernels.build.jit import COMPILED
+    from s2t_np_kernels.build.options import COMPILED
 
     return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow

@@ -125,3 +125,11 @@ def check_writable() -> None:
             folder.check_writable()
     except TROUBLE as error:
         raise Unkept(str(error)) from None
+
+
+def describe() -> str:
+    """Where kernels are kept, for `info`."""
+    try:
+        return f"{root() / file_name()}"
+    except (OSError, RuntimeError, ImportError) as error:
+        return f"none ({error})"

@@ -33,7 +33,6 @@ from ..simd.vector import (
     store,
     vec,
 )
-
 from ..weights.quantize import BYTE, TINY
 
 
@@ -82,14 +81,14 @@ def _plain_bytes(address, value):
 store_words, store_bytes = (_store_words, _store_bytes) if COMPILED else (_plain_words, _plain_bytes)
 
 
-@inner
+@inlined
 def absolute(v):
     """|v|."""
     return maximum(v, splat(np.float32(0.0)) - v)
 
 
-@part(types.void(INT, INT, INT, INT))
-def quantize_row(x, depth, words, scales):
+@linked
+def quantize_row(x: int, depth: int, words: int, scales: int):
     """x (address) of `depth` floats -> words, 4 inputs each, whole groups of 16 inputs; a scale for each chunk."""
     for first in range(0, depth, CHUNK):
         last = min(depth, first + CHUNK)
@@ -109,8 +108,8 @@ def quantize_row(x, depth, words, scales):
             store_bytes(move(words, whole // 4), rest * inverse)
 
 
-@part(types.void(INT, INT, INT, INT))
-def quantize_unit(x, depth, words, scales):
+@linked
+def quantize_unit(x: int, depth: int, words: int, scales: int):
     """x (address) [depth][16] -> words [depth/4, rounded up][16]; scales [chunk][16]."""
     for first in range(0, depth, CHUNK):
         last, a = min(depth, first + CHUNK), splat(TINY)

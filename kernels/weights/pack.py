@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..build.arguments import table
 from ..layout import CHUNK, FLOAT16, FLOAT32, GATED, INT8, LANES, PANEL
 from .quantize import quantize_weights
 
@@ -24,6 +25,7 @@ NOTHING = 64  # floats of zeros at the start of the arena
 
 # columns of the decoder's plan: weight and bias offsets of the parts of a layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
+DecoderPlan, EncoderPlan = table(26), table(16)
 
 
 class PackedLinear(NamedTuple):

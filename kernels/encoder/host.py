@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..build.jit import ARRAY, inner
-from ..build.lazy_numba import types
-from ..ops import attention, conv
-from ..simd.vector import LANES, move
-from ..threads import get_threads
-from ..weights.pack import FLOAT16, PANEL, PackedEncoder, empty_lines, whole
-from ..weights.quantize import CHUNK
+from ..build.arguments import Floats, OutFloats, OutWords, Single
+from ..build.entry import Entry
+from ..layout import CHUNK, FLOAT16, LANES, PANEL
+from ..ops.host import ATTENTION_SCRATCH, CONV_GROUP, WIDTH, ConvTable, plan_convolutions
+from ..threads import get_threads, parallel
+from ..weights.pack import EncoderPlan, PackedEncoder, empty_lines, whole
 
 HIDDEN = CHUNK  # inner features of the feed-forward part at a time
 GROUP = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
@@ -40,53 +39,50 @@ class Shape(NamedTuple):
     scales: int  # floats: scales of such a unit
     sums: int  # floats of a convolution's sums
     scratch: int  # floats of a thread: see Places
+    layers: int  # L
+    convs: int  # C
 
 
 class Buffers(NamedTuple):
     """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
 
-    features: np.ndarray  # (T, M)
-    frames: np.ndarray  # of all convolutions, in planes
-    x: np.ndarray  # (units,) the stream; at first the positions alone
-    q: np.ndarray  # (units,) queries of the layer at hand
-    k: np.ndarray  # (2, units) keys
-    v: np.ndarray  # (2, padded D / 16, 16 units, 16): 16 features of a value side by side
-    scratch: np.ndarray  # (threads, scratch)
-    memory: np.ndarray  # (S, D)
+    features: Floats  # (T, M)
+    frames: OutFloats  # of all convolutions, in planes
+    x: OutFloats  # (units,) the stream; at first the positions alone
+    q: OutFloats  # (units,) queries of the layer at hand
+    k: OutFloats  # (2, units) keys
+    v: OutFloats  # (2, padded D / 16, 16 units, 16): 16 features of a value side by side
+    scratch: OutFloats  # (threads, scratch)
+    memory: OutFloats  # (S, D)
 
 
 class Places(NamedTuple):
     """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `room` for halves."""
 
-    units: np.ndarray  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
-    hidden: np.ndarray  # (group, HIDDEN, 16) inner features
-    attending: np.ndarray  # (attention.SCRATCH,)
-    words: np.ndarray  # (group, words) the bytes of `units`, then (group, scales)
-    inner_words: np.ndarray  # the same for `hidden`
-    sums: np.ndarray  # (units, outputs, 16) of a convolution
-    room: np.ndarray  # (inputs, PANEL) a panel of floats
+    units: int  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
+    hidden: int  # (group, HIDDEN, 16) inner features
+    attending: int  # (ATTENTION_SCRATCH,)
+    words: int  # (group, words) the bytes of `units`, then (group, scales)
+    inner_words: int  # the same for `hidden`
+    sums: int  # (units, outputs, 16) of a convolution
+    room: int  # (inputs, PANEL) a panel of floats
 
 
-PLACES = types.NamedUniTuple(types.int64, len(Places._fields), Places)
-SHAPE = types.NamedUniTuple(types.int64, len(Shape._fields), Shape)
-BUFFERS = types.NamedUniTuple(ARRAY, len(Buffers._fields), Buffers)
+class EncoderPhasesCall(NamedTuple):
+    """What `encoder_phases` takes."""
+
+    state: OutWords
+    begin: int
+    end: int
+    shape: Shape
+    scale: Single
+    w: Floats
+    plan: EncoderPlan
+    convs: ConvTable
+    buffers: Buffers
 
 
-@inner
-def places(scratch, shape):
-    """The parts of a thread's scratch memory, an address."""
-    hidden = move(scratch, shape.group * LANES * shape.padded)
-    attending = move(hidden, shape.group * LANES * HIDDEN)
-    words = move(attending, attention.SCRATCH)
-    inner_words = move(words, shape.group * (shape.words + shape.scales))
-    sums = move(inner_words, shape.group * (shape.words + shape.scales))
-    return Places(scratch, hidden, attending, words, inner_words, sums, move(sums, shape.sums))
-
-
-@inner
-def room(own, shape):
-    """The same memory as convolutions use it."""
-    return conv.Room(own.hidden, own.inner_words, move(own.inner_words, shape.group * shape.words), own.sums, own.room)
+encoder_phases = Entry("encoder.kernel", "encoder_phases", EncoderPhasesCall)
 
 
 def _deal(units: int, most: int) -> int:
@@ -98,15 +94,15 @@ def _deal(units: int, most: int) -> int:
 def shape_of(w: PackedEncoder, convs: np.ndarray, positions: int, frames: int, hidden: int, heads: int) -> Shape:
     """Sizes for S positions of T frames."""
     units, wide = -(-positions // LANES), -(-frames // (LANES << len(convs)))
-    groups, cuts, width = _deal(units, GROUP), _deal(wide, conv.GROUP), w.layer_norm.inputs
+    groups, cuts, width = _deal(units, GROUP), _deal(wide, CONV_GROUP), w.layer_norm.inputs
     group, padded = max(-(-units // groups), -(-wide // cuts)), whole(width)
     words, scales = max(padded, HIDDEN) // 4 * LANES, -(-padded // CHUNK) * LANES
-    sums = group * int(convs[:, conv.WIDTH].max()) * LANES
-    scratch = group * LANES * (padded + HIDDEN) + attention.SCRATCH + 2 * group * (words + scales) + sums
+    sums = group * int(convs[:, WIDTH].max()) * LANES
+    scratch = group * LANES * (padded + HIDDEN) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
     scratch += max(padded, HIDDEN) * PANEL if w.kind == FLOAT16 else 0
     return Shape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.kind, whole(hidden)),
-        *(words, scales, sums, scratch),
+        *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),
     )
 
 
@@ -117,3 +113,19 @@ def buffers_of(shape: Shape, features: np.ndarray, frames: np.ndarray, x: np.nda
     stream[:] = x.reshape(-1)
     flat = np.ascontiguousarray(features, np.float32).reshape(-1)
     return Buffers(flat, frames, stream, q, k, v, scratch, memory.reshape(-1)), memory
+
+
+def encode(features: np.ndarray, x: np.ndarray, w: PackedEncoder, positions: int, scale: float, sizes) -> np.ndarray:
+    """All of the encoder: features (T, M), x (units, D in whole panels, 16) the position rows -> memory (S, D).
+
+    `positions` is S, `scale` what embeddings are multiplied by, `sizes` (F, H). Long recordings go a phase at a time,
+    so that Ctrl-C is heard between two calls.
+    """
+    convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
+    shape = shape_of(w, convs, positions, len(features), *sizes)
+    buffers, memory = buffers_of(shape, features, frames, x)
+    phases, fixed = len(convs) + len(w.plan), (shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
+    step = phases if positions <= 2000 else 1
+    for begin in range(0, phases, step):
+        parallel(encoder_phases, step, begin, min(begin + step, phases), *fixed)
+    return memory
