@@ -1,18 +1,132 @@
-"""The encoder's calls: all phases in one, a phase at a time to look in between, or a single convolution."""
+"""Sizes and memory of a run of the encoder: what is shared, and what each thread has to itself.
+
+All buffers begin at lines of the cache, and so do the parts of a thread's scratch memory: a vector that straddles two
+lines takes two reads (3 % of float32's time, bytes 4 %).
+"""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from ..ops.conv import FRAMES, MARGIN, OUTPUTS, PLANES, ROW, TARGET, plan_convolutions
-from ..simd.vector import LANES
-from ..threads import parallel
-from ..weights.pack import PackedConv, PackedEncoder, PackedNorm, whole
-from .kernel import encoder_phases
-from .workspace import Buffers, Shape, buffers_of, shape_of
+from ..build.arguments import Floats, OutFloats, OutWords, Single
+from ..build.entry import Entry
+from ..layout import CHUNK, FLOAT16, LANES, PANEL
+from ..ops.host import (
+    ATTENTION_SCRATCH,
+    CONV_GROUP,
+    FRAMES,
+    MARGIN,
+    OUTPUTS,
+    PLANES,
+    ROW,
+    TARGET,
+    WIDTH,
+    ConvTable,
+    plan_convolutions,
+)
+from ..threads import get_threads, parallel
+from ..weights.pack import EncoderPlan, PackedConv, PackedEncoder, PackedNorm, empty_lines, whole
 
+HIDDEN = CHUNK  # inner features of the feed-forward part at a time
 LONG = 2000  # positions beyond which phases are calls of their own, so that Ctrl-C is heard between two
+GROUP = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
+
+
+class Shape(NamedTuple):
+    """Sizes of a run."""
+
+    width: int  # D
+    padded: int  # D in whole panels: rows of a unit
+    hidden: int  # F
+    heads: int  # H
+    positions: int  # S
+    units: int  # S / 16, rounded up
+    groups: int  # items of a phase of layers
+    group: int  # units of an item, at most
+    wide: int  # units of all frames: more than `units` where the batch is padded
+    cuts: int  # items of each plane of a convolution before the last
+    frames: int  # T
+    kind: int  # of the weights
+    inner: int  # F in whole panels
+    words: int  # of bytes in a unit of quantised activations
+    scales: int  # floats: scales of such a unit
+    sums: int  # floats of a convolution's sums
+    scratch: int  # floats of a thread: see Places
+    layers: int  # L
+    convs: int  # C
+
+
+class Buffers(NamedTuple):
+    """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
+
+    features: Floats  # (T, M)
+    frames: OutFloats  # of all convolutions, in planes
+    x: OutFloats  # (units,) the stream; at first the positions alone
+    q: OutFloats  # (units,) queries of the layer at hand
+    k: OutFloats  # (2, units) keys
+    v: OutFloats  # (2, padded D / 16, 16 units, 16): 16 features of a value side by side
+    scratch: OutFloats  # (threads, scratch)
+    memory: OutFloats  # (S, D)
+
+
+class Places(NamedTuple):
+    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `room` for halves."""
+
+    units: int  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
+    hidden: int  # (group, HIDDEN, 16) inner features
+    attending: int  # (ATTENTION_SCRATCH,)
+    words: int  # (group, words) the bytes of `units`, then (group, scales)
+    inner_words: int  # the same for `hidden`
+    sums: int  # (units, outputs, 16) of a convolution
+    room: int  # (inputs, PANEL) a panel of floats
+
+
+class EncoderPhasesCall(NamedTuple):
+    """What `encoder_phases` takes."""
+
+    state: OutWords
+    begin: int
+    end: int
+    shape: Shape
+    scale: Single
+    w: Floats
+    plan: EncoderPlan
+    convs: ConvTable
+    buffers: Buffers
+
+
+encoder_phases = Entry("encoder.kernel", "encoder_phases", EncoderPhasesCall)
+
+
+def _deal(units: int, most: int) -> int:
+    """Groups of about `most` units, as many for every thread, of the same size by one."""
+    threads = get_threads()
+    return min(units, threads * -(-units // (threads * most)))
+
+
+def shape_of(w: PackedEncoder, convs: np.ndarray, positions: int, frames: int, hidden: int, heads: int) -> Shape:
+    """Sizes for S positions of T frames."""
+    units, wide = -(-positions // LANES), -(-frames // (LANES << len(convs)))
+    groups, cuts, width = _deal(units, GROUP), _deal(wide, CONV_GROUP), w.layer_norm.inputs
+    group, padded = max(-(-units // groups), -(-wide // cuts)), whole(width)
+    words, scales = max(padded, HIDDEN) // 4 * LANES, -(-padded // CHUNK) * LANES
+    sums = group * int(convs[:, WIDTH].max()) * LANES
+    scratch = group * LANES * (padded + HIDDEN) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
+    scratch += max(padded, HIDDEN) * PANEL if w.kind == FLOAT16 else 0
+    return Shape(
+        *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.kind, whole(hidden)),
+        *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),
+    )
+
+
+def buffers_of(shape: Shape, features: np.ndarray, frames: np.ndarray, x: np.ndarray) -> tuple[Buffers, np.ndarray]:
+    """Memory of a run, x copied into it, and the array (S, D) that will hold the encoder's."""
+    memory, size = np.empty((shape.positions, shape.width), np.float32), x.size
+    stream, q, k, v, scratch = empty_lines(size, size, 2 * size, 2 * size, get_threads() * shape.scratch)
+    stream[:] = x.reshape(-1)
+    flat = np.ascontiguousarray(features, np.float32).reshape(-1)
+    return Buffers(flat, frames, stream, q, k, v, scratch, memory.reshape(-1)), memory
 
 
 class Run(NamedTuple):

@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..simd.vector import LANES
-from .quantize import CHUNK, quantize_weights
+from ..build.arguments import table
+from ..layout import CHUNK, FLOAT16, FLOAT32, GATED, INT8, LANES, PANEL
+from .quantize import quantize_weights
 
-FLOAT32, INT8, FLOAT16 = 0, 1, 2  # kinds of weights
-PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 NOTHING = 64  # floats of zeros at the start of the arena
 
 # columns of the decoder's plan: weight and bias offsets of the parts of a layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
+DecoderPlan, EncoderPlan = table(26), table(16)
 
 
 class PackedLinear(NamedTuple):
