@@ -31,7 +31,7 @@ def run(code, **environment):
 
 def test_auto_is_numba_where_it_is_installed():
     pytest.importorskip("numba")
-    from s2t_np_kernels.build.jit import COMPILED
+    from s2t_np_kernels.build.options import COMPILED
 
     found = backend.choose("auto")
     assert found is (backend.choose("numba") if COMPILED else backend.NUMPY)
