@@ -19,8 +19,8 @@ class Entry:
     NUMBA_DISABLE_JIT=1, when it is called as Python.
     """
 
-    def __init__(self, module: str, name: str, call: type):
-        self.module, self.name, self.call = module, name, call
+    def __init__(self, module: str, name: str, call: type, python: Callable | None = None):
+        self.module, self.name, self.call, self.python = module, name, call, python
         self.markers, self.function = list(leaves(call)), None
         entries[f"{module}.{name}"] = self
 
@@ -32,7 +32,9 @@ class Entry:
         """A function without arguments that calls the kernel with these. Raises ArgumentError if they do not fit."""
         call = self.call(*fields)
         if not COMPILED:
-            return functools.partial(self._python(), call)
+            if self.python is None:
+                self.python = getattr(importlib.import_module(f"{PACKAGE}.{self.module}"), self.name)
+            return functools.partial(self.python, call)
         if self.function is None:
             from .runtime import complete
 
@@ -51,10 +53,6 @@ class Entry:
             return [word_of(value, marker) for value, marker in zip(values, self.markers, strict=True)]
         except (TypeError, AttributeError, ValueError) as error:
             raise ArgumentError(f"{self.name}: {error}") from None
-
-    @functools.cache  # noqa: B019 - entries live as long as the process
-    def _python(self) -> Callable:
-        return getattr(importlib.import_module(f"{PACKAGE}.{self.module}"), self.name)
 
 
 def _call(function, row: ctypes.Array, owners: list) -> None:

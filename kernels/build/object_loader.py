@@ -57,12 +57,12 @@ def load(codes: Iterable[Code]) -> dict[str, int]:
 
     Raises Unusable if they call a function that is nowhere: the linker would end the process.
     """
-    codes = list(codes)
+    engine, codes = _engine(), list(codes)  # the engine first: with it LLVM knows the symbols of this process
     defined = [name for code in codes for name in code.defines]
     needed = {name for code in codes for name in code.needs} - set(defined)
     if missing := sorted(name for name in needed if llvm.address_of_symbol(name) is None):
         raise Unusable(f"kernels call {missing[0]}, which is not there")
     for code in codes:
-        _engine().add_object_file(llvm.ObjectFileRef.from_data(code.data))
-    _engine().finalize_object()
-    return {name: _engine().get_function_address(name) for name in defined}
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code.data))
+    engine.finalize_object()
+    return {name: engine.get_function_address(name) for name in defined}
