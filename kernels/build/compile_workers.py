@@ -137,11 +137,10 @@ def compile_all() -> list[Code]:
         return compile_here()
     orders, news, team = queue.SimpleQueue(), queue.SimpleQueue(), []
     try:
-        for _ in range(processes()):
-            team.append(Worker(orders, news))
-        return _collect(team, orders, news)
-    except OSError:  # Python cannot be started, or not often enough
-        return compile_here()
+        with contextlib.suppress(OSError):  # Python cannot be started, or not often enough
+            for _ in range(processes()):
+                team.append(Worker(orders, news))
+        return _collect(team, orders, news) if team else compile_here()
     finally:
         for _ in team:
             orders.put(None)
