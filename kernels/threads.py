@@ -32,7 +32,7 @@ from .build.options import COMPILED
 COUNTERS = 8  # counters in a cache line: `take_near` gives each its own line
 # places in a session's board: turns begun, helpers that left, calls seen, counters of a turn, the turns' numbers
 TURN, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16
-TURNS, EACH = 64, 2  # turns of a session, before it takes fresh counters; numbers of a turn
+TURNS, EACH = 64, 4  # turns of a session, before it takes fresh counters; numbers of a turn
 PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
 
 

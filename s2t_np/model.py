@@ -106,9 +106,9 @@ class S2T:
 
     def decoder(self, memory: np.ndarray) -> search.Decoder:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
-        start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
+        start = partial(self.backend.start_cache, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step, self.backend.outlook)
+        return search.Decoder(start, step)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options

@@ -1,5 +1,6 @@
 """The host's side of a decoder step: its sizes, the memory it computes in, and the call."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -158,16 +159,38 @@ def _furnish(w: PackedWeights, hidden: int, cache, threads: int) -> Desk:
     return Desk(shape, stream[:, :width], room, room.ctypes.data, peaks, session)
 
 
-def step(desk: Desk, length: int) -> tuple[np.ndarray, int]:
+def step(desk: Desk, length: int, show: Callable[[str, np.ndarray], None] | None = None) -> tuple[np.ndarray, int]:
     """From the tokens embedded in desk.x, the `length`-th of each beam, to logits (K, V); the cache gets its row.
 
-    With them, where they begin: in floats from the beginning of `room`, in which they do not lie.
+    With them, where they begin: in floats from the beginning of `room`, in which they do not lie. If there is `show`,
+    phases are turns of their own, and show(name, rows) is told the stream (K, D) before each block.
     """
     logits = np.empty((desk.shape.beams, desk.shape.vocabulary), np.float32)
     start = (logits.ctypes.data - desk.begins) // 4
-    if COMPILED:
-        desk.session.run(length, start)
-    else:  # as Python, kernels see `room` only
-        desk.session.run(length, desk.room.size - logits.size)
+    target = start if COMPILED else desk.room.size - logits.size  # as Python, kernels see `room` only
+    last = BLOCKS * desk.shape.layers
+    if show is None:
+        desk.session.run(length, target, 0, last + 2)
+    else:
+        for phase in range(last + 2):
+            desk.session.run(length, target, phase, phase + 1)
+            if phase <= last:
+                show(stage_name(phase), _stream(desk, phase))
+    if not COMPILED:
         logits[:] = desk.room[-logits.size :].reshape(logits.shape)
     return logits, start
+
+
+def stage_name(phase: int) -> str:
+    """What the stream before a phase is called: decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, and so on."""
+    if phase == 0:
+        return "embed_tokens"
+    layer, block = divmod(phase - 1, BLOCKS)
+    return f"decoder.{layer}" + (".self_attn", ".encoder_attn", "")[block]
+
+
+def _stream(desk: Desk, phase: int) -> np.ndarray:
+    """A copy of the stream before a phase, as its first part has left it: (K, D)."""
+    size = desk.shape.beams * desk.shape.padded
+    rows = desk.room[phase % 2 * size :][:size].reshape(desk.shape.beams, -1)
+    return rows[:, : desk.shape.width].copy()

@@ -66,21 +66,18 @@ def decoder_layers(call: DecoderLayersCall):
     )
     turn = next_turn(session, turn, patience)
     while await_turn(session, calls, turn, patience, at(w, first_weights(0, shape, plan, min(1, patience))), AHEAD):
-        state, length, logits = (
-            skip(states, turn * session[SIZE]),
-            session[NUMBERS + EACH * turn],
-            session[NUMBERS + EACH * turn + 1],
-        )
+        state, numbers = skip(states, turn * session[SIZE]), skip(session, NUMBERS + EACH * turn)
+        length, logits, begin, end = numbers[0], numbers[1], numbers[2], numbers[3]
         me, seen, last = slot(state), -1, BLOCKS * shape.layers
         own = places.scratch + me * shape.scratch
-        for phase in range(last + 2):
+        for phase in range(begin, end):
             items, done, layer = parts_of(phase, shape), 0, phase // BLOCKS
             item = take_near(state, phase, shape.threads, me, items)
             if item < items and phase <= last:  # only now is the scratch its own: a late helper finds no item
                 follow_stream(phase, seen, shape, places, w, plan, room, own)
                 seen = phase
             while item < items:
-                if item == 0 and phase < last:
+                if item == 0 and phase <= last:
                     leave_stream(phase, shape, places, room, own)
                 if phase > last:
                     find_peak(item, shape, places, room, logits)

@@ -224,7 +224,7 @@ def _begin_layer(
 
 @linked
 def _write_memory(first: int, units: int, shape: Shape, x: Floats, memory: Floats):
-    """Normed units of the stream as rows of D."""
+    """Normalised units x as rows of D."""
     for u in range(first, first + units):
         for lane in range(min(LANES, shape.positions - u * LANES)):
             for d in range(shape.width):
@@ -243,8 +243,8 @@ def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
     if layer < layers:
         _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
     else:
-        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.x, first * shape.padded * LANES))
-        _write_memory(first, units, shape, buffers.x, buffers.memory)
+        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.q, first * shape.padded * LANES))
+        _write_memory(first, units, shape, buffers.q, buffers.memory)
 
 
 @inlined

@@ -18,14 +18,12 @@ a time are as exact as torch's (r.m.s. error 0.9 to 1.0 times), those of 512 wer
 import numpy as np
 
 from ..build.arguments import Address1, Floats, Single, Words
-from ..build.device import entry, inlined, linked
+from ..build.device import inlined, linked
 from ..layout import CHUNK, GATED, INT8, NO_FLOOR, PANEL
-from ..simd.scheduling import finish, slot, take, wait
 from ..simd.vector import LANES, at, exp, fma, load, move, put, splat, store
 from .gemm_blocked import multiply_units, panel_offset
 from .host import (
     BIAS,
-    CONV_GROUP,
     FRAMES,
     INPUTS,
     MARGIN,
@@ -38,7 +36,6 @@ from .host import (
     TARGET,
     WEIGHT,
     WIDTH,
-    Conv1dGluUnitsCall,
     ConvScratch,
 )
 from .quantize import quantize_unit
@@ -125,32 +122,3 @@ def gate_planes(first: int, units: int, plane: int, conv: Words, w: Floats, fram
         for c in range(channels):
             for lane in range(max(0, count - (first + u) * LANES), LANES):
                 put(move(to, c * row + lane), np.float32(0.0))
-
-
-@entry
-def conv1d_glu_units(call: Conv1dGluUnitsCall):
-    """Frames x (count, I) -> y (units, O/2, 16), all flat; an item is CONV_GROUP units; `room`: scratch per thread."""
-    state, x, count, table, kind, units, w, frames, y, scratch, room = call
-    conv, begin = table[0], slot(state) * room
-    item = take(state, 0)
-    while item < 2 * units:
-        spread_frames(item, units, conv, count, x, frames)
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, 2 * units)
-    window, unit = at(scratch, begin), conv[OUTPUTS] * LANES
-    words = move(window, CONV_GROUP * CHUNK * LANES)
-    panel = move(words, CONV_GROUP * (CHUNK // 4 + 1) * LANES)
-    own = ConvScratch(window, words, move(words, CONV_GROUP * CHUNK // 4 * LANES), move(panel, CHUNK * PANEL), panel)
-    groups = -(-units // CONV_GROUP)
-    item = take(state, 1)
-    while item < groups:
-        first = item * CONV_GROUP
-        here = min(CONV_GROUP, units - first)
-        convolve(first, here, 0, conv, kind, w, frames, own)
-        for u in range(here):
-            sums = move(own.sums, u * conv[WIDTH] * LANES)
-            gate(sums, conv[OUTPUTS], np.float32(1.0), (at(w, 0), 0), (at(y, (first + u) * unit), LANES))
-        finish(state, 1)
-        item = take(state, 1)
-    wait(state, 1, groups)

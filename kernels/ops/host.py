@@ -85,26 +85,9 @@ class ConvScratch(NamedTuple):
     panel: int  # (CHUNK, PANEL) a panel of floats, where weights are halves
 
 
-class Conv1dGluUnitsCall(NamedTuple):
-    """What `conv1d_glu_units` takes."""
-
-    state: OutWords
-    x: Floats
-    count: int
-    table: ConvTable
-    kind: int
-    units: int
-    w: Floats
-    frames: OutFloats
-    y: OutFloats
-    scratch: OutFloats
-    room: int
-
-
 linear_rows = Entry("ops.linear", "linear_rows", LinearRowsCall)
 layer_norm_rows = Entry("ops.norm", "layer_norm_rows", LayerNormRowsCall)
 attention_rows = Entry("ops.attention", "attention_rows", AttentionRowsCall)
-conv1d_glu_units = Entry("ops.conv", "conv1d_glu_units", Conv1dGluUnitsCall)
 
 
 def _in_panels(x: np.ndarray, width: int) -> np.ndarray:
@@ -127,14 +110,7 @@ def _apply(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None, floor: n
     parallel(
         linear_rows, 2, flat, rows, w.inputs, *packed, added, added_row, floor, y.reshape(-1), width, words, scales
     )
-    return _lanes_first(y, w.outputs) if w.keys else np.ascontiguousarray(y[:, : w.outputs])
-
-
-def _lanes_first(y: np.ndarray, outputs: int) -> np.ndarray:
-    """(R, width) as (R, O) whose rows lie side by side, in whole panels: how a decoder step reads the memory's keys."""
-    columns = np.empty((outputs, whole(len(y))), np.float32)
-    columns[:, : len(y)] = y[:, :outputs].T
-    return columns[:, : len(y)].T
+    return np.ascontiguousarray(y[:, : w.outputs])
 
 
 def linear(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None = None) -> np.ndarray:
@@ -185,16 +161,3 @@ def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.nda
     frames[begin:] = 0
     table[:, ROWS] = len(frames) // row
     return table, frames
-
-
-def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
-    """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu."""
-    table, frames = plan_convolutions((w,), len(x))
-    rows = table[0, FRAMES]
-    units = -(-rows // LANES)
-    room = LANES * CONV_GROUP * (CHUNK + CHUNK // 4 + 1 + table[0, WIDTH]) + CHUNK * PANEL
-    y, scratch = empty_lines(units * w.outputs * LANES, get_threads() * room)
-    flat = np.ascontiguousarray(x, np.float32).reshape(-1)
-    arguments = (flat, len(x), table, w.kind, units, w.arena, frames, y, scratch, room)
-    parallel(conv1d_glu_units, 2, *arguments)
-    return y.reshape(units, w.outputs, LANES).transpose(0, 2, 1).reshape(-1, w.outputs)[:rows]
