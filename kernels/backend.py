@@ -24,7 +24,7 @@ from .build.options import COMPILED
 from .build.runtime import complete, statistics
 from .decoder import cross_kv_host
 from .decoder import host as decoder_host
-from .decoder.cache import Cache, empty_cache
+from .decoder.cache_host import Cache, empty_cache
 from .encoder import host as encoder_host
 from .layout import FLOAT16, INT8, LANES
 from .ops import fbank_host, softmax_host
