@@ -47,25 +47,12 @@ COMPILING = {
 }
 # Numba's names that kernels use: all of them stand in its manual (User Manual "Creating C callbacks with @cfunc" and
 # "Types and signatures", Extending Numba "High-level" and "Low-level extension API").
-NUMBA_NAMES = (
-    {"cfunc", "typeof", "types"}
-    | {
-        f"types.{name}"
-        for name in ("BaseTuple", "Integer", "Any", "Type", "none", "void", "int64", "float32", "float64")
-    }
-    | {
-        f"extending.{name}"
-        for name in (
-            "intrinsic",
-            "lower_builtin",
-            "models",
-            "register_jitable",
-            "register_model",
-            "type_callable",
-            "typeof_impl",
-        )
-    }
-)
+NUMBA_NAMES = {
+    *("cfunc", "typeof", "types", "extending.intrinsic", "extending.lower_builtin", "extending.models"),
+    *("extending.register_jitable", "extending.register_model", "extending.type_callable", "extending.typeof_impl"),
+    *("types.BaseTuple", "types.Integer", "types.Any", "types.Type", "types.none", "types.void"),
+    *("types.int64", "types.float32", "types.float64"),
+}
 MODEL_ROOMS = ("ops", "layers", "encoder", "decoder", "features")
 
 
