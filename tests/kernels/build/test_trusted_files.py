@@ -10,12 +10,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from s2t_np_kernels.build import trusted_files
+from s2t_np_kernels.build.trusted_files import Folder, Untrusted
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes of POSIX")
 AS_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-
-from s2t_np_kernels.build import trusted_files
-from s2t_np_kernels.build.trusted_files import Folder, Untrusted
 
 ATTACKER, VICTIM, NAME = 1111, 2222, "kernels"
 
