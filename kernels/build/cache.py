@@ -37,6 +37,11 @@ def root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2t-np" / "kernels"
 
 
+def _mode() -> int:
+    """Of folders that are made: a place that somebody chose may be meant for several users; theirs is their own."""
+    return 0o755 if os.environ.get("S2T_NP_CACHE_DIR") else 0o700
+
+
 def fingerprint() -> str:
     """Hash of all that the machine code depends on: 16 hexadecimal digits. Raises OSError if sources are unreadable."""
     import llvmlite
@@ -100,7 +105,7 @@ TROUBLE = (OSError, RuntimeError, ValueError, Untrusted)  # RuntimeError: no hom
 def read() -> list[Code] | None:
     """This build's kernels, None if there are none. Raises Unkept where they cannot be read or trusted."""
     try:
-        with Folder(root(), create=False) as folder:
+        with Folder(root(), None) as folder:
             data = folder.read(file_name())
     except FileNotFoundError:
         return None
@@ -112,7 +117,7 @@ def read() -> list[Code] | None:
 def write(codes: list[Code]) -> None:
     """Keep this build's kernels. Raises Unkept."""
     try:
-        with Folder(root(), create=True) as folder:
+        with Folder(root(), _mode()) as folder:
             folder.write(file_name(), pack(codes))
     except TROUBLE as error:
         raise Unkept(str(error)) from None
@@ -121,7 +126,7 @@ def write(codes: list[Code]) -> None:
 def check_writable() -> None:
     """Raise Unkept if kernels could not be kept: asked before they are compiled."""
     try:
-        with Folder(root(), create=True) as folder:
+        with Folder(root(), _mode()) as folder:
             folder.check_writable()
     except TROUBLE as error:
         raise Unkept(str(error)) from None

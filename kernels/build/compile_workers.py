@@ -1,8 +1,8 @@
 """The processes that compile: the only ones that import Numba.
 
-Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same Python
-is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its input;
-an answer is a line of JSON and as many bytes as it says. Nothing else is shared: only the parent writes to the cache.
+Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same
+Python is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its
+input; an answer is a line of JSON and as many bytes as it says. Only the parent writes to the cache.
 
 A worker ends when its input does, so none stays behind when this process is killed. Where no plain Python can be
 started (an application that embeds it, a frozen one) this process imports Numba and compiles by itself.
@@ -137,11 +137,10 @@ def compile_all() -> list[Code]:
         return compile_here()
     orders, news, team = queue.SimpleQueue(), queue.SimpleQueue(), []
     try:
-        for _ in range(processes()):
-            team.append(Worker(orders, news))
-        return _collect(team, orders, news)
-    except OSError:  # Python cannot be started, or not often enough
-        return compile_here()
+        with contextlib.suppress(OSError):  # Python cannot be started, or not often enough
+            for _ in range(processes()):
+                team.append(Worker(orders, news))
+        return _collect(team, orders, news) if team else compile_here()
     finally:
         for _ in team:
             orders.put(None)

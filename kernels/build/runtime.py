@@ -27,7 +27,10 @@ def complete(private: bool = True) -> None:
     with _lock:
         if not _addresses:
             started = time.perf_counter()
-            _addresses.update(_load(private))
+            try:
+                _addresses.update(_load(private))
+            except Unusable as error:
+                raise BuildError(str(error)) from None
             statistics["seconds"] += time.perf_counter() - started
         for name, entry in entries.items():
             if entry.function is None and name in _addresses:
@@ -49,12 +52,12 @@ def _load(private: bool) -> dict[str, int]:
             raise BuildError(f"compiled kernels cannot be kept: {error}; S2T_NP_CACHE_DIR chooses a place") from None
         _warn(error)
         return load(_compile())
-    codes = _compile()
+    addresses = load(codes := _compile())
     try:
         cache.write(codes)
     except cache.Unkept as error:
         _warn(error)
-    return load(codes)
+    return addresses
 
 
 def _compile() -> list[Code]:

@@ -8,8 +8,7 @@ The rule, for the folder, each of its parents up to the root, each symbolic link
     there only the owner of an entry can replace it, and that the entry itself must pass.
 
 Every step is opened relative to the one before, and what was opened is what is checked, so that nothing can be
-exchanged in between. A file must be a regular file: a named pipe or a device is refused without waiting for it. Folders
-are made with mode 0755 and files with 0644: machine code is no secret, and what root prepares serves everyone.
+exchanged in between. A file must be a regular file: a named pipe or a device is refused without waiting for it.
 
 On Windows there are no such modes; the user's profile is protected by its access lists.
 """
@@ -22,10 +21,15 @@ import stat
 from pathlib import Path
 
 POSIX = os.name == "posix"
+if POSIX:
+    import grp
+    import pwd
+
 LINKS = 40  # on the way to a folder, at most
 LIMIT = 64 << 20  # bytes in a file, at most
-FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+# to go through a folder it need not be readable
+FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -35,9 +39,6 @@ class Untrusted(Exception):
 
 def _is_private_group(group: int) -> bool:
     """Whether the group is this user's alone, as many systems give every user one."""
-    import grp
-    import pwd
-
     with contextlib.suppress(KeyError):
         user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
         return user.pw_gid == group and entry.gr_name == user.pw_name and set(entry.gr_mem) <= {user.pw_name}
@@ -60,11 +61,12 @@ def check(status: os.stat_result, path: str) -> None:
 class _Walk:
     """A way from the root to a folder, all of whose folders are open and were checked."""
 
-    def __init__(self):
-        self.names, self.folders, self.links = [], [os.open("/", os.O_RDONLY | FOLDER)], 0
+    def __init__(self, mode: int | None):
+        """`mode` is that of folders to be made where there are none; None: they are not made."""
+        self.names, self.folders, self.links, self.mode = [], [os.open("/", FOLDER)], 0, mode
         check(os.fstat(self.folders[0]), "/")
 
-    def to(self, path: str, create: bool) -> None:
+    def to(self, path: str) -> None:
         """Go on to `path`, which may lead through symbolic links. Raises Untrusted, OSError."""
         if path.startswith("/"):
             self._back(len(self.names))
@@ -72,33 +74,41 @@ class _Walk:
             if name == "..":
                 self._back(1)
             elif name not in ("", "."):
-                self._down(name, create)
+                self._down(name)
 
     def _back(self, steps: int) -> None:
         for _ in self.names[len(self.names) - steps :]:
             self.names.pop()
             os.close(self.folders.pop())
 
-    def _down(self, name: str, create: bool) -> None:
+    def _down(self, name: str) -> None:
         path, parent = "/" + "/".join([*self.names, name]), self.folders[-1]
-        if create:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o755, dir_fd=parent)
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        status = self._status(name, parent)
         if stat.S_ISLNK(status.st_mode):
             check(status, path)
-            self._follow(os.readlink(name, dir_fd=parent), path, create)
+            self._follow(os.readlink(name, dir_fd=parent), path)
             return
-        folder = os.open(name, os.O_RDONLY | FOLDER, dir_fd=parent)  # fails if it has become a link by now
+        folder = os.open(name, FOLDER, dir_fd=parent)  # fails if it has become a link by now
         self.names.append(name)
         self.folders.append(folder)
         check(os.fstat(folder), path)
 
-    def _follow(self, target: str, path: str, create: bool) -> None:
+    def _status(self, name: str, parent: int) -> os.stat_result:
+        try:
+            return os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            if self.mode is None:
+                raise
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, self.mode, dir_fd=parent)
+            os.chmod(name, self.mode, dir_fd=parent)  # whatever the umask is
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+
+    def _follow(self, target: str, path: str) -> None:
         self.links += 1
         if self.links > LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        self.to(target, create)
+        self.to(target)
 
     def close(self) -> None:
         for folder in self.folders:
@@ -106,18 +116,21 @@ class _Walk:
 
 
 class Folder:
-    """A trusted folder. Raises Untrusted, OSError; FileNotFoundError where it is not and `create` is false."""
+    """A trusted folder, with what is missing of it made in `mode`; None: nothing is made.
 
-    def __init__(self, path: Path, create: bool):
-        self.path, self.descriptor = Path(os.path.abspath(path)), None
+    Raises Untrusted or OSError; FileNotFoundError where there is no such folder.
+    """
+
+    def __init__(self, path: Path, mode: int | None):
+        self.path, self.descriptor, self.mode = Path(os.path.abspath(path)), None, mode
         if POSIX:
-            walk = _Walk()
+            walk = _Walk(mode)
             try:
-                walk.to(str(self.path), create)
+                walk.to(str(self.path))
                 self.descriptor = walk.folders.pop()
             finally:
                 walk.close()
-        elif create:
+        elif mode is not None:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> "Folder":
@@ -141,13 +154,19 @@ class Folder:
             descriptor = self._open(name, os.O_RDONLY)
         except FileNotFoundError:
             return None
+        try:
+            self._check_file(os.fstat(descriptor), str(self.path / name))
+        except Untrusted:
+            os.close(descriptor)
+            raise
         with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > LIMIT:
-                raise Untrusted(f"{self.path / name} is not a regular file of at most {LIMIT >> 20} MB")
-            if POSIX:
-                check(status, str(self.path / name))
             return file.read(LIMIT)
+
+    def _check_file(self, status: os.stat_result, path: str) -> None:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LIMIT:
+            raise Untrusted(f"{path} is not a regular file of at most {LIMIT >> 20} MB")
+        if POSIX:
+            check(status, path)
 
     def check_writable(self) -> None:
         """Raise OSError if no file can be made there."""
@@ -163,7 +182,7 @@ class Folder:
             with open(descriptor, "wb") as file:
                 file.write(data)
                 if POSIX:
-                    os.fchmod(descriptor, 0o644)
+                    os.fchmod(descriptor, self.mode & 0o666)
             os.replace(self._at(temporary), self._at(name), **where)
         except BaseException:
             self._unlink(temporary)
