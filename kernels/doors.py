@@ -8,11 +8,13 @@ import numpy as np
 from s2t_np.errors import OptionError
 
 
-def matrix(name: str, x: np.ndarray, columns: int) -> np.ndarray:
-    """x as float32 (rows, columns), at least one row. Raises OptionError."""
+def matrix(name: str, x: np.ndarray, columns: int, least: int = 1) -> np.ndarray:
+    """x as float32 (rows, columns), with at least `least` rows. Raises OptionError."""
     x = np.asarray(x, np.float32)
-    if x.ndim != 2 or x.shape[1] != columns or len(x) == 0:
-        raise OptionError(f"{name}: found an array of shape {x.shape}, expected (rows, {columns}), at least one row")
+    if x.ndim != 2 or x.shape[1] != columns or len(x) < least:
+        raise OptionError(
+            f"{name}: found an array of shape {x.shape}, expected (rows, {columns}), rows from {least} on"
+        )
     return x
 
 
@@ -49,7 +51,31 @@ def parents(x: np.ndarray, count: int) -> np.ndarray:
     return x
 
 
-def same_rows(name: str, x: np.ndarray, other: np.ndarray, width: int) -> None:
-    """Raise OptionError unless x is (len(other), width)."""
-    if x.shape != (len(other), width):
-        raise OptionError(f"{name}: found an array of shape {x.shape}, expected {(len(other), width)}")
+def rows_of(name: str, x: np.ndarray, columns: int) -> np.ndarray:
+    """x as contiguous float32 whose last axis has that many columns. Raises OptionError."""
+    x = np.ascontiguousarray(x, np.float32)
+    if x.ndim == 0 or x.shape[-1] != columns:
+        raise OptionError(f"{name}: found an array of shape {x.shape}, expected (..., {columns})")
+    return x
+
+
+def residual(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """x as float32 (rows, columns). Raises OptionError."""
+    x = np.asarray(x, np.float32)
+    if x.shape != (rows, columns):
+        raise OptionError(f"residual: found an array of shape {x.shape}, expected {(rows, columns)}")
+    return x
+
+
+def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int) -> None:
+    """Raise OptionError unless q (..., Q, D) fits k and v (..., S, D), and D has that many heads."""
+    shapes, least = (q.shape, k.shape, v.shape), min(x.ndim for x in (q, k, v))
+    same = least >= 2 and k.shape == v.shape and q.shape[:-2] == k.shape[:-2] and q.shape[-1] == k.shape[-1]
+    if not same or heads < 1 or q.shape[-1] % heads:
+        raise OptionError(f"attention: found q, k, v of shapes {shapes} and {heads} heads, which do not fit")
+
+
+def added(x: np.ndarray, rows: int) -> None:
+    """Raise OptionError unless x is (rows,)."""
+    if np.shape(x) != (rows,):
+        raise OptionError(f"added: found an array of shape {np.shape(x)}, expected {(rows,)}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import doors
 from ..aligned import empty_aligned
 from ..ops.softmax_host import BestFinder
 from ..threads import get_threads
@@ -45,7 +46,8 @@ class Cache:
         return found
 
     def reorder(self, parents: np.ndarray) -> None:
-        """Let beam k continue what was beam parents[k]: (K,) ints."""
+        """Let beam k continue what was beam parents[k]: (K,) ints. Raises OptionError."""
+        parents = doors.parents(parents, len(self.ancestors))
         self.ancestors[:, : self.length] = self.ancestors[parents, : self.length]
 
     def make_space(self) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import doors
 from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single
 from ..build.entry import Entry
@@ -242,6 +243,7 @@ class _Subsampler(NamedTuple):
 
 def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
     """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu: an encoder that has this convolution and no layers."""
+    x = doors.matrix("x", x, w.inputs)
     norm, plan = PackedNorm(w.arena, 0, 0, w.outputs), np.zeros((1, columns.COUNT), np.int64)
     alone, positions = PackedEncoder(_Subsampler((w,)), (), norm, plan, w.dtype), (len(x) - 1) // 2 + 1
     zeros = np.zeros((-(-positions // LANES), round_up(w.outputs), LANES), np.float32)

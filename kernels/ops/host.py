@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import doors
 from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single, Words, table
 from ..build.entry import Entry
@@ -124,8 +125,11 @@ def _in_panels(x: np.ndarray, width: int) -> np.ndarray:
 
 def _apply(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None, lower_bound: np.float32) -> np.ndarray:
     """max(x W^T + b + residual, lower_bound): (R, I) -> (R, O)."""
+    x = doors.matrix("x", x, w.inputs, 0)
     rows, width, chunks = len(x), round_up(w.outputs), -(-w.inputs // CHUNK)
-    flat, y = np.ascontiguousarray(x, np.float32).reshape(-1), np.empty((rows, width), np.float32)
+    flat, y = np.ascontiguousarray(x).reshape(-1), np.empty((rows, width), np.float32)
+    if residual is not None:
+        residual = doors.residual(residual, rows, w.outputs)
     accumulate = ZEROS if residual is None else _in_panels(residual, width).reshape(-1)
     quantized = rows if w.dtype == INT8 else 0
     words, scales = (np.empty(quantized * n, np.float32) for n in (round_up(w.inputs) // 4, chunks))
@@ -146,7 +150,7 @@ def linear_relu(x: np.ndarray, w: PackedLinear) -> np.ndarray:
 
 def layer_norm(x: np.ndarray, w: PackedNorm) -> np.ndarray:
     """(..., D) -> (..., D), as ops.layer_norm."""
-    x = np.ascontiguousarray(x, np.float32)
+    x = doors.rows_of("x", x, w.inputs)
     y = np.empty_like(x)
     layer_norm_rows(x.reshape(-1), x.size, Norm(w.arena, w.gain, w.bias, w.inputs), y.reshape(-1))
     return y
@@ -155,6 +159,7 @@ def layer_norm(x: np.ndarray, w: PackedNorm) -> np.ndarray:
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool = False) -> np.ndarray:
     """q (..., Q, D), k and v (..., S, D) -> (..., Q, D), as ops.attention: q comes scaled."""
     q, k, v = (np.ascontiguousarray(x, np.float32) for x in (q, k, v))
+    doors.attention(q, k, v, heads)
     (*lead, queries, width), keys = q.shape, k.shape[-2]
     mask, mask_row = ZEROS, 0
     if causal:

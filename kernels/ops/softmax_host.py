@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import doors
 from ..build.arguments import OutFloats, OutWords
 from ..build.entry import Entry
 from ..layout import PANEL
@@ -68,6 +69,7 @@ class BestFinder:
 
     def best(self, table: LogitsTable, added: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
         """As search.NextToken.best: the fields of its Candidates."""
+        doors.added(added, self.rows)
         count = min(count, self.rows * self.width)
         if len(self.places) != 2 * count + 1:
             self._bind(count)
