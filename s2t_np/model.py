@@ -72,8 +72,12 @@ class S2T:
     tokenizer: Tokenizer
     weights: Weights
     backend: Backend
-    dtype: type  # of all that is computed; weights may be kept in fewer bits
+    dtype: type  # that everything is computed in; weights may be kept in fewer bits
     folder: Path
+
+    def __repr__(self) -> str:
+        shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
+        return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.

@@ -17,11 +17,24 @@ SCORES_AT_ONCE = 1 << 18  # 1 MB of attention scores, which stays in the cache
 LAYER_NORM_EPSILON = 1e-5  # torch.nn.LayerNorm's default, which S2T uses everywhere
 
 
+def summary(record) -> str:
+    """The repr of a NamedTuple of weights: the shapes of its arrays and the kinds of its parts, never the numbers."""
+
+    def brief(value) -> str:
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+            return f"{len(value)} x {type(value[0]).__name__}" if value else "none"
+        return str(value.shape) if isinstance(value, np.ndarray) else type(value).__name__ if value else "none"
+
+    parts = (f"{name}: {brief(value)}" for name, value in zip(record._fields, record, strict=True))
+    return f"{type(record).__name__}({', '.join(parts)})"
+
+
 class Linear(NamedTuple):
     """An affine map y = x W^T + b, stored the way torch stores it."""
 
     weight: np.ndarray  # (O, I)
     bias: np.ndarray | None  # (O,)
+    __repr__ = summary
 
 
 class LayerNorm(NamedTuple):
@@ -29,6 +42,7 @@ class LayerNorm(NamedTuple):
 
     weight: np.ndarray  # (D,)
     bias: np.ndarray  # (D,)
+    __repr__ = summary
 
 
 class Conv(NamedTuple):
@@ -36,6 +50,7 @@ class Conv(NamedTuple):
 
     weight: np.ndarray  # (O, I, kernel)
     bias: np.ndarray  # (O,)
+    __repr__ = summary
 
 
 def prepare(weights):
