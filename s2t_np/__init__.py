@@ -18,7 +18,7 @@ def _homes() -> dict[str, str]:
 
 
 _HOMES = _homes()
-__all__ = [*sorted(_HOMES)]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):

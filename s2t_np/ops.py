@@ -159,7 +159,7 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, first: int | None = None
 
 
 def attend_in_blocks(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.ndarray:
-    """`attend` for a few hundred queries at a time, so that a long recording never needs an S x S table: same shapes.
+    """`attend` for a few hundred queries at a time, so that no S x S table is needed: -> (..., H, Q, D/H).
 
     With `causal`, query i sees only the keys 0..i.
     """
