@@ -57,7 +57,7 @@ def choose(name: str, dtype: str = "float32") -> Backend:
     Raises OptionError for an unknown dtype, BackendError for an unknown backend, or one that cannot run here or not in
     this dtype.
     """
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
     if name not in ("auto", "numpy", "numba"):
         raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
