@@ -82,8 +82,6 @@ def test_the_bundled_model_is_read():
 FOLDERS = {
     "nothing": ([], "neither model.safetensors nor pytorch_model.bin is there (found: nothing)"),
     "other files": (["config.json", "tf_model.h5"], "found: config.json, tf_model.h5"),
-    "sharded safetensors": (["model.safetensors.index.json"], "only an index", "model.safetensors.index.json"),
-    "sharded bin": (["pytorch_model.bin.index.json", "config.json"], "only an index", "pytorch_model.bin.index.json"),
 }
 
 
