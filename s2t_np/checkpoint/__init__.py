@@ -33,10 +33,23 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
         raise ModelError(f"{folder}: no such folder, expected one that holds {' or '.join(WEIGHTS)}")
     for name, index in zip(WEIGHTS, INDEXES, strict=True):
         if os.path.lexists(folder / name):
-            return read_file(folder / name)
+            return usual_names(read_file(folder / name))
         if os.path.lexists(folder / index):
-            return sharded.read(folder / index, read_file)
+            return usual_names(sharded.read(folder / index, read_file))
     raise ModelError(f"{folder}: {describe_missing(folder)}")
+
+
+def usual_names(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors under the names of Speech2TextForConditionalGeneration.
+
+    "module." comes off, which DataParallel puts before every name; "model." goes before the names of a base model
+    (`Speech2TextModel`), which has no head of its own, as transformers does when it loads one.
+    """
+    if tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    if tensors and all(name.startswith(("encoder.", "decoder.")) for name in tensors):
+        tensors = {f"model.{name}": tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def read_file(path: Path) -> dict[str, np.ndarray]:
