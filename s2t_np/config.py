@@ -247,7 +247,7 @@ class TokenizerConfig:
     clean_up_tokenization_spaces: bool | None = flag(False, optional=True)  # close the space before punctuation
     padding_side: str = side("right")
     truncation_side: str = side("right")
-    model_max_length: float = rule(10**30, "a number of at least 1", lambda v: is_real(v) and v >= 1)  # none by default
+    model_max_length: float = measured(int(1e30), "tokens that truncation leaves; as large as this: no limit", 1)
     lang_codes: str | None = text(None, optional=True)  # "mustc": pieces <lang:XX> choose the target language
 
     @classmethod

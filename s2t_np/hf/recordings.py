@@ -1,7 +1,7 @@
-"""What may be given to a feature extractor as sound, one recording or several.
+"""The forms in which a feature extractor takes sound, one recording or several.
 
-Besides samples, upstream's only form: paths, bytes and file objects; the records of `datasets`, {"array", "sampling_rate"}
-and {"bytes", "path"}; its decoders, which have `get_all_samples`; gradio's (rate, array).
+Besides samples, upstream's only form: paths, bytes and file objects; the records of `datasets`, which are dicts of
+array and sampling_rate or of bytes and path; its decoders, which have `get_all_samples`; gradio's (rate, array).
 """
 
 import os
@@ -46,7 +46,7 @@ def is_one(raw_speech) -> bool:
         return True
     if isinstance(raw_speech, list | tuple):
         return is_rate_and_samples(raw_speech) or (len(raw_speech) > 0 and np.ndim(first(raw_speech)) == 0)
-    return getattr(raw_speech, "ndim", 1) < 2 and getattr(raw_speech, "dtype", None) != object
+    return getattr(raw_speech, "ndim", 1) < 2 and np.dtype(object) != getattr(raw_speech, "dtype", None)
 
 
 def first(rows):

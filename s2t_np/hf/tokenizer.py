@@ -129,8 +129,8 @@ class Speech2TextTokenizer(TokenizerSettings, SpecialTokens, Pretrained):
         """Encoded texts, as a data collator has them, brought to one length.
 
         encoded_inputs: a dict of rows of ids, of one row, or a list of dicts of one row each; fields other than
-        input_ids and its masks stay as they are. options: the fields of EncodeOptions. The result is arrays where arrays
-        came in. Raises OptionError.
+        input_ids and its masks stay as they are. options: the fields of EncodeOptions. The result is arrays where
+        arrays came in. Raises OptionError.
         """
         fields = examples(encoded_inputs, "input_ids")
         ids = fields["input_ids"]

@@ -20,9 +20,7 @@ class TokenizerSettings:
     """Attributes for the settings. Setting one makes a new `Tokenizer` with the same vocabulary."""
 
     tokenizer: Tokenizer
-    do_upper_case = setting(
-        "do_upper_case", "Whether decoded text is upper-cased, as the published evaluation needs it."
-    )
+    do_upper_case = setting("do_upper_case", "Whether decoded text is upper-cased, as for the published evaluation.")
     padding_side = setting("padding_side", 'The side that padding is added on, "right" or "left".')
     truncation_side = setting("truncation_side", 'The side that truncation cuts on, "right" or "left".')
     model_max_length = setting("model_max_length", "The length for truncation=True without max_length.")
