@@ -19,6 +19,7 @@ from . import arguments, search
 from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
+from .checkpoint.folders import require_model
 from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
 from .decoder import decode_full
@@ -214,6 +215,7 @@ def load(
 
 def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
     """Read the files of a checkpoint folder and hold them to each other. Raises ModelError."""
+    require_model(folder)
     tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
     config, generation_config, weights = load_network(folder, backend, dtype)
     check_same_model(folder, config, feature_config, tokenizer)
