@@ -85,10 +85,17 @@ def segments_of(
 
 
 def speech_pieces(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
-    """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor."""
+    """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor.
+
+    The end of a long tone is too short to be recognised by itself: a piece that was cut off from the one before it is
+    checked together with that one.
+    """
+    before = None
     for piece in pieces(sound, rate, options):
-        if not options.vad_filter or is_speech_like(piece.samples, rate, options):
+        lead = before.samples[: round((piece.offset - before.offset) * rate)] if before and piece.overlaps else ()
+        if not options.vad_filter or is_speech_like(np.concatenate((lead, piece.samples)), rate, options):
             yield piece
+        before = piece
 
 
 def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
