@@ -9,14 +9,14 @@ text = tokenizer.decode(tokens)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from . import audio as audio_room
 from . import search
+from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
 from .checkpoint.hub import find
@@ -24,10 +24,11 @@ from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfi
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
-from .longform import stream as long_recordings
 from .longform.options import StreamOptions
 from .longform.quality import quality_flags
+from .longform.recording import OpenRecording, open_recording
 from .longform.segment import Segment
+from .longform.stream import segments_of, stream
 from .ops import log_softmax
 from .tokenizer import Tokenizer
 from .weights import Weights, build
@@ -46,6 +47,17 @@ class Transcript:
     source: str | None = None  # the file, if it was one
     segments: tuple[Segment, ...] = ()  # of a recording too long to be heard whole; it has no hypotheses of its own
     flags: tuple[str, ...] = ()  # why the text is doubtful: "low_logprob", "repetition", "unfinished", "cut"
+
+    @classmethod
+    def of_segments(cls, segments: tuple[Segment, ...], recording: OpenRecording) -> "Transcript":
+        """The transcript of a recording that was heard in segments."""
+        text, flags = " ".join(segment.text for segment in segments), (f for s in segments for f in s.flags)
+        return cls(text, [], [text], recording.duration, recording.source, segments, tuple(dict.fromkeys(flags)))
+
+    @classmethod
+    def of_silence(cls, recording: OpenRecording) -> "Transcript":
+        """The transcript of a recording in which the detector found no speech: it has no hypotheses."""
+        return cls("", [], [""], recording.duration, recording.source)
 
 
 @dataclass(frozen=True)
@@ -68,17 +80,20 @@ class S2T:
     tokenizer: Tokenizer
     weights: Weights
     backend: Backend
-    dtype: type  # of all that is computed; weights may be kept in fewer bits
+    dtype: type  # that everything is computed in; weights may be kept in fewer bits
     folder: Path
     utterance_config: UtteranceConfig = field(default_factory=UtteranceConfig)  # which utterances it knows
+
+    def __repr__(self) -> str:
+        shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
+        return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
 
         `audio`: a path, a binary file, "-" for stdin, or an array with its `sampling_rate`. Raises AudioError.
         """
-        samples = audio_room.load(audio, self.feature_config.sampling_rate, sampling_rate)
-        return self.features_of_samples(samples)
+        return self.features_of_samples(load_audio(audio, self.feature_config.sampling_rate, sampling_rate))
 
     def features_of_samples(self, samples: np.ndarray) -> np.ndarray:
         """The same for float32 samples (N,) already mono and at the model's rate. Raises AudioError if too short."""
@@ -108,9 +123,9 @@ class S2T:
 
     def decoder(self, memory: np.ndarray) -> search.Decoder:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
-        start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
+        start = partial(self.backend.start_cache, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step, self.backend.outlook)
+        return search.Decoder(start, step)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options
@@ -135,41 +150,25 @@ class S2T:
     def transcribe(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
     ) -> Transcript:
-        """From sound to text. `audio` as in `stream`, `generation` as in `generate`. Raises AudioError, OptionError.
+        """From sound to text. `audio` as in `features`, `generation` as in `generate`. Raises AudioError, OptionError.
 
-        A recording of up to `max_whole_duration` is heard as one utterance; its text is empty if the detector finds no
-        speech in it (`StreamOptions(vad_filter=False)` switches that off). A longer one is read block by block and cut
-        into segments (`stream`); its transcript joins their texts and has `segments`, but no `hypotheses`.
+        A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
+        is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
+        read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
+        other; it has `segments`, no `hypotheses`.
         """
-        source = str(audio) if isinstance(audio, str | Path) else None
-        sound = long_recordings.listen(self, audio, sampling_rate, options)
-        if sound.samples is None:
-            return self.transcribe_long(sound, source, generation)
-        if not sound.has_speech:
-            self.features_of_samples(sound.samples)  # raises AudioError if there are too few samples
-            return Transcript("", [], [""], len(sound.samples) / self.feature_config.sampling_rate, source)
-        heard = self.transcribe_utterance(sound.samples, source, **generation)
-        return replace(heard, flags=quality_flags(heard.hypotheses[0], heard.text, sound.options))
-
-    def transcribe_utterance(self, samples: np.ndarray, source: str | None = None, **generation) -> Transcript:
-        """The same for one utterance, samples (N,) float32 at the model's rate, whether it holds speech or not."""
-        hypotheses = self.generate(self.features_of_samples(samples), **generation)
-        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
-        return Transcript(texts[0], hypotheses, texts, len(samples) / self.feature_config.sampling_rate, source)
-
-    def transcribe_long(self, sound: long_recordings.Sound, source: str | None, generation: dict) -> Transcript:
-        """The transcript of a recording that is cut into segments."""
-        rate, samples = self.feature_config.sampling_rate, 0
-
-        def counted() -> Iterator[np.ndarray]:
-            nonlocal samples
-            for block in sound.blocks:
-                samples += len(block)
-                yield block
-
-        segments = tuple(long_recordings.segments_of(self, counted(), False, sound.options, generation))
-        text, flags = " ".join(segment.text for segment in segments), (f for s in segments for f in s.flags)
-        return Transcript(text, [], [text], samples / rate, source, segments, tuple(dict.fromkeys(flags)))
+        options = (options or StreamOptions()).resolve(self.utterance_config)
+        recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
+        if recording.whole is None:
+            return Transcript.of_segments(tuple(segments_of(self, iter(recording), True, options, generation)), recording)
+        features = self.features_of_samples(recording.whole)
+        if not recording.has_speech:
+            return Transcript.of_silence(recording)
+        memory = self.encode(features)
+        hypotheses = self.generate_from(memory, **generation)  # searches, a decoder step for each token
+        texts = self.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
+        flags = quality_flags(hypotheses[0], texts[0], options)
+        return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
     def stream(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
@@ -180,7 +179,7 @@ class S2T:
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short.
         """
-        return long_recordings.stream(self, audio, sampling_rate, options, **generation)
+        return stream(self, audio, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
         """The log-probability of a given transcript. Raises AudioError."""
