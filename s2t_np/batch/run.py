@@ -16,7 +16,8 @@ from ..audio.pipe import raw_blocks
 from ..errors import AudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.segment import Recording, Segment
-from ..longform.stream import StreamOptions, segments_of
+from ..longform.options import StreamOptions
+from ..longform.stream import segments_of
 from ..model import S2T
 from .inputs import Failure, Input, name_of
 from .pool import completed, stoppable

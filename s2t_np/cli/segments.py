@@ -7,24 +7,27 @@ import typing
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
-from ..longform.stream import StreamOptions
+from ..longform.options import MODEL, StreamOptions
 
 
-def value_type(kind: type) -> Callable[[str], object]:
-    """What parses a value of that type; `none` where it may be None."""
+def value_type(kind: type) -> tuple[Callable[[str], object], str]:
+    """A parser for values of that type, and a metavar; `none` and `model` are values where the type has them."""
     if not isinstance(kind, types.UnionType):
-        return kind
-    one = next(one for one in typing.get_args(kind) if one is not types.NoneType)
+        return kind, "X"
+    words = {types.NoneType: ("none", None), str: (MODEL, MODEL)}
+    known = dict(words[one] for one in typing.get_args(kind) if one in words)
 
-    def number_or_none(text: str):
-        return None if text.lower() == "none" else one(text)
+    def number_or_word(text: str):
+        return known[text.lower()] if text.lower() in known else float(text)
 
-    return number_or_none
+    return number_or_word, "|".join(["X", *known])
 
 
 def add_stream_arguments(parser: ArgumentParser) -> None:
-    """An option for each field: a switch (and its --no- twin where it is on) or a value; `help` is in its metadata."""
-    group = parser.add_argument_group("segments", "How a recording is cut, and what is told of each segment.")
+    """An option for each field: a switch (and its --no- twin if it is on) or a value; `help` is in its metadata."""
+    group = parser.add_argument_group(
+        "segments", f'How a recording is cut, and what is reported of each segment. "{MODEL}": as the model has it.'
+    )
     kinds = typing.get_type_hints(StreamOptions)
     for field in dataclasses.fields(StreamOptions):
         flag, says = f"--{field.name.replace('_', '-')}", field.metadata["help"]
@@ -32,8 +35,9 @@ def add_stream_arguments(parser: ArgumentParser) -> None:
             action = argparse.BooleanOptionalAction if field.default else "store_true"
             group.add_argument(flag, action=action, default=field.default, help=says)
         else:
-            says, kind = f"{says} (default: {field.default:g})", value_type(kinds[field.name])
-            metavar = "X" if kind is kinds[field.name] else "X|none"
+            default = field.default if field.default == MODEL else f"{field.default:g}"
+            kind, metavar = value_type(kinds[field.name])
+            says = f"{says} (default: {default})"
             group.add_argument(flag, type=kind, default=field.default, metavar=metavar, help=says)
 
 
