@@ -9,7 +9,6 @@ COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs n
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
@@ -20,7 +19,7 @@ from .golden import CHECK, GOLDEN
 from .inspect import FEATURES, INFO, SCORE
 from .models import CONVERT, DOWNLOAD
 from .plot import PLOT
-from .terminal import guard_streams, lose_output, say, warnings_on_stderr
+from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 from .trace import TRACE
 from .transcribe import TRANSCRIBE
 
@@ -63,7 +62,7 @@ def parse_and_run(argv: Sequence[str] | None) -> int:
         code = args.run(args)
     except SystemExit as done:  # --help and --version
         code = int(done.code or 0)
-    sys.stdout.flush()
+    flush_output()
     return code
 
 
@@ -78,8 +77,8 @@ def guarded(run: Callable[[], int]) -> int:
     """Call `run`; what a user or the machine can cause becomes one line on stderr and an exit code."""
     try:
         return run()
-    except KeyboardInterrupt:
-        say("interrupted")
+    except KeyboardInterrupt as interrupt:  # may say how to go on
+        say("; ".join(["interrupted", *map(str, interrupt.args)]))
         return INTERRUPTED
     except S2TError as error:
         say(f"error: {error}")
@@ -88,7 +87,7 @@ def guarded(run: Callable[[], int]) -> int:
         lose_output()
         return CLOSED
     except OSError as error:  # a disk that is full, a folder that cannot be written; reading has its own errors
-        say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+        say(f"error: {error.filename or 'an output file'}: {error.strerror or error}")
         lose_output()
         return FAILED
     except MemoryError:

@@ -7,7 +7,7 @@ from ..formats import to_json
 from ..model import load
 from .command import Command
 from .inspect import about, add_format
-from .terminal import say
+from .terminal import say, show
 
 
 def golden(args: Namespace) -> int:
@@ -36,9 +36,9 @@ def check(args: Namespace) -> int:
 
     report = compare(args.pack, args.dump)
     if args.format == "json":
-        print(to_json(record(report)))
+        show(to_json(record(report)) + "\n")
     else:
-        print("\n".join(lines(report, args.verbose)))
+        show("\n".join([*lines(report, args.verbose), ""]))
     return 0 if report.agrees else 1
 
 

@@ -20,7 +20,7 @@ from ..system.atomic_files import atomic_file
 from ..system.threads import get_threads, set_threads
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
-from .terminal import say
+from .terminal import say, show
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
 
@@ -33,10 +33,11 @@ def add_format(parser: ArgumentParser) -> None:
 def print_record(record: dict, as_json: bool) -> None:
     """A record as `key: value` lines or as one line of JSON."""
     if as_json:
-        print(to_json(record))
+        show(to_json(record) + "\n")
         return
     for key, value in record.items():
-        print(f"{key}: {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+        value = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        show(f"{key}: {value}\n")
 
 
 def installed(package: str) -> str | None:

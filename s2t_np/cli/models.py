@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..model import DEFAULT_MODEL
 from .command import Command
-from .terminal import say
+from .terminal import say, show
 
 
 def convert(args: Namespace) -> int:
@@ -36,7 +36,7 @@ def download(args: Namespace) -> int:
     """Bring a model into the local cache and print its folder."""
     from ..checkpoint.hub import download
 
-    print(download(args.id, args.revision, force=args.force))
+    show(f"{download(args.id, args.revision, force=args.force)}\n")
     return 0
 
 

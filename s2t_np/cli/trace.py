@@ -13,7 +13,7 @@ from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .inspect import about
-from .terminal import say
+from .terminal import say, show
 
 MEGABYTE = 1e6
 
@@ -62,7 +62,7 @@ def trace(args: Namespace) -> int:
     with about(args.file):
         seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
     write(args, replace(seen, about=seen.about | {"audio": args.file}), model)
-    print(seen.transcript.text)
+    show(f"{seen.transcript.text}\n")
     return 0
 
 
@@ -89,7 +89,7 @@ def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dic
     wanted = plan.selection(table, chosen)
     for stage in table:
         if wanted(stage.name):
-            print(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}")
+            show(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}\n")
     return 0
 
 

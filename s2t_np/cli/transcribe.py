@@ -161,8 +161,8 @@ def print_stream(task: Task, item: Input, write: Callable[[Iterable[Segment]], I
     """Print one recording, each segment as it closes; returns how many failed. Raises OptionError, OSError."""
     try:
         _, segments = listen(task, item)
-        for text in write(segments):
-            show(text)
+        for text in write(Progress([item]).watch(item, segments)):
+            show(text, coloured=write is highlighted)
     except (AudioError, MemoryError) as error:
         report(failure(item, error))
         return 1
