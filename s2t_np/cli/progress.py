@@ -23,11 +23,13 @@ PERIOD = 0.1  # s between two drawings
 
 def claimed_duration(path: str) -> float:
     """Seconds of sound that a file claims to hold; 0 where that cannot be told without reading it."""
-    import soundfile
-
+    if path == STDIN:
+        return 0.0
     try:
-        return 0.0 if path == STDIN else soundfile.info(path).duration
-    except (OSError, soundfile.SoundFileError):
+        import soundfile
+
+        return soundfile.info(path).duration
+    except (ImportError, OSError, RuntimeError):  # RuntimeError: soundfile's own, for a file it cannot read
         return 0.0
 
 
