@@ -113,7 +113,7 @@ def cues(segments: Iterable[Item], layout: Layout) -> Iterator[Cue]:
         for cue in cues_of(item, layout):
             start = max(at, cue.start)
             at = max(cue.end, start + SHORTEST_CUE)
-            yield Cue(start, at, cue.lines)
+            yield Cue(start, at, [line.replace("-->", "->") for line in cue.lines])  # "-->" belongs to the times
 
 
 def cues_of(item: Item, layout: Layout) -> Iterator[Cue]:
@@ -123,7 +123,7 @@ def cues_of(item: Item, layout: Layout) -> Iterator[Cue]:
         return
     for words in phrases(timed_words(item)):
         for lines in balanced(words, layout):
-            texts = [" ".join(word.text for word in line).replace("-->", "->") for line in lines]
+            texts = [" ".join(word.text for word in line) for line in lines]
             yield Cue(lines[0][0].start, lines[-1][-1].end, texts)
 
 
