@@ -77,11 +77,18 @@ def compiled(dtype: str) -> Backend:
 
         complete()
     except ImportError as error:
-        raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
+        raise BackendError(f'backend "numba" cannot run here ({error}); {remedy()}') from None
     except Exception as error:  # whatever a compiler meets on a machine that nobody has tried
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason:.300})') from error
     return BACKENDS[dtype]
+
+
+def remedy() -> str:
+    """What to do where numba cannot be imported."""
+    if importlib.util.find_spec("numba") is None:
+        return "pip install numba"
+    return "numba is installed but does not work: install a version of it that supports this Python and this numpy"
 
 
 def best(dtype: str) -> Backend:

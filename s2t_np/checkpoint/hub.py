@@ -33,7 +33,7 @@ SHORT_COMMIT = re.compile(r"[0-9a-f]{4,39}")
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 TIMEOUT = 30  # seconds to wait for the hub's answer about a model
-INSTALL = 'pip install "s2t-np[hub]"'
+INSTALL = "pip install huggingface_hub"
 
 SAYS = {  # exception of huggingface_hub -> what to tell
     "GatedRepoError": "is gated: accept its conditions on {endpoint}/{name}, then set HF_TOKEN",

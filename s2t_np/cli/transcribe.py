@@ -47,7 +47,7 @@ examples:
   s2t-np transcribe talk.flac --format srt > talk.srt
   s2t-np transcribe --model digits --format json one.wav two.wav
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
-  find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null --output corpus.jsonl
+  find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
@@ -161,8 +161,8 @@ def print_stream(task: Task, item: Input, write: Callable[[Iterable[Segment]], I
     """Print one recording, each segment as it closes; returns how many failed. Raises OptionError, OSError."""
     try:
         _, segments = listen(task, item)
-        for text in write(segments):
-            show(text)
+        for text in write(Progress([item]).watch(item, segments)):
+            show(text, coloured=write is highlighted)
     except (AudioError, MemoryError) as error:
         report(failure(item, error))
         return 1
