@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
+from ..audio import name_of
 from ..backend import Backend, choose
-from ..batch.inputs import name_of
 from ..checkpoint.hub import BUNDLED, MODELS, cached
 from ..errors import AudioError, HubError, OptionError
 from ..formats import finite, to_json
