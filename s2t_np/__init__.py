@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         Speech2TextProcessor,
         Speech2TextTokenizer,
     )
+    from .longform.options import StreamOptions
     from .longform.segment import Segment, Word
-    from .longform.stream import StreamOptions
     from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
     from .search import Hypothesis
     from .system.threads import get_threads, own_threads, set_threads
@@ -66,7 +66,7 @@ HOMES = {
     "model": ("DEFAULT_MODEL", "S2T", "Score", "Transcript", "load"),
     "search": ("Hypothesis",),
     "longform.segment": ("Segment", "Word"),
-    "longform.stream": ("StreamOptions",),
+    "longform.options": ("StreamOptions",),
     "system.threads": ("get_threads", "own_threads", "set_threads"),
     "hf": tuple(name for name in __all__ if name.startswith("Speech2Text")),
 }

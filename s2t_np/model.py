@@ -8,10 +8,9 @@ hypotheses = search(step)                the best token sequences
 text = tokenizer.decode(tokens)
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +20,14 @@ from . import search
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
 from .checkpoint.hub import find
-from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
+from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig, read_json
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
-from .longform import stream as stream_room
+from .longform import stream as long_recordings
+from .longform.options import StreamOptions
+from .longform.quality import quality_flags
 from .longform.segment import Segment
-from .longform.stream import LONGEST_UTTERANCE, StreamOptions
 from .ops import log_softmax
 from .tokenizer import Tokenizer
 from .weights import Weights, build
@@ -44,7 +44,8 @@ class Transcript:
     texts: list[str]  # their texts, in the same order
     duration: float  # seconds of audio
     source: str | None = None  # the file, if it was one
-    segments: tuple[Segment, ...] = ()  # of a recording longer than 30 s; it has no hypotheses of its own
+    segments: tuple[Segment, ...] = ()  # of a recording too long to be heard whole; it has no hypotheses of its own
+    flags: tuple[str, ...] = ()  # why the text is doubtful: "low_logprob", "repetition", "unfinished", "cut"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class S2T:
     backend: Backend
     dtype: type  # of all that is computed; weights may be kept in fewer bits
     folder: Path
+    utterance_config: UtteranceConfig = field(default_factory=UtteranceConfig)  # which utterances it knows
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
@@ -130,38 +132,44 @@ class S2T:
             )
         return search.generate(self.decoder(memory), config, prefix)
 
-    def transcribe(self, audio, sampling_rate: int | None = None, **options) -> Transcript:
-        """From sound to text. `audio` as in `stream`, `options` as in `generate`. Raises AudioError, OptionError.
+    def transcribe(
+        self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
+    ) -> Transcript:
+        """From sound to text. `audio` as in `stream`, `generation` as in `generate`. Raises AudioError, OptionError.
 
-        Up to 30 s are heard as one utterance. A longer recording is cut into segments (`stream`), read block by block,
-        and its transcript is their best texts, one behind the other; it has `segments` and no `hypotheses`.
+        A recording of up to `max_whole_duration` is heard as one utterance; its text is empty if the detector finds no
+        speech in it (`StreamOptions(vad_filter=False)` switches that off). A longer one is read block by block and cut
+        into segments (`stream`); its transcript joins their texts and has `segments`, but no `hypotheses`.
         """
-        rate, name = self.feature_config.sampling_rate, audio_room.name_of(audio)
-        sound = audio_room.forgiven(audio_room.blocks(audio, rate, sampling_rate))
-        head, failure = audio_room.beginning(sound, LONGEST_UTTERANCE * rate)
-        if failure:
-            raise failure
         source = str(audio) if isinstance(audio, str | Path) else None
-        if sum(map(len, head)) > LONGEST_UTTERANCE * rate:
-            return self.transcribe_long(chain(head, sound), source, options)
-        samples = audio_room.joined(head, name)
-        hypotheses = self.generate(self.features_of_samples(samples), **options)
-        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
-        return Transcript(texts[0], hypotheses, texts, len(samples) / rate, source)
+        sound = long_recordings.listen(self, audio, sampling_rate, options)
+        if sound.samples is None:
+            return self.transcribe_long(sound, source, generation)
+        if not sound.has_speech:
+            self.features_of_samples(sound.samples)  # raises AudioError if there are too few samples
+            return Transcript("", [], [""], len(sound.samples) / self.feature_config.sampling_rate, source)
+        heard = self.transcribe_utterance(sound.samples, source, **generation)
+        return replace(heard, flags=quality_flags(heard.hypotheses[0], heard.text, sound.options))
 
-    def transcribe_long(self, sound: Iterable[np.ndarray], source: str | None, options: dict) -> Transcript:
-        """The transcript of blocks of samples (n,) float32 at the model's rate, in segments."""
+    def transcribe_utterance(self, samples: np.ndarray, source: str | None = None, **generation) -> Transcript:
+        """The same for one utterance, samples (N,) float32 at the model's rate, whether it holds speech or not."""
+        hypotheses = self.generate(self.features_of_samples(samples), **generation)
+        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
+        return Transcript(texts[0], hypotheses, texts, len(samples) / self.feature_config.sampling_rate, source)
+
+    def transcribe_long(self, sound: long_recordings.Sound, source: str | None, generation: dict) -> Transcript:
+        """The transcript of a recording that is cut into segments."""
         rate, samples = self.feature_config.sampling_rate, 0
 
         def counted() -> Iterator[np.ndarray]:
             nonlocal samples
-            for block in sound:
+            for block in sound.blocks:
                 samples += len(block)
                 yield block
 
-        segments = tuple(self.stream(counted(), rate, **options))
-        text = " ".join(segment.text for segment in segments)
-        return Transcript(text, [], [text], samples / rate, source, segments)
+        segments = tuple(long_recordings.segments_of(self, counted(), False, sound.options, generation))
+        text, flags = " ".join(segment.text for segment in segments), (f for s in segments for f in s.flags)
+        return Transcript(text, [], [text], samples / rate, source, segments, tuple(dict.fromkeys(flags)))
 
     def stream(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
@@ -172,7 +180,7 @@ class S2T:
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short.
         """
-        return stream_room.stream(self, audio, sampling_rate, options, **generation)
+        return long_recordings.stream(self, audio, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
         """The log-probability of a given transcript. Raises AudioError."""
@@ -208,7 +216,8 @@ def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
     tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
     config, generation_config, weights = load_network(folder, backend, dtype)
     check_same_model(folder, config, feature_config, tokenizer)
-    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder)
+    known = UtteranceConfig.from_folder(folder)
+    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder, known)
 
 
 def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConfig, GenerationConfig, Weights]:

@@ -24,6 +24,7 @@ BUNDLED = ("digits",)
 NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "sentencepiece.bpe.model")
 INSTEAD = {"preprocessor_config.json": "processor_config.json"}  # what transformers 5 writes
 OPTIONAL = (*INSTEAD.values(), "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+OPTIONAL += ("s2t_np.json",)  # ours (config.UtteranceConfig)
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # one of them, the first if there are both
 
 ID = re.compile(r"(?!.*(--|\.\.|\.git$))(\w([\w.-]{0,94}\w)?)/(\w([\w.-]{0,94}\w)?)", re.ASCII)  # as upstream's
