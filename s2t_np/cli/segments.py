@@ -37,8 +37,7 @@ def value_type(kind: type) -> tuple[Callable[[str], object], str]:
         try:
             return known[text.lower()] if text.lower() in known else float(text)
         except ValueError:
-            expected = " or ".join(["a number", *known])
-            raise argparse.ArgumentTypeError(f"{text!r:.60} was found, expected {expected}") from None
+            raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number or {' or '.join(sorted(known))}") from None
 
     return number_or_word, "|".join(["X", *known])
 
@@ -46,8 +45,7 @@ def value_type(kind: type) -> tuple[Callable[[str], object], str]:
 def add_stream_arguments(parser: ArgumentParser) -> None:
     """One option per field: a switch (and --no-NAME if it is on by default) or a value; the metadata hold its help."""
     group = parser.add_argument_group(
-        "segments",
-        f'How a recording is cut, and what is reported about each segment. "{MODEL}" takes the value of the model.',
+        "segments", f'How a recording is cut. "{MODEL}" stands for what the model itself states.'
     )
     kinds = typing.get_type_hints(StreamOptions)
     for field in dataclasses.fields(StreamOptions):
