@@ -9,7 +9,7 @@ text = tokenizer.decode(tokens)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +19,17 @@ from . import arguments, search
 from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
+from .checkpoint.folders import require_model
 from .checkpoint.hub import find
-from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
+from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig, read_json
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
+from .longform.options import StreamOptions
+from .longform.quality import quality_flags
 from .longform.recording import OpenRecording, open_recording
 from .longform.segment import Segment
-from .longform.stream import LONGEST_UTTERANCE, StreamOptions, segments_of, stream
+from .longform.stream import segments_of, stream
 from .ops import log_softmax
 from .tokenizer import Tokenizer
 from .weights import Weights, build
@@ -46,13 +49,19 @@ class Transcript:
     texts: list[str]  # their texts, in the same order
     duration: float  # seconds of audio
     source: str | None = None  # the file, if it was one
-    segments: tuple[Segment, ...] = ()  # of a recording longer than 30 s; it has no hypotheses of its own
+    segments: tuple[Segment, ...] = ()  # of a recording too long to be heard whole; it has no hypotheses of its own
+    flags: tuple[str, ...] = ()  # why the text is doubtful: "low_logprob", "repetition", "unfinished", "cut"
 
     @classmethod
     def of_segments(cls, segments: tuple[Segment, ...], recording: OpenRecording) -> "Transcript":
         """The transcript of a recording that was heard in segments."""
-        text = " ".join(segment.text for segment in segments)
-        return cls(text, [], [text], recording.duration, recording.source, segments)
+        text, flags = " ".join(segment.text for segment in segments), (f for s in segments for f in s.flags)
+        return cls(text, [], [text], recording.duration, recording.source, segments, tuple(dict.fromkeys(flags)))
+
+    @classmethod
+    def of_silence(cls, recording: OpenRecording) -> "Transcript":
+        """The transcript of a recording in which the detector found no speech: it has no hypotheses."""
+        return cls("", [], [""], recording.duration, recording.source)
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ class S2T:
     backend: Backend
     dtype: type  # that everything is computed in; weights may be kept in fewer bits
     folder: Path
+    utterance_config: UtteranceConfig = field(default_factory=UtteranceConfig)  # which utterances it knows
 
     def __repr__(self) -> str:
         shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
@@ -155,19 +165,24 @@ class S2T:
     ) -> Transcript:
         """From sound to text. `audio` as in `features`, `generation` as in `generate`. Raises AudioError, OptionError.
 
-        Up to 30 s are one utterance. A longer recording is read block by block and cut into segments, as `stream` does
-        with `options`; its transcript is their best texts, one after the other; it has `segments`, no `hypotheses`.
+        A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
+        is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
+        read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
+        other; it has `segments`, no `hypotheses`.
         """
-        options = arguments.instance(options, "options", StreamOptions)
-        recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, LONGEST_UTTERANCE)
+        options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
+        recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
         if recording.whole is None:
             found = segments_of(self, iter(recording), True, options, generation)
             return Transcript.of_segments(tuple(found), recording)
         features = self.features_of_samples(recording.whole)
+        if not recording.has_speech:
+            return Transcript.of_silence(recording)
         memory = self.encode(features)
         hypotheses = self.generate_from(memory, **generation)  # searches, a decoder step for each token
         texts = self.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
-        return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source)
+        flags = quality_flags(hypotheses[0], texts[0], options)
+        return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
     def stream(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
@@ -214,10 +229,12 @@ def load(
 
 def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
     """Read the files of a checkpoint folder and hold them to each other. Raises ModelError."""
+    require_model(folder)
     tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
     config, generation_config, weights = load_network(folder, backend, dtype)
     check_same_model(folder, config, feature_config, tokenizer)
-    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder)
+    known = UtteranceConfig.from_folder(folder)
+    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder, known)
 
 
 def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConfig, GenerationConfig, Weights]:

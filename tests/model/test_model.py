@@ -135,7 +135,7 @@ def test_searches_are_upstreams(name, beams, backend, folder_of, golden_features
 @pytest.mark.parametrize("name", ["tied", "odd"])
 @pytest.mark.parametrize("padded_length", [None, 200])
 def test_stages_lead_where_the_model_goes(name, padded_length, folder_of, golden_features):
-    """tools/stages.py repeats the loops of encode and decode_full: both must end in the same bits."""
+    """What is seen on the way ends in the bits that the model gives by itself."""
     model, features = s2t_np.load(folder_of(name), backend="numpy"), golden_features[1]
     tokens = forced_tokens(model.config.vocab_size)
     stages = model_stages(model, features, tokens, padded_length)
