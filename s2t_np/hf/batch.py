@@ -49,8 +49,13 @@ class OnCPU:
         return self
 
 
-class Fields(OnCPU, dict):
+class Fields(dict):
     """A dict whose entries are attributes too: `batch.input_features` is `batch["input_features"]`."""
+
+    def to(self, device="cpu", *args, **kwargs) -> "Fields":
+        """Return self; another device than "cpu" gets an InputWarning."""
+        accept_device(device)
+        return self
 
     def __getattr__(self, name: str):
         if name in self:
