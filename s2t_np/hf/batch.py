@@ -98,7 +98,7 @@ def rows_of(batch) -> list:
 
 
 def examples(batch, wanted: str) -> Fields:
-    """What a data collator has, a list of dicts or a dict of lists, as {field: rows}. Raises OptionError."""
+    """The input of `pad`, a list of dicts or a dict of lists, as {field: rows}. Raises OptionError."""
     if isinstance(batch, list | tuple) and batch and all(hasattr(example, "keys") for example in batch):
         batch = {key: [example[key] for example in batch] for key in batch[0]}
     if not hasattr(batch, "keys") or wanted not in batch:
