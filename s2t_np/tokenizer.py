@@ -83,11 +83,12 @@ class Tokenizer:
         """The ids that labels begin with: one language piece (the config's if None), or nothing. Raises OptionError."""
         if tgt_lang is None and not self.languages:
             return []
-        return [self.language_id(tgt_lang or self.config.tgt_lang or next(iter(self.languages)))]
+        default = self.config.tgt_lang or next(iter(self.languages), None)
+        return [self.language_id(default if tgt_lang is None else tgt_lang)]
 
     def language_id(self, lang: str) -> int:
         """The id of a target language's piece, `forced_bos_token_id` of a generation. Raises OptionError."""
-        if lang not in self.languages:
+        if not isinstance(lang, str) or lang not in self.languages:
             known = ", ".join(self.languages) or "no target languages: it writes one language only"
             raise OptionError(f"target language {lang!r:.40} is not known; this model has {known}")
         return self.languages[lang]
@@ -119,7 +120,11 @@ class Tokenizer:
         return (text + self.join(run)).strip()
 
     def batch_decode(self, sequences, skip_special_tokens: bool = True, clean_up: bool | None = None) -> list[str]:
-        """`decode` for each of several sequences of ids."""
+        """`decode` for each of several sequences of ids. Raises OptionError."""
+        try:
+            sequences = list(sequences)
+        except TypeError:
+            raise OptionError(f"sequences are {sequences!r:.40}, expected a list of lists of token ids") from None
         return [self.decode(ids, skip_special_tokens, clean_up) for ids in sequences]
 
     def cut(self, text: str) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..backend import NUMPY
 from ..checkpoint import read_tensors, safetensors
-from ..config import ModelConfig, read_json, write_json
+from ..config import UTTERANCE_FILE, ModelConfig, read_json, write_json
 from ..errors import ModelError, OptionError
 from ..model import load_folder, read_generation_config
 from ..weights import check
@@ -31,6 +31,7 @@ COPIED = (
     "special_tokens_map.json",
     "vocab.json",
     "sentencepiece.bpe.model",
+    UTTERANCE_FILE,  # ours: transformers ignores it
     "README.md",
     "LICENSE",
     "NOTICE",
