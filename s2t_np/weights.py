@@ -5,6 +5,8 @@ The fields are named as the checkpoint names them, so `model.encoder.layers.3.se
 What a checkpoint of a given config must hold, and in which shapes, is written once, in `expected_shapes`.
 """
 
+import math
+from dataclasses import replace
 from types import GenericAlias
 from typing import NamedTuple, get_type_hints
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from .config import ModelConfig
 from .errors import ModelError
-from .ops import Conv, LayerNorm, Linear
+from .ops import Conv, LayerNorm, Linear, summary
 
 
 class Attention(NamedTuple):
@@ -22,6 +24,7 @@ class Attention(NamedTuple):
     k_proj: Linear
     v_proj: Linear
     out_proj: Linear
+    __repr__ = summary
 
 
 class EncoderLayer(NamedTuple):
@@ -32,6 +35,7 @@ class EncoderLayer(NamedTuple):
     final_layer_norm: LayerNorm
     fc1: Linear  # (F, D)
     fc2: Linear  # (D, F)
+    __repr__ = summary
 
 
 class DecoderLayer(NamedTuple):
@@ -44,12 +48,14 @@ class DecoderLayer(NamedTuple):
     final_layer_norm: LayerNorm
     fc1: Linear  # (F, D)
     fc2: Linear  # (D, F)
+    __repr__ = summary
 
 
 class Subsampler(NamedTuple):
     """The convolutions that shorten time by 4: (C, M, 5), then (2 D, C/2, 5); a gate halves the channels of each."""
 
     conv_layers: tuple[Conv, ...]
+    __repr__ = summary
 
 
 class Encoder(NamedTuple):
@@ -58,12 +64,14 @@ class Encoder(NamedTuple):
     conv: Subsampler
     layers: tuple[EncoderLayer, ...]
     layer_norm: LayerNorm
+    __repr__ = summary
 
 
 class Embedding(NamedTuple):
     """A table of rows, one a token."""
 
     weight: np.ndarray  # (V, D)
+    __repr__ = summary
 
 
 class Decoder(NamedTuple):
@@ -72,6 +80,7 @@ class Decoder(NamedTuple):
     embed_tokens: Embedding
     layers: tuple[DecoderLayer, ...]
     layer_norm: LayerNorm
+    __repr__ = summary
 
 
 class Weights(NamedTuple):
@@ -80,6 +89,7 @@ class Weights(NamedTuple):
     encoder: Encoder
     decoder: Decoder
     lm_head: Linear  # (V, D), no bias
+    __repr__ = summary
 
 
 # Sinusoids are computed, never read; a tied head repeats the embedding table. Checkpoints may hold them or not.
@@ -135,8 +145,37 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def parameter_count(config: ModelConfig) -> int:
+    """The numbers in all tensors of the table, without building it: layers of a stack have the same shapes."""
+
+    def size(encoder_layers: int, decoder_layers: int) -> int:
+        shapes = expected_shapes(replace(config, encoder_layers=encoder_layers, decoder_layers=decoder_layers))
+        return sum(map(math.prod, shapes.values()))
+
+    rest = size(0, 0)
+    encoder, decoder = size(1, 0) - rest, size(0, 1) - rest
+    return rest + config.encoder_layers * encoder + config.decoder_layers * decoder
+
+
+def check_size(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> None:
+    """Refuse a config of a network far larger than its weights. Raises ModelError."""
+    described, found = parameter_count(config), sum(tensor.size for tensor in tensors.values())
+    if described > 4 * found + 1_000_000:
+        raise ModelError(
+            f"{source}: config.json describes a network of {described:,} parameters, the weights hold {found:,}; "
+            "does config.json belong to these weights?"
+        )
+
+
 def _first(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _why(missing: list[str]) -> str:
+    """The likeliest reason for missing tensors."""
+    if missing == ["lm_head.weight"]:
+        return "these are the weights of a base model, and this config does not tie its head to the embeddings"
+    return "does config.json belong to these weights?"
 
 
 def _check_finite(name: str, tensor: np.ndarray, source: str) -> None:
@@ -148,10 +187,11 @@ def _check_finite(name: str, tensor: np.ndarray, source: str) -> None:
 
 def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> dict[str, np.ndarray]:
     """The table's tensors, in its order. Raises ModelError naming what is unknown, missing, misshaped or not finite."""
+    check_size(tensors, config, source)
     shapes = expected_shapes(config)
     optional = {*IGNORED, *(["lm_head.weight"] if config.tie_word_embeddings else [])}
     if missing := [name for name in shapes if name not in tensors]:
-        raise ModelError(f"{source}: {_first(missing)} missing; does config.json belong to these weights?")
+        raise ModelError(f"{source}: {_first(missing)} missing; {_why(missing)}")
     if unknown := [name for name in tensors if name not in shapes and name not in optional]:
         raise ModelError(
             f"{source}: {_first(unknown)} unknown to this config; does config.json belong to these weights?"
