@@ -46,7 +46,7 @@ numba_ops = numpy_ops._replace(
 
 @functools.lru_cache(maxsize=64)
 def _positions(block: int, config) -> np.ndarray:
-    """Position rows POSITIONS_KEPT block and following: (POSITIONS_KEPT, D). Computing them anew would take longer than reading them."""
+    """Position rows from POSITIONS_KEPT * block on: (POSITIONS_KEPT, D). Computing them takes longer than reading."""
     return positions(POSITIONS_KEPT * block, POSITIONS_KEPT, config, np.float32)
 
 

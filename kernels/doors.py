@@ -1,6 +1,6 @@
 """What every array is checked for before a kernel gets its address: beyond this door nothing is checked any more.
 
-S2T's public methods give better messages; these hold for whoever calls a backend directly.
+S2T's public methods give better messages; these hold for callers of a backend itself.
 """
 
 import numpy as np

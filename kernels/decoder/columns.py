@@ -1,6 +1,6 @@
 """Columns of the decoder's plan: where the parts of a layer begin in the arena, in the order of weights.DecoderLayer.
 
-A part has two columns: the offset of its weights (of a norm's gains) and, in the next column, that of its bias or terms.
+A part has two columns: the offset of its weights (a norm's gains) and, in the next one, that of its bias or terms.
 Use them as `columns.FC1`: the encoder's plan has columns of the same names (encoder/columns.py), but others.
 """
 

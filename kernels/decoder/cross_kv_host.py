@@ -10,7 +10,7 @@ from ..build.entry import Entry
 from ..layout import CHUNK, FLOAT16, INT8, LANES, PANEL
 from ..threads import get_threads, parallel
 from ..weights.pack import round_up
-from .columns import DecoderPlan
+from . import columns
 
 
 def layout(positions, width):
@@ -45,7 +45,7 @@ class CrossShape(NamedTuple):
     depth: int  # D
     heads: int  # H
     layers: int  # L
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     threads: int
     words: int  # where in a unit the bytes of its floats begin
     scales: int  # and their scales
@@ -60,7 +60,7 @@ class ProjectMemoryCall(NamedTuple):
     x: Floats
     shape: CrossShape
     w: Floats
-    plan: DecoderPlan
+    plan: columns.DecoderPlan
     units: OutFloats
     block: OutFloats
     scratch: OutFloats
@@ -70,7 +70,7 @@ project_memory = Entry("decoder.cross_kv", "project_memory", ProjectMemoryCall)
 
 
 def _empty_block(heads: int, positions: int, width: int) -> np.ndarray:
-    """A block for that many heads of all layers. Lanes of values that no feature fills take part in sums: they are zeros."""
+    """A block for that many heads of all layers. Lanes of values that no feature fills are zeros."""
     values, size = layout(positions, width)
     (block,) = empty_aligned(heads * size)
     if rest := width % PANEL:

@@ -12,7 +12,7 @@ from ..layout import CHAIN, CHUNK, INT8, PANEL
 from ..ops.softmax_host import LogitsTable
 from ..threads import Loop, PersistentCall
 from ..weights.pack import PackedWeights, round_up
-from .columns import DecoderPlan
+from . import columns
 
 SELF, CROSS, FORWARD, BLOCKS = range(4)
 MEMORY_KEYS = 256  # of the memory in a block
@@ -31,7 +31,7 @@ class StepShape(NamedTuple):
     vocabulary: int  # V
     positions: int  # S
     capacity: int  # of the cache, in positions
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     threads: int
     layers: int  # L
     scratch: int  # floats of a thread's own
@@ -59,7 +59,7 @@ class DecoderStep(NamedTuple):
     shape: StepShape
     offsets: StepOffsets
     w: Floats
-    plan: DecoderPlan
+    plan: columns.DecoderPlan
     head_zero_points: Floats  # of the output projections, head group by head group, where weights are bytes
     cross: Floats  # CrossKV.block
     keys: OutFloats  # (L, capacity, K, D)

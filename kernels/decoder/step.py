@@ -6,13 +6,13 @@ one thread and used for all beams. cache_host.py has the cache, cross_kv.py what
 Threads wait for each other only between blocks, of which a layer has three; shards.py has what a block's parts do.
 
 Versions (s2t-small, 5 beams, position 16, memory 250, two cores that read 57 GB/s together, so 0.85 ms for 48 MB; one
-call of the kernel): a phase for each product, 49 a step, panels one by one to the next free thread 1.61 ms; panels to threads
+call of the kernel): a phase for each product, 49 a step, panels one by one to free threads 1.61 ms; panels to threads
 in memory order 1.23; helpers awake between steps 1.08; whole blocks in parts, 20 phases, 0.95, with weights in bytes
 0.40 instead of 0.49. Within that, found one by one: weights prefetched 8 KB ahead go to the first-level cache, not
 the second (the vocabulary's product 0.185 instead of 0.195); buffers begin at lines of the cache, 2 % of a step (bytes
 5 %); all panels of a part in one call; no exponential makes denormal numbers, 150 cycles each (attention over 17 tokens
 0.020 instead of 0.047, half of it by taking four positions' sums at once); arguments handed over in one row
-(build/arguments.py) 0.02. Feed-forward parts of half the size, so that a thread that the machine slows down can be helped,
+(build/arguments.py) 0.02. Feed-forward parts of half the size, so that a slowed-down thread can be helped,
 gained nothing, nor did prefetching more or fewer lines where reading jumps.
 
 The first steps of an utterance are slower: 2.7, 2.2, 1.3 ms, then 1.0, in bytes 1.0, 0.5, then 0.42. While the encoder

@@ -30,7 +30,6 @@ from ..ops.host import (
 from ..threads import get_threads, parallel
 from ..weights.pack import PackedConv, PackedEncoder, PackedNorm, round_up
 from . import columns
-from .columns import EncoderPlan
 
 INNER = CHUNK  # inner features of the feed-forward part at a time
 
@@ -60,7 +59,7 @@ class EncoderShape(NamedTuple):
     wide: int  # units of all frames: more than `units` where the batch is padded
     cuts: int  # items of each plane of a convolution before the last
     frames: int  # T
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     inner: int  # F in whole panels
     words: int  # of bytes in a unit of quantised activations
     scales: int  # floats: scales of such a unit
@@ -101,7 +100,7 @@ class EncoderRun(NamedTuple):
     shape: EncoderShape
     scale: Single  # of the embeddings
     w: Floats
-    plan: EncoderPlan  # (L + 1, columns.COUNT)
+    plan: columns.EncoderPlan  # (L + 1, columns.COUNT)
     convs: ConvTable  # (C, columns): see ops/host.py
     buffers: EncoderBuffers
 

@@ -121,7 +121,7 @@ def _matrix(run, layer, column, inputs, outputs):
 
 @linked
 def _project(run: EncoderRun, group: UnitGroup, column: int, y: int, residual: int, after: int, own: EncoderScratch):
-    """y = W x + b (+ y if `residual`), from the units that wait in scratch to units at y; `after` is the next column."""
+    """y = W x + b (+ y if `residual`), from units in scratch to units at y; `after`: the next column."""
     shape, target = run.shape, Operand(y, LANES, _unit(run))
     out = Output(target, target if residual else no_operand(at(run.w, 0)), NO_FLOOR)
     multiply_units(

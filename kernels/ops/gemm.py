@@ -76,7 +76,7 @@ def linear_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: int,
     """All of `outputs`: Units x -> out, whose rows are the outputs and whose steps are the units.
 
     With `depth` below I, a part of the sum is taken; out.accumulate may then be out.y, which holds the other parts.
-    While one panel is used the next is prefetched, so that reading weights hides behind arithmetic; `after` is the
+    While one panel is used the next is prefetched, so that arithmetic hides the reading of weights; `after` is the
     address of what follows the last.
     """
     reach = depth // STEPS * CACHE_LINE  # of the next panel is what one tile prefetches

@@ -46,7 +46,7 @@ def _terms_of(matrix, output, chunk, x_scale, x_scale_step):
 
 @linked
 def linear_units_int8(x: Units, units: int, matrix: Matrix, part: MatrixSlice, out: Output, after: int):
-    """A slice of a matrix times some units: Units x -> out, whose rows are the outputs and whose steps are the units."""
+    """A slice of a matrix times some units: Units x -> out, whose rows are outputs and whose steps are units."""
     stride = panel_offset(matrix.dtype, matrix.inputs, PANEL, 0)
     weights = move(matrix.weights, panel_offset(matrix.dtype, matrix.inputs, part.output, part.input))
     for first in range(0, part.inputs, CHUNK):

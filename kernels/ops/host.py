@@ -34,7 +34,7 @@ class LinearRowsCall(NamedTuple):
     rows: int
     depth: int
     w: Floats
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     weight: int
     bias: int
     accumulate: Floats  # (R, width), or LANES zeros
@@ -97,7 +97,7 @@ class ConvRun(NamedTuple):
     """A convolution on its way over its planes."""
 
     conv: Words  # its row in the table
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     w: Floats
     frames: Floats  # the planes of all convolutions
     own: ConvScratch

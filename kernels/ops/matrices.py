@@ -58,7 +58,7 @@ class Panels(NamedTuple):
 class Matrix(NamedTuple):
     """A packed matrix."""
 
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     weights: int  # address
     terms: int  # address of the bias, or with bytes of bias, scale and zero points
     inputs: int

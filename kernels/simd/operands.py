@@ -1,7 +1,7 @@
 """The small structures in which device functions say where things lie in memory.
 
 Addresses are those of float32 numbers (`vector.at`), strides are counted in floats. A stride of 0 uses the same numbers
-again: with LANES zeros behind the address, it stands for an operand that is absent.
+again: with an address of LANES zeros, it stands for an operand that is absent.
 """
 
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class TileSize(NamedTuple):
 
 
 class Bias(NamedTuple):
-    """What is added to a tile: a scalar for each row, a vector for each column of vectors; a stride of 0 and zeros: none."""
+    """What is added to a tile: a scalar for each row and a vector for each column. Zeros with stride 0: none."""
 
     rows: int  # address
     row: int  # stride

@@ -1,7 +1,7 @@
 """How threads share the items of a phase: the device's side of `threads.py`, which explains it.
 
-`state` has one counter for `thread_id` and a second that is not used, then [items taken, items finished] for each phase. In
-a session's counters every one has a cache line to itself.
+`state` has one counter for `thread_id` and a second that is not used, then [items taken, items finished] for each
+phase. In a persistent call every counter has a cache line to itself.
 """
 
 import sys

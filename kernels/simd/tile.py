@@ -62,7 +62,7 @@ class Emitter:
     """Writes the LLVM function of one tile shape; a subclass may have other elements (`tile_int8.py`)."""
 
     element, lanes, arguments = F32, VECTOR, ARGUMENTS
-    near = 2  # where to what is asked for comes: 3 the first-level cache, 2 the second
+    near = 2  # prefetch locality hint: 3 is the first-level cache, 2 the second
 
     def __init__(self, function, rows: int, vectors: int):
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -177,7 +177,7 @@ class Emitter:
         self.store(total, self.place(self.c_at, (self.c_row, r), (self.c_vector, v)))
 
     def terms(self, vectors):
-        """Addresses of what `finish` will read and should have asked for; a bias is there in time without."""
+        """Addresses that `finish` will read and that should be prefetched; a bias arrives in time without."""
         return []
 
     def block(self, rows, vectors, apart: bool):

@@ -48,7 +48,7 @@ class RowsEmitter(Emitter):
         return dot(self.builder, total, a, b)
 
     def terms(self, vectors):
-        """Six lines for a tile that reads 64 of weights: asked for at its start, a step takes 5 % less."""
+        """Six lines for a tile that reads 64 of weights: prefetched at its start, a step takes 5 % less."""
         offsets = [(ir.Constant(I64, LANES), v) for v in vectors]
         return [
             self.place(at, offset) for at in (self.scale_at, self.zero_point_at, self.bias_at) for offset in offsets

@@ -147,7 +147,7 @@ def _sqrt(typing, a):
 
 @intrinsic
 def _load_first(typing, address, count):
-    """The first `count` of 16 floats, zeros behind; nothing beyond them is read."""
+    """The first `count` of 16 floats, then zeros; nothing beyond them is read."""
 
     def build(context, builder, sig, args):
         base, result = builder.inttoptr(args[0], F32.as_pointer()), ir.Constant(VECTOR, None)

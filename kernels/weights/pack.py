@@ -29,7 +29,7 @@ class PackedLinear(NamedTuple):
 
     arena: np.ndarray  # (everything,) float32
     panels: int  # offset
-    bias: int  # offset; with int8 of the bias and, behind it, the other terms (linear_int8.py)
+    bias: int  # offset; with int8 of the terms: bias, scale, zero points (ops/gemm_int8.py)
     inputs: int  # I
     outputs: int  # O
     dtype: int  # FLOAT32, INT8 or FLOAT16
@@ -70,7 +70,7 @@ class PackedNorm(NamedTuple):
     inputs: int  # D
 
 
-class Rows:
+class PanelRows:
     """Rows of a packed matrix of floats or halves, gathered on demand: what `embed_tokens.weight[tokens]` needs."""
 
     def __init__(self, w: PackedLinear):
@@ -85,7 +85,7 @@ class Rows:
 
 
 class HalfRows:
-    """Rows of a matrix kept in float16, where the packed one is too coarse to be read."""
+    """PanelRows of a matrix kept in float16, where the packed one is too coarse to be read."""
 
     def __init__(self, weight: np.ndarray):
         self.half = weight.astype(np.float16)
@@ -98,7 +98,7 @@ class HalfRows:
 class PackedEmbedding(NamedTuple):
     """Stands for weights.Embedding: `weight[tokens]` gives the rows."""
 
-    weight: Rows | HalfRows
+    weight: PanelRows | HalfRows
 
 
 class PackedEncoder(NamedTuple):
@@ -108,7 +108,7 @@ class PackedEncoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 16) int64: see `plan`
-    dtype: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
 
 
 class PackedDecoder(NamedTuple):
@@ -144,7 +144,7 @@ def round_up(outputs: int) -> int:
 
 
 def n_words(weights: int, dtype: int) -> int:
-    """Words of 32 bits, in which the arena is counted, that so many weights of one input take."""
+    """Words of 32 bits, the unit of the arena, that this many weights of one input take."""
     return weights // 2 if dtype == FLOAT16 else weights
 
 
@@ -214,7 +214,7 @@ def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, dtype: int)
 
 
 def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
-    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of linear_int8.py."""
+    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of ops/gemm_int8.py."""
     (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
     quantized, scale, zero_point = quantize_weights(weight)
     quads = -(-inputs // 4)
@@ -269,7 +269,7 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
 def plan(layers: tuple, *last) -> np.ndarray:
     """The offsets a fused kernel needs: a row a layer, (weight, bias) of each part in the order of the layer's fields.
 
-    One more row holds those of what comes behind the layers, at its front.
+    One more row holds those of what follows the layers, at its front.
     """
     rows = [[offset for part in leaves(layer) for offset in part[1:3]] for layer in layers]
     rows.append([offset for part in last for offset in part[1:3]])
@@ -278,7 +278,7 @@ def plan(layers: tuple, *last) -> np.ndarray:
 
 
 def partial_zero_points(w: PackedLinear) -> np.ndarray:
-    """The zero points of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
+    """Zero points of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
 
     The difference of two is that of the inputs between: what a step needs, which takes a matrix head by head.
     """
@@ -303,7 +303,7 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
     arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)))
     encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, release)
     table = pack_linear(arena, head._replace(weight=embedding.weight), dtype) if apart else packed_head
-    rows = HalfRows(embedding.weight) if dtype == INT8 else Rows(table)
+    rows = HalfRows(embedding.weight) if dtype == INT8 else PanelRows(table)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
     return PackedWeights(

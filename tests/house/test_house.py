@@ -85,6 +85,14 @@ RULES = [
             ("s2t_np/ops.py", "class C:\n" + LONG.replace("def", "    def").replace("    x", " " * 8 + "x")),
         ],
     ),
+    (
+        house.homonyms,
+        KERNELS,
+        [
+            ("kernels/b.py", "from .encoder.columns import FC1"),
+            ("kernels/c.py", "from . import columns\nfrom .decoder.columns import Q"),
+        ],
+    ),
     (house.undocumented, PACKAGE | KERNELS, [("s2t_np/ops.py", LONG)]),
     (
         house.shapeless,
@@ -108,6 +116,18 @@ def test_a_violation_is_found(rule, path, text):
     found = rule({path: text})
     assert found
     assert all(path in line or "median" in line for line in found)
+
+
+@pytest.mark.parametrize("other", ["FC1, FC2 = 22, 24", "FC1 = 22", "FC1, FC2 = range(22, 26, 2)"])
+def test_a_constant_of_the_same_name_is_found(other):
+    found = house.homonyms({"kernels/a.py": "FC1 = 12", "kernels/b.py": other})
+    assert found == ["kernels/b.py: FC1 is another thing in kernels/a.py"]
+    assert house.homonyms({"kernels/a.py": "FC1 = 12", "kernels/columns.py": other, "kernels/c.py": "FC1 = 12"}) == []
+
+
+def test_a_class_of_the_same_name_is_found():
+    found = house.homonyms({"kernels/a.py": "class Shape: pass", "kernels/b.py": "class Shape: pass"})
+    assert found == ["kernels/b.py: Shape is another thing in kernels/a.py"]
 
 
 def test_a_high_median_is_found():

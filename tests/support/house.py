@@ -116,17 +116,22 @@ def foreign_imports(sources: Sources) -> list[str]:
 def is_device(path: str) -> bool:
     """Whether a file of kernels is device code, or compiles it: only then may it import Numba."""
     room, name = PurePosixPath(path).parts[1], PurePosixPath(path).stem
-    return path in COMPILING or (room in DEVICE_ROOMS and name != "__init__" and not name.endswith("host"))
+    return path in COMPILING or (
+        room in DEVICE_ROOMS and name not in ("__init__", "columns") and not name.endswith("host")
+    )
+
+
+FACES = ("kernels/backend.py", "kernels/doors.py")  # what may know s2t_np; the latter its errors only
 
 
 def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside numpy, llvmlite and itself; backend.py may know s2t_np, device code Numba.
+    """What kernels imports beside numpy, llvmlite and itself; backend.py and doors.py may know s2t_np, device code Numba.
 
     The running process never imports device code at once, so a run does without Numba.
     """
     found = []
     for path, text in sources.items():
-        besides = {"numba"} if is_device(path) else {"s2t_np"} if path == "kernels/backend.py" else set()
+        besides = {"numba"} if is_device(path) else {"s2t_np"} if path in FACES else set()
         for module, at_once in imported(path, text):
             if module.split(".")[0] not in KERNELS_MAY | besides:
                 found.append(f"{path}: imports {module}")
@@ -260,10 +265,14 @@ def _constants(target, value) -> Iterator[tuple[str, str]]:
 
 
 def homonyms(sources: Sources) -> list[str]:
-    """Constants of one name with different values, and classes of one name, in different files."""
+    """Constants of one name with different values, and classes of one name, in different files.
+
+    A file columns.py is used by its own name only, as in `columns.FC1`, so its constants are nobody else's.
+    """
     first, found = {}, []
     for path, text in sources.items():
-        for name, value in definitions(text):
+        found += [f"{path}: imports {name} by itself" for name, _ in imported(path, text) if ".columns." in name]
+        for name, value in definitions(text) if not path.endswith("/columns.py") else ():
             where, before = first.setdefault(name, (path, value))
             if where != path and (value == "class" or value != before):
                 found.append(f"{path}: {name} is another thing in {where}")

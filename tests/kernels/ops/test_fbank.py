@@ -139,8 +139,8 @@ class LogarithmsCall(NamedTuple):
 @entry
 def _logarithms(call: LogarithmsCall):
     x, y, count = call
-    for i in range(0, count, vector64.LANES):
-        vector64.scatter(y, i, 1, vector64.LANES, vector64.log(vector64.load(x, i)))
+    for i in range(0, count, vector64.DOUBLE_LANES):
+        vector64.scatter(y, i, 1, vector64.DOUBLE_LANES, vector64.log(vector64.load(x, i)))
 
 
 def test_logarithm():
