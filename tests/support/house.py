@@ -125,7 +125,7 @@ FACES = ("kernels/backend.py", "kernels/doors.py")  # what may know s2t_np; the 
 
 
 def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside numpy, llvmlite and itself; backend.py and doors.py may know s2t_np, device code Numba.
+    """What kernels imports beside numpy, llvmlite and itself; FACES may know s2t_np, device code Numba.
 
     The running process never imports device code at once, so a run does without Numba.
     """
