@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAIRED = ("numpy", "numba", "llvmlite")
 TESTS = ("tests/kernels/test_ops.py", "tests/kernels/test_dtypes.py", "tests/kernels/build/test_arguments.py")
-RECORDING = "s2t_np/recordings/digits.wav"
+RECORDING = "s2t_np/recordings/two-nine-three-four-zero.flac"
 
 
 def core_dependencies() -> list[str]:

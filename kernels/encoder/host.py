@@ -217,7 +217,7 @@ class _Convolutions(NamedTuple):
 def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
     """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu: an encoder that has this convolution and no layers."""
     alone = PackedEncoder(
-        _Convolutions((w,)), (), PackedNorm(w.arena, 0, 0, w.outputs), np.zeros((1, 2), np.int64), w.kind
+        _Convolutions((w,)), (), PackedNorm(w.arena, 0, 0, w.outputs), np.zeros((1, 16), np.int64), w.kind
     )
     positions = (len(x) - 1) // 2 + 1
     zeros = np.zeros((-(-positions // LANES), whole(w.outputs), LANES), np.float32)
