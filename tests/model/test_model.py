@@ -186,7 +186,7 @@ def test_score_is_what_the_search_says_of_its_own_text():
 
 @pytest.mark.parametrize("shape", [(0, 80), (80,), (5, 79), (1, 5, 80)])
 def test_features_of_a_wrong_shape(shape, folder_of):
-    with pytest.raises(OptionError, match=r"features have shape .* expected \(frames, 80\)"):
+    with pytest.raises(OptionError, match=r"features of shape .* expected \(frames, 80\)"):
         s2t_np.load(folder_of("tied")).encode(np.zeros(shape, np.float32))
 
 
@@ -204,7 +204,7 @@ def test_tokens_that_are_none(tokens, folder_of, golden_features):
 
 @pytest.mark.parametrize("shape", [(5,), (0, 16), (5, 15), (5, 16, 1)])
 def test_a_memory_of_another_shape(folder_of, shape):
-    with pytest.raises(OptionError, match="memory has shape"):
+    with pytest.raises(OptionError, match="memory of shape"):
         s2t_np.load(folder_of("tied")).logits(np.zeros(shape), [2, 5])
 
 

@@ -17,7 +17,7 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 ORDER = (
     ("errors", "ops"),
     ("config", "system"),
-    ("audio", "checkpoint", "features", "search", "tokenizer"),
+    ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
     ("weights",),
     ("layers",),
     ("encoder", "decoder"),
