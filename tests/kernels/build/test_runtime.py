@@ -8,9 +8,9 @@ import threading
 
 import numpy as np
 import pytest
+from s2t_np_kernels.build import entry, runtime
 
 from s2t_np_kernels import backend
-from s2t_np_kernels.build import entry, runtime
 from tests.support.kernel_models import model
 from tests.support.paths import ROOT
 
