@@ -15,7 +15,7 @@ first filter and is left out.
 """
 
 from ..build.device import entry, inlined
-from ..simd.scheduling import finish, slot, take, wait
+from ..simd.scheduling import barrier, done, next_item, thread_id
 from ..simd.vector64 import LANES, fma, gather, load, log, maximum, scatter, splat, store
 from .fbank_host import FbankFramesCall
 
@@ -120,9 +120,9 @@ def fbank_frames(call: FbankFramesCall):
     """Samples (N,) -> out (T, M), flat. An item is 8 frames; scratch has 12 L doubles for each thread."""
     state, samples, frames, hop, tables, preemphasis, floor, scratch, out = call
     length, window, bins = tables.points, tables.samples, tables.bins
-    own = slot(state) * 12 * length
+    own = thread_id(state) * 12 * length
     power, items = own + length * LANES, (frames + LANES - 1) // LANES
-    item = take(state, 0)
+    item = next_item(state, 0)
     while item < items:
         first = item * LANES
         count = min(LANES, frames - first)
@@ -130,6 +130,6 @@ def fbank_frames(call: FbankFramesCall):
         _preemphasize(scratch, own, mean, preemphasis, tables.window, window, length)
         _power_spectrum(scratch, own, length // 2, tables, power)
         _log_mel(scratch, power, tables, floor, out, first * bins, count)
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, items)
+        done(state, 0)
+        item = next_item(state, 0)
+    barrier(state, 0, items)
