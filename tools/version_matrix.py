@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRED = ("numpy", "numba", "llvmlite")
-TESTS = ("tests/kernels/test_ops.py", "tests/kernels/test_dtypes.py", "tests/kernels/build/test_arguments.py")
+TESTS = ("tests/kernels/test_smallest.py", "tests/kernels/ops/test_ops.py", "tests/kernels/build/test_arguments.py")
 VERSIONS = "import numpy, numba, llvmlite as l; print(numpy.__version__, numba.__version__, l.__version__)"
 RECORDING = "s2t_np/recordings/two-nine-three-four-zero.flac"
 
