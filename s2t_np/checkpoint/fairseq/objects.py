@@ -85,7 +85,7 @@ def settings(value, role: str) -> dict[str, object]:
 
 
 def content(value, depth: int):
-    """What a description holds: a Namespace's attributes, the entries of an OmegaConf container, the value of a node."""
+    """The content of a description: a Namespace's attributes, an OmegaConf container's entries, a node's value."""
     if depth > MAX_DEPTH:
         raise Malformed("its settings are nested too deeply, expected those that fairseq writes")
     if not isinstance(value, Blueprint):
