@@ -1,29 +1,28 @@
-"""The kernels behind the two seams of s2t_np: the only file here that knows it.
+"""The face of the kernels: the functions of which s2t_np.backend makes its compiled backends.
 
 `numba_ops` is numpy_ops with what is faster here replaced; its `prepare` packs weights (`pack.py`), and from then on
-only these ops can read them. `encode` and `step` have the signatures of encoder.encode and decoder.decoder_step, and
-take all layers in one compiled call.
+only these ops can read them. `fbank`, `encode`, `start_cache` and `step` have the signatures of their readable twins in
+features.py, encoder.py and decoder.py, and take all layers in one compiled call.
 """
 
 import functools
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from s2t_np import features
-from s2t_np.backend import NUMPY
 from s2t_np.checkpoint.mapped import release
-from s2t_np.decoder import DecoderCache, empty_cache
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
 from s2t_np.ops import numpy_ops
-from s2t_np.search import Candidates, Outlook
+from s2t_np.search import Candidates, NextToken
 from s2t_np.system.threads import get_threads
 
 from . import cpu, threads
-from .build import cache, jit
+from .build import cache as kernel_cache
+from .build.jit import COMPILED, complete, statistics
 from .decoder import cross_kv
 from .decoder import step as decoder_step
+from .decoder.cache import Cache, empty_cache
 from .encoder import kernel as encoder_kernel
 from .ops import fbank as fast_fbank
 from .ops import softmax
@@ -32,7 +31,7 @@ from .ops.conv import conv1d_glu
 from .ops.linear import linear, linear_relu
 from .ops.norm import layer_norm
 from .simd.vector import LANES
-from .weights.pack import FLOAT16, INT8, empty_lines, pack, whole
+from .weights.pack import FLOAT16, INT8, pack, whole
 
 BLOCK = 64  # position rows that are kept together
 
@@ -76,37 +75,10 @@ def _position_rows(count: int, config) -> np.ndarray:
     return np.concatenate([_positions(block, config) for block in range(-(-count // BLOCK))])[:count]
 
 
-@dataclass
-class Cache(DecoderCache):
-    """The readable cache, whose `cross` is a memory.Memory, with what its steps compute in.
-
-    Rows of keys and values begin at lines of the processor's cache.
-    """
-
-    steps: decoder_step.Steps = field(default_factory=decoder_step.Steps)
-    last: tuple[np.ndarray, int] = (None, 0)  # logits of the last step, and where they begin for its desk
-    positions: np.ndarray | tuple = ()  # position rows (capacity, D)
-
-    def make_room(self) -> None:
-        before = self.keys.shape[1]
-        super().make_room()
-        if self.keys.shape[1] > before:
-            self.keys, self.values = _in_lines(self.keys), _in_lines(self.values)
-
-
-def _in_lines(x: np.ndarray) -> np.ndarray:
-    """A copy that begins at a line of the processor's cache."""
-    copy = empty_lines(x.size)[0].reshape(x.shape)
-    copy[:] = x
-    return copy
-
-
 def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
     """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
     cross = cross_kv.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
-    cache = Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
-    cache.keys, cache.values = (x.reshape(cache.keys.shape) for x in empty_lines(cache.keys.size, cache.keys.size))
-    return cache
+    return empty_cache(cross, len(w.decoder.layers), config.d_model, beams)
 
 
 def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -> None:
@@ -118,21 +90,8 @@ def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -
         x[tokens == config.pad_token_id] = rows[[config.pad_token_id]] * scale
 
 
-def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
-    """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
-    cache.make_room()
-    desk = cache.steps.get(w, config.decoder_ffn_dim, cache)
-    cache.ancestors[:, cache.length] = range(len(tokens))
-    if len(cache.positions) != desk.shape.capacity:
-        cache.positions = _position_rows(desk.shape.capacity, config)
-    _embed(w, config, tokens, cache.positions[cache.length], desk.x)
-    cache.last = decoder_step.step(desk, cache.length)
-    cache.length += 1
-    return cache.last[0]
-
-
-class CompiledOutlook(Outlook):
-    """The readable one, with kernels at work."""
+class CompiledNextToken(NextToken):
+    """The readable one, with a kernel that finds the best; it holds until the next step over the same cache."""
 
     def __init__(self, logits: np.ndarray, peaks: softmax.Peaks, start: int):
         """Logits (K, V), what is known of them, and where they begin for that."""
@@ -143,11 +102,22 @@ class CompiledOutlook(Outlook):
         return Candidates(*self.peaks.best(self.start, added, count))
 
 
-def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
-    """The outlook of logits (K, V), as search.outlook; of those of the cache's last step the step knows already."""
-    if cache is None or cache.last[0] is not logits or not jit.COMPILED:
-        return CompiledOutlook(*softmax.look(logits))
-    return CompiledOutlook(logits, cache.steps.desk.peaks, cache.last[1])
+def next_token(logits: np.ndarray) -> NextToken:
+    """Logits (K, V) float32 with what normalises them, as search.next_token."""
+    return CompiledNextToken(*softmax.look(logits))
+
+
+def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> NextToken:
+    """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.step; `w` is packed."""
+    cache.make_room()
+    desk = cache.steps.get(w, config.decoder_ffn_dim, cache)
+    cache.ancestors[:, cache.length] = range(len(tokens))
+    if len(cache.positions) != desk.shape.capacity:
+        cache.positions = _position_rows(desk.shape.capacity, config)
+    _embed(w, config, tokens, cache.positions[cache.length], desk.x)
+    logits, start = decoder_step.step(desk, cache.length)
+    cache.length += 1
+    return CompiledNextToken(logits, desk.peaks, start) if COMPILED else next_token(logits)
 
 
 @functools.lru_cache(maxsize=16)
@@ -167,12 +137,12 @@ def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype
 
 def describe() -> dict[str, str]:
     """What `info` says about the compiled kernels."""
-    done = jit.statistics
-    if not jit.COMPILED:
+    if not COMPILED:
         state = "not compiled: NUMBA_DISABLE_JIT is set, they run as the Python they are written in"
     else:
+        done = statistics
         state = f"{done['loaded']} loaded, {done['compiled']} compiled, in {done['seconds']:.1f} s"
-    folder = cache.directory()
+    folder = kernel_cache.directory()
     return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": str(folder or "none")}
 
 
@@ -189,17 +159,6 @@ def prepare_halves(weights):
 
 float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
+OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 
-NUMBA = NUMPY._replace(
-    name="numba",
-    ops=numba_ops,
-    encode=encode,
-    start=start_cache,
-    step=step,
-    outlook=outlook,
-    fbank=fbank,
-    describe=describe,
-)
-NUMBA_FLOAT16 = NUMBA._replace(name="numba float16", ops=float16_ops)
-NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)
-BACKENDS = {"float32": NUMBA, "float16": NUMBA_FLOAT16, "int8": NUMBA_INT8}  # by the dtype that a user names
+__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step"]

@@ -8,16 +8,15 @@ hypotheses = search(step)                the best token sequences
 text = tokenizer.decode(tokens)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from . import audio as audio_room
 from . import search
+from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
 from .checkpoint.hub import find
@@ -25,9 +24,9 @@ from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
-from .longform import stream as stream_room
+from .longform.recording import OpenRecording, open_recording
 from .longform.segment import Segment
-from .longform.stream import LONGEST_UTTERANCE, StreamOptions
+from .longform.stream import LONGEST_UTTERANCE, StreamOptions, segments_of, stream
 from .ops import log_softmax
 from .tokenizer import Tokenizer
 from .weights import Weights, build
@@ -45,6 +44,12 @@ class Transcript:
     duration: float  # seconds of audio
     source: str | None = None  # the file, if it was one
     segments: tuple[Segment, ...] = ()  # of a recording longer than 30 s; it has no hypotheses of its own
+
+    @classmethod
+    def of_segments(cls, segments: tuple[Segment, ...], recording: OpenRecording) -> "Transcript":
+        """The transcript of a recording that was heard in segments."""
+        text = " ".join(segment.text for segment in segments)
+        return cls(text, [], [text], recording.duration, recording.source, segments)
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,7 @@ class S2T:
 
         `audio`: a path, a binary file, "-" for stdin, or an array with its `sampling_rate`. Raises AudioError.
         """
-        samples = audio_room.load(audio, self.feature_config.sampling_rate, sampling_rate)
-        return self.features_of_samples(samples)
+        return self.features_of_samples(load_audio(audio, self.feature_config.sampling_rate, sampling_rate))
 
     def features_of_samples(self, samples: np.ndarray) -> np.ndarray:
         """The same for float32 samples (N,) already mono and at the model's rate. Raises AudioError if too short."""
@@ -106,9 +110,9 @@ class S2T:
 
     def decoder(self, memory: np.ndarray) -> search.Decoder:
         """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
-        start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
+        start = partial(self.backend.start_cache, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step, self.backend.outlook)
+        return search.Decoder(start, step)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options
@@ -130,38 +134,23 @@ class S2T:
             )
         return search.generate(self.decoder(memory), config, prefix)
 
-    def transcribe(self, audio, sampling_rate: int | None = None, **options) -> Transcript:
-        """From sound to text. `audio` as in `stream`, `options` as in `generate`. Raises AudioError, OptionError.
+    def transcribe(
+        self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
+    ) -> Transcript:
+        """From sound to text. `audio` as in `features`, `generation` as in `generate`. Raises AudioError, OptionError.
 
-        Up to 30 s are heard as one utterance. A longer recording is cut into segments (`stream`), read block by block,
-        and its transcript is their best texts, one behind the other; it has `segments` and no `hypotheses`.
+        Up to 30 s are one utterance. A longer recording is read block by block and cut into segments, as `stream` does
+        with `options`; its transcript is their best texts, one after the other; it has `segments`, no `hypotheses`.
         """
-        rate, name = self.feature_config.sampling_rate, audio_room.name_of(audio)
-        sound = audio_room.forgiven(audio_room.blocks(audio, rate, sampling_rate))
-        head, failure = audio_room.beginning(sound, LONGEST_UTTERANCE * rate)
-        if failure:
-            raise failure
-        source = str(audio) if isinstance(audio, str | Path) else None
-        if sum(map(len, head)) > LONGEST_UTTERANCE * rate:
-            return self.transcribe_long(chain(head, sound), source, options)
-        samples = audio_room.joined(head, name)
-        hypotheses = self.generate(self.features_of_samples(samples), **options)
-        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
-        return Transcript(texts[0], hypotheses, texts, len(samples) / rate, source)
-
-    def transcribe_long(self, sound: Iterable[np.ndarray], source: str | None, options: dict) -> Transcript:
-        """The transcript of blocks of samples (n,) float32 at the model's rate, in segments."""
-        rate, samples = self.feature_config.sampling_rate, 0
-
-        def counted() -> Iterator[np.ndarray]:
-            nonlocal samples
-            for block in sound:
-                samples += len(block)
-                yield block
-
-        segments = tuple(self.stream(counted(), rate, **options))
-        text = " ".join(segment.text for segment in segments)
-        return Transcript(text, [], [text], samples / rate, source, segments)
+        recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, LONGEST_UTTERANCE)
+        if recording.whole is None:
+            found = segments_of(self, iter(recording), True, options or StreamOptions(), generation)
+            return Transcript.of_segments(tuple(found), recording)
+        features = self.features_of_samples(recording.whole)
+        memory = self.encode(features)
+        hypotheses = self.generate_from(memory, **generation)  # searches, a decoder step for each token
+        texts = self.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
+        return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source)
 
     def stream(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
@@ -172,7 +161,7 @@ class S2T:
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short.
         """
-        return stream_room.stream(self, audio, sampling_rate, options, **generation)
+        return stream(self, audio, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
         """The log-probability of a given transcript. Raises AudioError."""

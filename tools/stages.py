@@ -52,9 +52,9 @@ def decoder_stages(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> dict[s
 
 def stepped_logits(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """The same logits (U, V) from the cached decoder, one token at a time, as the search gets them."""
-    start, step, *_ = model.decoder(memory)
-    cache = start(1)
-    return np.concatenate([step(np.array([token]), cache) for token in tokens])
+    decoder = model.decoder(memory)
+    cache = decoder.start(1)
+    return np.concatenate([decoder.step(np.array([token]), cache).logits for token in tokens])
 
 
 def model_stages(model: S2T, features: np.ndarray, tokens, padded_length: int | None = None) -> dict[str, np.ndarray]:

@@ -96,9 +96,9 @@ def test_memory_and_logits_are_upstreams(name, backend, folder_of, golden_featur
         for i, features in enumerate(golden_features):
             memory = model.encode(features)
             found = {"memory": memory, "logits": model.logits(memory, tokens)}
-            start, step, *_ = model.decoder(memory)
-            cache = start(1)
-            steps = np.concatenate([step(np.array([token]), cache) for token in tokens])
+            decoder = model.decoder(memory)
+            cache = decoder.start(1)
+            steps = np.concatenate([decoder.step(np.array([token]), cache).logits for token in tokens])
             for stage, array in (*found.items(), ("logits", steps)):
                 kept = sampled(array) if name == "small" else array
                 assert_near(kept, golden[f"{i}/{stage}"], f"{i}/{stage}")
