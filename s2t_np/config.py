@@ -19,6 +19,7 @@ from typing import Any
 
 from .errors import ModelError, OptionError
 
+SEARCHES = ("transformers", "fairseq")
 MAX_JSON_BYTES = 8 << 20  # parsed, 30 times as much; the largest real file, vocab.json, has 0.2 MB
 
 
@@ -172,6 +173,8 @@ class GenerationConfig:
     temperature: float = positive(1.0)
     top_k: int = integer(50)  # 0 keeps all
     top_p: float = rule(1.0, "a number in (0, 1]", lambda v: is_real(v) and 0 < v <= 1)
+    search: str = rule("transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES)  # whose beam search; ours
+    unk_penalty: float = rule(0.0, "a number", is_real)  # of <unk>, in fairseq's search; ours
     seed: int | None = integer(None, optional=True)  # of the sampling; not a field of transformers
     eos_token_id: int = integer(2)
     pad_token_id: int = integer(1)
