@@ -81,7 +81,7 @@ def decoder_layer(
 def project_to_vocabulary(ops: Ops, w: Weights, x: np.ndarray) -> np.ndarray:
     """Final normalisation and vocabulary projection: (..., D) -> logits (..., V)."""
     logits = ops.linear(ops.layer_norm(x, w.decoder.layer_norm), w.lm_head)
-    return np.ascontiguousarray(logits)  # row by row, as the search reads them: saves it 0.5 ms a step
+    return np.ascontiguousarray(logits)  # each row in one piece, as the search reads them
 
 
 def decode_full(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, memory: np.ndarray) -> np.ndarray:

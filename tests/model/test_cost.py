@@ -1,4 +1,4 @@
-"""What it costs a user: memory. (Start-up is held in test_house.py, speed against torch in parity/test_speed.py.)"""
+"""The memory that the model needs. (test_house.py tests start-up; tools/race.py compares its speed with others.)"""
 
 import subprocess
 import sys
