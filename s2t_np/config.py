@@ -61,6 +61,14 @@ def positive(default):
     return rule(default, "a number above 0", lambda v: is_real(v) and v > 0)
 
 
+def is_texts(value):
+    return isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+
+
+def numbers(default):
+    return rule(default, "a list of numbers", lambda v: isinstance(v, tuple | list) and all(map(is_real, v)), True)
+
+
 def token_ids(default):
     return rule(default, "a list of token ids", is_integers, optional=True)
 
@@ -173,8 +181,8 @@ class GenerationConfig:
     temperature: float = positive(1.0)
     top_k: int = integer(50)  # 0 keeps all
     top_p: float = rule(1.0, "a number in (0, 1]", lambda v: is_real(v) and 0 < v <= 1)
-    search: str = rule("transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES)  # whose beam search; ours
-    unk_penalty: float = rule(0.0, "a number", is_real)  # of <unk>, in fairseq's search; ours
+    search: str = rule("transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES)  # whose; a field of ours
+    unk_penalty: float = rule(0.0, "a number", is_real)  # of <unk>, in fairseq's search; a field of ours
     seed: int | None = integer(None, optional=True)  # of the sampling; not a field of transformers
     eos_token_id: int = integer(2)
     pad_token_id: int = integer(1)
@@ -213,6 +221,9 @@ class FeatureConfig:
     padding_value: float = rule(0.0, "a number", is_real)
     padding_side: str = rule("right", '"right" or "left"', lambda v: v in ("right", "left"))
     return_attention_mask: bool = flag(True)
+    global_mean: tuple[float, ...] | None = numbers(None)  # (M,) of fairseq's global CMVN, instead of the utterance's
+    global_std: tuple[float, ...] | None = numbers(None)  # (M,); both are fields of ours
+    one_pass_variance: bool = flag(False)  # E[x^2] - mean^2 in float32, as fairseq computes it; a field of ours
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "preprocessor_config.json") -> "FeatureConfig":
@@ -243,6 +254,7 @@ class TokenizerConfig:
     tgt_lang: str | None = text(None, optional=True)
     clean_up_tokenization_spaces: bool | None = flag(False, optional=True)  # close the space before punctuation
     lang_codes: str | None = text(None, optional=True)  # "mustc": pieces <lang:XX> choose the target language
+    languages: tuple[str, ...] | None = rule(None, "a list of languages", is_texts, optional=True)  # a field of ours
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "tokenizer_config.json") -> "TokenizerConfig":

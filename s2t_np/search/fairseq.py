@@ -113,7 +113,7 @@ def keep_only(log_probs: np.ndarray, token: int) -> None:
 
 
 def extend(rows: Rows, log_probs: np.ndarray) -> Candidates:
-    """The best 2K continuations of log_probs (K, V), best first. At the first step all rows are alike: only one counts."""
+    """The best 2K continuations of log_probs (K, V), best first. At the first step all rows are alike; one counts."""
     count = len(rows.sums)
     if rows.tokens.shape[1] == 1:
         log_probs = log_probs[:1]

@@ -1,5 +1,6 @@
 """Checkpoints as fairseq's S2T writes them: one .pt, a config.yaml, a dictionary, a sentencepiece model.
 
+    checkpoint.py   all of it, read as one thing
     objects.py      what the pickle may name, as descriptions
     arguments.py    the settings of the network -> the fields of config.json
     tensors.py      names of fairseq -> names of transformers
