@@ -17,10 +17,12 @@ import numpy as np
 
 from ..backend import NUMPY
 from ..checkpoint import read_tensors, safetensors
+from ..checkpoint.fairseq import checkpoint as fairseq
 from ..config import GenerationConfig, ModelConfig, read_json, write_json
 from ..errors import ModelError, OptionError
 from ..model import load_folder
 from ..weights import check
+from .from_fairseq import write_files
 
 DTYPES = {"float32": np.float32, "float16": np.float16}
 COPIED = (
@@ -71,16 +73,25 @@ def generation_json(source: Path, model_json: dict) -> dict:
 
 def write_folder(source: Path, target: Path, dtype: str) -> tuple[int, int]:
     """Fill the empty folder `target`; returns the number of tensors and of parameters. Raises ModelError."""
+    if (path := fairseq.find(source)) is not None:
+        parts = fairseq.read(path)
+        write_files(parts, target)
+        return write_network(parts.config, parts.tensors, str(path), target, dtype)
     raw = read_json(source / "config.json")
-    config = ModelConfig.from_dict(raw, str(source / "config.json"))
-    tensors = cast(check(read_tensors(source), config, str(source)), dtype, str(source))
-    safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
-    kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
-    write_json(target / "config.json", kept | {"dtype": dtype})
     write_json(target / "generation_config.json", generation_json(source, raw))
     for name in COPIED:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
+    return write_network(raw, read_tensors(source), str(source), target, dtype)
+
+
+def write_network(raw: dict, tensors: dict[str, np.ndarray], source: str, target: Path, dtype: str) -> tuple[int, int]:
+    """Write config.json (the fields `raw`) and model.safetensors; returns how many tensors and parameters."""
+    config = ModelConfig.from_dict(raw, source)
+    tensors = cast(check(tensors, config, source), dtype, source)
+    safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
+    kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
+    write_json(target / "config.json", kept | {"dtype": dtype})
     return len(tensors), sum(tensor.size for tensor in tensors.values())
 
 
