@@ -17,11 +17,24 @@ SCORES_AT_ONCE = 1 << 18  # 1 MB of attention scores, which stays in the cache
 LAYER_NORM_EPSILON = 1e-5  # torch.nn.LayerNorm's default, which S2T uses everywhere
 
 
+def summary(record) -> str:
+    """The repr of a NamedTuple of weights: the shapes of its arrays and the kinds of its parts, never the numbers."""
+
+    def brief(value) -> str:
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+            return f"{len(value)} x {type(value[0]).__name__}" if value else "none"
+        return str(value.shape) if isinstance(value, np.ndarray) else type(value).__name__ if value else "none"
+
+    parts = (f"{name}: {brief(value)}" for name, value in zip(record._fields, record, strict=True))
+    return f"{type(record).__name__}({', '.join(parts)})"
+
+
 class Linear(NamedTuple):
     """An affine map y = x W^T + b, stored the way torch stores it."""
 
     weight: np.ndarray  # (O, I)
     bias: np.ndarray | None  # (O,)
+    __repr__ = summary
 
 
 class LayerNorm(NamedTuple):
@@ -29,6 +42,7 @@ class LayerNorm(NamedTuple):
 
     weight: np.ndarray  # (D,)
     bias: np.ndarray  # (D,)
+    __repr__ = summary
 
 
 class Conv(NamedTuple):
@@ -36,6 +50,7 @@ class Conv(NamedTuple):
 
     weight: np.ndarray  # (O, I, kernel)
     bias: np.ndarray  # (O,)
+    __repr__ = summary
 
 
 def prepare(weights):
@@ -144,7 +159,7 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, first: int | None = None
 
 
 def attend_in_blocks(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.ndarray:
-    """`attend` for a few hundred queries at a time, so that a long recording never needs an S x S table: same shapes.
+    """`attend` for a few hundred queries at a time, so that no S x S table is needed: -> (..., H, Q, D/H).
 
     With `causal`, query i sees only the keys 0..i.
     """

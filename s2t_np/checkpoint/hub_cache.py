@@ -19,6 +19,7 @@ from .sharded import INDEXES, WEIGHTS, shard_names
 NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "sentencepiece.bpe.model")
 INSTEAD = {"preprocessor_config.json": "processor_config.json"}  # what transformers 5 writes
 OPTIONAL = (*INSTEAD.values(), "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+OPTIONAL += ("s2t_np.json",)  # ours (config.UtteranceConfig)
 
 SNAPSHOT = re.compile(r"models--(?P<owner>[^/\\]+?)--(?P<name>[^/\\]+)[/\\]snapshots[/\\]")
 COMMIT = re.compile(r"[0-9a-f]{40}")

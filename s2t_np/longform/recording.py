@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import audio
+from .options import StreamOptions
+from .stream import has_speech
 
 
 @dataclass
@@ -19,6 +21,7 @@ class OpenRecording:
     whole: np.ndarray | None  # (N,) float32, if the recording is short enough to be one utterance
     rest: Iterator[np.ndarray]  # else: its blocks (n,), from the beginning
     samples: int = 0  # read so far
+    has_speech: bool = True  # the answer of the detector about `whole`
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The blocks of a recording that is too long to be one utterance."""
@@ -32,17 +35,18 @@ class OpenRecording:
         return self.samples / self.sampling_rate
 
 
-def open_recording(sound, model_rate: int, sampling_rate: float | None, longest: float) -> OpenRecording:
-    """Read the beginning of `sound` (as in `audio.blocks`), up to `longest` seconds.
+def open_recording(sound, model_rate: int, sampling_rate: float | None, options: StreamOptions) -> OpenRecording:
+    """Read `sound` (as in `audio.blocks`) up to `options.max_whole_duration` and look for speech if that is all of it.
 
-    Raises AudioError; gives an InputWarning for a recording that is damaged or cut short.
+    `options` are resolved: they hold numbers. Raises AudioError; gives an InputWarning for a recording that is damaged or cut short.
     """
     source = str(sound) if isinstance(sound, str | Path) else None
     blocks = audio.forgiven(audio.blocks(sound, model_rate, sampling_rate))
-    head, failure = audio.beginning(blocks, longest * model_rate)
+    longest = options.max_whole_duration * model_rate
+    head, failure = audio.beginning(blocks, longest)
     if failure:
         raise failure
-    if sum(map(len, head)) > longest * model_rate:
+    if sum(map(len, head)) > longest:
         return OpenRecording(model_rate, source, None, chain(head, blocks))
     whole = audio.joined(head, audio.name_of(sound))
-    return OpenRecording(model_rate, source, whole, iter(()), len(whole))
+    return OpenRecording(model_rate, source, whole, iter(()), len(whole), has_speech(whole, model_rate, options))

@@ -1,6 +1,6 @@
 """Where the trace watches from: the two seams of the model, `ops` and `step`, and the other fields of a `Backend`.
 
-A `Watcher` fills in every field of a Backend with a method that calls the original and shows the recorder what went in
+A `RecorderBackend` fills in every field of a Backend with a method that calls the original and shows the recorder what went in
 and came out. The model then runs as ever, on exactly the numbers it would have had; it has no hook and knows nothing
 of this. Which layer a call belongs to is told by its weights: the objects of the weights' tree are named once, by the
 names of the fields, which are the checkpoint's. Attention has no weights; it belongs to the block whose projection came
@@ -74,7 +74,7 @@ def after_residual(name: str) -> str:
     return block + RESIDUAL[last] if last == "out_proj" else f"{block}.{RESIDUAL[last]}"
 
 
-class Watcher:
+class RecorderBackend:
     """The fields of a Backend, each calling the one of `model` and showing the recorder what passed."""
 
     def __init__(self, model: S2T, record: Recorder):
