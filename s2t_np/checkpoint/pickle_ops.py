@@ -104,7 +104,7 @@ class Machine:
         return int.from_bytes(self.take(width), "little", signed=signed)
 
     def text(self, width: int) -> str:
-        """A string behind its length, which is given in `width` bytes."""
+        """A string that follows its length, which takes `width` bytes."""
         if (length := self.number(width)) > MAX_TEXT:
             raise Malformed(f"its pickle has a string of {length} bytes, expected at most {MAX_TEXT}")
         return decode(self.take(length))

@@ -32,22 +32,19 @@ vocab_filename: dict.txt
 
 
 def value(x) -> bytes:
-    """The instructions that push a plain value."""
-    if x is None or isinstance(x, bool):
-        return {None: b"N", True: b"\x88", False: b"\x89"}[x]
-    if isinstance(x, bytes):  # instructions already
-        return x
-    if isinstance(x, int):
-        return number(x)
-    if isinstance(x, float):
-        return b"G" + np.array(x, ">f8").tobytes()
-    if isinstance(x, str):
-        return text(x)
-    if isinstance(x, list):
-        return b"](" + b"".join(map(value, x)) + b"e"
-    if isinstance(x, tuple):
-        return tup(*map(value, x))
-    return dictionary({name: value(entry) for name, entry in x.items()})
+    """The instructions that push a plain value; bytes are instructions already."""
+    writers = {
+        bytes: lambda x: x,
+        type(None): lambda _: b"N",
+        bool: lambda x: b"\x88" if x else b"\x89",
+        int: number,
+        float: lambda x: b"G" + np.array(x, ">f8").tobytes(),
+        str: text,
+        list: lambda x: b"](" + b"".join(map(value, x)) + b"e",
+        tuple: lambda x: tup(*map(value, x)),
+        dict: lambda x: dictionary({name: value(entry) for name, entry in x.items()}),
+    }
+    return writers[type(x)](x)
 
 
 def made(module: str, name: str, state: dict) -> bytes:
