@@ -65,7 +65,8 @@ class Tokenizer:
     @classmethod
     def from_parts(cls, vocab: dict[str, int], sentencepiece: Path, config: TokenizerConfig) -> "Tokenizer":
         """From a vocabulary {piece: id} and the SentencePiece model in a file. Raises ModelError."""
-        return cls(vocab, read_bounded(sentencepiece, MAX_MODEL_BYTES), config, sentencepiece.parent)
+        model = read_bounded(sentencepiece, MAX_MODEL_BYTES, "a SentencePiece model")
+        return cls(vocab, model, config, sentencepiece.parent)
 
     def __len__(self) -> int:
         return len(self.id_to_piece)

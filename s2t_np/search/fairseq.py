@@ -19,7 +19,7 @@ import numpy as np
 from ..config import GenerationConfig
 from ..errors import OptionError
 from .constraints import ban_repeated_ngrams
-from .options import check_vocabulary
+from .options import check_vocabulary, no_token_left
 from .port import Candidates, Decoder, Hypothesis, NextToken, advance, append_column, ranked
 
 UNK = 3  # in every dictionary of fairseq
@@ -64,6 +64,8 @@ def fairseq_search(decoder: Decoder, options: GenerationConfig, forced: Sequence
         rows = run_on(rows, candidates, ended)
         cache.reorder(rows.parents)
         following = advance(decoder, rows.tokens[:, -1], cache)
+    if not finished:
+        raise no_token_left(rows.tokens.shape[1])
     best = sorted(finished[:count], key=lambda hypothesis: -hypothesis.score)
     return best[: options.num_return_sequences]
 

@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
+from ...config import read_bounded
 from ...errors import ModelError
 
 MAX_BYTES = 1 << 20  # real ones have 0.4 kB
@@ -63,12 +64,9 @@ def parse_yaml(path: Path) -> dict:
         import yaml
     except ImportError:
         raise ModelError(f"{path}: reading YAML needs PyYAML: pip install PyYAML") from None
+    raw = read_bounded(path, MAX_BYTES, "fairseq's config.yaml")
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        data = yaml.safe_load(raw) if len(raw) <= MAX_BYTES else None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+        data = yaml.safe_load(raw)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: is not valid YAML ({reason:.120}), expected fairseq's config.yaml") from None

@@ -7,6 +7,7 @@ follows the last space. Rows marked `#fairseq:overwrite`, which give one piece t
 
 from pathlib import Path
 
+from ...config import read_bounded
 from ...errors import ModelError
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
@@ -30,13 +31,8 @@ def read_dictionary(path: Path) -> dict[str, int]:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file of bounded size. Raises ModelError."""
+    raw = read_bounded(path, MAX_BYTES, "a dictionary of fairseq")
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise ModelError(f"{path}: larger than {MAX_BYTES >> 20} MB, expected a dictionary of fairseq")
         return raw.decode("utf-8").rstrip("\n").split("\n") if raw else []
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: byte {error.start} is not UTF-8, expected a dictionary of fairseq") from None
