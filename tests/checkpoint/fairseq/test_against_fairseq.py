@@ -12,7 +12,8 @@ from s2t_np.features import normalize
 from tests.support.paths import SHARED, needs_shared
 
 FOLDER = SHARED / "reference" / "fairseq"
-ANSWERS = {"shared": "shared", "lang": "lang", "gcmvn": "gcmvn"} | dict.fromkeys(
+ANSWERS = {"shared": "shared", "lang": "lang", "gcmvn": "gcmvn"}
+ANSWERS |= dict.fromkeys(("shared_args_legacy", "shared_cfg_omegaconf"), "shared")
     ("shared_args_legacy", "shared_cfg_omegaconf"), "shared"
 )
 SEARCHES = {"beam5": {}, "beam5_lenpen0.3": {"length_penalty": 0.3}, "beam1": {"num_beams": 1}}
