@@ -14,8 +14,6 @@ from tests.support.paths import SHARED, needs_shared
 FOLDER = SHARED / "reference" / "fairseq"
 ANSWERS = {"shared": "shared", "lang": "lang", "gcmvn": "gcmvn"}
 ANSWERS |= dict.fromkeys(("shared_args_legacy", "shared_cfg_omegaconf"), "shared")
-    ("shared_args_legacy", "shared_cfg_omegaconf"), "shared"
-)
 SEARCHES = {"beam5": {}, "beam5_lenpen0.3": {"length_penalty": 0.3}, "beam1": {"num_beams": 1}}
 
 pytestmark = needs_shared
