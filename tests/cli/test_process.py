@@ -16,6 +16,7 @@ from tests.support.paths import DIGITS, ROOT
 RECORDINGS = DIGITS.parent.parent / "recordings"
 FIVE = RECORDINGS / "five-five.flac"
 TRANSCRIBE = ("transcribe", "--model", "digits")
+pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and terminals as POSIX has them")
 
 
