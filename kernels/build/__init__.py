@@ -1,1 +1,1 @@
-"""How kernels are compiled, kept and loaded."""
+"""How kernels are compiled, kept, loaded and called."""

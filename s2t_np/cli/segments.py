@@ -10,7 +10,7 @@ import typing
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
-from ..batch.inputs import name_of
+from ..audio import name_of
 from ..formats import is_cut_off
 from ..longform.options import MODEL, StreamOptions
 from ..longform.segment import Segment

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
-from ..system.atomic_files import GrowingFile
+from ..system.append_files import AppendOnlyFile
 from .corpus import Utterance
 from .distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, Step, align, count_errors
 from .text import NORMALIZERS
@@ -68,7 +68,7 @@ def from_record(record: dict) -> Outcome:
 class Results:
     """A results file that is open for appending. Use `Results.open`."""
 
-    def __init__(self, file: GrowingFile, outcomes: list[Outcome]):
+    def __init__(self, file: AppendOnlyFile, outcomes: list[Outcome]):
         self.file, self.outcomes = file, outcomes
 
     @classmethod
@@ -82,7 +82,7 @@ class Results:
         if path.exists() and not resume:
             raise OptionError(f"{path}: exists; --resume goes on with it, or remove it")
         try:
-            file = GrowingFile(path)
+            file = AppendOnlyFile(path)
         except OSError as error:
             raise OptionError(f"{path}: cannot be written ({error.strerror})") from None
         try:
@@ -101,7 +101,7 @@ class Results:
         self.file.close()
 
 
-def recover(file: GrowingFile, setting: dict, path: Path) -> list[Outcome]:
+def recover(file: AppendOnlyFile, setting: dict, path: Path) -> list[Outcome]:
     """The outcomes in an open results file; a torn last line is cut off, and a new file gets its first line.
 
     Raises OptionError, and leaves the file as it was, if it is not a results file or has other settings.

@@ -8,7 +8,7 @@ from threading import Event
 
 from .. import audio
 from ..batch.inputs import Failure, Input
-from ..batch.pool import completed, stoppable
+from ..batch.pool import cancellable, imap_unordered
 from ..batch.run import failure
 from ..config import UtteranceConfig
 from ..errors import AudioError
@@ -52,5 +52,5 @@ def evaluate_all(
     normalization: a key of NORMALIZERS; `generation` as in S2T.generate. Raises OptionError.
     """
     stop = Event()
-    work = partial(evaluate_one, stoppable(model, stop), normalization, generation)
-    return completed(work, utterances, jobs, stop)
+    work = partial(evaluate_one, cancellable(model, stop), normalization, generation)
+    return imap_unordered(work, utterances, jobs, stop)

@@ -28,7 +28,7 @@ def figure_class():
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise OptionError('plots need matplotlib, which is not installed: pip install matplotlib') from None
+        raise OptionError("plots need matplotlib, which is not installed: pip install matplotlib") from None
     return Figure
 
 

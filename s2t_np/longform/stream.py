@@ -6,18 +6,17 @@
     merge_pieces          text that was heard twice where a cut went through speech (merge.py)
 
 Each piece is transcribed by itself and yielded before the next one is read, so memory does not grow with the recording,
-and a segment of a live recording is there as soon as its pause has closed. `listen` puts the same detector before
-S2T.transcribe.
+and a segment of a live recording is there as soon as its pause has closed. `has_speech` asks the same detector about a
+recording that is heard whole.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
-from ..audio import beginning, blocks, forgiven, is_live, joined, name_of
+from ..audio import beginning, blocks, is_live
 from .fallback import decode_with_fallback
 from .merge import merge_overlap
 from .options import StreamOptions
@@ -26,34 +25,6 @@ from .segment import Segment, Word
 from .segmenter import Piece, pieces
 from .speech_check import is_speech_like
 from .word_times import align
-
-__all__ = ["Sound", "StreamOptions", "has_speech", "listen", "segments_of", "stream"]
-
-
-class Sound(NamedTuple):
-    """A recording as S2T.transcribe hears it: one utterance, or blocks to be cut."""
-
-    samples: np.ndarray | None  # (N,) float32: all of it, if it is heard as one utterance
-    blocks: Iterator[np.ndarray]  # all of it in blocks (n,) float32, if it is longer
-    options: StreamOptions  # with the model's own limits filled in
-    has_speech: bool  # the answer of the detector about `samples`
-
-
-def listen(model, audio, sampling_rate: int | None = None, options: StreamOptions | None = None) -> Sound:
-    """Read a recording up to the longest utterance that is heard whole, and look for speech in it.
-
-    `audio` as in S2T.features. Raises AudioError, OptionError.
-    """
-    rate, options = model.feature_config.sampling_rate, (options or StreamOptions()).resolve(model.utterance_config)
-    sound, limit = forgiven(blocks(audio, rate, sampling_rate)), options.max_whole_duration * rate
-    head, failure = beginning(sound, limit)
-    if failure:
-        raise failure
-    if sum(map(len, head)) > limit:
-        return Sound(None, chain(head, sound), options, True)
-    samples = joined(head, name_of(audio))
-    return Sound(samples, iter(()), options, has_speech(samples, rate, options))
-
 
 def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
     """True if samples (N,) at `rate` Hz may hold speech, or if the detector is switched off (`vad_filter`)."""
@@ -85,10 +56,17 @@ def segments_of(
 
 
 def speech_pieces(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
-    """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor."""
+    """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor.
+
+    The end of a long tone is too short to be recognised by itself: a piece that was cut off from the one before it is
+    checked together with that one.
+    """
+    before = None
     for piece in pieces(sound, rate, options):
-        if not options.vad_filter or is_speech_like(piece.samples, rate, options):
+        lead = before.samples[: round((piece.offset - before.offset) * rate)] if before and piece.overlaps else ()
+        if not options.vad_filter or is_speech_like(np.concatenate((lead, piece.samples)), rate, options):
             yield piece
+        before = piece
 
 
 def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:

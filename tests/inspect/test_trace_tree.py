@@ -8,7 +8,7 @@ import pytest
 from s2t_np.config import GenerationConfig
 from s2t_np.inspect.trace import tree
 from s2t_np.inspect.trace.recorder_backend import Step
-from s2t_np.search import Decoder, generate
+from s2t_np.search import Decoder, generate, next_token
 from s2t_np.search.options import check_options
 from tests.support.search_fakes import FakeDecoder, random_logits, table_logits
 
@@ -33,7 +33,7 @@ def search(logits_of, prompt=(), **options):
     def step(tokens, cache):
         logits = decoder.step(tokens, cache.inner)
         steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits.copy()))
-        return logits
+        return next_token(logits)
 
     hypotheses = generate(Decoder(Cache, step), options, prompt)
     whole = [options.decoder_start_token_id, *prompt]

@@ -11,7 +11,8 @@ import soundfile
 import s2t_np
 from s2t_np.config import GenerationConfig, UtteranceConfig
 from s2t_np.errors import AudioError, IncompleteAudioError, InputWarning, OptionError
-from s2t_np.longform.stream import StreamOptions, stream
+from s2t_np.longform.options import StreamOptions
+from s2t_np.longform.stream import stream
 from s2t_np.search import Hypothesis
 from tests.support.sounds import encode
 from tests.support.speech import RATE, RECORDINGS, bundled, concatenated, no_speech

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...config import GenerationConfig
-from ...search import Candidates, Hypothesis, beam, outlook
+from ...search import Candidates, Hypothesis, beam, next_token
 from ...search.constraints import Constraint, constraints
 from .recorder_backend import Step, log_probabilities
 
@@ -79,7 +79,7 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
 
 def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
     """As beam.extend, but recorded logits (K, V) stay as they are, and banned tokens have what the model gave them."""
-    found = beam.extend(beams, outlook(logits.astype(np.float32)), active)
+    found = beam.extend(beams, next_token(logits.copy()), active)
     return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
 
 
