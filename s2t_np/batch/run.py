@@ -15,7 +15,8 @@ from ..audio.pipe import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.segment import Recording, Segment
-from ..longform.stream import StreamOptions, segments_of
+from ..longform.options import StreamOptions
+from ..longform.stream import segments_of
 from ..model import S2T
 from .items import Failure, Input
 from .pool import cancellable, imap_unordered

@@ -30,7 +30,7 @@ LANGUAGE = (
     "translation model writes"
 )
 TASK = "a translation model translates without being told: choose it with --model, its language with --lang"
-VOICE = "what is no voice is always left out; the options of the group `segments` in --help say how"
+VOICE = "what is not speech is left out by measures of the sound; see the group `segments` of --help"
 ALONE = "each segment is transcribed by itself, so that no mistake is carried on"
 KARAOKE = "subtitles do not mark the spoken word; --word-timestamps with --format json gives its times"
 MEANT: dict[str, dict[str, tuple[str, ...] | str]] = {
@@ -47,7 +47,7 @@ MEANT: dict[str, dict[str, tuple[str, ...] | str]] = {
         **{name: ("--dtype", name) for name in ("float16", "float32")},
         "*": "--dtype has float32, float64, float16 and int8",
     },
-    "--vad-filter": {"": NOTHING, "true": NOTHING, "false": VOICE},
+    "--vad-filter": {"": ("--vad-filter",), "true": ("--vad-filter",), "false": ("--no-vad-filter",)},
     "--verbose": {"": NOTHING, "true": NOTHING, "false": NOTHING},
     "--condition-on-previous-text": {"false": NOTHING, "*": ALONE},
     "--highlight-words": {"false": NOTHING, "*": KARAOKE},

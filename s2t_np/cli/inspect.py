@@ -11,7 +11,7 @@ import numpy as np
 from .. import __version__
 from ..audio import name_of
 from ..backend import Backend, choose
-from ..checkpoint.hub import BUNDLED, MODELS, cached
+from ..checkpoint.hub import BUNDLED, MODELS, cached, find, hub_source, verify
 from ..errors import AudioError, HubError, OptionError
 from ..formats import finite, to_json
 from ..model import DEFAULT_MODEL, S2T, Score
@@ -56,7 +56,7 @@ def installed(package: str) -> str | None:
 def default_model_state() -> str:
     """Where the released model is, or how to get it."""
     try:
-        folder = cached(DEFAULT_MODEL)
+        folder = cached(hub_source(DEFAULT_MODEL))
     except HubError as error:
         return str(error)
     return str(folder) if folder else f"not in the local cache; `s2t-np download {DEFAULT_MODEL}` fetches it"
@@ -96,10 +96,20 @@ def model_record(model: S2T) -> dict:
     }
 
 
+def checksums(args: Namespace) -> str:
+    """Compare the model's files with the checksums announced for them. Raises ModelError where one differs."""
+    compared = verify(find(args.model or "digits", args.revision))
+    unknown = [file for file, known in compared.items() if not known]
+    told = f"{len(compared) - len(unknown)} files as announced"
+    return told + (f"; nothing to compare with for {', '.join(unknown)}" if unknown else "")
+
+
 def info(args: Namespace) -> int:
     """Print what runs here and, with --model, describe that model."""
     set_threads(args.threads)
     record = system_record(choose(args.backend, args.dtype))
+    if args.verify:
+        record["checksums"] = checksums(args)
     if args.model:
         record |= {"model": args.model, "dtype": args.dtype, **model_record(load_model(args))}
     print_record(record, args.format == "json")
@@ -109,6 +119,7 @@ def info(args: Namespace) -> int:
 def add_info_arguments(parser: ArgumentParser) -> None:
     """The arguments of `info`."""
     add_format(parser)
+    parser.add_argument("--verify", action="store_true", help="compare the model's files with their checksums")
     add_model_arguments(parser, default=None)
 
 

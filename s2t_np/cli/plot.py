@@ -8,7 +8,7 @@ import numpy as np
 from .. import audio
 from ..errors import OptionError
 from ..inspect.plot import LONGEST, picture, picture_formats
-from ..longform.stream import StreamOptions
+from ..longform.options import StreamOptions
 from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .inspect import about

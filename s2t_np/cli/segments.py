@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from ..audio import name_of
 from ..formats import is_cut_off
+from ..longform.options import MODEL, StreamOptions
 from ..longform.segment import Segment
-from ..longform.stream import StreamOptions
 from .terminal import say
 
 
@@ -26,24 +26,27 @@ def warn_if_cut_off(path: str, segment: Segment) -> None:
         )
 
 
-def value_type(kind: type) -> Callable[[str], object]:
-    """A function that parses a value of that type; it also takes `none` where the value may be None."""
+def value_type(kind: type) -> tuple[Callable[[str], object], str]:
+    """A parser for values of that type, and a metavar; `none` and `model` are values where the type has them."""
     if not isinstance(kind, types.UnionType):
-        return kind
-    one = next(one for one in typing.get_args(kind) if one is not types.NoneType)
+        return kind, "X"
+    words = {types.NoneType: ("none", None), str: (MODEL, MODEL)}
+    known = dict(words[one] for one in typing.get_args(kind) if one in words)
 
-    def number_or_none(text: str):
+    def number_or_word(text: str):
         try:
-            return None if text.lower() == "none" else one(text)
+            return known[text.lower()] if text.lower() in known else float(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number, and not none") from None
+            raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number or {' or '.join(sorted(known))}") from None
 
-    return number_or_none
+    return number_or_word, "|".join(["X", *known])
 
 
 def add_stream_arguments(parser: ArgumentParser) -> None:
     """One option per field: a switch (and --no-NAME if it is on by default) or a value; the metadata hold its help."""
-    group = parser.add_argument_group("segments", "How a recording is cut, and what is reported about each segment.")
+    group = parser.add_argument_group(
+        "segments", f'How a recording is cut. "{MODEL}" stands for what the model itself states.'
+    )
     kinds = typing.get_type_hints(StreamOptions)
     for field in dataclasses.fields(StreamOptions):
         flag, says = f"--{field.name.replace('_', '-')}", field.metadata["help"]
@@ -51,8 +54,9 @@ def add_stream_arguments(parser: ArgumentParser) -> None:
             action = argparse.BooleanOptionalAction if field.default else "store_true"
             group.add_argument(flag, action=action, default=field.default, help=says)
         else:
-            says, kind = f"{says} (default: {field.default:g})", value_type(kinds[field.name])
-            metavar = "X" if kind is kinds[field.name] else "X|none"
+            default = field.default if field.default == MODEL else f"{field.default:g}"
+            kind, metavar = value_type(kinds[field.name])
+            says = f"{says} (default: {default})"
             group.add_argument(flag, type=kind, default=field.default, metavar=metavar, help=says)
 
 

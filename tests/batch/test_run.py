@@ -8,8 +8,8 @@ from s2t_np.batch import run as room
 from s2t_np.batch.items import Failure, Input
 from s2t_np.batch.run import CountedBlocks, Task, hear, transcribe_all
 from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
+from s2t_np.longform.options import StreamOptions
 from s2t_np.longform.segment import Recording, Segment
-from s2t_np.longform.stream import StreamOptions
 from tests.support.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"

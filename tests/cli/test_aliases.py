@@ -41,6 +41,7 @@ def parsed(*argv):
     ("--fp16 False --device cpu --verbose False x", "x"),
     ("--compute_type int8 x", "--dtype int8 x"),
     ("--compute_type default x", "x"),
+    ("--vad_filter False x", "--no-vad-filter x"),
     ("--vad_filter True --condition_on_previous_text False x", "x"),
     ("-t 2 -m digits -p 3 x", "--threads 2 --model digits --jobs 3 x"),
     ("--print-progress -pp -np -nt x", "x"),
@@ -62,7 +63,6 @@ def test_what_works_under_their_names(theirs, ours):
     ("-tr x", "choose it with --model"),
     ("--fp16 True x", "--dtype float16"),
     ("--model_dir d x", "HF_HUB_CACHE"),
-    ("--vad_filter false x", "--help"),
     ("-otxt x", "--format txt, srt"),
     ("-of y x", "--output FILE"),
     ("--clip_timestamps 3 x", "ffmpeg"),
@@ -74,7 +74,7 @@ def test_what_works_under_their_names(theirs, ours):
     ("--output_dri o x", "unknown option --output_dri; did you mean --output-dir?"),
     ("--xyzzy x", "unknown option --xyzzy (s2t-np transcribe --help lists what there is)"),
     ("--vad-max-pause foo x", "unknown option --vad-max-pause"),
-    ("--logprob-threshold foo x", "argument --logprob-threshold: 'foo' is not a number, and not none"),
+    ("--logprob-threshold foo x", "argument --logprob-threshold: 'foo' is not a number or model or none"),
 ])  # fmt: skip
 def test_what_is_answered_in_one_line(run, no_load, argv, says):
     code, out, err = run("transcribe", *argv.split())

@@ -12,7 +12,7 @@ from s2t_np import audio
 from s2t_np.cli import main
 from s2t_np.errors import OptionError
 from s2t_np.inspect import plot
-from s2t_np.longform.stream import StreamOptions
+from s2t_np.longform.options import StreamOptions
 from tests.support.paths import DIGITS
 
 RATE = 16000
