@@ -83,6 +83,7 @@ def beginning(*argv):
 
 def test_a_target_language_is_the_first_token(capsys):
     assert beginning("--lang", "fr") == {"forced_bos_token_id": 5}
+    assert beginning("--lang", "<lang:fr>") == {"forced_bos_token_id": 5}
     assert beginning("--lang", "fr", "--prefix", "oui") == {"prefix": [5, 9]}
     assert beginning("--lang", "pt", "--prefix-tokens", "9") == {"prefix": [4, 9]}
     assert beginning("--forced-first", "4") == {}

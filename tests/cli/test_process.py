@@ -67,7 +67,9 @@ def test_a_usage_error_answers_at_once():
 
 
 @posix
-@pytest.mark.parametrize("locale", [{"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {}])
+@pytest.mark.parametrize(
+    "locale", [{"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}, {}]
+)
 def test_output_is_utf8_and_names_keep_their_bytes_in_any_locale(tmp_path, locale):
     locale = environment(LC_ALL="C", **locale)
     folder = os.fsencode(tmp_path)
