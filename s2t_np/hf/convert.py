@@ -40,7 +40,7 @@ COPIED = (
 )
 WRITTEN = ("config.json", "model.safetensors")
 # Files that --force may remove together with the folder it replaces: other forms of the same model, and nothing else.
-REPLACEABLE = {*COPIED, *WRITTEN, "pytorch_model.bin", "tf_model.h5", ".gitattributes"}
+REPLACEABLE = {*COPIED, *WRITTEN, "SHA256SUMS", "pytorch_model.bin", "tf_model.h5", ".gitattributes"}
 
 
 class Converted(NamedTuple):
