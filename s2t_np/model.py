@@ -137,14 +137,14 @@ class S2T:
         and its transcript is their best texts, one behind the other; it has `segments` and no `hypotheses`.
         """
         rate, name = self.feature_config.sampling_rate, audio_room.name_of(audio)
-        sound = audio_room.forgiven(audio_room.blocks(audio, rate, sampling_rate))
-        head, failure = audio_room.beginning(sound, LONGEST_UTTERANCE * rate)
+        sound = audio_room.warn_if_truncated(audio_room.blocks(audio, rate, sampling_rate))
+        head, failure = audio_room.take_until(sound, LONGEST_UTTERANCE * rate)
         if failure:
             raise failure
         source = str(audio) if isinstance(audio, str | Path) else None
         if sum(map(len, head)) > LONGEST_UTTERANCE * rate:
             return self.transcribe_long(chain(head, sound), source, options)
-        samples = audio_room.joined(head, name)
+        samples = audio_room.concat(head, name)
         hypotheses = self.generate(self.features_of_samples(samples), **options)
         texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
         return Transcript(texts[0], hypotheses, texts, len(samples) / rate, source)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import audio
-from ..audio.pipe import raw_blocks
+from ..audio.raw import raw_blocks
 from ..errors import AudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.segment import Recording, Segment
@@ -28,7 +28,7 @@ class RawSamples(NamedTuple):
     """Sound without a header."""
 
     rate: int  # Hz
-    encoding: str = "s16le"  # one of audio_pipe.ENCODINGS
+    encoding: str = "s16le"  # one of audio.raw.ENCODINGS
     channels: int = 1
 
 
@@ -76,7 +76,7 @@ def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
     What is damaged or cut short gives the segments there are, and an InputWarning. Raises AudioError, OptionError.
     """
     rate = task.model.feature_config.sampling_rate
-    sound = Sound(audio.forgiven(blocks_of(task, item)), rate)
+    sound = Sound(audio.warn_if_truncated(blocks_of(task, item)), rate)
     return sound, segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from .. import __version__
-from ..audio.files import HIGHEST_RATE, LOWEST_RATE
-from ..audio.pipe import ENCODINGS
+from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
+from ..audio.raw import ENCODINGS
 from ..batch.inputs import STDIN, Failure, Input, expand, read_list
 from ..batch.pool import in_order
 from ..batch.resume import identity, stamp

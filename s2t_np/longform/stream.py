@@ -70,7 +70,7 @@ def spoken(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> It
 def whole_or_cut(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
     """The same; but of a short recording all of it is one piece, from its first word to its last."""
     limit = options.max_whole_duration * rate
-    head, failure = audio_room.beginning(sound, limit)
+    head, failure = audio_room.take_until(sound, limit)
     if sum(map(len, head)) > limit:
         yield from spoken(chain(head, sound), rate, options)
         return

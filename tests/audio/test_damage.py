@@ -3,12 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from s2t_np.audio import files
 from s2t_np.errors import AudioError
 from tests.support.paths import ROOT
 from tests.support.sounds import encode, read, signal
@@ -38,7 +36,6 @@ def test_cut_anywhere(container, subtype, capfd):
         assert said or len(y) > len(whole) - 2500, cut
         shortest = len(y)
     assert shortest > 0.9 * len(whole) or subtype in ("ALAC_16", "VORBIS", "OPUS")
-    files.flush_c()
     assert capfd.readouterr() == ("", "")
 
 
@@ -55,15 +52,12 @@ def test_changed_bytes(container, subtype, capfd):
         if case % 5 == 0:
             place = rng.integers(len(bad))
             del bad[place : place + rng.integers(1, 50)]
-        start = time.perf_counter()
         try:
             samples, _ = read(bytes(bad))
         except AudioError as error:
             assert "\n" not in str(error)
         else:
             assert len(samples) < 300_000
-        assert time.perf_counter() - start < 10
-    files.flush_c()
     assert capfd.readouterr() == ("", "")
 
 
@@ -88,28 +82,3 @@ def test_without_standard_error(container, tmp_path):
     program = f"import os; from s2t_np import audio; os.write(1, b'%d' % len(audio.read({str(path)!r}, 16000)))"
     command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b"16000"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="C's standard library has another name there")
-def test_what_c_holds_in_its_buffers():
-    program = """
-import ctypes
-from s2t_np.audio import files as audio_files
-printf = ctypes.CDLL(None).printf
-printf(b"yes")
-with audio_files.silenced((1,)):
-    printf(b"no")
-printf(b"yes")
-"""
-    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    run = [sys.executable, "-c", program]
-    assert subprocess.run(run, cwd=ROOT, env=buffered, capture_output=True, check=True).stdout == b"yesyes"
-
-
-def test_standard_error_works_again_afterwards(capfd):
-    with files.silenced((1, 2)):
-        os.write(1, b"no")
-        os.write(2, b"no")
-    os.write(1, b"yes")
-    os.write(2, b"yes")
-    assert capfd.readouterr() == ("yes", "yes")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from s2t_np import audio
-from s2t_np.audio.pipe import ENCODINGS, raw_blocks
+from s2t_np.audio.raw import ENCODINGS, raw_blocks
 from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
 from tests.support.sounds import chunk, encode, pcm16, riff, signal, wave_format
 
@@ -48,7 +48,7 @@ def test_iterators_of_integers_and_of_nothing():
     np.testing.assert_array_equal(whole(audio.blocks(iter(parts), 16000, 16000)), np.full(5, 0.5))
     for bad, words in (
         ([np.full(9, np.nan)], "sample 0 is nan"),
-        (["no"], "no sound"),
+        (["no"], "not sound"),
         ([np.zeros((3, 3, 3))], "shape"),
     ):
         with pytest.raises(AudioError, match=words):
@@ -160,7 +160,7 @@ def test_raw_samples_of_24_bits():
 
 
 def test_raw_samples_that_are_none():
-    with pytest.raises(OptionError, match="'mp3' is no encoding of samples; known are u8, s16le"):
+    with pytest.raises(OptionError, match="'mp3' is not an encoding of samples; known are u8, s16le"):
         raw_blocks(io.BytesIO(), "mp3")
     with pytest.raises(OptionError, match="0 channels"):
         raw_blocks(io.BytesIO(), "u8", 0)
