@@ -23,14 +23,10 @@ from ..errors import AudioError, IncompleteAudioError, InputWarning
 from .arrays import checked, samples_of
 from .checks import usable_rate
 from .files import can_seek, file_blocks, name_of, opened
-from .kinds import UNREAD_SUFFIXES, describe_format
+from .kinds import UNREAD_SUFFIXES as UNREAD_SUFFIXES
+from .kinds import describe_format as describe_format
 from .pipe import pipe_blocks
 from .resampling import resample
-
-__all__ = [
-    *("load", "blocks", "read", "from_array", "is_file", "is_live", "name_of", "take_until", "warn_if_truncated"),
-    *("concat", "describe_format", "UNREAD_SUFFIXES"),
-]
 
 BLOCK = 1 << 17  # samples of an array handed on at a time
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little

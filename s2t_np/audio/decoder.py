@@ -4,7 +4,8 @@ As a program (see process.py) it answers requests on standard input. One line of
 bytes follow it where the line says how many:
 
     {"open": SIZE}                              {"rate": HZ, "channels": C} or {"refused": WORDS}
-    {"read": FRAMES}                            {"frames": N, "failure": WORDS or null, "errors": E, "bytes": B} + B bytes
+    {"read": FRAMES}                            {"frames": N, "failure": WORDS or null, "errors": E, "bytes": B}
+                                                + B bytes
     {"bytes": B} + B bytes, the answer to       {"at": POSITION, "count": COUNT}, asked whenever the file is read
 
 What the decoders print goes into a temporary file, where their messages of damage are counted. Only the standard

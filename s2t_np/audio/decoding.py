@@ -95,9 +95,9 @@ def refusal(part: Part, name: str, words: str) -> BaseException:
 def frames_of(sound, part: Part) -> Iterator[np.ndarray]:
     """Blocks of (up to BLOCK // channels, channels) float32 until no more sound comes; sets `part.note`."""
     frames = max(1, BLOCK // sound.channels)
-    total, count = 0, 1
+    total, count, excused = 0, 1, part.excused
     while count:
-        errors = sound.errors
+        errors = max(sound.errors, excused)
         count, failure, block = read_block(sound, frames)
         if sound.errors > errors and not part.note:
             part.note = f"is damaged about {total / sound.samplerate:.1f} s in: MPEG frames cannot be decoded"

@@ -77,8 +77,8 @@ class Mixer:
         if not self.warned and self.cancelled >= windows and self.power[0] >= share * self.power[1]:
             self.warned = True
             warnings.warn(
-                f"{self.name}: its channels are in opposite phase and cancel each other when they are mixed; where they "
-                "do, the loudest channel is taken alone",
+                f"{self.name}: its channels are in opposite phase and cancel each other when they are mixed; where "
+                "they do, the loudest channel is taken alone",
                 InputWarning,
                 stacklevel=4,
             )

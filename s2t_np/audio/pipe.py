@@ -2,7 +2,8 @@
 
 Samples are handed on as they arrive; no block has to fill up first. The length in the header is believed where it can
 be true: a program that records into a pipe cannot know it and writes 0, 2 GB or 4 GB, which all mean "until the end".
-What is not a WAVE file of plain samples (FLAC, MP3, ADPCM) cannot be decoded as it comes: it is copied to its end first.
+What is not a WAVE file of plain samples (FLAC, MP3, ADPCM) cannot be decoded as it comes: it is copied to its end
+first.
 """
 
 import struct

@@ -2,7 +2,7 @@
 
 import struct
 
-from .lengths import UNKNOWN, WRAP, chunks, next_chunk, true_length, unwrapped
+from .lengths import UNKNOWN, WRAP, chunks, true_length
 from .source import SEARCHED, Part, Source
 
 
@@ -47,13 +47,11 @@ def aiff(source: Source, start: int) -> tuple[list[Part], int]:
     """AIFF: libsndfile counts for itself; whether all the sound is there is worth a note."""
     if source.at(start + 8, 4) not in (b"AIFF", b"AIFC"):
         return [Part(source, start)], source.size
-    end, note, head, begin = start + 12, None, b"", start
-    for name, body, claimed in chunks(source, start + 12, ">4sI"):
+    end, note = source.size, None
+    for name, body, length in chunks(source, start + 12, ">4sI"):
         if name == b"FORM":
+            end = body - 8  # another recording
             break
-        length = claimed
         if name == b"SSND":
-            length = unwrapped(source, body, claimed)
             note = true_length(source, body, length)[1]
-        end = next_chunk(source, body + length, padded=length % 2)
-    return [Part(source, begin, min(end, source.size), head, note=note)], end
+    return [Part(source, start, end, note=note)], end

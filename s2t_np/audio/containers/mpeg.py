@@ -16,6 +16,7 @@ from .tags import after_tags
 
 LONGEST_FRAME = 1729  # bytes: layer II, 384 kbit/s at 32 kHz
 MOST_JUNK = 1 << 20  # bytes between frames that are searched for the next ones
+MOST_EXCUSED = 16  # four frames: their bits may lie up to 511 bytes back
 IN_A_ROW = 3  # as many frames as must follow one another before bytes are taken for MPEG audio
 MPEG1_KBITS = {
     1: [32 * i for i in range(15)],
@@ -23,7 +24,7 @@ MPEG1_KBITS = {
     3: [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
 }
 MPEG2_KBITS = {1: [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256]}
-MPEG2_KBITS |= dict.fromkeys((2, 3), [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160])
+MPEG2_KBITS |= dict.fromkeys((2, 3), (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
 SIDE = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}  # bytes: (MPEG 1, mono)
 
 
@@ -169,15 +170,30 @@ def part_of(source: Source, run: Run) -> Part:
         return Part(source, run.start, run.end, note=run.note, apart=True)
     tag = tag_place(first, header)
     head = source.at(run.start, tag + 12)
+    about = {"note": run.note, "apart": True, "excused": excused(source, run.start)}
     enough = struct.pack(">4sII", b"Xing", 1, run.count + 1)
     if len(head) < tag + 12 or head[tag : tag + 4] not in (b"Xing", b"Info") or not head[tag + 7] & 1:
-        return Part(source, run.start, run.end, xing_frame(first, tag, enough), note=run.note, apart=True)
+        return Part(source, run.start, run.end, xing_frame(first, tag, enough), **about)
     promised, count = int.from_bytes(head[tag + 8 :], "big"), run.count - 1
     if promised < count:
-        patched = head[: tag + 8] + enough[8:]
-        return Part(source, run.start + tag + 12, run.end, patched, note=run.note, apart=True)
-    note = f"is damaged or cut short: its header promises {promised} MPEG frames, {count} come in one piece"
-    return Part(source, run.start, run.end, note=note if promised > count + 1 else run.note, apart=True)
+        return Part(source, run.start + tag + 12, run.end, head[: tag + 8] + enough[8:], **about)
+    if promised > count + 1:
+        about["note"] = (
+            f"is damaged or cut short: its header promises {promised} MPEG frames, {count} come in one piece"
+        )
+    return Part(source, run.start, run.end, **about)
+
+
+def excused(source: Source, position: int) -> int:
+    """How many channels of half frames cannot be decoded because they begin in a frame that is not there.
+
+    The first bits after the header and its check sum say how far back the bits of the frame's sound begin. Where they
+    lie before the first frame, the stream was cut out of a longer one, and its first frames are silent.
+    """
+    four = source.at(position, 8)
+    place = 4 if four[1] & 1 else 6
+    back = int.from_bytes(four[place : place + 2], "big") >> (7 if four[1] & 0x18 == 0x18 else 8)
+    return MOST_EXCUSED if back else 0
 
 
 def xing_frame(first: bytes, tag: int, promise: bytes) -> bytes:

@@ -18,7 +18,8 @@ class Page(NamedTuple):
 
     position: int  # bytes from the beginning of the source
     flags: int
-    intact: bool  # its check sum is right, and nothing but pages stands before it
+    intact: bool  # its check sum is right
+    apart: bool  # bytes that belong to no page stand before it
     end: int
 
 
@@ -44,21 +45,21 @@ def pages(source: Source, position: int) -> Iterator[Page]:
         data = source.at(position, end - position)
         claimed = int.from_bytes(data[22:26], "little")
         intact = len(data) == end - position and crc(data[:22] + bytes(4) + data[26:]) == claimed
-        yield Page(position, header[5], intact and not gap, end)
+        yield Page(position, header[5], intact, gap, end)
         position, gap = end, False
 
 
 def ogg(source: Source, start: int) -> tuple[list[Part], int]:
     """One part for each stream of a chain; each begins with pages flagged "first" after one that is not."""
-    links, inside, broken, count, last = [], True, [], 0, None
+    links, inside, broken, count, last, gap = [], True, [], 0, None, False
     for page in pages(source, start):
         if page.flags & FIRST and inside:
             links.append(page.position)
         inside = not page.flags & FIRST
         if not page.intact and page.end <= source.size:
             broken.append(page.position)
-        count, last = count + 1, page
-    whole = last is not None and last.flags & LAST and last.end == source.size
+        count, last, gap = count + 1, page, gap or page.apart
+    whole = last is not None and last.flags & LAST and last.end == source.size and not gap
     note = note_of(broken, count, source) if broken else None
     if not whole and not note:
         note = "is damaged or cut short: pages of the Ogg stream are missing"
@@ -71,6 +72,6 @@ def note_of(broken: list[int], count: int, source: Source) -> str:
     """Says how many pages are damaged and where the first of them is."""
     share = 100 * broken[0] / max(source.size, 1)
     return (
-        f"is damaged: {len(broken)} of {count} pages of the Ogg stream do not match their check sums, the first at byte "
-        f"{broken[0]} ({share:.0f} % of the file); their sound is missing"
+        f"is damaged: {len(broken)} of {count} pages of the Ogg stream do not match their check sums, the first at "
+        f"byte {broken[0]} ({share:.0f} % of the file); their sound is missing"
     )
