@@ -80,6 +80,8 @@ def refusal(part: Part, name: str, words: str) -> BaseException:
     """Why libsndfile did not open a part."""
     if part.error:
         return part.error
+    if part.shrunk:
+        return AudioError(f"{name}: became shorter while it was read; there is no sound left in it")
     if part.size == 0:
         return AudioError(f"{name}: is empty")
     position, part.position = part.position, 0
@@ -101,7 +103,7 @@ def frames_of(sound, part: Part) -> Iterator[np.ndarray]:
         count, failure, block = read_block(sound, frames)
         if sound.errors > errors and not part.note:
             part.note = f"is damaged about {total / sound.samplerate:.1f} s in: MPEG frames cannot be decoded"
-        total += count
+        total = part.decoded = total + count
         if failure and (part.frames is None or total < part.frames):
             part.note = f"is damaged or cut short after {total / sound.samplerate:.2f} s ({failure})"
         if count:

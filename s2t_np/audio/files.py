@@ -16,6 +16,7 @@ from ..errors import AudioError, IncompleteAudioError
 from . import containers
 from .decoding import decode
 
+MOST_RESUMED = 1000  # times that decoding goes on after damage
 COPY_BYTES = 1 << 20  # read at a time from a pipe
 SPOOL_BYTES = 1 << 25  # a pipe's content is held in memory up to here, then in a temporary file
 
@@ -27,7 +28,7 @@ def file_blocks(file, name: str, model_rate: int) -> Iterator[np.ndarray]:
     damaged or cut short.
     """
     found = containers.parts(containers.Source(file, name))
-    samples = 0
+    samples, left = 0, MOST_RESUMED
     for part in found:
         try:
             for block in decode(part, model_rate, name):
@@ -37,6 +38,9 @@ def file_blocks(file, name: str, model_rate: int) -> Iterator[np.ndarray]:
             if part is found[0]:
                 raise
             part.note = f"breaks off ({error})"
+        if part.note and part.resume and left and (rest := part.resume(part.decoded)):
+            found.insert(found.index(part) + 1, rest)
+            left -= 1
     if note := next((part.note for part in found if part.note), None):
         there = f"{samples / model_rate:.2f} s of sound could be read" if samples else "there is no sound in it"
         raise IncompleteAudioError(f"{name}: {note}; {there}")

@@ -5,7 +5,7 @@ several recordings joined end to end. `parts` looks at the container and says wh
 of the file with a header that is true. What it does not know it leaves as it is.
 
     riff.py    WAV, RIFX, RF64, W64        flac.py    FLAC
-    iff.py     AIFF, AU, CAF               ogg.py     Ogg: Vorbis, Opus, FLAC
+    iff.py     AIFF, AU, CAF, NIST         ogg.py     Ogg: Vorbis, Opus, FLAC
     mpeg.py    MP3 and its elders          kinds.py   formats that are recognised but not read
 """
 
@@ -18,10 +18,10 @@ MOST_JOINED = 10_000  # recordings in one file
 READERS = {
     **dict.fromkeys((b"RIFF", b"RIFX", b"RF64"), riff.wave),
     **dict.fromkeys((b".snd", b"dns."), iff.au),
-    **{b"riff": riff.w64, b"FORM": iff.aiff, b"caff": iff.caf, b"fLaC": flac.flac, b"OggS": ogg.ogg},
+    **{b"riff": riff.w64, b"FORM": iff.aiff, b"caff": iff.caf, b"fLaC": flac.flac, b"OggS": ogg.ogg, b"NIST": iff.nist},
 }
 KNOWN_TO_LIBSNDFILE = {  # its decoders of these do not print
-    *(b"NIST", b"Crea", b"2BIT", b"PVF1", b" paf", b"fap ", b"\x64\xa3\x01\x00", b"\x00\x01\xa3\x64"),
+    *(b"Crea", b"2BIT", b"PVF1", b" paf", b"fap ", b"\x64\xa3\x01\x00", b"\x00\x01\xa3\x64"),
 }
 
 

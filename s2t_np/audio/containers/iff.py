@@ -1,9 +1,11 @@
-"""AIFF and AIFF-C (Apple), AU (Sun) and CAF (Apple): lengths that libsndfile can believe."""
+"""AIFF and AIFF-C (Apple), AU (Sun), CAF (Apple) and NIST SPHERE: lengths that libsndfile can believe."""
 
+import re
 import struct
 
-from .lengths import UNKNOWN, WRAP, chunks, true_length
+from .lengths import UNKNOWN, WRAP, chunks, next_chunk, true_length, unwrapped
 from .source import SEARCHED, Part, Source
+from .tags import after_tags
 
 
 def au(source: Source, start: int) -> tuple[list[Part], int]:
@@ -30,28 +32,41 @@ def caf(source: Source, start: int) -> tuple[list[Part], int]:
         if name == b"data" and body - start < SEARCHED:
             length, note = true_length(source, body, claimed if claimed > 0 else UNKNOWN)
             head = source.at(start, body - 8 - start) + struct.pack(">q", length)
-            return [Part(source, body, None, head, note=note, apart=apart)], end_of_chunks(source, body + length)
+            end = end_of_chunks(source, body + length)
+            return [Part(source, body, end, head, note=note, apart=apart)], end
     return [Part(source, start, apart=apart)], source.size
 
 
 def end_of_chunks(source: Source, position: int) -> int:
-    """Where the last of the CAF chunks from `position` on ends."""
+    """Where the last of the CAF chunks from `position` on ends: at the end of the file or before another."""
     for name, body, length in chunks(source, position, ">4sq"):
         if name == b"caff" or length < 0:
             break
         position = body + length
-    return position
+    return next((p for p in (position, position + 1) if source.at(after_tags(source, p), 4) == b"caff"), source.size)
 
 
 def aiff(source: Source, start: int) -> tuple[list[Part], int]:
-    """AIFF: libsndfile counts for itself; whether all the sound is there is worth a note."""
+    """AIFF: libsndfile counts for itself up to 4 GB; whether all the sound is there is worth a note."""
     if source.at(start + 8, 4) not in (b"AIFF", b"AIFC"):
         return [Part(source, start)], source.size
-    end, note = source.size, None
+    end, note, sound, last = source.size, None, None, start + 12
     for name, body, length in chunks(source, start + 12, ">4sI"):
         if name == b"FORM":
-            end = body - 8  # another recording
             break
         if name == b"SSND":
+            sound, length = body, unwrapped(source, body, length)
             note = true_length(source, body, length)[1]
+        last = next_chunk(source, body + length, padded=length % 2)
+    after = after_tags(source, last)
+    end = last if source.at(after, 4) == b"FORM" else source.size
+    if sound and source.size - sound >= WRAP:
+        head = source.at(start, sound - 4 - start) + bytes(4)  # libsndfile then counts
+        return [Part(source, sound, end, head, note=note)], end
     return [Part(source, start, end, note=note)], end
+
+
+def nist(source: Source, start: int) -> tuple[list[Part], int]:
+    """NIST SPHERE: a page of text says how many samples there are."""
+    found = re.search(rb"\nsample_count -i (\d{1,12})\s", source.at(start, 1024))
+    return [Part(source, start, frames=int(found[1]) if found else None)], source.size

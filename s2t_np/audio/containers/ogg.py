@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .source import Part, Source
+from .tags import after_tags
 
 CONTINUED, FIRST, LAST = 1, 2, 4  # flags of a page
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -38,7 +39,9 @@ def pages(source: Source, position: int) -> Iterator[Page]:
     while position < source.size:
         header = source.at(position, 27 + 255)
         if len(header) < 27 or not header.startswith(b"OggS"):
-            position, gap = source.find(b"OggS", position + 1), True
+            after = after_tags(source, position)
+            gap = gap or source.at(after, 4) != b"OggS"
+            position = after if not gap else source.find(b"OggS", position + 1)
             continue
         table = 27 + header[26]
         end = position + table + sum(header[27:table])

@@ -8,6 +8,9 @@ import struct
 from . import mpeg
 from .lengths import MOST_TAIL, UNKNOWN, chunks, next_chunk, true_length, unwrapped
 from .source import Part, Source
+from .tags import after_tags
+
+NAMES = (b"RIFF", b"RIFX", b"RF64")
 
 MPEG_TAGS = (b"\x50\0", b"\x55\0")  # WAVEFORMATEX: MPEG layer I or II, MP3
 W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of the 16-byte names of W64, after "wave", "fmt ", ...
@@ -51,7 +54,7 @@ def wave_data(source: Source, found: dict, order: str) -> tuple[int, int, str | 
     if lost > 0 and claimed < 8:  # never filled in: too little for any sound, and no other chunk follows
         return body, source.size - body, None
     length, note = true_length(source, body, claimed)
-    if lost > MOST_TAIL:
+    if lost > MOST_TAIL and source.at(after_tags(source, after), 4) not in NAMES:  # not another recording
         note = f"holds {lost} bytes after the sound that belong to nothing; they are left out"
     return body, length, note
 

@@ -48,6 +48,8 @@ class Part:
     frames    how many sample frames its header promises (None: unknown)
     apart     whether its decoder is known to print, and has to run in a process of its own
     excused   how many messages of damage its decoder may print at the beginning without meaning it
+    resume    a function: the number of the part's frames that were decoded -> the part after the damage, or None
+    decoded   how many frames were
     error     the exception in which reading the source ended
     shrunk    whether the source gave fewer bytes than it had at first
     """
@@ -56,7 +58,7 @@ class Part:
         self.source, self.start, self.head, self.position = source, start, head, 0
         self.size = len(head) + max(0, (source.size if end is None else end) - start)
         self.note, self.frames, self.apart = about.get("note"), about.get("frames"), about.get("apart", False)
-        self.excused = about.get("excused", 0)
+        self.excused, self.resume, self.decoded = about.get("excused", 0), about.get("resume"), 0
         self.error: BaseException | None = None
         self.shrunk = False
 
