@@ -108,6 +108,8 @@ def frames_of(sound, part: Part) -> Iterator[np.ndarray]:
             part.note = f"is damaged or cut short after {total / sound.samplerate:.2f} s ({failure})"
         if count:
             yield block
+        if part.shrunk:  # what decoders of blocks give from now on is silence
+            break
     if part.frames and total < part.frames and not part.note:
         part.note = f"is cut short: its header promises {part.frames} samples, {total} are there"
 

@@ -70,7 +70,7 @@ ENCODINGS = {
     "alaw": Encoding(1, _by_table(alaw_table())),
 }
 SPELLINGS = {"floatle": "f32le", "float64le": "f64le", "s243le": "s24le"}  # arecord's, without underscores
-SPELLINGS |= dict.fromkeys(("ulaw", "ul", "pcmmulaw"), "mulaw") | dict.fromkeys(("al", "pcmalaw"), "alaw")
+SPELLINGS |= dict.fromkeys(("ulaw", "pcmmulaw"), "mulaw") | {"pcmalaw": "alaw"}
 IN_WAVE = {(1, 8): "u8", (1, 16): "s16le", (1, 24): "s24le", (1, 32): "s32le", (3, 32): "f32le", (3, 64): "f64le"}
 IN_WAVE |= {(6, 8): "alaw", (7, 8): "mulaw"}  # by WAVEFORMATEX's tag and bits
 

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,9 +14,10 @@ import pytest
 from s2t_np import audio
 from s2t_np.audio.raw import ENCODINGS, raw_blocks
 from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
+from tests.support.paths import ROOT
 from tests.support.sounds import chunk, encode, pcm16, riff, signal, wave_format
 
-pytest.importorskip("soundfile")
+soundfile = pytest.importorskip("soundfile")
 
 BODIES = {"u8": ("u1", lambda x: x * 127 + 128), "s16le": ("<i2", lambda x: x * 32767)}
 BODIES |= {"s16be": (">i2", lambda x: x * 32767), "s32le": ("<i4", lambda x: x * (2**31 - 200))}
@@ -209,3 +212,38 @@ def test_what_is_there_is_given_at_once(rate):
     thread.join()
     early = sum(count for when, count in arrived if when < 0.4)
     assert 8000 - 1000 <= early <= 8000 and sum(count for _, count in arrived) == 16000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "subtype"), [("mulaw", "ULAW"), ("alaw", "ALAW"), ("MU_LAW", "ULAW"), ("A_LAW", "ALAW")]
+)
+def test_telephony(encoding, subtype):
+    """All 256 codes, against libsndfile."""
+    codes = bytes(range(256))
+    expected, _ = soundfile.read(
+        io.BytesIO(codes), dtype="float32", format="RAW", subtype=subtype, samplerate=8000, channels=1
+    )
+    np.testing.assert_array_equal(whole(raw_blocks(io.BytesIO(codes), encoding)), expected)
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "AIFF"])
+def test_raw_samples_that_have_a_header_are_refused(container):
+    with pytest.raises(AudioError, match=r"begins with '\w+' as a file with a header does.*without --raw-rate"):
+        whole(raw_blocks(io.BytesIO(encode(signal(), container=container))))
+
+
+def test_without_libsndfile(tmp_path):
+    (tmp_path / "soundfile.py").write_text("raise OSError('sndfile library not found using ctypes.util.find_library')")
+    (tmp_path / "talk.wav").write_bytes(encode(signal()))
+    program = f"""
+import sys; from s2t_np import audio, errors; from s2t_np.audio.raw import raw_blocks
+print(len(audio.load("-", 16000)), sum(map(len, raw_blocks({str(tmp_path / "soundfile.py")!r}, "u8"))))
+try: audio.load({str(tmp_path / "talk.wav")!r}, 16000)
+except errors.AudioError as error: print(error)
+"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=ROOT, env=environment, input=encode(signal()), capture_output=True, check=True)
+    counts, error = done.stdout.decode().splitlines()
+    assert counts == f"16000 {(tmp_path / 'soundfile.py').stat().st_size}"
+    assert "apt install libsndfile1" in error and "apk add libsndfile" in error

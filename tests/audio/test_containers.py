@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from s2t_np.audio import containers
+from s2t_np.audio import containers, decoding
 from s2t_np.audio.containers import mpeg
 from s2t_np.errors import AudioError
 from tests.support.sounds import chunk, encode, patched, pcm16, read, riff, signal, wave_format
@@ -270,6 +270,48 @@ def test_memory_follows_the_sound_not_the_header(lying):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4e6
+
+
+WRAPPED = {  # container: where its length stands after this name, how it is written, how many of its bytes are no sound
+    "WAV": (b"data", 4, "<I", 0),
+    "AIFF": (b"SSND", 4, ">I", 8),
+    "AU": (b".snd", 8, ">I", 0),
+    "CAF": (b"data", 4, ">q", 4),
+    "W64": (b"data", 16, "<q", -24),
+    "RF64": (b"ds64", 16, "<q", 0),
+}
+
+
+@pytest.mark.parametrize("container", WRAPPED)
+@pytest.mark.parametrize("excess", [200_000, (1 << 32) + 200_000])
+def test_more_than_four_gigabytes_are_heard_whole(container, excess, tmp_path):
+    """A length of 32 bits says only the remainder: the file is larger than it says by multiples of 2**32."""
+    name, offset, layout, besides = WRAPPED[container]
+    total = (1 << 32) + excess
+    head = encode(np.zeros(1000), container=container, subtype="PCM_16")
+    place = head.index(name) + offset
+    claimed = total - besides if besides < 0 else total + besides
+    head = patched(head, place, layout, claimed % 2**32 if layout.endswith("I") else claimed)
+    path = tmp_path / "long"
+    with open(path, "wb") as file:  # sparse: nothing of it is on the disk
+        file.write(head[: len(head) - 2000])
+        file.truncate(len(head) - 2000 + total)
+    with open(path, "rb") as file:
+        (part,) = containers.parts(containers.Source(file, "long"))
+        assert part.note is None
+        assert decoding.LocalSound(part).stream.frames == total // 2
+
+
+def test_a_wrapped_length_before_another_chunk(tmp_path):
+    path, total = tmp_path / "long.wav", (1 << 32) + 5000
+    with open(path, "wb") as file:
+        file.write(riff(FMT, chunk(b"data", b"", 5000)))
+        file.truncate(44 + total)
+        file.seek(44 + total)
+        file.write(LIST)
+    with open(path, "rb") as file:
+        (part,) = containers.parts(containers.Source(file, "long.wav"))
+        assert part.note is None and decoding.LocalSound(part).stream.frames == total // 2
 
 
 def test_more_than_four_gigabytes_keep_their_length(tmp_path):

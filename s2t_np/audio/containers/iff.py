@@ -3,7 +3,7 @@
 import re
 import struct
 
-from .lengths import UNKNOWN, WRAP, chunks, next_chunk, true_length, unwrapped
+from .lengths import MAGICS, UNKNOWN, WRAP, chunks, next_chunk, true_length, unwrapped
 from .source import SEARCHED, Part, Source
 from .tags import after_tags
 
@@ -39,8 +39,8 @@ def caf(source: Source, start: int) -> tuple[list[Part], int]:
 
 def end_of_chunks(source: Source, position: int) -> int:
     """Where the last of the CAF chunks from `position` on ends: at the end of the file or before another."""
-    for name, body, length in chunks(source, position, ">4sq"):
-        if name == b"caff" or length < 0:
+    for _, body, length in chunks(source, position, ">4sq"):
+        if length < 0:
             break
         position = body + length
     return next((p for p in (position, position + 1) if source.at(after_tags(source, p), 4) == b"caff"), source.size)
@@ -52,14 +52,12 @@ def aiff(source: Source, start: int) -> tuple[list[Part], int]:
         return [Part(source, start)], source.size
     end, note, sound, last = source.size, None, None, start + 12
     for name, body, length in chunks(source, start + 12, ">4sI"):
-        if name == b"FORM":
-            break
         if name == b"SSND":
             sound, length = body, unwrapped(source, body, length)
             note = true_length(source, body, length)[1]
         last = next_chunk(source, body + length, padded=length % 2)
     after = after_tags(source, last)
-    end = last if source.at(after, 4) == b"FORM" else source.size
+    end = last if source.at(after, 4) in MAGICS else source.size
     if sound and source.size - sound >= WRAP:
         head = source.at(start, sound - 4 - start) + bytes(4)  # libsndfile then counts
         return [Part(source, sound, end, head, note=note)], end

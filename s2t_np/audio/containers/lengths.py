@@ -8,11 +8,13 @@ import struct
 from collections.abc import Iterator
 
 from .source import Source
+from .tags import after_tag
 
 STREAMED = 0x7F000000  # from here on, a length beyond the end of the file is a program's way to say "unknown"
 UNKNOWN = 1 << 62
 WRAP = 1 << 32  # a 32-bit length is the true one modulo this
 MOST_CHUNKS = 10_000  # a real file has a dozen
+MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")  # of other recordings
 MOST_TAIL = 4096  # bytes after the sound that are not worth a warning: a tag, padding
 
 
@@ -26,13 +28,18 @@ def chunks(source: Source, position: int, layout: str) -> Iterator[tuple[bytes, 
     size = struct.calcsize(layout)
     for _ in range(MOST_CHUNKS):
         header = source.at(position, size)
-        if len(header) < size or not is_name(header[:4]):
+        if len(header) < size or not is_name(header[:4]) or ends_chunks(source, position):
             return
         name, length = struct.unpack(layout, header)
         yield name, position + size, length
         if length < 0:
             return
         position = next_chunk(source, position + size + length, padded=size == 8 and length % 2)
+
+
+def ends_chunks(source: Source, position: int) -> bool:
+    """Whether what stands at `position` is a tag or another recording, though it looks like a chunk."""
+    return source.at(position, 4) in MAGICS or after_tag(source, position) > position
 
 
 def next_chunk(source: Source, end: int, padded: bool) -> int:

@@ -40,8 +40,10 @@ def pages(source: Source, position: int) -> Iterator[Page]:
         header = source.at(position, 27 + 255)
         if len(header) < 27 or not header.startswith(b"OggS"):
             after = after_tags(source, position)
-            gap = gap or source.at(after, 4) != b"OggS"
-            position = after if not gap else source.find(b"OggS", position + 1)
+            if after > position and source.at(after, 4) == b"OggS":
+                position = after
+            else:
+                position, gap = source.find(b"OggS", position + 1), True
             continue
         table = 27 + header[26]
         end = position + table + sum(header[27:table])

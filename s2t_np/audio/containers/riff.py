@@ -6,11 +6,9 @@ All hold the same WAVEFORMATEX and the same sound; only the chunks around them d
 import struct
 
 from . import mpeg
-from .lengths import MOST_TAIL, UNKNOWN, chunks, next_chunk, true_length, unwrapped
+from .lengths import MAGICS, MOST_TAIL, UNKNOWN, chunks, next_chunk, true_length, unwrapped
 from .source import Part, Source
 from .tags import after_tags
-
-NAMES = (b"RIFF", b"RIFX", b"RF64")
 
 MPEG_TAGS = (b"\x50\0", b"\x55\0")  # WAVEFORMATEX: MPEG layer I or II, MP3
 W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of the 16-byte names of W64, after "wave", "fmt ", ...
@@ -23,8 +21,6 @@ def wave(source: Source, start: int) -> tuple[list[Part], int]:
     order = ">" if magic.startswith(b"RIFX") else "<"
     found: dict[bytes, tuple[int, int]] = {}
     for name, body, length in chunks(source, start + 12, order + "4sI"):
-        if name == magic[:4] and source.at(body, 4) == b"WAVE":
-            break  # another recording
         found.setdefault(name, (body, length))
     if magic[8:] != b"WAVE" or not {b"fmt ", b"data"} <= found.keys():
         return [Part(source, start)], source.size
@@ -54,7 +50,7 @@ def wave_data(source: Source, found: dict, order: str) -> tuple[int, int, str | 
     if lost > 0 and claimed < 8:  # never filled in: too little for any sound, and no other chunk follows
         return body, source.size - body, None
     length, note = true_length(source, body, claimed)
-    if lost > MOST_TAIL and source.at(after_tags(source, after), 4) not in NAMES:  # not another recording
+    if lost > MOST_TAIL and source.at(after_tags(source, after), 4) not in MAGICS:  # not another recording
         note = f"holds {lost} bytes after the sound that belong to nothing; they are left out"
     return body, length, note
 

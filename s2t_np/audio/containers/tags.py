@@ -6,9 +6,12 @@ MOST_TAGS = 100
 
 
 def after_id3(source: Source, start: int) -> int:
-    """Where the bytes after an ID3v2 tag begin, whose length is written in four times seven bits; `start` without."""
+    """Where the bytes after an ID3v2 tag begin, whose length is written in four times seven bits; `start` without.
+
+    A chunk "ID3 " of AIFF is not one.
+    """
     header = source.at(start, 10)
-    if len(header) < 10 or header[:3] != b"ID3" or max(header[6:]) > 0x7F:
+    if len(header) < 10 or header[:3] != b"ID3" or header[3] > 0x0F or max(header[6:]) > 0x7F:
         return start
     length = sum(byte << shift for byte, shift in zip(header[6:], (21, 14, 7, 0), strict=True))
     footer = 10 if header[5] & 0x10 else 0
