@@ -1,47 +1,45 @@
-"""The kernels behind the two seams of s2t_np: the only file here that knows it.
+"""The face of the kernels: the functions of which s2t_np.backend makes its compiled backends.
 
 `numba_ops` is numpy_ops with what is faster here replaced; its `prepare` packs weights (`pack.py`), and from then on
-only these ops can read them. `encode` and `step` have the signatures of encoder.encode and decoder.decoder_step, and
-take all layers in one compiled call.
+only these ops can read them. `fbank`, `encode`, `start_cache` and `step` have the signatures of their readable twins in
+features.py, encoder.py and decoder.py, and take all layers in one compiled call.
 """
 
 import functools
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import numpy as np
 
 from s2t_np import features
-from s2t_np.backend import NUMPY
 from s2t_np.checkpoint.mapped import release
-from s2t_np.decoder import DecoderCache, empty_cache
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
 from s2t_np.ops import numpy_ops
-from s2t_np.search import Candidates, Outlook
+from s2t_np.search import Candidates, NextToken
 from s2t_np.system.threads import get_threads
 
 from . import cpu, threads
-from .build import cache, jit
-from .decoder import cross_kv
-from .decoder import step as decoder_step
-from .encoder import kernel as encoder_kernel
-from .ops import fbank as fast_fbank
-from .ops import softmax
-from .ops.attention import attention
-from .ops.conv import conv1d_glu
-from .ops.linear import linear, linear_relu
-from .ops.norm import layer_norm
-from .simd.vector import LANES
-from .weights.pack import FLOAT16, INT8, empty_lines, pack, whole
+from .build import cache as kernel_cache
+from .build.options import COMPILED
+from .build.runtime import complete, statistics
+from .decoder import cross_kv_host
+from .decoder import host as decoder_host
+from .decoder.cache import Cache, empty_cache
+from .encoder import host as encoder_host
+from .layout import FLOAT16, INT8, LANES
+from .ops import fbank_host, softmax_host
+from .ops.host import attention, layer_norm, linear, linear_relu
+from .weights.pack import pack, whole
 
 BLOCK = 64  # position rows that are kept together
+Stages = Callable[[str, np.ndarray], None]
 
 numba_ops = numpy_ops._replace(
     prepare=functools.partial(pack, release=release),
     linear=linear,
     linear_relu=linear_relu,
     layer_norm=layer_norm,
-    conv1d_glu=conv1d_glu,
+    conv1d_glu=encoder_host.conv1d_glu,
     attention=attention,
 )
 
@@ -59,15 +57,30 @@ def _position_units(block: int, config) -> np.ndarray:
     return np.pad(units, ((0, 0), (0, whole(config.d_model) - config.d_model), (0, 0)))
 
 
-def encode(ops, w, config, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
-    """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder."""
-    length = subsampled_length(len(features), config.num_conv_layers)
+def encode(
+    ops, w, config, features: np.ndarray, padded_length: int | None = None, stages: Stages | None = None
+) -> np.ndarray:
+    """Features (T, M) -> memory (S, D), as encoder.encode; `w` is the packed encoder.
+
+    `stages(name, rows)` is shown every stage of the same compiled phases: conv.0, ..., as far as the utterance reaches,
+    embed_features, encoder.0, ..., memory.
+    """
+    frames = len(features)
+    length = subsampled_length(frames, config.num_conv_layers)
     if padded_length is not None:
         features = pad_as_in_batch(features, w.conv, padded_length)
     blocks = [_position_units(block, config) for block in range(-(-length // BLOCK))]
     x = np.concatenate(blocks)[: -(-length // LANES)]
     sizes = config.encoder_ffn_dim, config.encoder_attention_heads
-    return encoder_kernel.encode(features, x, w, length, embedding_scale(config), sizes)
+    run = encoder_host.prepare(features, x, w, length, embedding_scale(config), sizes)
+    if stages is None:
+        return encoder_host.encode(run)
+
+    def show(name: str, rows: np.ndarray) -> None:
+        stage, _, number = name.partition(".")
+        stages(name, rows[: subsampled_length(frames, int(number) + 1)] if stage == "conv" else rows)
+
+    return encoder_host.encode_in_stages(run, show)
 
 
 @functools.lru_cache(maxsize=4)
@@ -76,37 +89,10 @@ def _position_rows(count: int, config) -> np.ndarray:
     return np.concatenate([_positions(block, config) for block in range(-(-count // BLOCK))])[:count]
 
 
-@dataclass
-class Cache(DecoderCache):
-    """The readable cache, whose `cross` is a memory.Memory, with what its steps compute in.
-
-    Rows of keys and values begin at lines of the processor's cache.
-    """
-
-    steps: decoder_step.Steps = field(default_factory=decoder_step.Steps)
-    last: tuple[np.ndarray, int] = (None, 0)  # logits of the last step, and where they begin for its desk
-    positions: np.ndarray | tuple = ()  # position rows (capacity, D)
-
-    def make_room(self) -> None:
-        before = self.keys.shape[1]
-        super().make_room()
-        if self.keys.shape[1] > before:
-            self.keys, self.values = _in_lines(self.keys), _in_lines(self.values)
-
-
-def _in_lines(x: np.ndarray) -> np.ndarray:
-    """A copy that begins at a line of the processor's cache."""
-    copy = empty_lines(x.size)[0].reshape(x.shape)
-    copy[:] = x
-    return copy
-
-
 def start_cache(ops, w, config, memory_rows: np.ndarray, beams: int) -> Cache:
     """An empty cache for K beams over one utterance's memory (S, D), as decoder.start_cache; `w` is packed."""
-    cross = cross_kv.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
-    cache = Cache(**vars(empty_cache(cross, len(w.decoder.layers), memory_rows, beams)))
-    cache.keys, cache.values = (x.reshape(cache.keys.shape) for x in empty_lines(cache.keys.size, cache.keys.size))
-    return cache
+    cross = cross_kv_host.project(memory_rows, w.decoder, w.lm_head.kind, config.decoder_attention_heads)
+    return empty_cache(cross, len(w.decoder.layers), config.d_model, beams)
 
 
 def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -> None:
@@ -118,23 +104,10 @@ def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -
         x[tokens == config.pad_token_id] = rows[[config.pad_token_id]] * scale
 
 
-def step(ops, w, config, tokens: np.ndarray, cache: Cache) -> np.ndarray:
-    """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.decoder_step; `w` is packed."""
-    cache.make_room()
-    desk = cache.steps.get(w, config.decoder_ffn_dim, cache)
-    cache.ancestors[:, cache.length] = range(len(tokens))
-    if len(cache.positions) != desk.shape.capacity:
-        cache.positions = _position_rows(desk.shape.capacity, config)
-    _embed(w, config, tokens, cache.positions[cache.length], desk.x)
-    cache.last = decoder_step.step(desk, cache.length)
-    cache.length += 1
-    return cache.last[0]
+class CompiledNextToken(NextToken):
+    """The readable one, with a kernel that finds the best; it holds until the next step over the same cache."""
 
-
-class CompiledOutlook(Outlook):
-    """The readable one, with kernels at work."""
-
-    def __init__(self, logits: np.ndarray, peaks: softmax.Peaks, start: int):
+    def __init__(self, logits: np.ndarray, peaks: softmax_host.Peaks, start: int):
         """Logits (K, V), what is known of them, and where they begin for that."""
         super().__init__(logits, peaks.top, peaks.shift)
         self.peaks, self.start = peaks, start
@@ -143,37 +116,53 @@ class CompiledOutlook(Outlook):
         return Candidates(*self.peaks.best(self.start, added, count))
 
 
-def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
-    """The outlook of logits (K, V), as search.outlook; of those of the cache's last step the step knows already."""
-    if cache is None or cache.last[0] is not logits or not jit.COMPILED:
-        return CompiledOutlook(*softmax.look(logits))
-    return CompiledOutlook(logits, cache.steps.desk.peaks, cache.last[1])
+def next_token(logits: np.ndarray) -> NextToken:
+    """Logits (K, V) float32 with what normalises them, as search.next_token."""
+    return CompiledNextToken(*softmax_host.look(logits))
+
+
+def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None = None) -> NextToken:
+    """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.step; `w` is packed.
+
+    `stages(name, rows)` is shown the stream (K, D) before the first block and after each: embed_tokens,
+    decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, ...; and the logits (K, V).
+    """
+    cache.make_room()
+    desk = cache.steps.get(w, config.decoder_ffn_dim, cache)
+    cache.ancestors[:, cache.length] = range(len(tokens))
+    if len(cache.positions) != desk.shape.capacity:
+        cache.positions = _position_rows(desk.shape.capacity, config)
+    _embed(w, config, tokens, cache.positions[cache.length], desk.x)
+    logits, start = decoder_host.step(desk, cache.length, stages)
+    cache.length += 1
+    if stages is not None:
+        stages("logits", logits.copy())
+    return CompiledNextToken(logits, desk.peaks, start) if COMPILED else next_token(logits)
 
 
 @functools.lru_cache(maxsize=16)
-def _tables(sampling_rate: int, num_mel_bins: int) -> fast_fbank.Tables:
+def _tables(sampling_rate: int, num_mel_bins: int) -> fbank_host.Tables:
     """What the filterbank kernel looks up, from the window and the filters of features.py."""
     window, _, _ = features.frame_geometry(sampling_rate)
     bank = features.mel_bank(sampling_rate, num_mel_bins)
-    return fast_fbank.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
+    return fbank_host.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
 
 
 def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype: type = np.float32) -> np.ndarray:
     """Log mel energies: (N,) samples in [-1, 1], taken as float32 -> (T, M) in `dtype`, as features.fbank."""
     tables, hop = _tables(sampling_rate, num_mel_bins), features.frame_geometry(sampling_rate)[1]
-    out = fast_fbank.fbank(samples, hop, tables, features.PREEMPHASIS, features.LOG_FLOOR)
+    out = fbank_host.fbank(samples, hop, tables, features.PREEMPHASIS, features.LOG_FLOOR)
     return out.astype(dtype, copy=False)
 
 
 def describe() -> dict[str, str]:
     """What `info` says about the compiled kernels."""
-    done = jit.statistics
-    if not jit.COMPILED:
+    if not COMPILED:
         state = "not compiled: NUMBA_DISABLE_JIT is set, they run as the Python they are written in"
     else:
+        done = statistics
         state = f"{done['loaded']} loaded, {done['compiled']} compiled, in {done['seconds']:.1f} s"
-    folder = cache.directory()
-    return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": str(folder or "none")}
+    return {"instructions": cpu.detect().description, "kernels": state, "kernel cache": kernel_cache.describe()}
 
 
 threads.follow(get_threads)
@@ -189,17 +178,6 @@ def prepare_halves(weights):
 
 float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, kind=INT8, release=release))
+OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 
-NUMBA = NUMPY._replace(
-    name="numba",
-    ops=numba_ops,
-    encode=encode,
-    start=start_cache,
-    step=step,
-    outlook=outlook,
-    fbank=fbank,
-    describe=describe,
-)
-NUMBA_FLOAT16 = NUMBA._replace(name="numba float16", ops=float16_ops)
-NUMBA_INT8 = NUMBA._replace(name="numba int8", ops=int8_ops)
-BACKENDS = {"float32": NUMBA, "float16": NUMBA_FLOAT16, "int8": NUMBA_INT8}  # by the dtype that a user names
+__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step"]

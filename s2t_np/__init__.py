@@ -7,78 +7,30 @@
 To read how it works, begin with `model.py` and follow the imports downward; README.md has the map.
 """
 
-TYPE_CHECKING = False  # that of `typing` would cost the command 10 ms
-if TYPE_CHECKING:
-    from .errors import (
-        AudioError,
-        BackendError,
-        HubError,
-        IncompleteAudioError,
-        InputWarning,
-        ModelError,
-        OptionError,
-        S2TError,
-    )
-    from .hf import (
-        Speech2TextFeatureExtractor,
-        Speech2TextForConditionalGeneration,
-        Speech2TextProcessor,
-        Speech2TextTokenizer,
-    )
-    from .longform.segment import Segment, Word
-    from .longform.stream import StreamOptions
-    from .model import DEFAULT_MODEL, S2T, Score, Transcript, load
-    from .search import Hypothesis
-    from .system.threads import get_threads, own_threads, set_threads
-
 __version__ = "0.1.0"
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "S2T",
-    "AudioError",
-    "BackendError",
-    "HubError",
-    "Hypothesis",
-    "IncompleteAudioError",
-    "InputWarning",
-    "ModelError",
-    "OptionError",
-    "S2TError",
-    "Score",
-    "Segment",
-    "Speech2TextFeatureExtractor",
-    "Speech2TextForConditionalGeneration",
-    "Speech2TextProcessor",
-    "Speech2TextTokenizer",
-    "StreamOptions",
-    "Transcript",
-    "Word",
-    "get_threads",
-    "load",
-    "own_threads",
-    "set_threads",
-]
+
+def _homes() -> dict[str, str]:
+    """Every public name and the module it is imported from: the lines of __init__.pyi."""
+    with open(f"{__path__[0]}/__init__.pyi", encoding="utf-8") as stub:
+        lines = [line.split() for line in stub if line.startswith("from ")]
+    return {words[-1]: words[1] for words in lines}
 
 
-HOMES = {
-    "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
-    "model": ("DEFAULT_MODEL", "S2T", "Score", "Transcript", "load"),
-    "search": ("Hypothesis",),
-    "longform.segment": ("Segment", "Word"),
-    "longform.stream": ("StreamOptions",),
-    "system.threads": ("get_threads", "own_threads", "set_threads"),
-    "hf": tuple(name for name in __all__ if name.startswith("Speech2Text")),
-}
+_HOMES = _homes()
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):
-    """Names are imported when somebody asks for them: the command can be interrupted before numpy is there."""
+    """Names are imported when they are first used: the command can be interrupted before numpy is loaded."""
     import importlib.util
 
-    for module, names in HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f".{module}", __name__), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name], __name__), name)
     if importlib.util.find_spec(f"{__name__}.{name}"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,7 @@
-"""The one place that turns the word "numpy", "numba" or "auto" into objects.
+"""The one place that turns the word "numpy", "numba" or "auto" into functions.
 
-A `Backend` is passed to the model once, at load; nothing asks later which it is.
+A `Backend` is passed to the model once, at load; nothing asks later which it is. It has two seams: `ops`, the
+arithmetic that every layer asks for, and four whole calls, of which `step` is the one that the search receives.
 """
 
 import importlib.util
@@ -10,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import search
-from .decoder import decoder_step, start_cache
+from .decoder import start_cache, step
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
@@ -19,16 +19,18 @@ from .ops import Ops, numpy_ops
 
 
 class Backend(NamedTuple):
-    """Who computes: the fine seam (`ops`), and what may be done in one compiled call instead of through it."""
+    """A compute backend: the table of primitive operations, and four whole calls, each with its readable twin."""
 
     name: str
     ops: Ops
-    encode: Callable  # as encoder.encode
-    start: Callable  # as decoder.start_cache
-    step: Callable  # as decoder.decoder_step
-    outlook: Callable  # as search.outlook
     fbank: Callable  # as features.fbank
+    encode: Callable  # as encoder.encode
+    start_cache: Callable  # as decoder.start_cache
+    step: Callable  # as decoder.step
     describe: Callable[[], dict[str, str]]  # what `info` says about it
+
+    def __repr__(self) -> str:
+        return f"Backend({self.name!r})"
 
 
 def describe() -> dict[str, str]:
@@ -36,8 +38,7 @@ def describe() -> dict[str, str]:
     return {"instructions": "those of numpy and its BLAS"}
 
 
-NUMPY = Backend("numpy", numpy_ops, encode, start_cache, decoder_step, search.outlook, fbank, describe)
-
+NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, describe)
 
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
     "float32": np.float32,
@@ -56,7 +57,7 @@ def choose(name: str, dtype: str = "float32") -> Backend:
     Raises OptionError for an unknown dtype, BackendError for an unknown backend, or one that cannot run here or not in
     this dtype.
     """
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
     if name not in ("auto", "numpy", "numba"):
         raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
@@ -72,16 +73,24 @@ def compiled(dtype: str) -> Backend:
     if dtype == "float64":
         raise BackendError('backend "numba" computes in float32, not float64; use backend "numpy"')
     try:
-        from s2t_np_kernels.backend import BACKENDS
-        from s2t_np_kernels.build.jit import complete
+        import s2t_np_kernels.backend as kernels
 
-        complete()
+        kernels.complete()
     except ImportError as error:
-        raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
-    except Exception as error:  # whatever a compiler meets on a machine that nobody has tried
+        raise BackendError(f'backend "numba" cannot run here ({error}); {remedy()}') from None
+    except Exception as error:  # whatever a compiler meets on a machine where this was never tried
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason:.300})') from error
-    return BACKENDS[dtype]
+    name = "numba" if dtype == "float32" else f"numba {dtype}"
+    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step
+    return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
+
+
+def remedy() -> str:
+    """What to do where numba cannot be imported."""
+    if importlib.util.find_spec("numba") is None:
+        return "pip install numba"
+    return "numba is installed but does not work: install a version of it that supports this Python and this numpy"
 
 
 def best(dtype: str) -> Backend:
@@ -93,6 +102,6 @@ def best(dtype: str) -> Backend:
     except BackendError as error:
         warnings.warn(f"{error}; numpy computes instead", InputWarning, stacklevel=2)
         return NUMPY
-    from s2t_np_kernels.build.jit import COMPILED
+    from s2t_np_kernels.backend import COMPILED
 
     return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow

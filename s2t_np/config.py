@@ -1,9 +1,10 @@
-"""The four JSON files of a checkpoint folder as frozen dataclasses: what each field means, and what it may hold.
+"""The JSON files of a checkpoint folder as frozen dataclasses: what each field means, and what it may hold.
 
     config.json               ModelConfig        the shape of the network
     generation_config.json    GenerationConfig   how to search (older checkpoints keep these in config.json)
     preprocessor_config.json  FeatureConfig      how sound becomes features
     tokenizer_config.json     TokenizerConfig    how ids become text
+    s2t_np.json               UtteranceConfig    which utterances the model knows (a file of ours, which need not exist)
 
 Field names are those of the files. Fields a file holds that mean nothing to inference (dropout rates, versions, ...)
 are passed over; fields that are here are checked, and a wrong one is refused by name.
@@ -19,6 +20,7 @@ from typing import Any
 
 from .errors import ModelError, OptionError
 
+UTTERANCE_FILE = "s2t_np.json"
 MAX_JSON_BYTES = 8 << 20  # parsed, 30 times as much; the largest real file, vocab.json, has 0.2 MB
 
 
@@ -54,6 +56,10 @@ def flag(default, optional=False):
 
 def text(default, optional=False):
     return rule(default, "a string", lambda v: isinstance(v, str), optional)
+
+
+def side(default):
+    return rule(default, '"right" or "left"', lambda v: v in ("right", "left"))
 
 
 def positive(default):
@@ -208,8 +214,10 @@ class FeatureConfig:
     normalize_means: bool = flag(True)
     normalize_vars: bool = flag(True)
     padding_value: float = rule(0.0, "a number", is_real)
-    padding_side: str = rule("right", '"right" or "left"', lambda v: v in ("right", "left"))
+    padding_side: str = side("right")
     return_attention_mask: bool = flag(True)
+    dither: float = rule(0.0, "0: no noise is added to the sound here", lambda v: is_real(v) and v == 0)
+    do_normalize: bool | None = flag(None, optional=True)  # kept for re-saving; upstream reads it nowhere
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "preprocessor_config.json") -> "FeatureConfig":
@@ -239,6 +247,9 @@ class TokenizerConfig:
     do_lower_case: bool = flag(False)  # kept for re-saving; upstream reads it nowhere
     tgt_lang: str | None = text(None, optional=True)
     clean_up_tokenization_spaces: bool | None = flag(False, optional=True)  # close the space before punctuation
+    padding_side: str = side("right")
+    truncation_side: str = side("right")
+    model_max_length: float = measured(int(1e30), "tokens that truncation leaves; as large as this: no limit", 1)
     lang_codes: str | None = text(None, optional=True)  # "mustc": pieces <lang:XX> choose the target language
 
     @classmethod
@@ -246,6 +257,20 @@ class TokenizerConfig:
         """Check and build. Raises ModelError; a token given as {"content": ...} (newer files) is unwrapped."""
         unwrapped = {k: v["content"] if isinstance(v, dict) and "content" in v else v for k, v in data.items()}
         return from_dict(cls, unwrapped, source)
+
+
+@dataclass(frozen=True)
+class UtteranceConfig:
+    """s2t_np.json, a file of ours that transformers ignores: which utterances a model knows."""
+
+    longest_utterance: float = rule(30.0, "a number of seconds from 5 to 3600", lambda v: is_real(v) and 5 <= v <= 3600)
+    logprob_threshold: float = rule(-1.0, "a number from -1000 to 0", lambda v: is_real(v) and -1000 <= v <= 0)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "UtteranceConfig":
+        """From s2t_np.json; the defaults if there is no such file. Raises ModelError."""
+        path = folder / UTTERANCE_FILE
+        return from_dict(cls, read_json(path), str(path)) if path.exists() else cls()
 
 
 def _no_duplicates(pairs):

@@ -1,67 +1,52 @@
 """The decoder, twice: over a whole transcript at once, and one token at a time with a cache.
 
 `decode_full` is the definition (teacher forcing: position u sees the tokens 0..u). `decoder_step` computes the same
-logits for the newest token only; what earlier tokens left behind, their keys and values, waits in the `DecoderCache`.
+logits for the newest token only; the keys and values of earlier tokens wait in the `DecoderCache`. `step` hands these
+logits to the search.
 Source: Vaswani et al. 2017, section 3.1, in the pre-norm form of fairseq S2T (arXiv 2010.05171).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from .config import ModelConfig
 from .layers import KeysValues, embedding_scale, feed_forward, keys_values, positions, queries
 from .ops import Ops
+from .search import NextToken, next_token
 from .weights import Decoder, DecoderLayer, Weights
-
-FIRST_CAPACITY = 64  # positions a new cache has room for; it doubles when they are used up
 
 
 @dataclass
 class DecoderCache:
-    """What the tokens so far left behind. A step appends one position; nothing in it is ever moved.
+    """The keys and values that a step attends to, for K beams: of the memory, and of each beam's own tokens so far."""
 
-    Row `keys[l, u, k]` was written by beam k at position u. When beams are reordered, a beam's history continues what
-    another one wrote, so each beam keeps the list of who wrote its positions: `ancestors[k, u]`. Reordering permutes
-    that small table; the keys and values stay where they are.
-    """
-
-    cross: tuple[KeysValues, ...]  # for each layer, (S, D): projected once an utterance, shared by all beams
-    keys: np.ndarray  # (L, capacity, K, D)
-    values: np.ndarray  # (L, capacity, K, D)
-    ancestors: np.ndarray  # (K, capacity) int64
-    length: int = 0  # positions filled
+    cross: tuple[KeysValues, ...]  # for each layer (S, D): projected once an utterance, shared by all beams
+    past: list[KeysValues]  # for each layer (K, U, D): every beam's own history
+    length: int = 0  # U, the positions filled
 
     def reorder(self, parents: np.ndarray) -> None:
         """Let beam k continue what was beam parents[k]: (K,) ints."""
-        self.ancestors[:, : self.length] = self.ancestors[parents, : self.length]
-
-    def make_room(self) -> None:
-        """Double the capacity when it is used up, so that a step always finds a free position."""
-        if self.length == self.keys.shape[1]:
-            self.keys, self.values = (np.concatenate([x, np.empty_like(x)], axis=1) for x in (self.keys, self.values))
-            self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
+        self.past = [KeysValues(past.k[parents], past.v[parents]) for past in self.past]
 
     def append(self, layer: int, new: KeysValues) -> KeysValues:
-        """Write the rows (K, D) of the current position; return every beam's own history: (K, U, D)."""
-        here = self.length
-        self.keys[layer, here], self.values[layer, here] = new
-        past = self.ancestors[:, : here + 1]
-        return KeysValues(*(x[layer, np.arange(here + 1), past] for x in (self.keys, self.values)))
+        """Add the rows (K, D) of the current position to a layer; returns every beam's history: (K, U + 1, D)."""
+        grown = (np.concatenate((old, rows[:, None]), axis=1) for old, rows in zip(self.past[layer], new, strict=True))
+        self.past[layer] = KeysValues(*grown)
+        return self.past[layer]
+
+    def attend(self, ops: Ops, layer: int, heads: int, q: np.ndarray, new: KeysValues) -> np.ndarray:
+        """Append a row a beam, and let each beam's query look at its own history: (K, D) -> (K, D)."""
+        return ops.attention(q[:, None], *self.append(layer, new), heads)[:, 0]
 
 
 def start_cache(ops: Ops, w: Weights, config: ModelConfig, memory: np.ndarray, beams: int) -> DecoderCache:
     """An empty cache for K beams over one utterance's memory (S, D)."""
     cross = tuple(keys_values(ops, layer.encoder_attn, memory) for layer in w.decoder.layers)
-    return empty_cache(cross, len(cross), memory, beams)
-
-
-def empty_cache(cross, layers: int, memory: np.ndarray, beams: int) -> DecoderCache:
-    """A cache of FIRST_CAPACITY positions, of the type and width of the memory (S, D)."""
-    shape = (layers, FIRST_CAPACITY, beams, memory.shape[1])
-    keys, values = np.empty(shape, memory.dtype), np.empty(shape, memory.dtype)
-    return DecoderCache(cross, keys, values, np.zeros((beams, FIRST_CAPACITY), np.int64))
+    nothing = np.empty((beams, 0, config.d_model), memory.dtype)
+    return DecoderCache(cross, [KeysValues(nothing, nothing)] * len(cross))
 
 
 def position_rows(tokens: np.ndarray, config: ModelConfig, dtype) -> np.ndarray:
@@ -96,7 +81,7 @@ def decoder_layer(
 def project_to_vocabulary(ops: Ops, w: Weights, x: np.ndarray) -> np.ndarray:
     """Final normalisation and vocabulary projection: (..., D) -> logits (..., V)."""
     logits = ops.linear(ops.layer_norm(x, w.decoder.layer_norm), w.lm_head)
-    return np.ascontiguousarray(logits)  # row by row, as the search reads them: saves it 0.5 ms a step
+    return np.ascontiguousarray(logits)  # each row in one piece, as the search reads them
 
 
 def decode_full(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, memory: np.ndarray) -> np.ndarray:
@@ -115,18 +100,17 @@ def decode_full(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, m
 def decoder_step(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, cache: DecoderCache) -> np.ndarray:
     """Append one token to each beam: tokens (K,) ints -> logits (K, V). The cache grows by one position, in place.
 
-    A beam that chose padding gets no position for it, though here, as upstream, the position counts.
+    A beam that chose padding gets a row of zeros for its position, but the position counts, as upstream.
     """
     heads = config.decoder_attention_heads
-    cache.make_room()
-    cache.ancestors[:, cache.length] = np.arange(len(tokens))
-    position = positions(cache.length, 1, config, cache.keys.dtype)
+    position = positions(cache.length, 1, config, w.decoder.embed_tokens.weight.dtype)
     x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
     for i, layer in enumerate(w.decoder.layers):
-
-        def attend_self(q, new, i=i):
-            return ops.attention(q[:, None], *cache.append(i, new), heads)[:, 0]
-
-        x = decoder_layer(ops, layer, x, heads, attend_self, cache.cross[i])
+        x = decoder_layer(ops, layer, x, heads, partial(cache.attend, ops, i, heads), cache.cross[i])
     cache.length += 1
     return project_to_vocabulary(ops, w, x)
+
+
+def step(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, cache: DecoderCache) -> NextToken:
+    """`decoder_step` for the search: tokens (K,) ints -> logits (K, V) and what normalises them, in float32."""
+    return next_token(decoder_step(ops, w, config, tokens, cache))

@@ -8,31 +8,36 @@ hypotheses = search(step)                the best token sequences
 text = tokenizer.decode(tokens)
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from . import audio as audio_room
-from . import search
+from . import arguments, search
+from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
+from .checkpoint.folders import require_model
 from .checkpoint.hub import find
-from .config import FeatureConfig, GenerationConfig, ModelConfig, read_json
+from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig, read_json
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
-from .longform import stream as stream_room
+from .longform.options import StreamOptions
+from .longform.quality import quality_flags
+from .longform.recording import OpenRecording, open_recording
 from .longform.segment import Segment
-from .longform.stream import LONGEST_UTTERANCE, StreamOptions
+from .longform.stream import segments_of, stream
 from .ops import log_softmax
 from .tokenizer import Tokenizer
 from .weights import Weights, build
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
+LONGEST_TEXT = (
+    4096  # tokens that are scored; time and memory grow with their square, and an utterance has a few hundred
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,19 @@ class Transcript:
     texts: list[str]  # their texts, in the same order
     duration: float  # seconds of audio
     source: str | None = None  # the file, if it was one
-    segments: tuple[Segment, ...] = ()  # of a recording longer than 30 s; it has no hypotheses of its own
+    segments: tuple[Segment, ...] = ()  # of a recording too long to be heard whole; it has no hypotheses of its own
+    flags: tuple[str, ...] = ()  # why the text is doubtful: "low_logprob", "repetition", "unfinished", "cut"
+
+    @classmethod
+    def of_segments(cls, segments: tuple[Segment, ...], recording: OpenRecording) -> "Transcript":
+        """The transcript of a recording that was heard in segments."""
+        text, flags = " ".join(segment.text for segment in segments), (f for s in segments for f in s.flags)
+        return cls(text, [], [text], recording.duration, recording.source, segments, tuple(dict.fromkeys(flags)))
+
+    @classmethod
+    def of_silence(cls, recording: OpenRecording) -> "Transcript":
+        """The transcript of a recording in which the detector found no speech: it has no hypotheses."""
+        return cls("", [], [""], recording.duration, recording.source)
 
 
 @dataclass(frozen=True)
@@ -67,48 +84,61 @@ class S2T:
     tokenizer: Tokenizer
     weights: Weights
     backend: Backend
-    dtype: type  # of all that is computed; weights may be kept in fewer bits
+    dtype: type  # that everything is computed in; weights may be kept in fewer bits
     folder: Path
+    utterance_config: UtteranceConfig = field(default_factory=UtteranceConfig)  # which utterances it knows
+
+    def __repr__(self) -> str:
+        shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
+        return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
 
         `audio`: a path, a binary file, "-" for stdin, or an array with its `sampling_rate`. Raises AudioError.
         """
-        samples = audio_room.load(audio, self.feature_config.sampling_rate, sampling_rate)
-        return self.features_of_samples(samples)
+        return self.features_of_samples(load_audio(audio, self.feature_config.sampling_rate, sampling_rate))
 
     def features_of_samples(self, samples: np.ndarray) -> np.ndarray:
-        """The same for float32 samples (N,) already mono and at the model's rate. Raises AudioError if too short."""
-        return features(samples, self.feature_config, self.dtype, self.backend.fbank)
+        """The same for float samples (N,) already mono and at the model's rate.
+
+        Raises AudioError for a recording that is too short, OptionError for anything but finite floats.
+        """
+        return features(arguments.samples(samples), self.feature_config, self.dtype, self.backend.fbank)
 
     def encode(self, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
-        """Features (T, M) -> memory (S, D). `padded_length` reproduces the numbers of upstream's padded batches."""
-        features = np.asarray(features, dtype=self.dtype)
+        """Features (T, M) -> memory (S, D). `padded_length` reproduces the numbers of upstream's padded batches.
+
+        Raises OptionError for another shape, numbers that are not finite, or a `padded_length` below T.
+        """
         bins = self.config.input_feat_per_channel * self.config.input_channels
-        if features.ndim != 2 or features.shape[1] != bins or len(features) == 0:
-            raise OptionError(f"features have shape {features.shape}, expected (frames, {bins})")
-        if padded_length is not None and padded_length < len(features):
-            raise OptionError(f"padded_length is {padded_length}, expected at least {len(features)} frames")
+        features = arguments.matrix(features, "features", bins, "frames", self.dtype)
+        if padded_length is not None:
+            padded_length = arguments.whole_number(padded_length, "padded_length", len(features))
         return self.backend.encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
 
     def logits(self, memory: np.ndarray, tokens) -> np.ndarray:
         """Teacher-forced logits: memory (S, D) and token ids (U,), the start token first -> (U, V).
 
-        Raises OptionError for another shape of either, or an id outside the vocabulary.
+        Raises OptionError for another shape of either, a number that is not finite, or an id outside the vocabulary.
         """
-        tokens, memory = np.asarray(tokens, dtype=np.int64), np.asarray(memory, dtype=self.dtype)
-        if memory.ndim != 2 or memory.shape[1] != self.config.d_model or len(memory) == 0:
-            raise OptionError(f"memory has shape {memory.shape}, expected (positions, {self.config.d_model})")
-        if tokens.ndim != 1 or len(tokens) == 0 or tokens.min() < 0 or tokens.max() >= self.config.vocab_size:
-            raise OptionError(f"tokens must be a non-empty list of ids below {self.config.vocab_size}")
+        memory = self.checked_memory(memory)
+        tokens = arguments.token_ids(tokens, "tokens", self.config.vocab_size)
         return decode_full(self.backend.ops, self.weights, self.config, tokens, memory)
 
+    def checked_memory(self, memory) -> np.ndarray:
+        """A memory (S, D) as the backends take it: in this model's dtype, row by row, finite. Raises OptionError."""
+        return arguments.matrix(memory, "memory", self.config.d_model, "positions", self.dtype)
+
     def decoder(self, memory: np.ndarray) -> search.Decoder:
-        """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
-        start = partial(self.backend.start, self.backend.ops, self.weights, self.config, memory)
+        """The port that search knows: how to start a cache over this memory (S, D), how to take a step.
+
+        Raises OptionError for another shape, or numbers that are not finite.
+        """
+        memory = self.checked_memory(memory)
+        start = partial(self.backend.start_cache, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step, self.backend.outlook)
+        return search.Decoder(start, step)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options
@@ -130,38 +160,29 @@ class S2T:
             )
         return search.generate(self.decoder(memory), config, prefix)
 
-    def transcribe(self, audio, sampling_rate: int | None = None, **options) -> Transcript:
-        """From sound to text. `audio` as in `stream`, `options` as in `generate`. Raises AudioError, OptionError.
+    def transcribe(
+        self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
+    ) -> Transcript:
+        """From sound to text. `audio` as in `features`, `generation` as in `generate`. Raises AudioError, OptionError.
 
-        Up to 30 s are heard as one utterance. A longer recording is cut into segments (`stream`), read block by block,
-        and its transcript is their best texts, one behind the other; it has `segments` and no `hypotheses`.
+        A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
+        is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
+        read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
+        other; it has `segments`, no `hypotheses`.
         """
-        rate, name = self.feature_config.sampling_rate, audio_room.name_of(audio)
-        sound = audio_room.warn_if_truncated(audio_room.blocks(audio, rate, sampling_rate))
-        head, failure = audio_room.take_until(sound, LONGEST_UTTERANCE * rate)
-        if failure:
-            raise failure
-        source = str(audio) if isinstance(audio, str | Path) else None
-        if sum(map(len, head)) > LONGEST_UTTERANCE * rate:
-            return self.transcribe_long(chain(head, sound), source, options)
-        samples = audio_room.concat(head, name)
-        hypotheses = self.generate(self.features_of_samples(samples), **options)
-        texts = self.tokenizer.batch_decode([h.tokens for h in hypotheses])
-        return Transcript(texts[0], hypotheses, texts, len(samples) / rate, source)
-
-    def transcribe_long(self, sound: Iterable[np.ndarray], source: str | None, options: dict) -> Transcript:
-        """The transcript of blocks of samples (n,) float32 at the model's rate, in segments."""
-        rate, samples = self.feature_config.sampling_rate, 0
-
-        def counted() -> Iterator[np.ndarray]:
-            nonlocal samples
-            for block in sound:
-                samples += len(block)
-                yield block
-
-        segments = tuple(self.stream(counted(), rate, **options))
-        text = " ".join(segment.text for segment in segments)
-        return Transcript(text, [], [text], samples / rate, source, segments)
+        options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
+        recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
+        if recording.whole is None:
+            found = segments_of(self, iter(recording), True, options, generation)
+            return Transcript.of_segments(tuple(found), recording)
+        features = self.features_of_samples(recording.whole)
+        if not recording.has_speech:
+            return Transcript.of_silence(recording)
+        memory = self.encode(features)
+        hypotheses = self.generate_from(memory, **generation)  # searches, a decoder step for each token
+        texts = self.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
+        flags = quality_flags(hypotheses[0], texts[0], options)
+        return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
     def stream(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
@@ -172,12 +193,15 @@ class S2T:
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short.
         """
-        return stream_room.stream(self, audio, sampling_rate, options, **generation)
+        options = arguments.instance(options, "options", StreamOptions)
+        return stream(self, audio, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
-        """The log-probability of a given transcript. Raises AudioError."""
-        memory = self.encode(self.features(audio, sampling_rate))
+        """The log-probability of a given transcript. Raises AudioError; OptionError for a text that is too long."""
         labels = np.array(self.tokenizer.encode(text), dtype=np.int64)
+        if len(labels) > LONGEST_TEXT:
+            raise OptionError(f"the text has {len(labels)} tokens, expected at most {LONGEST_TEXT}; score it in parts")
+        memory = self.encode(self.features(audio, sampling_rate))
         inputs = np.concatenate([[self.config.decoder_start_token_id], labels[:-1]])
         log_probs = log_softmax(self.logits(memory, inputs))[np.arange(len(labels)), labels].astype(np.float64)
         return Score(labels, log_probs, float(log_probs.sum()), float(-log_probs.mean()))
@@ -205,10 +229,12 @@ def load(
 
 def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
     """Read the files of a checkpoint folder and hold them to each other. Raises ModelError."""
+    require_model(folder)
     tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
     config, generation_config, weights = load_network(folder, backend, dtype)
     check_same_model(folder, config, feature_config, tokenizer)
-    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder)
+    known = UtteranceConfig.from_folder(folder)
+    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder, known)
 
 
 def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConfig, GenerationConfig, Weights]:

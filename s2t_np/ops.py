@@ -1,8 +1,8 @@
 """The arithmetic of the model: a handful of short numpy functions, and the table of them.
 
-Every layer takes an `Ops` as its first argument and calls `ops.linear(x, w)`; it never knows who computes. `numpy_ops`
-below is the plain table, the one to read and to trust; `kernels` replaces the entries it can do faster. All functions
-compute in the precision of their arguments: float32 for use, float64 for reference.
+Every layer takes an `Ops` as its first argument and calls `ops.linear(x, w)`; it never knows which backend computes.
+`numpy_ops` below is the plain table, the one to read and to trust; `kernels` replaces the entries it can do faster. All
+functions compute in the precision of their arguments: float32 for use, float64 for reference.
 
 Shape letters (used in every file): N samples, T frames, M mel bins, C conv channels, S encoder positions, U target
 positions, K beams, H heads, D model width, F feed-forward width, V vocabulary; I and O are any input and output width.
@@ -17,11 +17,24 @@ SCORES_AT_ONCE = 1 << 18  # 1 MB of attention scores, which stays in the cache
 LAYER_NORM_EPSILON = 1e-5  # torch.nn.LayerNorm's default, which S2T uses everywhere
 
 
+def summary(record) -> str:
+    """The repr of a NamedTuple of weights: the shapes of its arrays and the kinds of its parts, never the numbers."""
+
+    def brief(value) -> str:
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+            return f"{len(value)} x {type(value[0]).__name__}" if value else "none"
+        return str(value.shape) if isinstance(value, np.ndarray) else type(value).__name__ if value else "none"
+
+    parts = (f"{name}: {brief(value)}" for name, value in zip(record._fields, record, strict=True))
+    return f"{type(record).__name__}({', '.join(parts)})"
+
+
 class Linear(NamedTuple):
     """An affine map y = x W^T + b, stored the way torch stores it."""
 
     weight: np.ndarray  # (O, I)
     bias: np.ndarray | None  # (O,)
+    __repr__ = summary
 
 
 class LayerNorm(NamedTuple):
@@ -29,6 +42,7 @@ class LayerNorm(NamedTuple):
 
     weight: np.ndarray  # (D,)
     bias: np.ndarray  # (D,)
+    __repr__ = summary
 
 
 class Conv(NamedTuple):
@@ -36,26 +50,27 @@ class Conv(NamedTuple):
 
     weight: np.ndarray  # (O, I, kernel)
     bias: np.ndarray  # (O,)
+    __repr__ = summary
 
 
 def prepare(weights):
-    """Bring freshly loaded weights into the form this table computes with: for numpy, they are already."""
+    """Convert freshly loaded weights to the form this table computes with. For numpy they already have it."""
     return weights
 
 
 def linear(x: np.ndarray, w: Linear, residual: np.ndarray | None = None) -> np.ndarray:
-    """x W^T + b, plus `residual` if there is one: (S, I) -> (S, O).
-
-    Computed as (W x^T)^T with x^T laid out row by row, for which OpenBLAS needs half the time of x W^T when there are
-    few rows, as in a decoder step, and no more when there are many (30 steps of 5 beams of s2t-small on two cores:
-    165 ms against 282, where x^T as it came took 179).
-    """
-    y = (w.weight @ np.ascontiguousarray(x.T)).T
+    """x W^T + b, plus `residual` if there is one: (S, I) -> (S, O)."""
+    y = times_transposed(x, w.weight)
     if w.bias is not None:
         y += w.bias
     if residual is not None:
         y += residual
     return y
+
+
+def times_transposed(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """x W^T, computed as (W x^T)^T, which OpenBLAS does faster for the few rows of a decoder step: (S, I) -> (S, O)."""
+    return (weight @ np.ascontiguousarray(x.T)).T
 
 
 def linear_relu(x: np.ndarray, w: Linear) -> np.ndarray:
@@ -139,27 +154,32 @@ def attention_weights(q: np.ndarray, k: np.ndarray, first: int | None = None) ->
 
 
 def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, first: int | None = None) -> np.ndarray:
-    """What each query takes from the values v (..., H, S, D/H), by its attention weights: (..., H, Q, D/H)."""
+    """softmax(Q K^T) V within each head: v (..., H, S, D/H) -> (..., H, Q, D/H)."""
     return attention_weights(q, k, first) @ v
+
+
+def attend_in_blocks(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.ndarray:
+    """`attend` for a few hundred queries at a time, so that no S x S table is needed: -> (..., H, Q, D/H).
+
+    With `causal`, query i sees only the keys 0..i.
+    """
+    rows = max(1, SCORES_AT_ONCE // (k.shape[-3] * k.shape[-2]))
+    starts = range(0, q.shape[-2], rows)
+    blocks = [attend(q[..., i : i + rows, :], k, v, i if causal else None) for i in starts]
+    return np.concatenate(blocks, axis=-2)
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool = False) -> np.ndarray:
     """Multi-head attention (Vaswani et al. 2017): q (..., Q, D), k and v (..., S, D) -> (..., Q, D).
 
-    `q` comes already scaled by (D/H)**-0.5. With `causal`, query i sees only the keys 0..i. Queries are taken a few
-    hundred at a time, so that a long recording never needs an S x S table.
+    `q` is already scaled by (D/H)**-0.5. With `causal`, query i sees only the keys 0..i.
     """
     q, k, v = split_heads(q, heads), split_heads(k, heads), split_heads(v, heads)
-    rows = max(1, SCORES_AT_ONCE // (heads * k.shape[-2]))
-    blocks = [
-        attend(q[..., start : start + rows, :], k, v, start if causal else None)
-        for start in range(0, q.shape[-2], rows)
-    ]
-    return merge_heads(np.concatenate(blocks, axis=-2) if len(blocks) > 1 else blocks[0])
+    return merge_heads(attend_in_blocks(q, k, v, causal))
 
 
 class Ops(NamedTuple):
-    """The fine seam: whoever computes fills in these fields."""
+    """The fine seam: the table of primitive operations that a backend provides."""
 
     prepare: Callable
     linear: Callable

@@ -12,7 +12,7 @@ import numpy as np
 
 from .config import ModelConfig
 from .errors import ModelError
-from .ops import Conv, LayerNorm, Linear
+from .ops import Conv, LayerNorm, Linear, summary
 
 
 class Attention(NamedTuple):
@@ -22,6 +22,7 @@ class Attention(NamedTuple):
     k_proj: Linear
     v_proj: Linear
     out_proj: Linear
+    __repr__ = summary
 
 
 class EncoderLayer(NamedTuple):
@@ -32,6 +33,7 @@ class EncoderLayer(NamedTuple):
     final_layer_norm: LayerNorm
     fc1: Linear  # (F, D)
     fc2: Linear  # (D, F)
+    __repr__ = summary
 
 
 class DecoderLayer(NamedTuple):
@@ -44,12 +46,14 @@ class DecoderLayer(NamedTuple):
     final_layer_norm: LayerNorm
     fc1: Linear  # (F, D)
     fc2: Linear  # (D, F)
+    __repr__ = summary
 
 
 class Subsampler(NamedTuple):
     """The convolutions that shorten time by 4: (C, M, 5), then (2 D, C/2, 5); a gate halves the channels of each."""
 
     conv_layers: tuple[Conv, ...]
+    __repr__ = summary
 
 
 class Encoder(NamedTuple):
@@ -58,12 +62,14 @@ class Encoder(NamedTuple):
     conv: Subsampler
     layers: tuple[EncoderLayer, ...]
     layer_norm: LayerNorm
+    __repr__ = summary
 
 
 class Embedding(NamedTuple):
     """A table of rows, one a token."""
 
     weight: np.ndarray  # (V, D)
+    __repr__ = summary
 
 
 class Decoder(NamedTuple):
@@ -72,6 +78,7 @@ class Decoder(NamedTuple):
     embed_tokens: Embedding
     layers: tuple[DecoderLayer, ...]
     layer_norm: LayerNorm
+    __repr__ = summary
 
 
 class Weights(NamedTuple):
@@ -80,6 +87,7 @@ class Weights(NamedTuple):
     encoder: Encoder
     decoder: Decoder
     lm_head: Linear  # (V, D), no bias
+    __repr__ = summary
 
 
 # Sinusoids are computed, never read; a tied head repeats the embedding table. Checkpoints may hold them or not.
@@ -139,6 +147,13 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _why(missing: list[str]) -> str:
+    """The likeliest reason for missing tensors."""
+    if missing == ["lm_head.weight"]:
+        return "these are the weights of a base model, and this config does not tie its head to the embeddings"
+    return "does config.json belong to these weights?"
+
+
 def _check_finite(name: str, tensor: np.ndarray, source: str) -> None:
     """Extremes, not a mask: a NaN or an infinity always shows in one of them, and nothing is allocated."""
     if tensor.size and not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
@@ -151,7 +166,7 @@ def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> d
     shapes = expected_shapes(config)
     optional = {*IGNORED, *(["lm_head.weight"] if config.tie_word_embeddings else [])}
     if missing := [name for name in shapes if name not in tensors]:
-        raise ModelError(f"{source}: {_first(missing)} missing; does config.json belong to these weights?")
+        raise ModelError(f"{source}: {_first(missing)} missing; {_why(missing)}")
     if unknown := [name for name in tensors if name not in shapes and name not in optional]:
         raise ModelError(
             f"{source}: {_first(unknown)} unknown to this config; does config.json belong to these weights?"

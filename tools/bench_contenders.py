@@ -20,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 import s2t_np
+from s2t_np.decoder import DecoderCache
 from s2t_np.errors import BackendError, OptionError
+from s2t_np.layers import KeysValues
 from tools.bench_roofs import medians
 from tools.upstream import WORKER, Upstream, UpstreamError, numbered
 
@@ -45,20 +47,27 @@ class Ours:
 
     def step(self, memory: np.ndarray, tokens: np.ndarray, turns: int) -> tuple[np.ndarray, dict]:
         """See above."""
-        start, step, *_ = self.model.decoder(memory)
-        cache, order = start(len(tokens)), np.arange(len(tokens))
+        decoder = self.model.decoder(memory)
+        cache, order = decoder.start(len(tokens)), np.arange(len(tokens))
         for column in tokens.T[:-1]:
-            step(column, cache)
+            decoder.step(column, cache)
         times = {"step": [], "step and reorder": []}
         for kind, values in times.items():
             for _ in range(turns):
                 began = time.perf_counter()
-                logits = step(tokens[:, -1], cache)
+                logits = decoder.step(tokens[:, -1], cache).logits
                 if kind != "step":
                     cache.reorder(order)
                 values.append(time.perf_counter() - began)
-                cache.length -= 1
+                take_back(cache)
         return logits, medians(times)
+
+
+def take_back(cache) -> None:
+    """Forget the last position, so that every step that is timed has the same past."""
+    cache.length -= 1
+    if isinstance(cache, DecoderCache):
+        cache.past = [KeysValues(past.k[:, :-1], past.v[:, :-1]) for past in cache.past]
 
 
 class Peer:

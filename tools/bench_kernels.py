@@ -11,7 +11,7 @@ import numpy as np
 from s2t_np_kernels.weights.pack import FLOAT16, FLOAT32, INT8, Arena, pack_conv, pack_linear, pack_norm
 
 from s2t_np import features, ops
-from s2t_np.search import outlook
+from s2t_np.search import next_token
 from s2t_np_kernels import backend
 from tools.bench_roofs import interleaved, medians
 
@@ -80,13 +80,13 @@ def norm_case(rows: int) -> Case:
 
 def search_case() -> Case:
     x, added = normal(5, 10_000), normal(5)
-    fast, plain = (lambda: backend.outlook(x).best(added, 10).scores), (lambda: outlook(x).best(added, 10).scores)
+    fast, plain = (lambda: backend.next_token(x).best(added, 10).scores), (lambda: next_token(x).best(added, 10).scores)
     return Case("the best 10 of log softmax 5 x 10000", fast, plain, x.nbytes, "GB/s")
 
 
 def fbank_case() -> Case:
     x = normal(160_000) * np.float32(0.1)
-    fast, plain = (lambda: backend.NUMBA.fbank(x, 16_000, 80)), (lambda: features.fbank(x, 16_000, 80))
+    fast, plain = (lambda: backend.fbank(x, 16_000, 80)), (lambda: features.fbank(x, 16_000, 80))
     return Case("fbank 10 s", fast, plain, 998 * 5 * 512 * 9, "GFLOP/s")
 
 

@@ -63,16 +63,16 @@ def favour(said: tuple[int, ...], rows: list[tuple[int, ...]], size: int) -> np.
 def nudged(model: S2T, task: Task, rows: list[tuple[int, ...]], nudge: float, trial: int) -> list[tuple[int, ...]]:
     """What our search returns when no logit is moved by more than `nudge` times the largest, in favour of `rows`."""
     random, noise = np.random.default_rng(trial), 0.5 * (trial > 0)
-    start, step, *_ = model.decoder(model.encode(task.features, task.padded_length))
+    port = model.decoder(model.encode(task.features, task.padded_length))
 
     def nudged_step(tokens, followed):
-        logits = step(tokens, followed.cache)
+        logits = port.step(tokens, followed.cache).logits
         followed.append(tokens)
         lift = np.array([favour(said, rows, logits.shape[1]) for said in followed.said])
         lift = (1 - noise) * lift + noise * random.uniform(-1, 1, logits.shape)
-        return (logits + nudge * np.abs(logits).max() * lift).astype(logits.dtype)
+        return search.next_token(logits + nudge * np.abs(logits).max() * lift)
 
-    decoder = search.Decoder(lambda beams: Followed(start(beams), beams), nudged_step)
+    decoder = search.Decoder(lambda beams: Followed(port.start(beams), beams), nudged_step)
     options = model.generation_config.replace(**task.options)
     return [h.tokens for h in search.generate(decoder, options, task.prefix)]
 

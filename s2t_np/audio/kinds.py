@@ -4,10 +4,11 @@ import re
 import shlex
 
 UNREAD_SUFFIXES = frozenset(  # of sound, and of video with sound
-    ".m4a .m4b .m4r .mp4 .m4v .mov .qt .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .mkv .mka .webm .flv .avi "
-    ".mpg .mpeg .vob .ts .m2ts .mts .amr .awb .ape .wv .tta .tak .mpc .ra .rm .rmvb .dsf .dff .dss .ds2 .mid"
-    .split()
-)  # fmt: skip
+    (
+        ".m4a .m4b .m4r .mp4 .m4v .mov .qt .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .mkv .mka .webm .flv "
+        ".avi .mpg .mpeg .vob .m2ts .mts .amr .awb .ape .wv .tta .tak .mpc .ra .rm .rmvb .dsf .dff .dss .ds2"
+    ).split()
+)
 BRANDS = {b"M4A ": "MPEG-4 audio (AAC or ALAC in M4A)", b"M4B ": "an MPEG-4 audio book", b"qt  ": "QuickTime (MOV)"}
 BRANDS |= {b"3gp": "3GPP"}
 SOUND = (  # (where, the bytes that stand there, what they begin); read with ffmpeg

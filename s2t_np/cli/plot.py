@@ -1,4 +1,4 @@
-"""The sub-command `plot`: a picture of a recording and of what was heard in it."""
+"""The sub-command `plot`: a picture of a recording and its transcript."""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -8,32 +8,32 @@ import numpy as np
 from .. import audio
 from ..errors import OptionError
 from ..inspect.plot import LONGEST, picture, picture_formats
-from ..longform.stream import StreamOptions
+from ..longform.options import StreamOptions
 from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .inspect import about
 from .terminal import say
 
 DESCRIPTION = f"""\
-Draw the waveform, the log-mel features, the segments, and for each word where the decoder looked and where the word
-was found. The suffix of the picture says its format: png, svg, pdf. At most {LONGEST:.0f} s fit a picture: --start and
---duration choose a part of a longer recording. Needs matplotlib: pip install "s2t-np[plot]"."""
+Draw the waveform, the log-mel features, the segments, and for each word the attention of the decoder and the time of
+the word. The suffix of the picture chooses its format: png, svg, pdf. A picture holds at most {LONGEST:.0f} s: --start
+and --duration choose a part of a longer recording. Needs matplotlib: pip install matplotlib."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of `plot`."""
     parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="PICTURE.png", required=True, help="the file to write")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="second to begin at (default: 0)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds to draw (default: all there are)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin at this second (default: 0)")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds to draw (default: all)")
     add_model_arguments(parser)
 
 
 def picture_format(path: str) -> str:
-    """The format that a path's suffix means. Raises OptionError."""
+    """The picture format that a path's suffix names. Raises OptionError."""
     suffix, known = os.path.splitext(path)[1][1:].lower(), picture_formats()
     if suffix not in known:
-        raise OptionError(f"--output {path} does not end in the name of a format: .{', .'.join(known)}")
+        raise OptionError(f"--output {path} does not end in the name of a picture format: .{', .'.join(known)}")
     return suffix
 
 

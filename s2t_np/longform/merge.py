@@ -1,9 +1,8 @@
-"""Two transcripts of one stretch of sound made into one: where a cut went through speech, both sides heard a little of
-what the other heard.
+"""Merge the transcripts of two overlapping pieces, where a cut through speech let both hear the same moment.
 
-The end of the first and the beginning of the second are searched for the longest run of tokens that both have; the
-transcript changes over in the middle of it, before a token that begins a word. Each side is trusted where it has heard
-what came before and after; at the cut itself, where one has heard half a word, the other has heard all of it.
+The end of the first and the beginning of the second are searched for their longest common run of tokens. The merged
+transcript changes over in the middle of that run, before a token that begins a word. Each side is trusted where it has
+heard what came before and after; at the cut itself, where one side heard half a word, the other heard all of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +11,14 @@ from difflib import SequenceMatcher
 
 from .segment import Segment
 
-MARGIN = 1.5  # tokens are not spread evenly: so many times as many as the overlap would hold are looked at
-LEAST = 2  # tokens in a run that is believed
+MARGIN = 1.5  # search window as a multiple of the overlap's expected token count: tokens are not spread evenly
+LEAST = 2  # shortest common run that counts; one token may agree by chance
 
 
-def seam(before: Sequence[int], after: Sequence[int], begins_word: Callable[[int], bool]) -> tuple[int, int] | None:
-    """(how many tokens of `before` to keep, how many of `after` to drop); None where they have nothing in common."""
+def find_overlap(
+    before: Sequence[int], after: Sequence[int], begins_word: Callable[[int], bool]
+) -> tuple[int, int] | None:
+    """(number of tokens of `before` to keep, number of `after` to drop); None if they have no run in common."""
     run = SequenceMatcher(None, before, after, autojunk=False).find_longest_match()
     if run.size < LEAST:
         return None
@@ -26,31 +27,31 @@ def seam(before: Sequence[int], after: Sequence[int], begins_word: Callable[[int
     return run.a + middle, run.b + middle
 
 
-def looked_at(segment: Segment, overlap: float) -> int:
-    """How many tokens of a segment may lie in an overlap of so many seconds."""
+def overlap_tokens(segment: Segment, overlap: float) -> int:
+    """The largest number of a segment's tokens that may lie in an overlap of this many seconds."""
     share = min(1.0, overlap / max(segment.end - segment.start, overlap))
     return min(len(segment.tokens), round(MARGIN * share * len(segment.tokens)) + LEAST)
 
 
-def stitched(before: Segment, after: Segment, tokenizer) -> tuple[Segment, Segment]:
-    """Two segments that overlap in time -> two that do not, in time or in text.
+def merge_overlap(before: Segment, after: Segment, tokenizer) -> tuple[Segment, Segment]:
+    """Two segments that overlap in time -> two that overlap neither in time nor in text.
 
-    Where nothing common is found both keep all of their text, some of which is then there twice, and the flag "cut".
+    If they have nothing in common, both keep all of their text, some of which may then occur twice, and the flag "cut".
     """
     overlap, middle = before.end - after.start, (before.end + after.start) / 2
-    tail, head = looked_at(before, overlap), looked_at(after, overlap)
+    tail, head = overlap_tokens(before, overlap), overlap_tokens(after, overlap)
     start = len(before.tokens) - tail
-    found = seam(before.tokens[start:], after.tokens[:head], lambda t: tokenizer.id_to_piece[t].startswith("▁"))
+    found = find_overlap(before.tokens[start:], after.tokens[:head], lambda t: tokenizer.id_to_piece[t].startswith("▁"))
     if found is None:
         before, after = (replace(segment, flags=(*segment.flags, "cut")) for segment in (before, after))
     else:
-        before = shortened(before, before.tokens[: start + found[0]], tokenizer)
-        after = shortened(after, after.tokens[found[1] :], tokenizer)
+        before = keep_tokens(before, before.tokens[: start + found[0]], tokenizer)
+        after = keep_tokens(after, after.tokens[found[1] :], tokenizer)
     return replace(before, end=middle), replace(after, start=middle)
 
 
-def shortened(segment: Segment, tokens: tuple[int, ...], tokenizer) -> Segment:
-    """The segment with only these of its tokens, which are its first or its last; words go with them."""
+def keep_tokens(segment: Segment, tokens: tuple[int, ...], tokenizer) -> Segment:
+    """The segment cut down to some of its tokens, its first or its last ones, and to their words."""
     text, words = tokenizer.decode(tokens), segment.words
     if words is not None:
         count = len(text.split())

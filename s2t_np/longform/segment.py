@@ -1,8 +1,7 @@
-"""What a transcript of a long recording is made of: segments with their times, and words in them.
+"""The parts of a transcript: segments with their times, and the words in them.
 
-The values that `stream` yields, the formats write and the evaluation counts. A field that this model cannot know (a
-language it did not detect, a probability of silence it does not compute) does not exist. Times are seconds from the
-start of the recording.
+`stream` yields these values, the formats write them and the evaluation counts them. Fields that this model cannot fill
+(a detected language, a probability of silence) do not exist. Times are seconds from the start of the recording.
 """
 
 from dataclasses import dataclass
@@ -12,40 +11,41 @@ from ..search import Hypothesis
 
 @dataclass(frozen=True)
 class Word:
-    """One word and when it was said."""
+    """One word and the time at which it was said."""
 
     text: str
     start: float
     end: float
-    probability: float  # of its tokens, the geometric mean: 0 .. 1
+    probability: float  # geometric mean over its tokens: 0 .. 1
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech between two pauses, and what was said in it."""
+    """A stretch of speech between two pauses, and its text."""
 
-    id: int  # from 0 on
+    id: int  # 0, 1, ... within a recording
     start: float
     end: float
     text: str
-    tokens: tuple[int, ...]  # generated ones, EOS left out
-    avg_logprob: float  # natural, per generated token, EOS counted
-    compression_ratio: float  # bytes of the text over bytes of it compressed (zlib): above 2.4 it repeats itself
-    words: tuple[Word, ...] | None = None  # when asked for
-    flags: tuple[str, ...] = ()  # why this text should be doubted: "repetition", "low_logprob", ...
+    tokens: tuple[int, ...]  # the generated ones, without EOS
+    avg_logprob: float  # natural, per generated token, EOS included
+    compression_ratio: float  # bytes of the text over its bytes after zlib: above 2.4 it repeats itself
+    words: tuple[Word, ...] | None = None  # None unless asked for
+    flags: tuple[str, ...] = ()  # why this text is doubtful: "repetition", "low_logprob", ...
     hypotheses: tuple[Hypothesis, ...] = ()  # best first, as many as asked for
-    texts: tuple[str, ...] = ()  # theirs
+    texts: tuple[str, ...] = ()  # the texts of the hypotheses
 
 
 @dataclass(frozen=True)
 class Recording:
-    """All that was heard in one recording."""
+    """The transcript of one recording."""
 
-    path: str  # as it was given; "-" is standard input
+    path: str  # as given; "-" is standard input
     segments: tuple[Segment, ...]
     duration: float
+    incomplete: str | None = None  # why some of it is missing, on one line: it breaks off, or is damaged
 
     @property
     def text(self) -> str:
-        """Of all segments, on one line."""
+        """The text of all segments on one line."""
         return " ".join(" ".join(segment.text for segment in self.segments).split())

@@ -1,16 +1,16 @@
-"""Could this be a voice? Three measures of a stretch of sound that tell some of what is not.
+"""Three measures that tell speech from steady tones, noise and music.
 
-An energy detector hears a fan that is switched on, a dial tone, a piano. A voice is none of these: its level rises and
-falls with every syllable, its spectrum has lines or formants where noise has neither, and its lines move where those of
-an instrument or a machine stay in place. Each measure is set so that speech passes with room to spare, also over noise
-and music, because to lose a sentence is worse than to hand a song to the model: rhythmic music, singing, many voices at
-once do pass. (The modulation of speech: Scheirer and Slaney 1997, "Construction and evaluation of a robust multifeature
-speech/music discriminator"; spectral flatness: Gray and Markel 1974.)
+An energy detector also reacts to a fan that is switched on, a dial tone, a piano. The level of a voice rises and falls
+with every syllable, its spectrum has lines or formants, which noise lacks, and these lines move, while those of an
+instrument or a machine stay in place. Each limit leaves speech a wide margin, also over noise and music, because losing
+a sentence is worse than handing a song to the model: rhythmic music, singing and babble do pass. (The modulation of
+speech: Scheirer and Slaney 1997, "Construction and evaluation of a robust multifeature speech/music discriminator";
+spectral flatness: Gray and Markel 1974.)
 
 Measured on 60 LibriSpeech utterances, clean and in noise, and on spoken digits: the level spread of speech is at least
-1.9 dB, of steady sound at most 0.6; its local flatness at most -2.3 dB even where noise is as loud, of noise -2.2; its
-tonality at most 0.53, above 0.75 for 1 in 15 over chords 10 dB below it, of tones and chords alone 0.8 to 1. Of 3,000
-single digits, takes of half a second, 3 are taken for no speech.
+1.9 dB, that of steady sound at most 0.6. The local flatness of speech is at most -2.3 dB even in noise of equal power,
+that of noise -2.2. The tonality of speech is at most 0.53 (above 0.75 in 1 of 15 utterances over chords 10 dB below),
+that of tones and chords alone 0.8 to 1. Of 3,000 single digits, takes of half a second, 3 are rejected.
 """
 
 from dataclasses import dataclass
@@ -27,22 +27,22 @@ LAG = 3  # frames, 60 ms: how long a line has to stay
 
 
 @dataclass(frozen=True)
-class LikenessOptions:
-    """The limits beyond which a stretch of sound is no speech; None switches one off."""
+class SpeechCheckOptions:
+    """Limits beyond which a stretch of sound is not speech; None switches one off."""
 
     min_level_spread: float | None = measured(
-        1.5, "dB by which speech varies; less is a tone, a hum, steady noise", 0, True
+        1.5, "dB by which the level of speech varies; less is a tone, a hum, steady noise", 0, True
     )
     max_flatness: float | None = measured(
-        -2.25, "dB, local flatness of a spectrum; more is noise of any colour", -200, True
+        -2.25, "local flatness of the spectrum in dB; more is noise of any colour", -200, True
     )
     max_tonality: float | None = measured(
-        0.75, "how long lines stay in a spectrum, 0 to 1; more is an instrument", -1, True
+        0.75, "how much spectral lines stay in place, 0 to 1; more is an instrument", -1, True
     )
 
 
-def like_speech(samples: np.ndarray, rate: int, options: LikenessOptions) -> bool:
-    """Whether somebody may be speaking in these samples (N,) at `rate` Hz."""
+def is_speech_like(samples: np.ndarray, rate: int, options: SpeechCheckOptions) -> bool:
+    """False if samples (N,) at `rate` Hz are certainly not speech by one of the measures."""
     power = spectra(samples, rate)
     log, loud = np.log(power), loud_frames(power)
     envelope = smoothed(log)
@@ -55,7 +55,7 @@ def like_speech(samples: np.ndarray, rate: int, options: LikenessOptions) -> boo
 
 
 def spectra(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Power spectra between LOWEST and HIGHEST, nothing below -90 dB of the strongest bin: (N,) -> (T, F)."""
+    """Power spectra between LOWEST and HIGHEST, with a floor 90 dB below the strongest bin: (N,) -> (T, F)."""
     window, hop = round(WINDOW * rate), round(HOP * rate)
     x = np.pad(samples.astype(np.float64), (0, max(0, window - len(samples))))
     framed = np.lib.stride_tricks.sliding_window_view(x, window)[::hop] * np.hanning(window)
@@ -65,7 +65,7 @@ def spectra(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def loud_frames(power: np.ndarray) -> np.ndarray:
-    """Which of the frames (T, F) are within LOUD of the loudest: (T,) bool."""
+    """True for the frames (T, F) within LOUD of the loudest: (T,) bool."""
     total = power.sum(axis=1)
     return total > total.max() * 10 ** (-LOUD / 10)
 
@@ -92,9 +92,9 @@ def flatness(power: np.ndarray, envelope: np.ndarray, loud: np.ndarray) -> float
 
 
 def tonality(lines: np.ndarray, loud: np.ndarray) -> float:
-    """How well the lines of a spectrum (log power without its envelope, (T, F)) correlate with those LAG frames later.
+    """The correlation of spectral lines (log power without its envelope, (T, F)) with those LAG frames later.
 
-    The mean over pairs of loud frames, 0 where there is none.
+    The mean over pairs of loud frames, 0 if there is no such pair.
     """
     both = loud[:-LAG] & loud[LAG:]
     if not both.any():

@@ -1,41 +1,34 @@
-"""Recordings of any length, a segment at a time: `model.stream(...)`.
+"""Transcribe recordings of any length, one segment at a time: `model.stream(...)`.
 
-    blocks    the sound as it comes (audio.py)
-    pieces    where somebody may be speaking, cut at pauses (vad.py, cut.py), without what is no voice (likeness.py)
-    hear      features, memory, search, and a second search where the answer cannot be believed (trust.py)
-    stitch    what was heard twice where a cut went through speech (stitch.py)
+    blocks                the sound as it arrives (audio/)
+    speech_pieces         stretches that may hold speech, cut at pauses (vad.py, segmenter.py, speech_check.py)
+    transcribe_piece      features, memory, search, and a second search of a repetitive text (fallback.py)
+    merge_pieces          text that was heard twice where a cut went through speech (merge.py)
 
-Each piece is transcribed by itself and given out before the next is read, so that memory does not grow with the
-recording, and of a live one each segment is there when its pause has closed.
+Each piece is transcribed by itself and yielded before the next one is read, so memory does not grow with the recording,
+and a segment of a live recording is there as soon as its pause has closed. `has_speech` asks the same detector about a
+recording that is heard whole.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 
-from .. import audio as audio_room
-from ..config import measured
-from .fallback import TrustOptions, average_log_prob, believed, compression_ratio
-from .merge import stitched
+from ..audio import beginning, blocks, is_live
+from .fallback import decode_with_fallback
+from .merge import merge_overlap
+from .options import StreamOptions
+from .quality import average_log_prob, compression_ratio
 from .segment import Segment, Word
 from .segmenter import Piece, pieces
-from .speech_check import LikenessOptions, like_speech
-from .vad import VadOptions
+from .speech_check import is_speech_like
 from .word_times import align
 
-LONGEST_UTTERANCE = 30.0  # seconds: the model was trained on no longer ones
-
-
-@dataclass(frozen=True)
-class StreamOptions(VadOptions, LikenessOptions, TrustOptions):
-    """How a recording is cut, what is no speech, when a text is doubted, and what is asked beside the text."""
-
-    word_timestamps: bool = field(default=False, metadata={"help": "find out when each word was said"})
-    max_whole_duration: float = measured(
-        LONGEST_UTTERANCE, "seconds of a recording that is heard whole, uncut; not a live one"
-    )
+def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
+    """True if samples (N,) at `rate` Hz may hold speech, or if the detector is switched off (`vad_filter`)."""
+    return not options.vad_filter or any(True for _ in speech_pieces([samples], rate, options))
 
 
 def stream(
@@ -45,11 +38,11 @@ def stream(
 
     `audio` as in S2T.features, or an iterator of arrays (n,) at `sampling_rate` Hz; `generation` as in S2T.generate.
     A pipe is read as it fills. A recording of up to `max_whole_duration` is one segment, heard as S2T.transcribe hears
-    it. Pieces in which nothing was understood give no segment. Raises OptionError at once; AudioError, after the
-    segments before it, where the recording is damaged or cut short.
+    it. A piece without text gives no segment. Raises OptionError at once; AudioError, after the segments before it, if
+    the recording is damaged or cut short.
     """
-    sound = audio_room.blocks(audio, model.feature_config.sampling_rate, sampling_rate)
-    return segments_of(model, sound, audio_room.is_live(audio), options or StreamOptions(), generation)
+    sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
+    return segments_of(model, sound, is_live(audio), options or StreamOptions(), generation)
 
 
 def segments_of(
@@ -57,42 +50,53 @@ def segments_of(
 ) -> Iterator[Segment]:
     """The same for blocks (n,) float32 of mono sound at the model's rate, `live` or from a file."""
     model.generation_config.replace(**{name: value for name, value in generation.items() if name != "prefix"})
-    rate = model.feature_config.sampling_rate
-    found = spoken(sound, rate, options) if live else whole_or_cut(sound, rate, options)
-    return numbered(joined(model, found, options, generation))
+    rate, options = model.feature_config.sampling_rate, options.resolve(model.utterance_config)
+    found = (speech_pieces if live else whole_or_pieces)(sound, rate, options)
+    return number_segments(merge_pieces(model, found, options, generation))
 
 
-def spoken(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
-    """The pieces of blocks (n,) in which there may be a voice."""
-    return (piece for piece in pieces(sound, rate, options) if like_speech(piece.samples, rate, options))
+def speech_pieces(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
+    """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor.
+
+    The end of a long tone is too short to be recognised by itself: a piece that was cut off from the one before it is
+    checked together with that one.
+    """
+    before = None
+    for piece in pieces(sound, rate, options):
+        lead = before.samples[: round((piece.offset - before.offset) * rate)] if before and piece.overlaps else ()
+        if not options.vad_filter or is_speech_like(np.concatenate((lead, piece.samples)), rate, options):
+            yield piece
+        before = piece
 
 
-def whole_or_cut(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
-    """The same; but of a short recording all of it is one piece, from its first word to its last."""
+def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
+    """The same, except that a short recording is one piece, with the times of its first and its last speech."""
     limit = options.max_whole_duration * rate
-    head, failure = audio_room.take_until(sound, limit)
-    if sum(map(len, head)) > limit:
-        yield from spoken(chain(head, sound), rate, options)
+    head, failure = beginning(sound, limit)
+    if (length := sum(map(len, head))) > limit:
+        yield from speech_pieces(chain(head, sound), rate, options)
         return
-    if found := list(spoken(head, rate, options)):
-        yield Piece(np.concatenate(head), 0.0, found[0].start, found[-1].end, overlaps=False, continues=False)
+    found = list(speech_pieces(head, rate, options))
+    if found or (head and not options.vad_filter):
+        start, end = (found[0].start, found[-1].end) if found else (0.0, length / rate)
+        yield Piece(np.concatenate(head), 0.0, start, end, overlaps=False, continues=False)
     if failure:
         raise failure
 
 
-def numbered(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Those with any text, counted from 0."""
+def number_segments(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """The segments that have text, numbered from 0."""
     with_text = (segment for segment in segments if segment.text.strip())
     return (replace(segment, id=i) for i, segment in enumerate(with_text))
 
 
-def joined(model, found: Iterable[Piece], options: StreamOptions, generation: dict) -> Iterator[Segment]:
-    """The segments of the pieces; one whose end the next one hears too waits for it, to be stitched."""
+def merge_pieces(model, found: Iterable[Piece], options: StreamOptions, generation: dict) -> Iterator[Segment]:
+    """The segments of the pieces; one that the next piece overlaps waits for it, to be merged with it."""
     waiting = None
     for piece in found:
-        segment = hear(model, piece, options, generation)
+        segment = transcribe_piece(model, piece, options, generation)
         if waiting and piece.overlaps:
-            waiting, segment = stitched(waiting, segment, model.tokenizer)
+            waiting, segment = merge_overlap(waiting, segment, model.tokenizer)
         if waiting:
             yield waiting
             waiting = None
@@ -104,8 +108,8 @@ def joined(model, found: Iterable[Piece], options: StreamOptions, generation: di
         yield waiting
 
 
-def hear(model, piece: Piece, options: StreamOptions, generation: dict) -> Segment:
-    """What was said in one piece."""
+def transcribe_piece(model, piece: Piece, options: StreamOptions, generation: dict) -> Segment:
+    """The segment that a piece becomes."""
     features = model.features_of_samples(piece.samples)
     memory = model.encode(features)
 
@@ -113,7 +117,7 @@ def hear(model, piece: Piece, options: StreamOptions, generation: dict) -> Segme
         hypotheses = model.generate_from(memory, **(generation | more))
         return hypotheses, model.tokenizer.batch_decode([h.tokens for h in hypotheses])
 
-    (hypotheses, texts), flags = believed(search, options)
+    (hypotheses, texts), flags = decode_with_fallback(search, options)
     best = hypotheses[0]
     return Segment(
         id=0,
@@ -123,13 +127,13 @@ def hear(model, piece: Piece, options: StreamOptions, generation: dict) -> Segme
         tokens=best.generated[:-1] if best.finished else best.generated,
         avg_logprob=average_log_prob(best),
         compression_ratio=compression_ratio(texts[0]),
-        words=timed(align(model, features, memory, best), piece.offset) if options.word_timestamps else None,
+        words=shift_times(align(model, features, memory, best), piece.offset) if options.word_timestamps else None,
         flags=flags,
         hypotheses=tuple(hypotheses),
         texts=tuple(texts),
     )
 
 
-def timed(words: Iterable[Word], offset: float) -> tuple[Word, ...]:
-    """Words of a piece that begins `offset` seconds into the recording, with their times in the recording."""
+def shift_times(words: Iterable[Word], offset: float) -> tuple[Word, ...]:
+    """Words timed within a piece that begins `offset` seconds into the recording, timed within the recording."""
     return tuple(replace(word, start=word.start + offset, end=word.end + offset) for word in words)

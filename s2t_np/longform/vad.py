@@ -1,22 +1,22 @@
-"""Where in a recording somebody may be speaking: an energy detector that follows the noise floor.
+"""Voice activity detection by energy: where a recording may hold speech, given a noise floor that follows the signal.
 
-For every 10 ms the power in five bands is set against the lowest that the band has lately been. The floor falls with
-the signal at once and rises slowly, a running minimum of `level - rise * time`, which is the simplest of the "minimum
+For every 10 ms the power in five bands is compared with the lowest recent power of the band. This floor falls with the
+signal at once and rises slowly: it is a running minimum of `level - rise * time`, the simplest of the "minimum
 statistics" noise estimators (R. Martin 2001, "Noise power spectral density estimation based on optimal smoothing and
-minimum statistics"). The two bands that stand out most decide: a voice stands out of coloured noise in some bands only.
+minimum statistics"). The two bands with the largest excess decide: a voice exceeds coloured noise in some bands only.
 
     frames -> band powers -> levels (dB) -> minus the floor -> `excess` (dB), one number for each frame
 
-All of it is array arithmetic over whatever block of frames is there, with the few numbers that the next block needs
-carried along: the result does not depend on how the recording was divided into blocks. Energy cannot tell a voice from
-other sounds; likeness.py says how far anything here can.
+All of it is array arithmetic over the frames of one block; a few numbers are carried over to the next block, so the
+result does not depend on how the recording is divided into blocks. Energy cannot tell a voice from other sounds; that
+is the task of speech_check.py.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..config import check_fields, measured
+from ..config import check_fields, is_real, measured
 from ..errors import OptionError
 from ..features import frame_geometry
 
@@ -24,49 +24,51 @@ BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
 FIRST_FLOOR = 100  # frames that the first floor is the minimum of
 STANDING_OUT = 2  # bands that decide
+SHORTEST_BETWEEN_OVERLAPS = 2  # seconds of a longest segment that lie outside of both overlaps
 
 
 @dataclass(frozen=True)
 class VadOptions:
-    """What counts as speech, and where it is cut: seconds and dB. The names of durations are faster-whisper's."""
+    """When sound counts as speech, and where speech is cut: seconds and dB. Durations have faster-whisper's names."""
 
     vad_threshold: float = measured(5.0, "dB above the noise floor at which speech begins")
-    floor_rise: float = measured(2.0, "dB per second: how fast the noise floor follows a noise that grows")
-    silence_level: float = measured(-75.0, "dB of full scale: what is below is never heard", -200)
-    min_speech_duration: float = measured(0.1, "seconds of speech in a segment; less is a click", 0.03)
+    floor_rise: float = measured(2.0, "dB per second by which the noise floor rises under growing noise")
+    silence_level: float = measured(-75.0, "dB of full scale below which everything is silence", -200)
+    min_speech_duration: float = measured(0.1, "seconds of speech that a segment must hold; less is a click", 0.03)
     min_silence_duration: float = measured(0.5, "seconds of pause that end a segment", 0.05)
-    speech_pad: float = measured(0.2, "seconds of the pauses around it that a segment is heard with")
+    speech_pad: float = measured(0.2, "seconds of the surrounding pauses that are heard with a segment")
     max_speech_duration: float = measured(28.0, "seconds of a segment; a longer one is cut at its widest pause")
-    min_cut_pause: float = measured(0.1, "seconds of a pause that may be cut at; without one, speech is cut")
-    cut_overlap: float = measured(3.0, "seconds that both sides of a cut through speech hear")
+    min_cut_pause: float = measured(0.1, "seconds of the shortest pause to cut at; without one, speech is cut")
+    cut_overlap: float = measured(3.0, "seconds of speech that both sides of a cut through it hear")
 
     def __post_init__(self):
         check_fields(self, "segments", OptionError)
-        if self.max_speech_duration < 2 * self.cut_overlap + 2:
+        least = 2 * self.cut_overlap + SHORTEST_BETWEEN_OVERLAPS
+        if is_real(self.max_speech_duration) and self.max_speech_duration < least:  # StreamOptions knows a word as well
             raise OptionError(
-                f"max_speech_duration is {self.max_speech_duration} s, expected at least 2 s more than twice the "
-                f"cut_overlap of {self.cut_overlap} s"
+                f"max_speech_duration is {self.max_speech_duration} s, expected at least "
+                f"{SHORTEST_BETWEEN_OVERLAPS} s more than twice the cut_overlap of {self.cut_overlap} s"
             )
 
 
 class Detector:
-    """Blocks of samples in, blocks of `excess` out: how many dB each frame lies above the noise floor."""
+    """Turns blocks of samples into blocks of `excess`: the dB by which each frame exceeds the noise floor."""
 
     def __init__(self, rate: int, options: VadOptions):
         self.options = options
         self.window, self.hop, self.fft_length = frame_geometry(rate)
-        self.seconds = self.hop / rate  # of a frame
+        self.seconds = self.hop / rate  # per frame
         self.taper = np.hanning(self.window).astype(np.float32)
         edges = np.minimum(np.array(BAND_EDGES) * self.fft_length // rate, self.fft_length // 2)
         self.edges = np.unique(edges)
-        self.samples = np.empty(0, np.float32)  # of frames still to come
-        self.powers = np.empty((0, len(self.edges) - 1))  # of frames whose neighbours are still to come
-        self.low, self.frames = np.inf, 0  # the carried minimum, the number of frames given out
+        self.samples = np.empty(0, np.float32)  # not yet part of a whole frame
+        self.powers = np.empty((0, len(self.edges) - 1))  # frames that still wait for their neighbours
+        self.low, self.frames = np.inf, 0  # the minimum so far, the number of frames returned
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """The next samples (N,) float32 -> the excess of the frames that can now be judged, (n,) float64 dB.
 
-        A frame is judged when the LONG // 2 frames behind it are there; the first ones after FIRST_FLOOR frames.
+        A frame is judged when the LONG // 2 frames after it are there; the first ones after FIRST_FLOOR frames.
         """
         self.samples = np.concatenate((self.samples, samples))
         powers = self.band_powers(self.samples)
@@ -78,7 +80,7 @@ class Detector:
         return self.judge() if len(self.powers) >= enough else np.empty(0)
 
     def finish(self) -> np.ndarray:
-        """The excess of the last frames, behind which nothing comes."""
+        """The excess of the last frames, after which nothing comes."""
         if len(self.powers) == 0:
             return np.empty(0)
         self.powers = np.concatenate((self.powers, np.repeat(self.powers[-1:], LONG // 2, axis=0)))

@@ -1,15 +1,16 @@
-"""When each word was said: the decoder's attention says where in the sound it is, loudness where it begins and ends.
+"""Word times: attention shows where in the sound a word is, loudness shows where it begins and ends.
 
-S2T has no time tokens, but while it writes a word it looks at the sound of it. The hypothesis is given back to the
-decoder (teacher forcing), some heads' attention is read, and the words, with pauses between them, are warped onto the
-frames: a frame inside a word is rewarded by the attention of the word's tokens there and by being loud, a frame in a
-pause by being quiet. Between two words lies at least one frame of pause, which in running speech finds the quietest
-place. tools/word_times.py measures the error of all this where word times are known; its figures chose the constants.
+S2T has no time tokens, but while the decoder writes a word it attends to the sound of that word. The hypothesis is fed
+back to the decoder (teacher forcing), the attention of some heads is read, and the words, with pauses between them, are
+warped onto the frames. A frame inside a word is rewarded by the attention of the word's tokens there and by its
+loudness, a frame in a pause by its quietness. At least one frame of pause lies between two words; in running speech it
+falls on the quietest place. tools/word_times.py measures the error where the true times are known; its figures chose
+the constants.
 
-What lost there: the attention alone (median error of a start 170 ms: it looks at a word's onset, hardly at the rest),
-loudness from the samples' energy rather than the log-mel bands (fricatives are too quiet in it), a fixed percentile as
-the level of speech (wrong where pauses are most of the sound), and what whisper does to the weights, standardising over
-tokens and a median filter over time. W is the number of words.
+Alternatives that lost: attention alone (median error of a start 170 ms, since attention marks a word's onset and hardly
+its end), loudness from the energy of the samples instead of the log-mel bands (fricatives are too quiet in it), a fixed
+percentile as the level of speech (wrong where pauses fill most of the sound), and whisper's treatment of the weights,
+standardisation over tokens and a median filter over time. W is the number of words.
 """
 
 import math
@@ -20,32 +21,32 @@ import numpy as np
 from ..decoder import decode_full
 from ..features import frame_geometry
 from ..search import Hypothesis
-from .attention_weights import watch_attention
+from .attention_weights import record_attention
 from .dtw import best_path, highest_sum
 from .segment import Word
 
 WORD_START = "▁"  # sentencepiece's sign for the space before a word
-HEADS = 4  # the most monotone ones are believed
-ATTENTION_LEAD = 3  # frames by which attention comes before the sound (measured with the bundled model)
-ATTENTION_WEIGHT = 20.0  # what all the attention of a token counts, in loud frames
-FLOOR_PERCENTILE = 10  # of the loudness of the frames
+HEADS = 4  # the number of heads used, the most monotone ones
+ATTENTION_LEAD = 3  # frames by which attention precedes the sound (measured with the bundled model)
+ATTENTION_WEIGHT = 20.0  # reward of a token's whole attention, in loud frames
+FLOOR_PERCENTILE = 10  # percentile of the frames' loudness that counts as background
 SPEECH_THRESHOLD = 0.2  # between background (0) and speech (1)
-QUIET_WEIGHT = 5.0  # below it, distance counts more: a word would rather end than reach over a pause to a click
+QUIET_WEIGHT = 5.0  # penalise quiet frames more, so words do not span pauses
 
 
 def cross_attention(model, memory: np.ndarray, tokens) -> np.ndarray:
-    """Where each head looks while it writes tokens[1:]: memory (S, D), tokens (U+1,) -> (L, H, U, S)."""
-    seen: list[np.ndarray] = []
-    ops = watch_attention(model.backend.ops, seen)
+    """Attention of each head to the memory for each of tokens[1:]: memory (S, D), tokens (U+1,) -> (L, H, U, S)."""
+    weights: list[np.ndarray] = []
+    ops = record_attention(model.backend.ops, weights)
     decode_full(ops, model.weights, model.config, np.asarray(tokens[:-1]), memory)
-    return np.array(seen)
+    return np.array(weights)
 
 
 def monotonicity(attention: np.ndarray) -> np.ndarray:
-    """How much of its attention a head spends on one path forward through the sound: (..., U, S) -> (...), 0 to 1.
+    """The share of a head's attention that lies on one path forward through the sound: (..., U, S) -> (...), 0 to 1.
 
-    The share of the weights on the best path that never goes back and gives each position to one token. A head that
-    looks everywhere spreads its weight off the path, one that always looks at the same place has it counted once.
+    It is taken on the best path that never goes back and gives each position to one token. A head that attends to
+    everything spreads its weight off the path; one that always attends to the same place has it counted only once.
     """
     return highest_sum(attention) / attention.shape[-2]
 
@@ -57,7 +58,7 @@ def text_attention(attention: np.ndarray) -> np.ndarray:
 
 
 def group_words(pieces: list[str], special: list[bool]) -> list[list[int]]:
-    """The pieces of each word, by index: a piece that begins with "▁" begins a word; special ones are in none."""
+    """The pieces of each word, by index: "▁" at the start of a piece begins a word; special pieces belong to none."""
     words: list[list[int]] = []
     for i, piece in enumerate(pieces):
         if special[i]:
@@ -69,7 +70,7 @@ def group_words(pieces: list[str], special: list[bool]) -> list[list[int]]:
 
 
 def words_of(tokenizer, tokens) -> list[tuple[str, list[int]]]:
-    """The words of some tokens (U,): the text of each, and the indices of its tokens."""
+    """The words of tokens (U,): the text of each word, and the indices of its tokens."""
     tokens = [int(token) for token in tokens]
     special = [token in tokenizer.special_ids for token in tokens]
     groups = group_words(tokenizer.pieces(tokens), special)
@@ -78,16 +79,16 @@ def words_of(tokenizer, tokens) -> list[tuple[str, list[int]]]:
 
 
 def on_frames(attention: np.ndarray, frames: int, stride: int) -> np.ndarray:
-    """Weights at the encoder's positions -> at the frames, ATTENTION_LEAD later: (W, S) -> (W, T), sums kept.
+    """Weights at encoder positions -> at frames, ATTENTION_LEAD later, with the same sums: (W, S) -> (W, T).
 
-    Position s has its middle on frame s * stride, as each convolution is centred on every other row.
+    Position s is centred on frame s * stride, since each convolution is centred on every other row.
     """
     at, middles = np.arange(frames) - ATTENTION_LEAD, stride * np.arange(attention.shape[1])
     return np.stack([np.interp(at, middles, row) for row in attention]) / stride
 
 
 def word_attention(model, memory: np.ndarray, tokens, groups: Sequence[list[int]], frames: int) -> np.ndarray:
-    """The attention of each word, summed over its tokens, on the T frames: (W, T). `groups` index tokens[1:]."""
+    """The attention of each word to the T frames, summed over its tokens: (W, T). `groups` index tokens[1:]."""
     text = [i for group in groups for i in group]
     weights = text_attention(cross_attention(model, memory, tokens)[:, :, text])
     first = np.cumsum([0, *(len(group) for group in groups[:-1])])
@@ -95,16 +96,17 @@ def word_attention(model, memory: np.ndarray, tokens, groups: Sequence[list[int]
 
 
 def background(features: np.ndarray) -> float:
-    """The loudness of the quieter frames of (T, M); those that equal the one before, gaps edited in, are left out.
+    """The loudness of the background of features (T, M), without the frames that equal the one before.
 
-    Such digital silence is so far below any microphone's that against it the real background would count as speech.
+    Such frames are gaps edited in: digital silence is far below any microphone's, and compared with it the real
+    background would count as speech.
     """
     recorded = np.append(True, np.any(features[1:] != features[:-1], axis=1))
     return np.percentile(features[recorded].mean(axis=1), FLOOR_PERCENTILE)
 
 
 def relative_loudness(features: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Loudness between background (0) and speech (1), the level where the words are: (T, M) and (W, T) -> (T,)."""
+    """Loudness from background (0) to speech (1), the mean level under the words: (T, M) and (W, T) -> (T,)."""
     loudness, weights, floor = features.mean(axis=1), attention.sum(axis=0), background(features)
     speech = np.sum(weights * loudness) / max(weights.sum(), 1e-9)
     return (loudness - floor) / max(speech - floor, 1e-9)
@@ -113,7 +115,7 @@ def relative_loudness(features: np.ndarray, attention: np.ndarray) -> np.ndarray
 def word_frames(attention: np.ndarray, loudness: np.ndarray) -> np.ndarray:
     """First frame of each word and the frame after its last: attention (W, T), relative loudness (T,) -> (W, 2) ints.
 
-    Rows of the warping are pause, word, pause, ..., word, pause; the outer pauses may be empty.
+    The rows of the warping are pause, word, pause, ..., word, pause; the outer pauses may be empty.
     """
     words, frames = attention.shape
     above = loudness - SPEECH_THRESHOLD
@@ -127,21 +129,21 @@ def word_frames(attention: np.ndarray, loudness: np.ndarray) -> np.ndarray:
 
 
 def frame_times(model, frames: np.ndarray) -> np.ndarray:
-    """Seconds at which frames begin, each being the `hop` in the middle of its window: any shape."""
+    """Seconds at which frames begin; a frame stands for the `hop` in the middle of its window: any shape."""
     rate = model.feature_config.sampling_rate
     window, hop, _ = frame_geometry(rate)
     return (frames * hop + (window - hop) / 2) / rate
 
 
 def probability(hypothesis: Hypothesis, group: list[int]) -> float:
-    """Of a word, the geometric mean over its tokens; `group` indexes tokens[1:]. What a prefix says is certain."""
+    """The geometric mean of a word's token probabilities; `group` indexes tokens[1:]. A prefix has probability 1."""
     given = len(hypothesis.tokens) - 1 - len(hypothesis.token_log_probs)
     log_probs = [hypothesis.token_log_probs[i - given] if i >= given else 0.0 for i in group]
     return math.exp(math.fsum(log_probs) / len(group))
 
 
 def align(model, features: np.ndarray, memory: np.ndarray, hypothesis: Hypothesis) -> tuple[Word, ...]:
-    """The words of a hypothesis with their times: features (T, M), their memory (S, D) -> seconds from frame 0."""
+    """The words of a hypothesis with their times: features (T, M) and their memory (S, D) -> seconds from frame 0."""
     words = words_of(model.tokenizer, hypothesis.tokens[1:])
     if not words:
         return ()

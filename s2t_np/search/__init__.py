@@ -16,10 +16,10 @@ from ..config import GenerationConfig
 from .beam import beam_search
 from .greedy import greedy_search
 from .options import check_options, check_prefix
-from .port import Cache, Candidates, Decoder, Hypothesis, Outlook, outlook
+from .port import Cache, Candidates, Decoder, Hypothesis, NextToken, next_token
 from .sampling import sample
 
-__all__ = ["Cache", "Candidates", "Decoder", "Hypothesis", "Outlook", "generate", "outlook"]
+__all__ = ["Cache", "Candidates", "Decoder", "Hypothesis", "NextToken", "generate", "next_token"]
 
 
 def generate(decoder: Decoder, options: GenerationConfig, prefix: Sequence[int] = ()) -> list[Hypothesis]:

@@ -22,7 +22,7 @@ import numpy as np
 from ..config import GenerationConfig
 from .constraints import Constraint, constrain, constraints, rewrite
 from .options import no_token_left
-from .port import Candidates, Decoder, Hypothesis, Outlook, advance, append_column, feed_prompt, ranked
+from .port import Candidates, Decoder, Hypothesis, NextToken, advance, append_column, feed_prompt, ranked
 
 
 class Beams(NamedTuple):
@@ -37,18 +37,18 @@ class Beams(NamedTuple):
 def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
     """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`."""
     active = constraints(options, len(prompt))
-    cache, outlook = feed_prompt(decoder, options, prompt, options.num_beams)
+    cache, following = feed_prompt(decoder, options, prompt, options.num_beams)
     beams = first_beams(prompt, options.num_beams)
     finished: list[Hypothesis] = []
     while True:
-        candidates = extend(beams, outlook, active)
+        candidates = extend(beams, following, active)
         ended = have_ended(beams, candidates, options)
         finished = collect(finished, beams, candidates, ended, options)
         beams = run_on(beams, candidates, ended)
         if is_over(beams, finished, len(prompt), options):
             break
         cache.reorder(beams.parents)
-        outlook = advance(decoder, beams.tokens[:, -1], cache)
+        following = advance(decoder, beams.tokens[:, -1], cache)
     if not finished:
         raise no_token_left(beams.tokens.shape[1] - 1)
     return finished[: options.num_return_sequences]
@@ -61,16 +61,16 @@ def first_beams(prompt: Sequence[int], count: int) -> Beams:
     return Beams(np.tile(prompt, (count, 1)), np.empty((count, 0), np.float32), scores, np.arange(count))
 
 
-def extend(beams: Beams, outlook: Outlook, active: Sequence[Constraint]) -> Candidates:
+def extend(beams: Beams, following: NextToken, active: Sequence[Constraint]) -> Candidates:
     """The best 2K of the K x V ways to add a token, best first. Bans are entered in the logits.
 
     (Of a banned token, which only gets that far where there is nothing else, the log-probability is then -inf too.)
     """
     count = 2 * len(beams.scores)
     if not rewrite(active, beams.tokens.shape[1]):
-        constrain(active, beams.tokens, outlook.logits)
-        return outlook.best(beams.scores, count)
-    log_probs = outlook.log_probs()
+        constrain(active, beams.tokens, following.logits)
+        return following.best(beams.scores, count)
+    log_probs = following.log_probs()
     scores = constrain(active, beams.tokens, log_probs) + beams.scores[:, None]
     return ranked(log_probs, scores, count)
 

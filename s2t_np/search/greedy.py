@@ -27,21 +27,21 @@ def follow(
 ) -> list[Hypothesis]:
     """K independent rows, each choosing among its constrained logits: one Hypothesis a row."""
     active = constraints(options, len(prompt))
-    cache, outlook = feed_prompt(decoder, options, prompt, rows)
+    cache, following = feed_prompt(decoder, options, prompt, rows)
     tokens, log_probs = np.tile(prompt, (rows, 1)), np.empty((rows, 0), np.float32)
     open_rows = np.ones(rows, bool)
     while True:
-        scores = constrain(active, tokens, outlook.logits)
+        scores = constrain(active, tokens, following.logits)
         if (scores.max(axis=1)[open_rows] == -np.inf).any():
             raise no_token_left(tokens.shape[1])
         chosen = np.full(rows, options.pad_token_id)
         chosen[open_rows] = choose(scores[open_rows])
-        log_probs = append_column(log_probs, outlook.log_probs_of(chosen))
+        log_probs = append_column(log_probs, following.log_probs_of(chosen))
         tokens = append_column(tokens, chosen)
         open_rows &= chosen != options.eos_token_id
         if not open_rows.any() or tokens.shape[1] == options.max_length:
             return [as_hypothesis(*row, len(prompt), options) for row in zip(tokens, log_probs, strict=True)]
-        outlook = advance(decoder, chosen, cache)
+        following = advance(decoder, chosen, cache)
 
 
 def as_hypothesis(

@@ -1,8 +1,8 @@
 """The two sides of the search: what a decoder must offer (`Decoder`), and what comes out (`Hypothesis`).
 
-Whatever fills in the two functions of the port can be searched: the readable decoder, the compiled one, or a table in a
-test. K beams, or K independent draws, are K rows of one cache. Shape letters: K rows, U tokens so far (start token and
-prefix included), V vocabulary.
+Anything that provides the two functions of `Decoder` can be searched: the readable decoder, the compiled one, or a
+table in a test. K beams, or K independent draws, are K rows of one cache. Shape letters: K rows, U tokens so far (start
+token and prefix included), V vocabulary.
 """
 
 import math
@@ -18,7 +18,7 @@ from .options import check_vocabulary
 
 
 class Cache(Protocol):
-    """What earlier tokens left behind, for K rows."""
+    """What a decoder keeps of the earlier tokens of K rows."""
 
     def reorder(self, parents: np.ndarray) -> None:
         """Let row k continue what was row parents[k], in place: (K,) ints."""
@@ -34,13 +34,14 @@ class Candidates(NamedTuple):
 
 
 @dataclass
-class Outlook:
-    """What a decoder says of the next token of K rows: logits x, and what is known of them.
+class NextToken:
+    """What a decoder's step returns: logits x of the token that comes next in K rows, and what normalises them.
 
-    A log-probability is x - top - shift, in this order of operations: it decides ties.
+    A log-probability is x - top - shift, in this order of operations: it decides ties. The search owns the logits from
+    then on, and bans tokens by writing -inf over them; `top` and `shift` stay those of the decoder's own answer.
     """
 
-    logits: np.ndarray  # (K, V) float32; the search's to write into
+    logits: np.ndarray  # (K, V) float32
     top: np.ndarray  # (K,) the maximum of each row
     shift: np.ndarray  # (K,) log sum exp(x - top); not finite where an x is NaN or +inf, or none is above -inf
 
@@ -53,19 +54,17 @@ class Outlook:
         return self.logits[np.arange(len(tokens)), tokens] - self.top - self.shift
 
     def best(self, added: np.ndarray, count: int) -> Candidates:
-        """The `count` highest of log-probabilities + added (K,); of equals the lower row, then the lower token.
-
-        Logits may have been lowered since top and shift were found: tokens are banned so.
-        """
+        """The `count` highest of log-probabilities + added (K,); of equals the lower row, then the lower token."""
         log_probs = self.log_probs()
         return ranked(log_probs, log_probs + added[:, None], count)
 
 
-def outlook(logits: np.ndarray, cache: Cache | None = None) -> Outlook:
-    """The outlook of logits (K, V) float32. The cache is for decoders that found more than them in their step."""
+def next_token(logits: np.ndarray) -> NextToken:
+    """Logits (K, V) with what normalises them; in float32, as upstream, whatever the model computes in."""
+    logits = logits.astype(np.float32, copy=False)
     top = logits.max(axis=1)
     with np.errstate(invalid="ignore"):
-        return Outlook(logits, top, np.log(np.exp(logits - top[:, None]).sum(axis=1)))
+        return NextToken(logits, top, np.log(np.exp(logits - top[:, None]).sum(axis=1)))
 
 
 GROUP_SIZE = 64  # scores a group in `ranked`; with 50,000 scores anything from 32 to 256 takes about the same time
@@ -89,14 +88,10 @@ def ranked(log_probs: np.ndarray, scores: np.ndarray, count: int) -> Candidates:
 
 
 class Decoder(NamedTuple):
-    """The port: two functions that a decoder must offer, and one of arithmetic over V that it may offer faster.
-
-    The logits that a step returns are the search's from then on: it writes -inf over tokens that may not come.
-    """
+    """The port: the two functions that a decoder must offer."""
 
     start: Callable[[int], Cache]  # a fresh cache for K rows
-    step: Callable[[np.ndarray, Cache], np.ndarray]  # append tokens (K,) to the cache in place, return logits (K, V)
-    outlook: Callable[[np.ndarray, Cache], Outlook] = outlook  # for the logits that the last step over it returned
+    step: Callable[[np.ndarray, Cache], NextToken]  # append tokens (K,) to the cache in place
 
 
 @dataclass(frozen=True)
@@ -125,29 +120,27 @@ class Hypothesis:
         return self.tokens[len(self.tokens) - len(self.token_log_probs) :]
 
 
-def feed_prompt(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int) -> tuple[Cache, Outlook]:
-    """Give start token and prefix to a fresh cache of K rows: the cache, and the outlook on what comes next.
+def feed_prompt(
+    decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int
+) -> tuple[Cache, NextToken]:
+    """Give start token and prefix to a fresh cache of K rows: the cache, and what the decoder says comes next.
 
-    How large V is shows only here, so ids are held to it here: OptionError for one outside.
+    The size V of the vocabulary is first known here, so ids are held to it here. Raises OptionError for one outside.
     """
     cache = decoder.start(rows)
-    outlook = advance(decoder, np.full(rows, prompt[0]), cache)
-    check_vocabulary(options, prompt, outlook.logits.shape[1])
+    following = advance(decoder, np.full(rows, prompt[0]), cache)
+    check_vocabulary(options, prompt, following.logits.shape[1])
     for token in prompt[1:]:
-        outlook = advance(decoder, np.full(rows, token), cache)
-    return cache, outlook
+        following = advance(decoder, np.full(rows, token), cache)
+    return cache, following
 
 
-def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> Outlook:
-    """Append tokens (K,): the outlook on those after, in float32 as upstream whatever the model computes in.
-
-    Raises ModelError for NaN or infinite logits, which the logarithm of the sum tells.
-    """
-    logits = decoder.step(tokens, cache).astype(np.float32, copy=False)
-    outlook = decoder.outlook(logits, cache)
-    if not all(map(math.isfinite, outlook.shift.tolist())):
+def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> NextToken:
+    """Take one step with tokens (K,). Raises ModelError for NaN or infinite logits, which make `shift` not finite."""
+    following = decoder.step(tokens, cache)
+    if not all(map(math.isfinite, following.shift.tolist())):
         raise ModelError("the decoder returned logits that are not finite; check the features, then the weights")
-    return outlook
+    return following
 
 
 def append_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:

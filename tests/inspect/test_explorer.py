@@ -12,7 +12,7 @@ import s2t_np
 from s2t_np.cli import main
 from s2t_np.inspect.explorer import STAGES, fill, page
 from s2t_np.inspect.explorer.pictures import SMALL, Pictures, quantized
-from s2t_np.inspect.explorer.story import SECTIONS
+from s2t_np.inspect.explorer.sections import SECTIONS
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
 

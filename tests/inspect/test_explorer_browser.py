@@ -9,7 +9,7 @@ import pytest
 
 import s2t_np
 from s2t_np.inspect.explorer import STAGES, page
-from s2t_np.inspect.explorer.story import SECTIONS
+from s2t_np.inspect.explorer.sections import SECTIONS
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
 

@@ -10,7 +10,7 @@ from s2t_np import audio, decoder, encoder, features, layers, ops
 from s2t_np.checkpoint import safetensors
 from s2t_np.inspect.golden import check, read_pack, write_pack
 from s2t_np.inspect.golden.explain import explain
-from s2t_np.inspect.golden.mistakes import Sight
+from s2t_np.inspect.golden.mistakes import Evidence
 from s2t_np.inspect.golden.pack import forward
 from s2t_np.ops import numpy_ops
 from tests.support.paths import DIGITS
@@ -274,5 +274,7 @@ def test_every_stage_of_every_shape_can_be_explained(shape, tmp_path):
     pack, random = read_pack(tmp_path / "pack"), np.random.default_rng(0)
     for held in ({}, dict(pack.truth)):
         for stage, truth in pack.truth.items():
-            says = explain(Sight(pack, held), stage, truth + random.normal(size=truth.shape) * (1 + abs(truth).max()))
+            says = explain(
+                Evidence(pack, held), stage, truth + random.normal(size=truth.shape) * (1 + abs(truth).max())
+            )
             assert says.startswith("unexplained") or truth.size < 30, (stage, says)

@@ -136,7 +136,7 @@ def test_the_tree_is_that_of_the_recorded_steps(seen):
         )
         assert [token for _, token, _ in ran_on] == seen[f"steps.{step + 1:03d}.decoder.input_ids"].tolist()
         assert [parent for *_, parent in ran_on] == seen[f"steps.{step + 1:03d}.parents"].tolist()
-    assert len({c.parent for c in seen.tree.candidates if c.fate == "runs on"}) > 1
+    assert len({c.parent for c in seen.tree.candidates if c.outcome == "runs on"}) > 1
 
 
 def test_embeddings_are_the_sum_of_their_terms(seen):

@@ -1,4 +1,4 @@
-"""The tree of a search: the same hypotheses as the search found, and a fate for every candidate."""
+"""The tree of a search: the same hypotheses as the search found, and a outcome for every candidate."""
 
 from collections import Counter
 
@@ -7,8 +7,8 @@ import pytest
 
 from s2t_np.config import GenerationConfig
 from s2t_np.inspect.trace import tree
-from s2t_np.inspect.trace.watch import Step
-from s2t_np.search import Decoder, generate
+from s2t_np.inspect.trace.recorder_backend import Step
+from s2t_np.search import Decoder, generate, next_token
 from s2t_np.search.options import check_options
 from tests.support.search_fakes import FakeDecoder, random_logits, table_logits
 
@@ -33,11 +33,11 @@ def search(logits_of, prompt=(), **options):
     def step(tokens, cache):
         logits = decoder.step(tokens, cache.inner)
         steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits.copy()))
-        return logits
+        return next_token(logits)
 
     hypotheses = generate(Decoder(Cache, step), options, prompt)
     whole = [options.decoder_start_token_id, *prompt]
-    return hypotheses, steps, tree.grow(steps, hypotheses, check_options(options, len(whole)), whole)
+    return hypotheses, steps, tree.build_tree(steps, hypotheses, check_options(options, len(whole)), whole)
 
 
 def path_to(grown, candidate):
@@ -54,7 +54,7 @@ def path_to(grown, candidate):
 def test_the_finished_of_the_tree_are_the_hypotheses(seed, early_stopping):
     options = {"num_beams": 3, "num_return_sequences": 3, "max_length": 8, "early_stopping": early_stopping}
     found, steps, grown = search(random_logits(seed, 9, eos_bonus=1.5), prompt=(6,), **options)
-    finished = [c for c in grown.candidates if c.fate == tree.FINISHED]
+    finished = [c for c in grown.candidates if c.outcome == tree.FINISHED]
     assert {path_to(grown, c) for c in finished} == {h.generated for h in found}
     by_step = Counter(c.step for c in grown.candidates)
     assert set(by_step.values()) == {6}
@@ -70,11 +70,11 @@ def test_fates():
     first = {A: 0.6, B: 0.3, 2: 0.1}
     table = {(2,): first, (2, A): {2: 0.2, A: 0.79, B: 0.01}, (2, B): {2: 0.3, B: 0.7}, (2, A, A): {2: 0.98, A: 0.02}}
     _, _, grown = search(table_logits(table, 8), num_beams=2, early_stopping=False, max_length=6)
-    fates = {(c.step, c.parent, c.token): c.fate for c in grown.candidates if c.score > -np.inf}
-    assert fates[0, 0, 2] == tree.NOT_AMONG_FIRST
-    assert fates[0, 0, A] == fates[0, 0, B] == tree.RUNS_ON
-    assert fates[2, 0, 2] == tree.FINISHED
-    assert tree.IMPOSSIBLE in {c.fate for c in grown.candidates if c.score == -np.inf}
+    outcomes = {(c.step, c.parent, c.token): c.outcome for c in grown.candidates if c.score > -np.inf}
+    assert outcomes[0, 0, 2] == tree.NOT_AMONG_FIRST
+    assert outcomes[0, 0, A] == outcomes[0, 0, B] == tree.RUNS_ON
+    assert outcomes[2, 0, 2] == tree.FINISHED
+    assert tree.IMPOSSIBLE in {c.outcome for c in grown.candidates if c.score == -np.inf}
     assert grown.end == "no running beam could displace the worst of the finished"
     chances = {c.token: np.exp(c.log_prob) for c in grown.candidates if c.step == 0 and c.score > -np.inf}
     assert chances == pytest.approx(first, abs=1e-6)
@@ -84,7 +84,7 @@ def test_displaced():
     table = {(2,): {A: 0.5, 2: 0.3, B: 0.2}, (2, A): {2: 0.9, A: 0.1}, (2, B): {2: 0.9, B: 0.1}}
     table |= {(2, A, A): {2: 1.0}}
     found, _, grown = search(table_logits(table, 8), num_beams=2, early_stopping="never", max_length=5)
-    by_fate = {c.fate: path_to(grown, c) for c in grown.candidates if c.fate in (tree.FINISHED, tree.DISPLACED)}
+    by_fate = {c.outcome: path_to(grown, c) for c in grown.candidates if c.outcome in (tree.FINISHED, tree.DISPLACED)}
     assert found[0].generated == (A, 2)
     assert by_fate[tree.DISPLACED] == (2,)
 
@@ -95,7 +95,7 @@ def test_displaced():
 def test_greedy_and_sampling(options):
     found, steps, grown = search(random_logits(5, 20), prompt=(7,), max_length=6, **options)
     assert grown.kind == ("sample" if options else "greedy")
-    chosen = {(c.step, c.token) for c in grown.candidates if c.fate == tree.CHOSEN}
+    chosen = {(c.step, c.token) for c in grown.candidates if c.outcome == tree.CHOSEN}
     assert chosen == {(u - 1, h.tokens[u]) for h in found for u in range(2, len(h.tokens))}
     for candidate in grown.candidates:
         assert (

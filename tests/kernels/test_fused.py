@@ -6,17 +6,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from s2t_np.decoder import decode_full, decoder_step, start_cache
+from s2t_np.decoder import decode_full, start_cache, step
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
-from s2t_np.search import outlook
+from s2t_np.search import next_token
 from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
-from s2t_np_kernels.build.jit import bind
-from s2t_np_kernels.decoder import step
-from s2t_np_kernels.weights.pack import FLOAT32, INT8
+from s2t_np_kernels.decoder import host
+from s2t_np_kernels.layout import FLOAT32, INT8
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import SHAPES, in_halves, model, random_model
@@ -101,7 +100,7 @@ def walk(step, ops, w, config, cache, beams: int, length: int):
     """Logits of `length` steps with seeded tokens and reorderings."""
     rng = np.random.default_rng(beams)
     for i in range(length):
-        yield step(ops, w, config, rng.integers(0, config.vocab_size, beams), cache)
+        yield step(ops, w, config, rng.integers(0, config.vocab_size, beams), cache).logits
         cache.reorder(rng.integers(0, beams, beams) if i % 3 else np.zeros(beams, np.int64))
 
 
@@ -115,14 +114,14 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, k
     slow = start_cache(numpy_ops, plain, config, memory, beams)
     fast = backend.start_cache(backend.numba_ops, packed, config, memory, beams)
     length = 140 if beams == 5 else 12  # over two enlargements of the cache, and over a block of attention's keys
-    expected = walk(decoder_step, numpy_ops, plain, config, slow, beams, length)
+    expected = walk(step, numpy_ops, plain, config, slow, beams, length)
     for logits, other in zip(
         walk(backend.step, backend.numba_ops, packed, config, fast, beams, length), expected, strict=True
     ):
         np.testing.assert_allclose(logits, other, atol=3e-5)
-    assert slow.length == fast.length == length and np.array_equal(slow.ancestors, fast.ancestors)
-    np.testing.assert_allclose(fast.keys[:, :length], slow.keys[:, :length], atol=3e-5)
-    np.testing.assert_allclose(fast.values[:, :length], slow.values[:, :length], atol=3e-5)
+    assert slow.length == fast.length == length
+    for layer, past in enumerate(slow.past):
+        np.testing.assert_allclose(fast.history(layer), past, atol=3e-5)
 
 
 @pytest.mark.parametrize("kind", OPS)
@@ -140,16 +139,16 @@ def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
 def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
     """A step that the second participant begins alone; the first, to whom the first parts belong, comes later."""
     session, logits = cache.steps.get(packed, config.decoder_ffn_dim, cache).session, []
-    session.helpers, slot = 0, session.states[0][-2:-1]
+    session.helpers, slot = 0, session.states[:1]
     slot[0] = 1
     second = threading.Thread(
-        target=lambda: logits.append(backend.step(backend.numba_ops, packed, config, tokens, cache))
+        target=lambda: logits.append(backend.step(backend.numba_ops, packed, config, tokens, cache).logits)
     )
     second.start()
     while slot[0] == 1:
         pass
     slot[0] = 0
-    bind(session.function, session.board, np.zeros(1, np.int64), session.states, 0, 1, *session.arguments)()
+    session.function.bind(session.board, np.zeros(1, np.int64), session.states, 0, 1, *session.arguments)()
     second.join()
     return logits[0]
 
@@ -160,7 +159,7 @@ def test_a_participant_may_join_in_the_middle_of_a_step():
     memory = features(50_000, config.d_model)  # so long that attention over it takes milliseconds
     threads.set_threads(1)
     alone = backend.start_cache(backend.numba_ops, packed, config, memory, 3)
-    expected = backend.step(backend.numba_ops, packed, config, tokens, alone)
+    expected = backend.step(backend.numba_ops, packed, config, tokens, alone).logits
     threads.set_threads(2)
     for attempt in range(5):
         cache = backend.start_cache(backend.numba_ops, packed, config, memory, 3)
@@ -178,8 +177,8 @@ def test_step_over_short_and_long_memories(name, positions):
         for ours, theirs in zip(fast.cross.readable(layer), kept, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=3e-5)
     tokens = np.array([4, 1, 7])
-    logits = backend.step(backend.numba_ops, packed, config, tokens, fast)
-    np.testing.assert_allclose(logits, decoder_step(numpy_ops, plain, config, tokens, slow), atol=3e-5)
+    logits = backend.step(backend.numba_ops, packed, config, tokens, fast).logits
+    np.testing.assert_allclose(logits, step(numpy_ops, plain, config, tokens, slow).logits, atol=3e-5)
 
 
 WIDE = ({"d_model": 128}, {"d_model": 576, "encoder_attention_heads": 9, "decoder_attention_heads": 9})
@@ -212,7 +211,7 @@ def test_smaller_weights_stay_near_floats(name, kind, error):
     slow = start_cache(numpy_ops, plain, config, memory, 9)
     fast = backend.start_cache(ops, packed, config, memory, 9)
     for a, b in zip(
-        walk(decoder_step, numpy_ops, plain, config, slow, 9, 5),
+        walk(step, numpy_ops, plain, config, slow, 9, 5),
         walk(backend.step, ops, packed, config, fast, 9, 5),
         strict=True,
     ):
@@ -233,26 +232,24 @@ def test_decode_full_by_ops(name):
     [(256, 4, 4), (512, 8, 8), (64, 4, 2), (36, 4, 1), (96, 6, 3), (4096, 4, 1), (64, 1, 1)],
 )
 def test_groups_of_heads_fill_whole_panels(width, heads, groups):
-    assert step.head_groups(width, heads) == groups
+    assert host.head_groups(width, heads) == groups
 
 
 def test_shards_of_hidden_features_are_cut_where_sums_and_scales_are():
-    assert [step.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
-    assert [step.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
-    assert step.shard_size(72, 2, FLOAT32) == 256
+    assert [host.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
+    assert [host.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
+    assert host.shard_size(72, 2, FLOAT32) == 256
 
 
-def test_what_a_step_knows_of_its_logits_is_told_of_no_others():
+def test_a_step_knows_the_peaks_of_its_own_logits():
     config, plain = model("round")
-    packed = backend.numba_ops.prepare(plain)
+    packed, added = backend.numba_ops.prepare(plain), np.zeros(2, np.float32)
     cache = backend.start_cache(backend.numba_ops, packed, config, features(9, config.d_model), 2)
-    first = backend.step(backend.numba_ops, packed, config, np.array([4, 1]), cache)
-    kept = first.copy()
-    second = backend.step(backend.numba_ops, packed, config, np.array([5, 2]), cache)
-    assert np.array_equal(first, kept)
-    for logits in (first, second):
-        found, expected = backend.outlook(logits, cache), outlook(logits)
+    kept = []
+    for tokens in ([4, 1], [5, 2]):
+        found = backend.step(backend.numba_ops, packed, config, np.array(tokens), cache)
+        expected = next_token(found.logits)
         np.testing.assert_allclose(found.log_probs(), expected.log_probs(), atol=1e-5)
-        assert np.array_equal(
-            found.best(np.zeros(2, np.float32), 4).tokens, expected.best(np.zeros(2, np.float32), 4).tokens
-        )
+        assert np.array_equal(found.best(added, 4).tokens, expected.best(added, 4).tokens)
+        kept.append((found.logits, found.logits.copy()))
+    assert all(np.array_equal(logits, copy) for logits, copy in kept)  # no step writes into the logits of another

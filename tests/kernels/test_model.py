@@ -13,7 +13,7 @@ from tests.support.paths import CHECKPOINT_CONFIGS, LIBRISPEECH, ROOT, needs_sha
 pytest.importorskip("numba")
 
 from s2t_np import audio, config, encoder, search, weights
-from s2t_np.backend import NUMPY
+from s2t_np.backend import NUMPY, compiled
 from s2t_np.features import features
 from s2t_np.ops import numpy_ops
 from s2t_np_kernels import backend
@@ -35,7 +35,7 @@ def on(model, chosen):
 @pytest.mark.parametrize("beams", (1, 5))
 def test_digits_hears_the_same(digits, recording, beams):
     slow = digits.transcribe(recording, num_beams=beams)
-    fast = on(digits, backend.NUMBA).transcribe(recording, num_beams=beams)
+    fast = on(digits, compiled("float32")).transcribe(recording, num_beams=beams)
     assert [h.tokens for h in fast.hypotheses] == [h.tokens for h in slow.hypotheses]
     np.testing.assert_allclose(fast.hypotheses[0].token_log_probs, slow.hypotheses[0].token_log_probs, atol=1e-4)
 
@@ -51,7 +51,7 @@ def test_digits_hears_the_same_in_fewer_bits(digits, recording, dtype):
 def test_a_weight_beyond_float16_is_refused(digits):
     weights = digits.weights._replace(lm_head=digits.weights.lm_head._replace(weight=np.full((1, 2), -7e4, np.float32)))
     with pytest.raises(s2t_np.ModelError, match="a weight is 7e\\+04, above float16's largest number"):
-        backend.NUMBA_FLOAT16.ops.prepare(weights)
+        backend.OPS["float16"].prepare(weights)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,8 @@ def hear(chosen, shape, w, x):
     ops = chosen.ops
     memory = chosen.encode(ops, w.encoder, shape, x)
     port = search.Decoder(
-        lambda beams: chosen.start(ops, w, shape, memory, beams),
+        lambda beams: chosen.start_cache(ops, w, shape, memory, beams),
         lambda tokens, cache: chosen.step(ops, w, shape, tokens, cache),
-        chosen.outlook,
     )
     return search.generate(port, OPTIONS, ())[0].tokens
 
@@ -86,11 +85,11 @@ def test_the_same_tokens_on_all_the_speech(small):
     packed = backend.numba_ops.prepare(plain)
     paths = sorted(LIBRISPEECH.rglob("*.flac"))
     assert paths
-    different = []
+    different, fast = [], compiled("float32")
     for path in paths:
         x = features(audio.load(path, 16000), PREPROCESSOR)
         slow = hear(NUMPY, shape, plain, x)
-        if hear(backend.NUMBA, shape, packed, x) != slow:
+        if hear(fast, shape, packed, x) != slow:
             different.append(path.name)
     assert different == []
 

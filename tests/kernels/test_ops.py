@@ -14,7 +14,11 @@ from s2t_np_kernels.backend import numba_ops
 from s2t_np_kernels.weights.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
 
 from s2t_np_kernels import backend
-from tests.support.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
+from tests.support.search_port import (
+    assert_best_is_that_of_sorting,
+    assert_normalises_as_log_softmax,
+    assert_shift_tells_what_is_not_finite,
+)
 
 RNG = np.random.default_rng(1)
 SIZES = (1, 2, 7, 8, 9, 13, 31, 32, 33, 64, 97, 257)
@@ -141,10 +145,10 @@ def test_infinite_keys_are_never_looked_at():
     close(numba_ops.attention(q, k, v, 1), ops.attention(q, k, v, 1))
 
 
-def test_outlook():
-    holds_to_log_softmax(backend.outlook)
-    tells_what_is_not_finite(backend.outlook)
+def test_next_token():
+    assert_normalises_as_log_softmax(backend.next_token)
+    assert_shift_tells_what_is_not_finite(backend.next_token)
 
 
 def test_best_is_that_of_sorting():
-    holds_to_sorting(backend.outlook)
+    assert_best_is_that_of_sorting(backend.next_token)

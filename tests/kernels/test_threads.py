@@ -58,7 +58,7 @@ def decode(seed: int, pause: float = 0.0) -> list[np.ndarray]:
     memory = rng.standard_normal((40, config.d_model)).astype(np.float32)
     cache, logits = backend.start_cache(backend.numba_ops, packed, config, memory, 3), []
     for _ in range(70):
-        logits.append(backend.step(backend.numba_ops, packed, config, rng.integers(4, 99, 3), cache))
+        logits.append(backend.step(backend.numba_ops, packed, config, rng.integers(4, 99, 3), cache).logits)
         time.sleep(pause)
     return logits
 
@@ -94,7 +94,7 @@ def test_the_number_of_threads_may_change_between_steps():
         cache = backend.start_cache(backend.numba_ops, packed, config, memory, 2)
         for count in counts:
             threads.set_threads(count)
-            logits = backend.step(backend.numba_ops, packed, config, np.array([4, 5]), cache)
+            logits = backend.step(backend.numba_ops, packed, config, np.array([4, 5]), cache).logits
         results.append(logits)
     assert np.array_equal(*results)
 

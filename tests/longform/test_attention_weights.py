@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from s2t_np.decoder import decode_full
-from s2t_np.longform.attention_weights import attention_weights, watch_attention
+from s2t_np.longform.attention_weights import attention_weights, record_attention
 from s2t_np.ops import attention, merge_heads, numpy_ops, split_heads
 from tests.support.small_models import SHAPES, noise, small_model
 
@@ -29,7 +29,7 @@ def test_a_watched_pass_gives_the_same_logits_and_all_the_weights(shape, backend
     ops, model = backend(), small_model(shape, dtype=np.float32)
     weights, memory = ops.prepare(model.weights), noise(9, model.config.d_model, dtype=np.float32)
     tokens, seen = np.array([2, 5, 6, 7]), []
-    watched = decode_full(watch_attention(ops, seen), weights, model.config, tokens, memory)
+    watched = decode_full(record_attention(ops, seen), weights, model.config, tokens, memory)
     np.testing.assert_array_equal(watched, decode_full(ops, weights, model.config, tokens, memory))
     heads, layers = model.config.decoder_attention_heads, model.config.decoder_layers
     assert [w.shape for w in seen] == [(heads, len(tokens), len(memory))] * layers

@@ -1,8 +1,8 @@
-"""What a long recording costs: memory that does not grow with it, and little time beside the model's.
+"""The memory that a long recording takes: it does not grow with the recording.
 
-The file is a virtual one, a WAV header and spoken digits again and again, which libsndfile reads like any other. The
-model is a stand-in that allocates what features and memory of a segment take. The true length is a matter of patience:
-`python -m tests.longform.test_cost_stream 10` does ten hours.
+The file is virtual, a WAV header and the same spoken digits over and over, which libsndfile reads like any other. The
+model is a stub that allocates as much as features and memory of a segment take. Longer runs are possible by hand:
+`python -m tests.longform.test_cost_stream 10` goes through ten hours.
 """
 
 import io
@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from s2t_np.config import GenerationConfig
+from s2t_np.config import GenerationConfig, UtteranceConfig
 from s2t_np.longform.stream import stream
 from s2t_np.search import Hypothesis
 from tests.support.paths import ROOT
@@ -26,7 +26,7 @@ MOST_GROWTH = 32  # MB
 
 
 class EndlessTalk(io.RawIOBase):
-    """A WAV file of any length that takes no room: 16-bit mono, one talk repeated."""
+    """A WAV file of any length that takes no space: 16-bit mono, one talk repeated."""
 
     def __init__(self, seconds: float):
         x, _ = concatenated([bundled("five-five"), bundled("two-nine-three-four-zero")] * 3, 0.7, -60)
@@ -60,9 +60,10 @@ class EndlessTalk(io.RawIOBase):
 
 
 class Stand:
-    """A model in whose place nothing is computed."""
+    """Stub model."""
 
     feature_config, generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
+    utterance_config = UtteranceConfig()
     tokenizer = SimpleNamespace(batch_decode=lambda sequences: ["five"] * len(sequences))
 
     def features_of_samples(self, samples):
@@ -76,7 +77,7 @@ class Stand:
 
 
 def peak_after(hours: float) -> tuple[int, float]:
-    """How many segments a talk of so many hours has, and the peak memory (MB) of a process that went through it."""
+    """The number of segments in a talk of this many hours, and the peak memory (MB) of the process that heard it."""
     command = [sys.executable, "-m", "tests.longform.test_cost_stream", str(hours)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     count, peak = done.stdout.split()
@@ -91,7 +92,7 @@ def test_memory_does_not_grow_with_the_recording():
 
 
 def main() -> None:
-    """Go through a talk of argv[1] hours; print how many segments there were, and the peak memory in MB."""
+    """Go through a talk of argv[1] hours; print the number of segments and the peak memory in MB."""
     count = sum(1 for _ in stream(Stand(), EndlessTalk(3600 * float(sys.argv[1]))))
     status = Path("/proc/self/status").read_text().expandtabs()
     print(count, int(re.search("VmHWM: *([0-9]+) kB", status)[1]) / 1024)

@@ -4,7 +4,8 @@ import zlib
 
 import pytest
 
-from s2t_np.longform.fallback import TrustOptions, believed, compression_ratio, doubts, loops, repeats
+from s2t_np.longform.fallback import decode_with_fallback
+from s2t_np.longform.quality import QualityOptions, compression_ratio, has_loop, has_repeated_ngram, quality_flags
 from s2t_np.search import Hypothesis
 
 PLAIN = tuple(range(10, 30))
@@ -32,12 +33,14 @@ def hypothesis(tokens=PLAIN, log_prob=-0.1, finished=True):
     ],
 )
 def test_loops(tokens, expected):
-    assert loops(tokens) is expected
+    assert has_loop(tokens) is expected
 
 
 def test_repeats():
-    assert repeats((1, 2, 3, 9, 1, 2, 3), 3) and not repeats((1, 2, 3, 9, 1, 2, 4), 3)
-    assert repeats((5, 5, 5, 5), 3) and not repeats((5, 5, 5), 3) and not repeats((), 3)
+    assert has_repeated_ngram((1, 2, 3, 9, 1, 2, 3), 3) and not has_repeated_ngram((1, 2, 3, 9, 1, 2, 4), 3)
+    assert (
+        has_repeated_ngram((5, 5, 5, 5), 3) and not has_repeated_ngram((5, 5, 5), 3) and not has_repeated_ngram((), 3)
+    )
 
 
 def test_compression_ratio_is_whisper_s():
@@ -59,13 +62,13 @@ def test_compression_ratio_is_whisper_s():
     ],
 )
 def test_doubts(given, text, expected):
-    assert doubts(given, text, TrustOptions()) == expected
+    assert quality_flags(given, text, QualityOptions()) == expected
 
 
 def test_thresholds_are_options():
-    off = TrustOptions(compression_ratio_threshold=None, logprob_threshold=None)
-    assert doubts(hypothesis(log_prob=-9.0), "over and over " * 20, off) == ()
-    assert doubts(hypothesis(log_prob=-0.2), "", TrustOptions(logprob_threshold=-0.1)) == ("low_logprob",)
+    off = QualityOptions(compression_ratio_threshold=None, logprob_threshold=None)
+    assert quality_flags(hypothesis(log_prob=-9.0), "over and over " * 20, off) == ()
+    assert quality_flags(hypothesis(log_prob=-0.2), "", QualityOptions(logprob_threshold=-0.1)) == ("low_logprob",)
 
 
 class Searches:
@@ -81,27 +84,29 @@ class Searches:
 
 def test_a_good_answer_is_believed_at_once():
     search = Searches(hypothesis())
-    answer, flags = believed(search, TrustOptions())
+    answer, flags = decode_with_fallback(search, QualityOptions())
     assert answer[0][0] is search.answers[0] and flags == () and search.asked == [0]
 
 
 def test_a_loop_is_searched_for_again():
     search = Searches(hypothesis(LOOP), hypothesis())
-    answer, flags = believed(search, TrustOptions())
+    answer, flags = decode_with_fallback(search, QualityOptions())
     assert answer[0][0] is search.answers[3] and flags == ("retried",) and search.asked == [0, 3]
 
 
 def test_what_was_really_said_so_often_stays():
     search = Searches(hypothesis(LOOP), hypothesis(log_prob=-3.0))
-    answer, flags = believed(search, TrustOptions())
+    answer, flags = decode_with_fallback(search, QualityOptions())
     assert answer[0][0] is search.answers[0] and flags == ("repetition",)
 
 
 def test_without_a_repetition_nothing_else_would_come_of_it():
     search = Searches(hypothesis(log_prob=-3.0))
-    assert believed(search, TrustOptions())[1] == ("low_logprob",) and search.asked == [0]
+    assert decode_with_fallback(search, QualityOptions())[1] == ("low_logprob",) and search.asked == [0]
 
 
 def test_the_retry_can_be_switched_off():
     search = Searches(hypothesis(LOOP))
-    assert believed(search, TrustOptions(retry_no_repeat_ngram_size=0))[1] == ("repetition",) and search.asked == [0]
+    assert decode_with_fallback(search, QualityOptions(retry_no_repeat_ngram_size=0))[1] == (
+        "repetition",
+    ) and search.asked == [0]

@@ -1,10 +1,10 @@
-"""The seam between two transcripts that heard a little of the same."""
+"""The find_overlap between two transcripts that heard a little of the same."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from s2t_np.longform.merge import seam, stitched
+from s2t_np.longform.merge import find_overlap, merge_overlap
 from s2t_np.longform.segment import Segment, Word
 
 TEXT = "the quick brown fox jumps over the lazy dog and runs away into the dark green forest".split()
@@ -42,7 +42,7 @@ def begins(token):
     ],
 )
 def test_seam(before, after, expected):
-    assert seam(ids(before), ids(after), begins) == expected
+    assert find_overlap(ids(before), ids(after), begins) == expected
 
 
 @pytest.mark.parametrize("last", range(8, 13))
@@ -50,7 +50,7 @@ def test_seam(before, after, expected):
 def test_every_word_once(first, last):
     before = segment(" ".join([*TEXT[:last], "um"]), 0.0, 10.0, words=True)
     after = segment(" ".join(["um", *TEXT[first:]]), 4.0, 20.0, words=True)
-    one, two = stitched(before, after, TOKENIZER)
+    one, two = merge_overlap(before, after, TOKENIZER)
     assert (one.text + " " + two.text).split() == TEXT
     assert [word.text for word in one.words + two.words] == TEXT
     assert one.end == two.start == 7.0 and one.flags == two.flags == ()
@@ -60,12 +60,12 @@ def test_every_word_once(first, last):
 def test_words_outside_of_the_overlap_are_not_taken_for_it():
     said = "the lazy dog and runs away into the dark green forest the lazy dog"
     before, after = segment(said, 0.0, 28.0), segment("and runs away into the lazy dog", 26.0, 40.0)
-    one, two = stitched(before, after, TOKENIZER)
+    one, two = merge_overlap(before, after, TOKENIZER)
     assert one.text.startswith("the lazy dog and runs away into") and two.flags == ("cut",)
 
 
 def test_nothing_in_common_is_said_and_nothing_lost():
     before, after = segment("the quick brown", 0.0, 10.0), segment("over the lazy dog", 8.0, 20.0)
-    one, two = stitched(before, after, TOKENIZER)
+    one, two = merge_overlap(before, after, TOKENIZER)
     assert (one.text, two.text) == ("the quick brown", "over the lazy dog")
     assert one.flags == two.flags == ("cut",) and one.end == two.start == 9.0

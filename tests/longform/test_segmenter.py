@@ -1,4 +1,4 @@
-"""The cutter: at pauses, at the widest pause of what is too long, and through speech with an overlap."""
+"""The segmenter: at pauses, at the widest pause of what is too long, and through speech with an overlap."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2t_np.errors import AudioError
-from s2t_np.longform.segmenter import Cutter, Piece, Tape, pieces
+from s2t_np.longform.segmenter import Piece, Segmenter, Tape, pieces
 from s2t_np.longform.vad import VadOptions
 from tests.support.speech import RATE, bundled, concatenated
 
@@ -14,14 +14,14 @@ OPTIONS = VadOptions(speech_pad=0.2)
 
 
 def spans(speech, frames, size=10**9, options=OPTIONS, quiet=()):
-    """The cutter's answer for speech at these (start, end) frames; `quiet` frames stand out less than others."""
+    """The segmenter's answer for speech at these (start, end) frames; `quiet` frames stand out less than others."""
     excess = np.zeros(frames)
     for start, end in speech:
         excess[start:end] = 20
     excess[list(quiet)] = 7
-    cutter = Cutter(options, 0.01)
-    done = [span for i in range(0, frames, size) for span in cutter.push(excess[i : i + size])]
-    return done + cutter.finish()
+    segmenter = Segmenter(options, 0.01)
+    done = [span for i in range(0, frames, size) for span in segmenter.push(excess[i : i + size])]
+    return done + segmenter.finish()
 
 
 def times(found):
@@ -35,9 +35,9 @@ def test_a_pause_ends_a_segment():
 
 
 def test_it_ends_as_soon_as_the_pause_is_long_enough():
-    cutter, excess = Cutter(OPTIONS, 0.01), np.zeros(400)
+    segmenter, excess = Segmenter(OPTIONS, 0.01), np.zeros(400)
     excess[100:200] = 20
-    given = [len(cutter.push(excess[i : i + 1])) for i in range(400)]
+    given = [len(segmenter.push(excess[i : i + 1])) for i in range(400)]
     assert np.flatnonzero(given).tolist() == [249]  # 50 frames of pause: 200 to 249
 
 
@@ -106,7 +106,7 @@ def test_a_tape_gives_back_what_it_was_given():
     for i in range(0, 10_000, 999):
         tape.append(x[i : i + 999])
         tape.forget(max(0, (i - 6000) // 160))
-    span = Cutter(OPTIONS, 0.01).close([[45, 55]], 60)[0]
+    span = Segmenter(OPTIONS, 0.01).close([[45, 55]], 60)[0]
     piece = tape.piece(span)
     np.testing.assert_array_equal(piece.samples, x[25 * 160 + 120 : 60 * 160 + 120])
     assert (piece.offset, piece.start, piece.end) == tuple((f * 160 + 120) / RATE for f in (25, 45, 55))

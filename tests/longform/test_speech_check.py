@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from s2t_np.longform.segmenter import pieces
-from s2t_np.longform.speech_check import LikenessOptions, flatness, like_speech, loud_frames, smoothed, spectra
+from s2t_np.longform.speech_check import SpeechCheckOptions, flatness, is_speech_like, loud_frames, smoothed, spectra
 from s2t_np.longform.vad import VadOptions
 from tests.support.paths import SHARED, needs_shared
 from tests.support.speech import RATE, RECORDINGS, around, librispeech, music, no_speech, noise, tone
@@ -15,7 +15,7 @@ SOUNDS = no_speech()
 
 def heard(x):
     """The pieces that a recording is cut into, and whether each may be speech."""
-    return [like_speech(p.samples, RATE, LikenessOptions()) for p in pieces([x], RATE, VadOptions())]
+    return [is_speech_like(p.samples, RATE, SpeechCheckOptions()) for p in pieces([x], RATE, VadOptions())]
 
 
 @pytest.mark.parametrize("name", SOUNDS)
@@ -48,7 +48,7 @@ def test_real_speech_also_in_noise(snr):
 @needs_shared
 def test_single_digits():
     files = sorted((SHARED / "audio" / "fsdd" / "recordings").glob("*.wav"))[::10]
-    found = [like_speech(soundfile.read(f, dtype="float32")[0], 8000, LikenessOptions()) for f in files]
+    found = [is_speech_like(soundfile.read(f, dtype="float32")[0], 8000, SpeechCheckOptions()) for f in files]
     assert sum(found) >= 0.99 * len(found)
 
 
@@ -56,7 +56,7 @@ def test_speech_over_quiet_music():
     x = soundfile.read(RECORDINGS / "two-nine-three-four-zero.flac", dtype="float32")[0]
     chords = music(10, 1.0)[: len(x)]
     chords *= np.sqrt(np.mean(np.square(x)) / np.mean(np.square(chords))) * 0.1
-    assert like_speech((x + chords).astype(np.float32), RATE, LikenessOptions())
+    assert is_speech_like((x + chords).astype(np.float32), RATE, SpeechCheckOptions())
 
 
 def test_each_limit_can_be_switched_off():
@@ -65,11 +65,11 @@ def test_each_limit_can_be_switched_off():
         (SOUNDS["noise with a beat"], "max_flatness"),
         (music(5, 3.0), "max_tonality"),
     ):
-        assert not like_speech(x, RATE, LikenessOptions())
+        assert not is_speech_like(x, RATE, SpeechCheckOptions())
         others = {"min_level_spread": None, "max_flatness": None, "max_tonality": None}
         del others[limit]
-        assert not like_speech(x, RATE, LikenessOptions(**others)), limit
-        assert like_speech(x, RATE, LikenessOptions(None, None, None))
+        assert not is_speech_like(x, RATE, SpeechCheckOptions(**others)), limit
+        assert is_speech_like(x, RATE, SpeechCheckOptions(None, None, None))
 
 
 def test_the_flatness_of_noise_does_not_depend_on_its_colour():
@@ -80,4 +80,4 @@ def test_the_flatness_of_noise_does_not_depend_on_its_colour():
 
 def test_the_shortest_and_the_emptiest():
     for x in (np.zeros(400), np.zeros(5000), np.ones(1), noise(0.02)):
-        assert isinstance(like_speech(x.astype(np.float32), RATE, LikenessOptions()), bool)
+        assert isinstance(is_speech_like(x.astype(np.float32), RATE, SpeechCheckOptions()), bool)

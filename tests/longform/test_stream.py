@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 import s2t_np
-from s2t_np.config import GenerationConfig
+from s2t_np.config import GenerationConfig, UtteranceConfig
 from s2t_np.errors import AudioError, IncompleteAudioError, InputWarning, OptionError
-from s2t_np.longform.stream import StreamOptions, stream
+from s2t_np.longform.options import StreamOptions
+from s2t_np.longform.stream import stream
 from s2t_np.search import Hypothesis
 from tests.support.sounds import encode
 from tests.support.speech import RATE, RECORDINGS, bundled, concatenated, no_speech
@@ -143,6 +144,7 @@ class Listener:
     def __init__(self, recording):
         self.recording = recording
         self.feature_config, self.generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
+        self.utterance_config = UtteranceConfig()
         self.tokenizer = SimpleNamespace(id_to_piece=["▁x"] * 1000, decode=self.text, batch_decode=self.texts)
 
     @staticmethod

@@ -172,8 +172,8 @@ def test_no_text_has_no_words(model):
 
 
 def test_backends_agree(model):
-    compiled = pytest.importorskip("s2t_np_kernels.backend").NUMBA
-    other = s2t_np.model.load_folder(model.folder, compiled, np.float32)
+    pytest.importorskip("numba")
+    other = s2t_np.load(model.folder, backend="numba")
     features, memory, hypothesis = heard(model, recording("two-nine-three-four-zero.flac"))
     expected = cross_attention(model, memory, hypothesis.tokens)
     np.testing.assert_allclose(cross_attention(other, memory, hypothesis.tokens), expected, atol=2e-4)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from s2t_np.decoder import FIRST_CAPACITY, decode_full, decoder_step, start_cache
+from s2t_np import decoder
+from s2t_np.decoder import decode_full, decoder_step, start_cache
 from s2t_np.ops import numpy_ops as ops
 from tests.support import oracles_model as oracle
 from tests.support.small_models import SHAPES, noise, small_model
@@ -47,10 +48,10 @@ def test_a_position_does_not_see_what_comes_after():
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-4), (np.float64, 1e-11)])
 def test_step_is_the_full_pass_at_every_position(shape, dtype, tolerance):
-    """The link of the chain of trust, over more positions than a new cache has room for, twice over."""
+    """The link of the chain of trust."""
     model = small_model(shape, dtype=dtype)
     memory = noise(6, model.config.d_model, dtype=dtype)
-    tokens = random_tokens(np.random.default_rng(0), model, 2 * FIRST_CAPACITY + 5)
+    tokens = random_tokens(np.random.default_rng(0), model, 40)
     expected, cache = full(model, tokens, memory), start(model, memory, 1)
     for u, token in enumerate(tokens):
         logits = step(model, [token], cache)
@@ -67,11 +68,11 @@ def test_reordered_beams_keep_their_histories(beams, dtype, tolerance):
     model, random = small_model("untied", dtype=dtype), np.random.default_rng(beams)
     memory = noise(4, 16, dtype=dtype)
     cache, histories = start(model, memory, beams), [[] for _ in range(beams)]
-    for u in range(FIRST_CAPACITY + 20):
+    for u in range(30):
         tokens = random_tokens(random, model, beams)
         logits = step(model, tokens, cache)
         histories = [[*history, token] for history, token in zip(histories, tokens, strict=True)]
-        if u % 9 == 0 or u >= FIRST_CAPACITY:
+        if u % 9 == 0 or u >= 20:
             expected = [full(model, history, memory)[-1] for history in histories]
             np.testing.assert_allclose(logits, expected, atol=tolerance, err_msg=f"position {u}")
         if u % 4:
@@ -96,16 +97,29 @@ def test_padding_is_counted_by_the_cache():
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-def test_reordering_moves_no_keys():
-    """Only the table of ancestors changes: that is what makes reordering cheap."""
+def test_the_cache_holds_every_beams_own_history():
+    """One row a token, appended in place; reordering copies the rows of the beam that is continued."""
     model, memory = small_model(), noise(3, 16)
     cache = start(model, memory, 3)
-    for tokens in ([2, 2, 2], [5, 6, 7]):
+    for u, tokens in enumerate(([2, 2, 2], [5, 6, 7])):
         step(model, tokens, cache)
-    keys = cache.keys[:, :2].copy()
+        assert [past.k.shape for past in cache.past] == [(3, u + 1, 16)] * model.config.decoder_layers
+    before = cache.past
     cache.reorder(np.array([2, 2, 0]))
-    np.testing.assert_array_equal(cache.keys[:, :2], keys)
-    np.testing.assert_array_equal(cache.ancestors[:, :2], [[2, 2], [2, 2], [0, 0]])
+    for past, old in zip(cache.past, before, strict=True):
+        np.testing.assert_array_equal(past.k, old.k[[2, 2, 0]])
+        np.testing.assert_array_equal(past.v, old.v[[2, 2, 0]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_search_gets_the_logits_of_the_step_in_float32(dtype):
+    model, memory, tokens = small_model(dtype=dtype), noise(3, 16, dtype=dtype), np.array([2, 9])
+    expected = step(model, tokens, start(model, memory, 2)).astype(np.float64)
+    found = decoder.step(ops, model.weights, model.config, tokens, start(model, memory, 2))
+    assert found.logits.dtype == np.float32
+    np.testing.assert_allclose(found.logits, expected, atol=1e-6)
+    exact = expected - np.log(np.exp(expected).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(found.log_probs(), exact, atol=1e-5)
 
 
 def test_equal_beams_answer_equally():

@@ -9,7 +9,7 @@ from s2t_np import search as search_room
 from s2t_np.config import GenerationConfig
 from s2t_np.errors import InputWarning, ModelError, OptionError
 from s2t_np.ops import log_softmax
-from s2t_np.search import Decoder, outlook
+from s2t_np.search import Decoder, next_token
 from tests.support.search_fakes import (
     FakeDecoder,
     every_transcript,
@@ -18,8 +18,12 @@ from tests.support.search_fakes import (
     table_logits,
     transcript_log_probs,
 )
-from tests.support.search_outlook import holds_to_log_softmax, holds_to_sorting, tells_what_is_not_finite
-from tests.support.search_port import generate
+from tests.support.search_port import (
+    assert_best_is_that_of_sorting,
+    assert_normalises_as_log_softmax,
+    assert_shift_tells_what_is_not_finite,
+    generate,
+)
 
 START = EOS = 2
 
@@ -142,7 +146,7 @@ def test_a_decoder_may_hand_out_one_array_again_and_again(options):
         logits = decoder.step(tokens, cache)
         shared = table.setdefault("logits", np.empty_like(logits))
         shared[:] = logits
-        return shared
+        return next_token(shared)
 
     config = GenerationConfig(min_length=5, no_repeat_ngram_size=2, max_length=12).replace(**options)
     assert search_room.generate(Decoder(decoder.start, step), config) == generate(decoder, config)
@@ -156,14 +160,14 @@ def test_no_step_is_taken_after_the_last_token():
 
 
 def test_best_takes_higher_scores_then_lower_places():
-    holds_to_sorting(outlook)
+    assert_best_is_that_of_sorting(next_token)
 
 
-def test_an_outlook_is_that_of_log_softmax():
-    holds_to_log_softmax(outlook)
-    tells_what_is_not_finite(outlook)
+def test_next_token_normalises_as_log_softmax():
+    assert_normalises_as_log_softmax(next_token)
+    assert_shift_tells_what_is_not_finite(next_token)
     logits = np.random.default_rng(0).normal(0, 5, (3, 77)).astype(np.float32)
-    found, tokens = outlook(logits), np.array([4, 76, 0])
+    found, tokens = next_token(logits), np.array([4, 76, 0])
     assert np.array_equal(found.log_probs(), log_softmax(logits))
     assert np.array_equal(found.log_probs_of(tokens), log_softmax(logits)[[0, 1, 2], tokens])
 

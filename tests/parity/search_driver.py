@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 sys.path.insert(0, sys.argv[1])
 from s2t_np.config import GenerationConfig
-from s2t_np.search import Decoder, generate
+from s2t_np.search import Decoder, generate, next_token
 from s2t_np.search.constraints import constrain, constraints
 from s2t_np.search.options import check_options
 from s2t_np.search.sampling import narrow
@@ -74,7 +74,7 @@ def torch_decoder(model, memory: torch.Tensor) -> Decoder:
             states = model.model.decoder(
                 input_ids=prefixes.tokens, encoder_hidden_states=memory.expand(len(tokens), -1, -1), use_cache=False
             ).last_hidden_state
-            return model.lm_head(states)[:, -1].numpy()
+            return next_token(model.lm_head(states)[:, -1].numpy())
 
     return Decoder(Prefixes, step)
 

@@ -47,7 +47,7 @@ def load_in_transformers(folder: Path, samples: Path, out: Path) -> tuple[dict, 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_transformers_loads_it_with_the_same_weights(tmp_path, dtype):
     convert(DIGITS, tmp_path / "model", dtype)
-    samples = s2t_np.model.audio_room.load(RECORDING, 16000)
+    samples = s2t_np.audio.load(RECORDING, 16000)
     np.save(tmp_path / "samples.npy", samples)
     says, theirs = load_in_transformers(tmp_path / "model", tmp_path / "samples.npy", tmp_path / "out")
     assert says["dtype"].endswith(dtype)

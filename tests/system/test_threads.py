@@ -69,7 +69,8 @@ def test_openblas_is_held_to_the_smallest_that_is_asked_for():
 @needs_openblas
 def test_openblas_keeps_its_own_number_until_somebody_asks():
     code = (
-        "import s2t_np\nfrom s2t_np.system import openblas as blas\nbefore = blas.get_threads()\ns2t_np.load('digits')\n"
+        "import s2t_np\nfrom s2t_np.system import openblas as blas\n"
+        "before = blas.get_threads()\ns2t_np.load('digits')\n"
         "assert blas.get_threads() == before == 1\nwith s2t_np.own_threads(5): pass\nassert blas.get_threads() == 1\n"
         "s2t_np.set_threads(2)\nassert blas.get_threads() == 2\ns2t_np.set_threads()\nassert blas.get_threads() == 1"
     )

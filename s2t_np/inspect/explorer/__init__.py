@@ -3,7 +3,7 @@
     from s2t_np.explorer import STAGES, page
     html = page(trace(model, "recording.flac", STAGES), model)
 
-    story.py    the sections of the page in order: what each stage is, its formula, which arrays it shows
+    sections.py    the sections of the page in order: what each stage is, its formula, which arrays it shows
     pictures.py arrays -> small integers with a scale, and all of them compressed into one block
     search.py   the beam tree and the alternatives to each token
     page.html, page.css, page.js   what the browser gets; `page` fills it in
@@ -24,7 +24,7 @@ from ...model import S2T
 from ..trace import Trace
 from .pictures import Pictures
 from .search import alternatives, tokens_of, tree_of
-from .story import SECTIONS, STAGES, Section, View
+from .sections import SECTIONS, STAGES, Section, View
 
 __all__ = ["STAGES", "page"]
 

@@ -325,7 +325,7 @@ const VIEWS = {
     const readout = element("div", { class: "readout", "aria-live": "polite" });
     const columns = element("div", { class: "columns", tabindex: "0", role: "group", "aria-label": view.title });
     const boxes = data.tree.steps.map((step) => step.map((candidate) => {
-      const kind = candidate.beam !== null || candidate.fate.startsWith("finished") ? "option candidate on" : "option candidate";
+      const kind = candidate.beam !== null || candidate.outcome.startsWith("finished") ? "option candidate on" : "option candidate";
       const box = element("button", { type: "button", class: kind }, candidate.piece, element("b", {}, candidate.score.toFixed(2)));
       box.style.setProperty("--share", `${100 * Math.exp(candidate.log_prob)}%`);
       return box;
@@ -349,12 +349,12 @@ const VIEWS = {
         const path = line(s, i), candidate = step[i];
         path.forEach(([a, b]) => boxes[a][b].classList.add("line"));
         const text = path.map(([a, b]) => data.tree.steps[a][b].piece).join(" ");
-        readout.textContent = `${text}: log-probability ${candidate.log_prob.toFixed(4)}, score ${candidate.score.toFixed(4)}; ${candidate.fate}`;
+        readout.textContent = `${text}: log-probability ${candidate.log_prob.toFixed(4)}, score ${candidate.score.toFixed(4)}; ${candidate.outcome}`;
       }));
       columns.append(column);
     });
     const last = data.tokens.length - 1;
-    const end = (data.tree.steps[last] || []).findIndex((c) => c.token === data.tokens[last].id && c.fate.startsWith("finished"));
+    const end = (data.tree.steps[last] || []).findIndex((c) => c.token === data.tokens[last].id && c.outcome.startsWith("finished"));
     if (data.tree.kind === "beam" && end >= 0) line(last, end).forEach(([a, b]) => boxes[a][b].classList.add("best"));
     holder.append(element("p", {}, `The search stopped: ${data.tree.end}.`), columns, readout);
   },

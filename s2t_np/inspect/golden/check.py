@@ -11,7 +11,7 @@ import numpy as np
 from .arrays import difference, layouts, rms_difference
 from .dump import read_dump
 from .explain import explain
-from .mistakes import Sight
+from .mistakes import Evidence
 from .pack import Pack, read_pack
 
 
@@ -62,12 +62,12 @@ def check(folder, dump) -> Report:
     pack = read_pack(folder)
     held, unknown = read_dump(dump, pack.truth)
     laid_out = {stage: in_layout(held[stage], pack.truth[stage]) for stage in pack.truth if stage in held}
-    see = Sight(pack, {stage: x for stage, (_, x) in laid_out.items() if x.shape == pack.truth[stage].shape})
+    evidence = Evidence(pack, {stage: x for stage, (_, x) in laid_out.items() if x.shape == pack.truth[stage].shape})
     findings, explained = [], False
     for stage, (layout, x) in laid_out.items():
         finding = judge(pack, stage, layout, x)
         if not finding.right and not explained:
-            finding, explained = finding._replace(says=explain(see, stage, x)), True
+            finding, explained = finding._replace(says=explain(evidence, stage, x)), True
         findings.append(finding)
     return Report(findings, list(pack.truth), unknown)
 

@@ -10,24 +10,24 @@ from collections.abc import Iterator
 import numpy as np
 
 from .arrays import difference, factor, line, moved_rows, permutations, rms_difference, rounded
-from .mistakes import Sight, guesses, guesses_before
+from .mistakes import Evidence, guesses, guesses_before
 from .pack import rms
 
 LEFT = 0.02  # of the error may stay unexplained
 
 
-def explain(see: Sight, stage: str, found: np.ndarray) -> str:
+def explain(evidence: Evidence, stage: str, found: np.ndarray) -> str:
     """What is wrong with `found` at `stage`, in words."""
-    truth = see.pack.truth[stage].astype(np.float64)
+    truth = evidence.pack.truth[stage].astype(np.float64)
     with np.errstate(all="ignore"):
         if found.shape != truth.shape:
-            return explain_shape(see, stage, found, truth)
-        for candidates in (specific(see, stage, found), general(see, stage, found, truth)):
+            return explain_shape(evidence, stage, found, truth)
+        for candidates in (specific(evidence, stage, found), general(evidence, stage, found, truth)):
             if says := best(
-                list(candidates), bound(see, stage, found, truth), see.pack.records[stage]["tolerance"]["rms"]
+                list(candidates), bound(evidence, stage, found, truth), evidence.pack.records[stage]["tolerance"]["rms"]
             ):
                 return says
-        return describe(see, stage, found, truth)
+        return describe(evidence, stage, found, truth)
 
 
 def best(candidates: list[tuple[float, str]], most: float, noise: float) -> str | None:
@@ -38,27 +38,27 @@ def best(candidates: list[tuple[float, str]], most: float, noise: float) -> str 
     return next(says for left, says in candidates if left <= max(2 * least, noise))
 
 
-def bound(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> float:
+def bound(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> float:
     """How much of the difference an explanation may leave (r.m.s.), half of it at most."""
     error = rms_difference(found, truth)
-    return min(max(3 * see.pack.records[stage]["tolerance"]["rms"], LEFT * min(error, rms(truth))), error / 2)
+    return min(max(3 * evidence.pack.records[stage]["tolerance"]["rms"], LEFT * min(error, rms(truth))), error / 2)
 
 
-def specific(see: Sight, stage: str, found: np.ndarray) -> Iterator[tuple[float, str]]:
+def specific(evidence: Evidence, stage: str, found: np.ndarray) -> Iterator[tuple[float, str]]:
     """(what is left, words) for every usual mistake."""
-    for candidates in (guesses(see, stage), guesses_before(see, stage)):
+    for candidates in (guesses(evidence, stage), guesses_before(evidence, stage)):
         for says, guess in candidates:
             yield rms_difference(found, guess), says
 
 
-def general(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[float, str]]:
+def general(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[float, str]]:
     """(what is left, words) for what any array may have suffered."""
     if not found.any():
         yield 0.0, "all numbers are 0"
-    for name, other in see.pack.truth.items():
+    for name, other in evidence.pack.truth.items():
         if name != stage and other.shape == truth.shape:
             yield rms_difference(found, other), f"these are the numbers of {name}"
-    yield from scaled(see, found, truth)
+    yield from scaled(evidence, found, truth)
     for k, a, b in moved_rows(found, truth):
         yield rms_difference(a, b), moved(k)
     for says, guess in permutations(truth):
@@ -70,10 +70,10 @@ def general(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> Ite
         yield max(0.0, rms_difference(found, truth) - step * rms(truth)), f"computed or stored as {narrow}"
 
 
-def scaled(see: Sight, found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[float, str]]:
+def scaled(evidence: Evidence, found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[float, str]]:
     """A constant factor, a constant offset, or both."""
     if (a := factor(found, truth)) is not None and a:
-        yield rms_difference(found / a, truth), f"everything is multiplied by {a:.6g}{known_factor(see, a)}"
+        yield rms_difference(found / a, truth), f"everything is multiplied by {a:.6g}{known_factor(evidence, a)}"
     if np.isfinite(found).all():
         offset = float((found - truth).mean())
         yield rms_difference(found - offset, truth), f"{offset:.6g} is added to everything"
@@ -82,10 +82,11 @@ def scaled(see: Sight, found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[f
         yield rms_difference((found - b) / a, truth), f"everything is multiplied by {a:.6g}, then {b:.6g} is added"
 
 
-def known_factor(see: Sight, value: float) -> str:
+def known_factor(evidence: Evidence, value: float) -> str:
     """A name for a factor, if it has one: " = 2^15"."""
-    D, config = see.config.d_model, see.config
+    D, config = evidence.config.d_model, evidence.config
     heads = {"encoder": config.encoder_attention_heads, "decoder": config.decoder_attention_heads}
+    fft_length = 2 * len(evidence.pack.truth["features.mel_bank"])
     names = {
         "2^15": 2.0**15,
         "2^16": 2.0**16,
@@ -93,7 +94,7 @@ def known_factor(see: Sight, value: float) -> str:
         "1 / ln 10": 1 / math.log(10),
         "1 / ln 2": 1 / math.log(2),
     }
-    names |= {"10 / ln 10": 10 / math.log(10), "the length of the FFT": 2 * len(see.pack.truth["features.mel_bank"])}
+    names |= {"10 / ln 10": 10 / math.log(10), "the length of the FFT": fft_length}
     names |= {f"(D/H)^-0.5 of the {side}": (D // H) ** -0.5 for side, H in heads.items()}
     names |= {"the width of a head": D // heads["encoder"], "D": D, "the number of heads": heads["encoder"]}
     for name, constant in names.items():
@@ -113,10 +114,10 @@ def moved(k: int) -> str:
     )
 
 
-def explain_shape(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> str:
+def explain_shape(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> str:
     """Words for an array that no view gives the right shape."""
     says = f"shape {found.shape}, expected {truth.shape}"
-    allowed = 3 * see.pack.records[stage]["tolerance"]["rms"]
+    allowed = 3 * evidence.pack.records[stage]["tolerance"]["rms"]
     for k, a, b in sorted(moved_rows(found, truth), key=lambda triple: abs(triple[0])):
         if rms_difference(a, b) <= allowed:
             count = len(found) - len(truth)
@@ -127,7 +128,7 @@ def explain_shape(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) 
     return says
 
 
-def describe(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> str:
+def describe(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> str:
     """What can be said of an error that nothing explains: how large, and where."""
     if bad := int(np.count_nonzero(~np.isfinite(found))):
         first = np.argwhere(~np.isfinite(found))[0].tolist()
@@ -135,13 +136,13 @@ def describe(see: Sight, stage: str, found: np.ndarray, truth: np.ndarray) -> st
     error = difference(found, truth)
     size = rms_difference(found, truth) / (rms(truth) or 1.0)
     worst = np.unravel_index(int(error.argmax()), error.shape)
-    says = f"unexplained; {size:.2g} of the size of the numbers; {place_of_error(see, stage, error)}"
+    says = f"unexplained; {size:.2g} of the size of the numbers; {place_of_error(evidence, stage, error)}"
     return f"{says}; worst at {list(map(int, worst))}: {found[worst]:.6g}, expected {truth[worst]:.6g}"
 
 
-def place_of_error(see: Sight, stage: str, error: np.ndarray) -> str:
+def place_of_error(evidence: Evidence, stage: str, error: np.ndarray) -> str:
     """Which rows are beyond tolerance."""
-    largest = see.pack.records[stage]["tolerance"]["largest"]
+    largest = evidence.pack.records[stage]["tolerance"]["largest"]
     rows = np.flatnonzero((error > largest).reshape(len(error), -1).any(axis=1))
     if len(rows) in (0, len(error)):
         return "in all rows" if len(rows) else "by a little everywhere"

@@ -24,8 +24,8 @@ from ...errors import ModelError, OptionError
 from ...model import S2T, load_folder
 from ..trace import plan
 from ..trace.record import Recorder
+from ..trace.recorder_backend import RecorderBackend, fbank_stages
 from ..trace.store import write_manifest
-from ..trace.watch import Watcher, fbank_stages
 from .format import DOUBLE, FORMAT_MD, MANIFEST, NAME, PARAMETERS, README, SINGLE, VERSION
 
 ROOM = 10  # times the r.m.s. error of our float32 run; another order of summation alone may cost twice as much
@@ -75,7 +75,7 @@ def forward(model: S2T, samples: np.ndarray, tokens: np.ndarray) -> Recorder:
     Raises AudioError for a recording shorter than one window.
     """
     record = Recorder(lambda stage: True)
-    watcher = Watcher(model, record)
+    watcher = RecorderBackend(model, record)
     watched = dataclasses.replace(model, backend=watcher.backend())
     memory = watched.encode(follow_features(model, samples, record))
     logits = watcher.decode_full(tokens[:-1], memory)

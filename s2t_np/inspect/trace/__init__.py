@@ -4,11 +4,11 @@
     seen = trace(s2t_np.load("digits", backend="numpy"), "recording.flac")
     seen["encoder.layers.0.self_attn.attn_weights"]     (H, S, S)
     seen.entries["features.mel"].made_by                the function, its file and line
-    seen.tree.candidates                                the beam search, every candidate with its fate
+    seen.tree.candidates                                the beam search, every candidate with its outcome
     seen.save("folder")                                 trace.npz and manifest.json
 
     plan.py     the table of stages: names, order, shapes; what patterns mean; how large a trace will be
-    watch.py    where it watches from: a Backend whose functions show what passes
+    recorder_backend.py    where it watches from: a Backend whose functions show what passes
     record.py   an array and an entry for every stage
     tree.py     the search as a tree
     store.py    to a folder and back
@@ -32,8 +32,8 @@ from ...ops import log_softmax
 from ...search.options import check_options
 from . import plan, store
 from .record import Entry, Recorder
-from .tree import Tree, grow
-from .watch import Watcher, log_probabilities
+from .recorder_backend import RecorderBackend, log_probabilities
+from .tree import Tree, build_tree
 
 LIMIT = 2 << 30  # bytes of arrays that a trace may hold unless more is asked for
 
@@ -104,7 +104,7 @@ def trace(
     table = plan.stages(model, plan.expected_size(model, len(samples), options))
     record = Recorder(plan.selection(table, stages))
     check_size(plan.estimate(table, record.wanted), limit)
-    watcher = Watcher(model, record)
+    watcher = RecorderBackend(model, record)
     watched = dataclasses.replace(model, backend=watcher.backend())
     source = str(audio) if isinstance(audio, str | Path) else None
     transcript = dataclasses.replace(watched.transcribe(samples, rate, **options), source=source)
@@ -120,7 +120,7 @@ def check_size(size: int, limit: int) -> None:
         )
 
 
-def assembled(watcher: Watcher, transcript: Transcript, options: dict) -> Trace:
+def assembled(watcher: RecorderBackend, transcript: Transcript, options: dict) -> Trace:
     """The watched run; its best transcript once more, all positions at once; the tree: in one Trace."""
     tokens = np.array(transcript.hypotheses[0].tokens)
     logits = watcher.decode_full(tokens[:-1], watcher.memory)
@@ -134,17 +134,17 @@ def assembled(watcher: Watcher, transcript: Transcript, options: dict) -> Trace:
     return Trace(arrays, entries, tree, transcript, about(watcher.model, transcript, options))
 
 
-def in_order(watcher: Watcher, tokens: int) -> list[str]:
+def in_order(watcher: RecorderBackend, tokens: int) -> list[str]:
     """The recorded stages in the order of the table."""
     size = plan.Size(watcher.samples, tokens, len(watcher.steps[0].tokens), len(watcher.steps))
     return [stage.name for stage in plan.stages(watcher.model, size) if stage.name in watcher.record.arrays]
 
 
-def tree_of(watcher: Watcher, transcript: Transcript, options: dict) -> Tree:
+def tree_of(watcher: RecorderBackend, transcript: Transcript, options: dict) -> Tree:
     """The search that the watcher saw, under the options that it ran with."""
     searched = watcher.model.generation_config.replace(**plan.of_the_search(options))
     prompt = [searched.decoder_start_token_id, *options.get("prefix", ())]
-    return grow(watcher.steps, transcript.hypotheses, check_options(searched, len(prompt)), prompt)
+    return build_tree(watcher.steps, transcript.hypotheses, check_options(searched, len(prompt)), prompt)
 
 
 def about(model: S2T, transcript: Transcript, options: dict) -> dict:

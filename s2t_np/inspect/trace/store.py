@@ -5,7 +5,7 @@ manifest.json is one JSON object:
     about     the recording, the model, the options, the text
     arrays    the name of the file that holds them
     stages    one object a stage, in the order of computation: stage, shape, dtype, statistics, made_by, called_from
-    search    kind, rows, end, and the candidates of the tree; fates in words, log-probabilities natural
+    search    kind, rows, end, and the candidates of the tree; outcomes in words, log-probabilities natural
 """
 
 import json

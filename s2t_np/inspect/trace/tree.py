@@ -1,7 +1,7 @@
 """The search as a tree: at every step the continuations that were considered, and what became of each.
 
 The logits that went through the step seam are all the search had to go by. Its own functions (`search.beam`) are run
-over them a second time, and each candidate is written down with its fate. Greedy search and sampling consider every
+over them a second time, and each candidate is written down with its outcome. Greedy search and sampling consider every
 token in turn; of theirs the likeliest are listed, and the chosen one.
 """
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...config import GenerationConfig
-from ...search import Candidates, Hypothesis, beam, outlook
+from ...search import Candidates, Hypothesis, beam, next_token
 from ...search.constraints import Constraint, constraints
-from .watch import Step, log_probabilities
+from .recorder_backend import Step, log_probabilities
 
 ALTERNATIVES = 5  # listed for every row of a greedy search or a sampling, beside the chosen token
 
@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
     token: int
     log_prob: float  # of this token, as the model gave it
     score: float  # beam search: the sum so far, after constraints; else log_prob. -inf: banned
-    fate: str
+    outcome: str
     beam: int | None = None
 
 
@@ -49,7 +49,7 @@ class Tree(NamedTuple):
     end: str  # why the search stopped
 
 
-def grow(
+def build_tree(
     steps: Sequence[Step], hypotheses: Sequence[Hypothesis], options: GenerationConfig, prompt: Sequence[int]
 ) -> Tree:
     """The tree of a search: what it saw, what it found; `options` with absolute lengths (`check_options`)."""
@@ -79,7 +79,7 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
 
 def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
     """As beam.extend, but recorded logits (K, V) stay as they are, and banned tokens have what the model gave them."""
-    found = beam.extend(beams, outlook(logits.astype(np.float32)), active)
+    found = beam.extend(beams, next_token(logits.copy()), active)
     return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
 
 
@@ -91,17 +91,17 @@ def noted(
     beams: beam.Beams,
     finished: Sequence[Hypothesis],
 ) -> Iterator[tuple[Candidate, tuple]]:
-    """The candidates of one step with their fates, and their tokens, by which a finished one is known."""
+    """The candidates of one step with their outcomes, and their tokens, by which a finished one is known."""
     kept = {h.tokens for h in finished}
     running = {pair: k for k, pair in enumerate(zip(beams.parents, beams.tokens[:, -1], strict=True))}
     for i, (parent, token, log_prob, score) in enumerate(zip(*candidates, strict=True)):
         text = (*before.tokens[parent].tolist(), int(token))
         row = running.get((parent, token)) if score > -np.inf and not ended[i] else None
-        fate = fate_of(score > -np.inf, ended[i], i < len(beams.scores), text in kept, row)
-        yield Candidate(number, int(parent), int(token), float(log_prob), float(score), fate, row), text
+        outcome = outcome_of(score > -np.inf, ended[i], i < len(beams.scores), text in kept, row)
+        yield Candidate(number, int(parent), int(token), float(log_prob), float(score), outcome, row), text
 
 
-def fate_of(alive: bool, ended: bool, among_first: bool, kept: bool, row: int | None) -> str:
+def outcome_of(alive: bool, ended: bool, among_first: bool, kept: bool, row: int | None) -> str:
     """What becomes of a candidate in its own step."""
     if not alive:
         return IMPOSSIBLE
@@ -113,11 +113,11 @@ def fate_of(alive: bool, ended: bool, among_first: bool, kept: bool, row: int | 
 
 
 def as_it_ended(candidate: Candidate, kept: bool, last: int) -> Candidate:
-    """The fate as seen from the end: what had finished may have been displaced, what ran on may have been stopped."""
-    if candidate.fate == FINISHED and not kept:
-        return candidate._replace(fate=DISPLACED)
-    if candidate.fate == RUNS_ON and candidate.step == last:
-        return candidate._replace(fate=STOPPED)
+    """The outcome seen from the end: a finished one may have been displaced, a running one stopped."""
+    if candidate.outcome == FINISHED and not kept:
+        return candidate._replace(outcome=DISPLACED)
+    if candidate.outcome == RUNS_ON and candidate.step == last:
+        return candidate._replace(outcome=STOPPED)
     return candidate
 
 
@@ -149,5 +149,5 @@ def path_candidates(
         picked = {token for before, token in chosen if before == so_far}
         likeliest = np.argsort(-log_probs, kind="stable")[:ALTERNATIVES].tolist()
         for token in dict.fromkeys([*likeliest, *sorted(picked)]):
-            value, fate = float(log_probs[token]), CHOSEN if token in picked else NOT_CHOSEN
-            yield Candidate(number + prompt_length - 1, row, token, value, value, fate)
+            value, outcome = float(log_probs[token]), CHOSEN if token in picked else NOT_CHOSEN
+            yield Candidate(number + prompt_length - 1, row, token, value, value, outcome)

@@ -1,6 +1,6 @@
 """The usual mistakes: for a stage that is wrong, what it would hold if it had been made wrong in a known way.
 
-Every function takes a `Sight` of the stages before and the name of the stage; it yields what went wrong, in words, and
+Every function takes a `Evidence` of the stages before and the name of the stage; it yields what went wrong, in words, and
 the numbers that would give. TABLE says which functions are asked about which stages. Frameworks differ in what they
 call a window, a variance, a layer normalisation: most of these are somebody's default.
 """
@@ -8,6 +8,7 @@ call a window, a variance, a layer normalisation: most of these are somebody's d
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
+from .evidence import Evidence, Guesses
 from .network import (
     activation,
     bias,
@@ -21,12 +22,11 @@ from .network import (
     scale,
     weights,
 )
-from .sight import Guesses, Sight
 from .sound import CHAIN, carried_on, logarithm, mel, normalisation, preemphasis, spectrum, window
 
-__all__ = ["Sight", "guesses", "guesses_before"]
+__all__ = ["Evidence", "guesses", "guesses_before"]
 
-TABLE: tuple[tuple[str, Callable[[Sight, str], Guesses]], ...] = (
+TABLE: tuple[tuple[str, Callable[[Evidence, str], Guesses]], ...] = (
     ("features.preemphasize", preemphasis),
     ("features.povey_window", window),
     ("features.windowed", window),
@@ -51,19 +51,19 @@ TABLE: tuple[tuple[str, Callable[[Sight, str], Guesses]], ...] = (
 )
 
 
-def guesses(see: Sight, stage: str) -> Guesses:
+def guesses(evidence: Evidence, stage: str) -> Guesses:
     """All that TABLE has for a stage."""
     for pattern, function in TABLE:
         if fnmatchcase(stage, pattern):
-            yield from function(see, stage)
+            yield from function(evidence, stage)
 
 
-def guesses_before(see: Sight, stage: str) -> Guesses:
+def guesses_before(evidence: Evidence, stage: str) -> Guesses:
     """The same for stages of the features that the dump does not hold, right before this one, carried on to it."""
     names = [name for name, _ in CHAIN]
     for before in reversed(names[: names.index(stage)] if stage in names else []):
-        if before in see.dump:
+        if before in evidence.dump:
             return
-        for says, x in guesses(see, before):
-            if x.shape == see.pack.truth[before].shape:
-                yield f"{says} ({before}, which the dump does not hold)", carried_on(see, x, before, stage)
+        for says, x in guesses(evidence, before):
+            if x.shape == evidence.pack.truth[before].shape:
+                yield f"{says} ({before}, which the dump does not hold)", carried_on(evidence, x, before, stage)

@@ -4,12 +4,12 @@ import numpy as np
 
 from .... import ops
 from ....layers import sinusoids
-from .sight import Guesses, Sight
+from .evidence import Evidence, Guesses
 
 
-def gate(see: Sight, stage: str) -> Guesses:
+def gate(evidence: Evidence, stage: str) -> Guesses:
     """GLU, a * sigmoid(b) of x = [a | b]."""
-    x = see(stage.removesuffix(".glu"))
+    x = evidence(stage.removesuffix(".glu"))
     a, b = np.split(x, 2, axis=-1)
     yield "the halves of the gate are swapped: sigmoid(a) * b; it is a * sigmoid(b)", b * sigmoid(a)
     yield "even and odd columns are gated; it is the first and the second half", x[:, ::2] * sigmoid(x[:, 1::2])
@@ -25,9 +25,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def tables(see: Sight, first: int, count: int) -> Guesses:
+def tables(evidence: Evidence, first: int, count: int) -> Guesses:
     """Other position tables: (count, D); the right one begins with row `first`."""
-    D = see.config.d_model
+    D = evidence.config.d_model
     half = D // 2
     right = sinusoids(first, count, D, np.float64)
     for other in (0, 1, first - 1, first + 1):
@@ -48,44 +48,44 @@ def tables(see: Sight, first: int, count: int) -> Guesses:
     yield "no positions", np.zeros_like(right)
 
 
-def positions(see: Sight, stage: str) -> Guesses:
+def positions(evidence: Evidence, stage: str) -> Guesses:
     """The table of positions, or the sum with it."""
     stack, last = stage.split(".")
-    count = len(see.pack.truth[stage])
-    base = 0.0 if last == "embed_positions" else see(f"{stack}.embed_scale")
-    for says, table in tables(see, see.config.pad_token_id + 1, count):
-        if table.shape[1] == see.config.d_model:
+    count = len(evidence.pack.truth[stage])
+    base = 0.0 if last == "embed_positions" else evidence(f"{stack}.embed_scale")
+    for says, table in tables(evidence, evidence.config.pad_token_id + 1, count):
+        if table.shape[1] == evidence.config.d_model:
             yield says, base + table
 
 
-def scale(see: Sight, stage: str) -> Guesses:
+def scale(evidence: Evidence, stage: str) -> Guesses:
     """sqrt(D), by which embeddings are multiplied."""
-    root, right = see.config.d_model**0.5, see.pack.truth[stage]
+    root, right = evidence.config.d_model**0.5, evidence.pack.truth[stage]
     yield "not multiplied by sqrt(D)", right / root
     yield "multiplied by sqrt(D) twice", right * root
     yield "divided by sqrt(D) instead of multiplied", right / root**2
 
 
-def embeddings(see: Sight, stage: str) -> Guesses:
+def embeddings(evidence: Evidence, stage: str) -> Guesses:
     """Scale and sum."""
     stack = stage.split(".", 1)[0]
-    root, x, p = see.config.d_model**0.5, see(f"{stack}.embed_scale"), see(f"{stack}.embed_positions")
+    root, x, p = evidence.config.d_model**0.5, evidence(f"{stack}.embed_scale"), evidence(f"{stack}.embed_positions")
     yield "embeddings are not multiplied by sqrt(D) before positions are added", x / root + p
     yield "the sum is multiplied by sqrt(D); only the embeddings are, before positions are added", x + root * p
 
 
-def norm(see: Sight, stage: str) -> Guesses:
+def norm(evidence: Evidence, stage: str) -> Guesses:
     """Layer normalisation: what it is applied to, its gain and offset, and how it computes."""
-    gain, offset = see.vector(f"{stage}.weight"), see.vector(f"{stage}.bias")
-    x, later = see(see.input_of(stage)), later_residual(stage)
+    gain, offset = evidence.vector(f"{stage}.weight"), evidence.vector(f"{stage}.bias")
+    x, later = evidence(evidence.input_of(stage)), later_residual(stage)
     right = ops.layer_norm(x, ops.LayerNorm(np.ones(1), np.zeros(1)))
     yield "gain and offset are missing", right
     yield "the offset is missing", right * gain
     yield "the gain is missing", right + offset
     for says, y in normalisations(x):
         yield says, y * gain + offset
-    if later in see.dump:
-        after = ops.layer_norm(see(later), ops.LayerNorm(gain, offset))
+    if later in evidence.dump:
+        after = ops.layer_norm(evidence(later), ops.LayerNorm(gain, offset))
         yield (
             "applied after its block, to the sum with the residual (post-norm); S2T normalises before (pre-norm)",
             after,
@@ -109,11 +109,11 @@ def later_residual(norm: str) -> str:
     return f"{layer}.output" if norm.endswith("final_layer_norm") else norm.replace("_layer_norm", "_residual")
 
 
-def weights(see: Sight, stage: str) -> Guesses:
+def weights(evidence: Evidence, stage: str) -> Guesses:
     """softmax(q k^T), scaled and masked."""
-    block, H = stage.removesuffix(".attn_weights"), see.heads(stage)
-    q, k = ops.split_heads(see(f"{block}.q_proj"), H), ops.split_heads(see(f"{block}.k_proj"), H)
-    raw, size, D = q @ np.swapaxes(k, -1, -2), q.shape[-1], see.config.d_model
+    block, H = stage.removesuffix(".attn_weights"), evidence.heads(stage)
+    q, k = ops.split_heads(evidence(f"{block}.q_proj"), H), ops.split_heads(evidence(f"{block}.k_proj"), H)
+    raw, size, D = q @ np.swapaxes(k, -1, -2), q.shape[-1], evidence.config.d_model
     causal = block.startswith("decoder") and block.endswith("self_attn")
     mask = np.triu(np.full(raw.shape[-2:], -np.inf), 1) if causal else 0.0
     scores = raw * size**-0.5
@@ -128,7 +128,10 @@ def weights(see: Sight, stage: str) -> Guesses:
         )
     else:
         yield from masks(scores)
-    other = [x.reshape(len(x), size, H).transpose(2, 0, 1) for x in (see(f"{block}.q_proj"), see(f"{block}.k_proj"))]
+    other = [
+        x.reshape(len(x), size, H).transpose(2, 0, 1)
+        for x in (evidence(f"{block}.q_proj"), evidence(f"{block}.k_proj"))
+    ]
     yield (
         "heads are interleaved columns; head h is the h-th slice of D/H columns",
         ops.softmax(other[0] @ other[1].swapaxes(-1, -2) * size**-0.5 + mask),
@@ -156,47 +159,50 @@ def masks(scores: np.ndarray) -> Guesses:
     )
 
 
-def context(see: Sight, stage: str) -> Guesses:
+def context(evidence: Evidence, stage: str) -> Guesses:
     """Weights times values, heads side by side."""
-    block, H = stage.removesuffix(".context"), see.heads(stage)
-    v = ops.split_heads(see(f"{block}.v_proj"), H)
-    mixed = see(f"{block}.attn_weights") @ v  # (H, rows, D/H)
-    rows, D = see.pack.truth[stage].shape
+    block, H = stage.removesuffix(".context"), evidence.heads(stage)
+    v = ops.split_heads(evidence(f"{block}.v_proj"), H)
+    mixed = evidence(f"{block}.attn_weights") @ v  # (H, rows, D/H)
+    rows, D = evidence.pack.truth[stage].shape
     yield "heads are put together without bringing rows to the front", mixed.reshape(rows, D)
     yield "columns of the heads are interleaved; they stand side by side", mixed.transpose(1, 2, 0).reshape(rows, D)
 
 
-def residual(see: Sight, stage: str) -> Guesses:
+def residual(evidence: Evidence, stage: str) -> Guesses:
     """The stream after a block: what was there before, plus what the block gives."""
     block = stage.removesuffix("_residual")
     last, norm = (f"{block}.out_proj", f"{block}_layer_norm")
     if stage.endswith(".output"):
         layer = stage.removesuffix(".output")
         last, norm = f"{layer}.fc2", f"{layer}.final_layer_norm"
-    yield "the residual is missing", see(last)
-    yield "the normalised stream is added instead of the stream before the normalisation", see(norm) + see(last)
-    yield "the block is missing: the stream as it was before", see(see.input_of(norm))
+    yield "the residual is missing", evidence(last)
+    yield (
+        "the normalised stream is added instead of the stream before the normalisation",
+        evidence(norm) + evidence(last),
+    )
+    yield "the block is missing: the stream as it was before", evidence(evidence.input_of(norm))
 
 
-def activation(see: Sight, stage: str) -> Guesses:
+def activation(evidence: Evidence, stage: str) -> Guesses:
     """ReLU."""
-    x = see(stage.replace("activation_fn", "fc1"))
+    x = evidence(stage.replace("activation_fn", "fc1"))
     yield "GELU (tanh) instead of ReLU", 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     yield "SiLU instead of ReLU", x * sigmoid(x)
     yield "the ReLU is missing", x
 
 
-def bias(see: Sight, stage: str) -> Guesses:
+def bias(evidence: Evidence, stage: str) -> Guesses:
     """The vector that a projection or convolution adds."""
-    vector = see.vector(f"{stage}.bias")
+    vector = evidence.vector(f"{stage}.bias")
     if vector is not None:
-        yield "the bias is missing", see.pack.truth[stage] - vector
-        yield "the bias is added twice", see.pack.truth[stage] + vector
+        yield "the bias is missing", evidence.pack.truth[stage] - vector
+        yield "the bias is added twice", evidence.pack.truth[stage] + vector
 
 
-def probabilities(see: Sight, stage: str) -> Guesses:
+def probabilities(evidence: Evidence, stage: str) -> Guesses:
     """The logarithm of the softmax."""
-    logits = see("lm_head")
+    logits = evidence("lm_head")
     yield "probabilities instead of their logarithms", ops.softmax(logits)
     yield "the logits as they are", logits
     yield "logarithms to base 2 instead of natural ones", ops.log_softmax(logits) / np.log(2)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from .... import features
-from .sight import Guesses, Sight
+from .evidence import Evidence, Guesses
 
 
-def preemphasis(see: Sight, stage: str) -> Guesses:
+def preemphasis(evidence: Evidence, stage: str) -> Guesses:
     """The first sample of a frame has no predecessor; DC goes before."""
-    x, raw = see("features.remove_dc"), see("features.frames")
-    right, samples = features.preemphasize(x), see("samples") * features.SAMPLE_SCALE
+    x, raw = evidence("features.remove_dc"), evidence("features.frames")
+    right, samples = features.preemphasize(x), evidence("samples") * features.SAMPLE_SCALE
     yield (
         "the first sample of each frame is left as it is; Kaldi subtracts 0.97 of itself",
         join(x[:, :1], right[:, 1:]),
@@ -22,15 +22,15 @@ def preemphasis(see: Sight, stage: str) -> Guesses:
     whole = np.append(samples[:1], samples[1:] - features.PREEMPHASIS * samples[:-1])
     yield (
         "pre-emphasis runs over the whole recording, before framing; it starts anew in each frame",
-        features.remove_dc(features.frames(whole, raw.shape[1], hop(see))),
+        features.remove_dc(features.frames(whole, raw.shape[1], hop(evidence))),
     )
     for coefficient in (0.95, 0.9, 1.0):
         yield f"pre-emphasis with {coefficient} instead of 0.97", x - coefficient * join(x[:, :1], x[:, :-1])
 
 
-def hop(see: Sight) -> int:
+def hop(evidence: Evidence) -> int:
     """Samples from frame to frame."""
-    return features.frame_geometry(see.rate)[1]
+    return features.frame_geometry(evidence.rate)[1]
 
 
 def join(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -53,31 +53,31 @@ def windows(length: int) -> Guesses:
     yield "no window", np.ones(length)
 
 
-def window(see: Sight, stage: str) -> Guesses:
+def window(evidence: Evidence, stage: str) -> Guesses:
     """The table, or the frames it was applied to."""
-    x = see("features.preemphasize")
+    x = evidence("features.preemphasize")
     for says, table in windows(x.shape[1]):
         yield says, table if stage == "features.povey_window" else x * table
 
 
-def spectrum(see: Sight, stage: str) -> Guesses:
+def spectrum(evidence: Evidence, stage: str) -> Guesses:
     """Power of the windowed frames."""
-    fft_length = 2 * see.pack.truth[stage].shape[1]
-    right = features.power_spectrum(see("features.windowed"), fft_length)
+    fft_length = 2 * evidence.pack.truth[stage].shape[1]
+    right = features.power_spectrum(evidence("features.windowed"), fft_length)
     yield "the magnitude instead of its square", np.sqrt(right)
 
 
-def banks(see: Sight) -> Guesses:
+def banks(evidence: Evidence) -> Guesses:
     """Other mel filterbanks: (fft_length // 2, M)."""
-    rows, bins = see.pack.truth["features.mel_bank"].shape
-    frequencies = np.arange(rows) * (see.rate / (2 * rows))
-    nyquist, low = see.rate / 2, features.LOWEST_FREQUENCY
+    rows, bins = evidence.pack.truth["features.mel_bank"].shape
+    frequencies = np.arange(rows) * (evidence.rate / (2 * rows))
+    nyquist, low = evidence.rate / 2, features.LOWEST_FREQUENCY
     corners = np.linspace(features.mel(low), features.mel(nyquist), bins + 2)
     hertz = 700.0 * np.expm1(corners / 1127.0)
     yield "triangles that are straight in Hz; Kaldi's are straight in mel", triangles(frequencies, hertz)
     area = 2.0 / (hertz[2:] - hertz[:-2])
     yield "filters divided by their width (Slaney's), straight in Hz", triangles(frequencies, hertz) * area
-    yield "filters divided by their width (Slaney's)", features.mel_bank(see.rate, bins) * area
+    yield "filters divided by their width (Slaney's)", features.mel_bank(evidence.rate, bins) * area
     for lowest, highest in ((0.0, nyquist), (low, nyquist - 400.0), (low, 7600.0)):
         edges = np.linspace(features.mel(lowest), features.mel(highest), bins + 2)
         says = f"filters from {lowest:g} to {highest:g} Hz instead of {low:g} to {nyquist:g}"
@@ -91,18 +91,18 @@ def triangles(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     return np.maximum(0.0, np.minimum((x - left) / (centre - left), (right - x) / (right - centre)))
 
 
-def mel(see: Sight, stage: str) -> Guesses:
+def mel(evidence: Evidence, stage: str) -> Guesses:
     """The table of filters, or what it was applied to."""
-    power = see("features.power_spectrum")
-    for says, bank in banks(see):
+    power = evidence("features.power_spectrum")
+    for says, bank in banks(evidence):
         yield says, bank if stage == "features.mel_bank" else power @ bank
     if stage == "features.mel":
-        yield "filters applied to the magnitude instead of the power", np.sqrt(power) @ see("features.mel_bank")
+        yield "filters applied to the magnitude instead of the power", np.sqrt(power) @ evidence("features.mel_bank")
 
 
-def logarithm(see: Sight, stage: str) -> Guesses:
+def logarithm(evidence: Evidence, stage: str) -> Guesses:
     """The logarithm and its floor."""
-    x, floor = see("features.mel"), features.LOG_FLOOR
+    x, floor = evidence("features.mel"), features.LOG_FLOOR
     with np.errstate(divide="ignore"):
         yield "the floor of 2^-23 before the logarithm is missing", np.log(x)
         yield "log10 instead of the natural logarithm", np.log10(np.maximum(x, floor))
@@ -114,9 +114,9 @@ def logarithm(see: Sight, stage: str) -> Guesses:
         yield f"a floor of {other:.3g} before the logarithm instead of 2^-23", np.log(np.maximum(x, other))
 
 
-def normalisation(see: Sight, stage: str) -> Guesses:
+def normalisation(evidence: Evidence, stage: str) -> Guesses:
     """Mean and variance over the utterance."""
-    x = see("features.log_mel")
+    x = evidence("features.log_mel")
     centred, biased = x - x.mean(axis=0), np.maximum(x.var(axis=0), features.VARIANCE_FLOOR)
     with np.errstate(divide="ignore", invalid="ignore"):
         yield (
@@ -137,35 +137,35 @@ def normalisation(see: Sight, stage: str) -> Guesses:
         yield f"{epsilon:g} is added to the deviation", centred / (np.sqrt(biased) + epsilon)
 
 
-def window_of(see: Sight, x: np.ndarray) -> np.ndarray:
+def window_of(evidence: Evidence, x: np.ndarray) -> np.ndarray:
     """Frames under the right window."""
     return x * features.povey_window(x.shape[1])
 
 
-def normalised(see: Sight, x: np.ndarray) -> np.ndarray:
+def normalised(evidence: Evidence, x: np.ndarray) -> np.ndarray:
     """Log-mel features as preprocessor_config.json has them normalised."""
-    config = see.pack.manifest["features"]
+    config = evidence.pack.manifest["features"]
     return (
         features.cmvn(x, config["normalize_means"], config["normalize_vars"]) if config["do_ceptral_normalize"] else x
     )
 
 
 # How each of these stages follows from the one before it.
-CHAIN: tuple[tuple[str, Callable[[Sight, np.ndarray], np.ndarray]], ...] = (
-    ("features.frames", lambda see, x: x),
-    ("features.remove_dc", lambda see, x: features.remove_dc(x)),
-    ("features.preemphasize", lambda see, x: features.preemphasize(x)),
+CHAIN: tuple[tuple[str, Callable[[Evidence, np.ndarray], np.ndarray]], ...] = (
+    ("features.frames", lambda evidence, x: x),
+    ("features.remove_dc", lambda evidence, x: features.remove_dc(x)),
+    ("features.preemphasize", lambda evidence, x: features.preemphasize(x)),
     ("features.windowed", window_of),
-    ("features.power_spectrum", lambda see, x: features.power_spectrum(x, 2 * len(see("features.mel_bank")))),
-    ("features.mel", lambda see, x: x @ see("features.mel_bank")),
-    ("features.log_mel", lambda see, x: features.floored_log(x)),
+    ("features.power_spectrum", lambda evidence, x: features.power_spectrum(x, 2 * len(evidence("features.mel_bank")))),
+    ("features.mel", lambda evidence, x: x @ evidence("features.mel_bank")),
+    ("features.log_mel", lambda evidence, x: features.floored_log(x)),
     ("features.cmvn", normalised),
 )
 
 
-def carried_on(see: Sight, x: np.ndarray, made: str, wanted: str) -> np.ndarray:
+def carried_on(evidence: Evidence, x: np.ndarray, made: str, wanted: str) -> np.ndarray:
     """What the array x of stage `made` becomes, all right from there on, at the later stage `wanted`."""
     names = [name for name, _ in CHAIN]
     for _, step in CHAIN[names.index(made) + 1 : names.index(wanted) + 1]:
-        x = step(see, x)
+        x = step(evidence, x)
     return x

@@ -1,6 +1,6 @@
 """Where the trace watches from: the two seams of the model, `ops` and `step`, and the other fields of a `Backend`.
 
-A `Watcher` fills in every field of a Backend with a method that calls the original and shows the recorder what went in
+A `RecorderBackend` fills in every field of a Backend with a method that calls the original and shows the recorder what went in
 and came out. The model then runs as ever, on exactly the numbers it would have had; it has no hook and knows nothing
 of this. Which layer a call belongs to is told by its weights: the objects of the weights' tree are named once, by the
 names of the fields, which are the checkpoint's. Attention has no weights; it belongs to the block whose projection came
@@ -9,6 +9,7 @@ is computed once more for the recorder, by the same functions.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from ...decoder import DecoderCache, decode_full, embed_tokens, position_rows
 from ...encoder import embed_features
 from ...model import S2T
 from ...ops import Conv, LayerNorm, Linear, Ops
+from ...search import Cache, NextToken
 from .record import Recorder
 
 RESIDUAL = {"out_proj": "_residual", "fc2": "output"}  # what the sum with the residual is called
@@ -30,6 +32,20 @@ class Step(NamedTuple):
     tokens: np.ndarray  # (K,) appended to each beam
     parents: np.ndarray  # (K,) which beam of the step before each one continues
     logits: np.ndarray  # (K, V) for the token after
+
+
+@dataclass
+class WatchedCache:
+    """A decoder's cache that remembers which beam each one continues."""
+
+    inner: Cache
+    parents: np.ndarray  # (K,)
+    length: int = 0
+
+    def reorder(self, parents: np.ndarray) -> None:
+        """Let beam k continue what was beam parents[k]: (K,) ints."""
+        self.inner.reorder(parents)
+        self.parents = parents
 
 
 def weight_names(weights, name: str = "") -> Iterator[tuple[int, str]]:
@@ -58,7 +74,7 @@ def after_residual(name: str) -> str:
     return block + RESIDUAL[last] if last == "out_proj" else f"{block}.{RESIDUAL[last]}"
 
 
-class Watcher:
+class RecorderBackend:
     """The fields of a Backend, each calling the one of `model` and showing the recorder what passed."""
 
     def __init__(self, model: S2T, record: Recorder):
@@ -82,7 +98,9 @@ class Watcher:
             self.conv1d_glu,
             self.attention,
         )
-        return self.model.backend._replace(ops=table, encode=self.encode, step=self.step, fbank=self.fbank)
+        return self.model.backend._replace(
+            ops=table, fbank=self.fbank, encode=self.encode, start_cache=self.start_cache, step=self.step
+        )
 
     # ---- the fields of ops
 
@@ -91,7 +109,8 @@ class Watcher:
         name = self.names[id(w)]
         self.block = name.rpartition(".")[0]
         y = self.model.backend.ops.linear(x, w, residual)
-        self.record(name, ops.linear, y if residual is None else lambda: ops.linear(x, w))
+        plain = y.copy() if residual is None else lambda: ops.linear(x, w)  # the search writes into logits
+        self.record(name, ops.linear, plain)
         if residual is not None:
             self.record(after_residual(name), ops.linear, y)
         return y
@@ -164,22 +183,26 @@ class Watcher:
         self.record("encoder.embed_positions", layers.positions, lambda: layers.positions(0, len(x), config, x.dtype))
         self.record("encoder.embeddings", embed_features, x)
 
-    def step(self, table: Ops, w, config, tokens: np.ndarray, cache: DecoderCache) -> np.ndarray:
-        """As decoder.decoder_step. Whom a beam continues stands in its list of ancestors."""
-        here = cache.length
-        parents = cache.ancestors[:, here - 1].copy() if here else np.arange(len(tokens))
-        self.record.prefix, self.in_step = f"steps.{here:03d}.", True
+    def start_cache(self, table: Ops, w, config, memory: np.ndarray, beams: int) -> WatchedCache:
+        """As decoder.start_cache."""
+        return WatchedCache(self.model.backend.start_cache(table, w, config, memory, beams), np.arange(beams))
+
+    def step(self, table: Ops, w, config, tokens: np.ndarray, cache: WatchedCache) -> NextToken:
+        """As decoder.step."""
+        self.record.prefix, self.in_step = f"steps.{cache.length:03d}.", True
         try:
-            position = layers.positions(here, 1, config, cache.keys.dtype)
+            position = layers.positions(cache.length, 1, config, w.decoder.embed_tokens.weight.dtype)
             rows = np.where((tokens != config.pad_token_id)[:, None], position, 0)
             self.embedded(w, config, tokens, rows)
-            logits = self.model.backend.step(table, w, config, tokens, cache)
-            self.record("parents", DecoderCache.reorder, parents)
+            following = self.model.backend.step(table, w, config, tokens, cache.inner)
+            self.record("parents", DecoderCache.reorder, cache.parents)
+            logits = following.logits.copy()  # the search writes into its own
             self.record("log_probs", ops.log_softmax, lambda: log_probabilities(logits))
         finally:
             self.record.prefix, self.in_step = "", False
-        self.steps.append(Step(np.array(tokens), parents, logits))
-        return logits.copy()  # for the search to write into
+        self.steps.append(Step(np.array(tokens), cache.parents, logits))
+        cache.parents, cache.length = np.arange(len(tokens)), cache.length + 1
+        return following
 
     def embedded(self, w, config, tokens: np.ndarray, rows: np.ndarray) -> None:
         """The decoder's tokens (U,), their embeddings, plain and scaled, and the position rows (U, D) to be added."""

@@ -9,8 +9,8 @@ from ..pack import Pack
 Guesses = Iterator[tuple[str, np.ndarray]]  # what went wrong, in words, and the numbers that would give
 
 
-class Sight:
-    """What a mistake may start from: see("features.mel") is the port's array of that stage, or the truth."""
+class Evidence:
+    """What a mistake may start from: evidence("features.mel") is the port's array of that stage, or the truth."""
 
     def __init__(self, pack: Pack, dump: dict[str, np.ndarray]):
         """`dump` {stage: array} holds only arrays of the right shape."""

@@ -1,0 +1,59 @@
+"""The compiled decoder's cache, which never moves a row of keys or values (readable twin: decoder.DecoderCache)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..weights.pack import empty_lines
+from .cross_kv_host import Memory
+from .host import Steps
+
+FIRST_CAPACITY = 64  # positions a new cache has space for; it doubles when they are used up
+
+
+@dataclass
+class Cache:
+    """Keys and values of the memory and of the tokens so far, for K beams, and what steps over them compute in.
+
+    Row `keys[l, u, k]` was written by beam k at position u. When beams are reordered, a beam's history continues what
+    another one wrote, so each beam keeps the list of who wrote its positions: `ancestors[k, u]`. Reordering permutes
+    that small table; keys and values, which begin at lines of the processor's cache, stay where they are.
+    """
+
+    cross: Memory
+    keys: np.ndarray  # (L, capacity, K, D) float32
+    values: np.ndarray  # (L, capacity, K, D)
+    ancestors: np.ndarray  # (K, capacity) int64
+    length: int = 0  # positions filled
+    steps: Steps = field(default_factory=Steps)
+    positions: np.ndarray | tuple = ()  # position rows (capacity, D)
+
+    def reorder(self, parents: np.ndarray) -> None:
+        """Let beam k continue what was beam parents[k]: (K,) ints."""
+        self.ancestors[:, : self.length] = self.ancestors[parents, : self.length]
+
+    def make_room(self) -> None:
+        """Double the capacity when it is used up, so that a step always finds a free position."""
+        if self.length == self.keys.shape[1]:
+            self.keys, self.values = _doubled(self.keys), _doubled(self.values)
+            self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
+
+    def history(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Every beam's own keys and values of a layer, as DecoderCache.past has them: (K, U, D)."""
+        here, past = np.arange(self.length), self.ancestors[:, : self.length]
+        return self.keys[layer, here, past], self.values[layer, here, past]
+
+
+def _doubled(x: np.ndarray) -> np.ndarray:
+    """A copy with space for twice the positions: (L, capacity, K, D) -> (L, 2 capacity, K, D)."""
+    layers, capacity, beams, width = x.shape
+    copy = empty_lines(2 * x.size)[0].reshape(layers, 2 * capacity, beams, width)
+    copy[:, :capacity] = x
+    return copy
+
+
+def empty_cache(cross: Memory, layers: int, width: int, beams: int) -> Cache:
+    """A cache of FIRST_CAPACITY positions for K beams over the projected memory."""
+    shape = (layers, FIRST_CAPACITY, beams, width)
+    keys, values = (x.reshape(shape) for x in empty_lines(int(np.prod(shape)), int(np.prod(shape))))
+    return Cache(cross, keys, values, np.zeros((beams, FIRST_CAPACITY), np.int64))
