@@ -14,8 +14,8 @@ from .. import audio
 from ..audio.raw import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
-from ..longform.segment import Recording, Segment
 from ..longform.options import StreamOptions
+from ..longform.segment import Recording, Segment
 from ..longform.stream import segments_of
 from ..model import S2T
 from .items import Failure, Input

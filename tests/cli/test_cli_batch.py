@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+from s2t_np.batch.resume import JOURNAL
 
 from s2t_np import cli
-from s2t_np.batch.resume import JOURNAL
 from s2t_np.cli import main
 from s2t_np.longform.segment import Segment
 from tests.support.paths import DIGITS
