@@ -83,8 +83,8 @@ def compiled(dtype: str, private: bool = True) -> Backend:
     except ImportError as error:
         raise BackendError(f'backend "numba" cannot run here ({error}); {remedy()}') from None
     except Exception as error:  # whatever a compiler meets on a machine where this was never tried
-        kind = "" if type(error).__name__ == "BuildError" else f"{type(error).__name__}: "
-        raise BackendError(f'backend "numba" cannot compile its kernels here: {kind}{error}') from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
     calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRED = ("numpy", "numba", "llvmlite")
-TESTS = ("tests/kernels/test_ops.py", "tests/kernels/test_dtypes.py", "tests/kernels/build/test_arguments.py")
-RECORDING = "s2t_np/recordings/digits.wav"
+TESTS = ("tests/kernels/test_smallest.py", "tests/kernels/ops/test_ops.py", "tests/kernels/build/test_arguments.py")
+VERSIONS = "import numpy, numba, llvmlite as l; print(numpy.__version__, numba.__version__, l.__version__)"
+RECORDING = "s2t_np/recordings/two-nine-three-four-zero.flac"
 
 
 def core_dependencies() -> list[str]:
@@ -52,7 +53,7 @@ def check(which: str, folder: Path) -> None:
     run(sys.executable, "-m", "venv", str(folder / "env"))
     python = str(next((folder / "env").glob("[bS]*/python*")))
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements(which))
-    versions = run(python, "-c", "import numpy, numba, llvmlite as l; print(numpy.__version__, numba.__version__, l.__version__)")
+    versions = run(python, "-c", VERSIONS)
     print(f"{which}: numpy, numba, llvmlite {versions.strip()}; {time.perf_counter() - started:.0f} s", flush=True)
     cache = {"S2T_NP_CACHE_DIR": str(folder / "cache")}
     print(run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, **cache).splitlines()[-1], flush=True)

@@ -53,8 +53,8 @@ def main() -> None:
         serve(orders, say)
     except KeyboardInterrupt:  # the parent hears it too
         pass
-    except BaseException:
-        say({"error": traceback.format_exc(limit=-3)})
+    except BaseException as error:
+        say({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
 
 
 if __name__ == "__main__":

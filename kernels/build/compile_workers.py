@@ -112,8 +112,9 @@ def _next(news: queue.SimpleQueue) -> tuple[str, dict, bytes]:
     except queue.Empty:
         raise BuildError(f"nothing was heard from the compiling processes for {PATIENCE:.0f} s") from None
     if "error" in answer:
-        what = "" if order.startswith("[") else f"{order}: "
-        raise BuildError(what + answer["error"])
+        failure = BuildError(("" if order.startswith("[") else f"{order}: ") + answer["error"])
+        failure.add_note(answer.get("traceback", ""))
+        raise failure
     return order, answer, data
 
 

@@ -41,6 +41,7 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
 TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
+KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
 DEVICE_ROOMS = ("simd", "ops", "decoder", "encoder")
 COMPILING = {
     f"kernels/build/{name}.py" for name in ("__main__", "compiler", "device", "device_types", "in_process", "modules")
@@ -116,12 +117,7 @@ def foreign_imports(sources: Sources) -> list[str]:
 def is_device(path: str) -> bool:
     """Whether a file of kernels is device code, or compiles it: only then may it import Numba."""
     room, name = PurePosixPath(path).parts[1], PurePosixPath(path).stem
-    return path in COMPILING or (
-        room in DEVICE_ROOMS and name not in ("__init__", "columns") and not name.endswith("host")
-    )
-
-
-FACES = ("kernels/backend.py", "kernels/doors.py")  # what may know s2t_np; the latter its errors only
+    return path in COMPILING or (room in DEVICE_ROOMS and name != "__init__" and not name.endswith(("host", "columns")))
 
 
 def kernel_imports(sources: Sources) -> list[str]:
@@ -131,7 +127,7 @@ def kernel_imports(sources: Sources) -> list[str]:
     """
     found = []
     for path, text in sources.items():
-        besides = {"numba"} if is_device(path) else {"s2t_np"} if path in FACES else set()
+        besides = {"numba"} if is_device(path) else {"s2t_np"} if path in KNOW_THE_MODEL else set()
         for module, at_once in imported(path, text):
             if module.split(".")[0] not in KERNELS_MAY | besides:
                 found.append(f"{path}: imports {module}")
