@@ -160,7 +160,8 @@ class S2T:
         options = (options or StreamOptions()).resolve(self.utterance_config)
         recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
         if recording.whole is None:
-            return Transcript.of_segments(tuple(segments_of(self, iter(recording), True, options, generation)), recording)
+            found = segments_of(self, iter(recording), True, options, generation)
+            return Transcript.of_segments(tuple(found), recording)
         features = self.features_of_samples(recording.whole)
         if not recording.has_speech:
             return Transcript.of_silence(recording)

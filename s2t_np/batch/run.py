@@ -15,8 +15,8 @@ from .. import audio
 from ..audio.pipe import raw_blocks
 from ..errors import AudioError
 from ..features import WINDOW_MS, frame_geometry
-from ..longform.segment import Recording, Segment
 from ..longform.options import StreamOptions
+from ..longform.segment import Recording, Segment
 from ..longform.stream import segments_of
 from ..model import S2T
 from .inputs import Failure, Input, name_of

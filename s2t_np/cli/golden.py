@@ -1,23 +1,26 @@
-"""Sub-commands for those who port the model: `golden` writes a reference pack, `check` holds a port's numbers to it."""
+"""Sub-commands for ports of the model: `golden` writes a reference pack, `check` compares a port's numbers with it."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..formats import to_json
 from ..model import load
 from .command import Command
 from .inspect import about, add_format
+from .parts import MEGABYTE, megabytes
 from .terminal import say
 
 
 def golden(args: Namespace) -> int:
     """Write a reference pack."""
-    from ..inspect.golden import write_pack
+    from ..inspect.golden import LIMIT, write_pack
 
     model = load(args.model, backend="numpy", revision=args.revision)
+    limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
-        manifest = write_pack(model, args.file, args.output)
-    size = sum(path.stat().st_size for path in Path(args.output).iterdir()) / 1e6
+        manifest = write_pack(model, args.file, args.output, limit=limit)
+    size = sum(path.stat().st_size for path in Path(args.output).iterdir()) / MEGABYTE
     say(f"{args.output}: {len(manifest['stages'])} stages, {size:,.1f} MB; FORMAT.md there describes the files")
     return 0
 
@@ -27,11 +30,12 @@ def add_golden_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="digits (bundled), a folder, or a hub id")
     parser.add_argument("file", metavar="FILE", help="a recording of a few seconds")
     parser.add_argument("-o", "--output", metavar="PACK", required=True, help="the folder to write; new or empty")
+    parser.add_argument("--limit", metavar="MB", type=megabytes, help="refuse above this many megabytes (default: 500)")
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
 
 
 def check(args: Namespace) -> int:
-    """Compare a dump to a pack; print every stage with --verbose or --format json, else what is wrong first."""
+    """Compare a dump to a pack; print every stage with --verbose or --format json, else the first that is wrong."""
     from ..inspect.golden import check as compare
 
     report = compare(args.pack, args.dump)
@@ -44,9 +48,9 @@ def check(args: Namespace) -> int:
 
 def lines(report, verbose: bool) -> list[str]:
     """A report as text."""
-    shown = [f for f in report.findings if verbose or f.layout or f is report.first]
     wrong = [f for f in report.findings if not f.right]
-    out = [line(finding) for finding in shown]
+    out = [line(finding) for finding in report.findings if verbose or finding is report.first]
+    out += layout_lines(report)
     if first := report.first:
         out += [f"first wrong stage: {first.stage}", f"  {first.says}"]
         if unseen := report.unseen_before(first.stage):
@@ -54,15 +58,28 @@ def lines(report, verbose: bool) -> list[str]:
         if len(wrong) > 1:
             out.append(f"  {len(wrong) - 1} later stages are wrong too, as they follow from it")
     if report.unknown:
-        out.append(f"names that mean no stage: {some(report.unknown)}")
-    right = len(report.findings) - len(wrong)
-    return [*out, f"{right} of {len(report.findings)} stages right; {len(report.absent)} of the pack not in the dump"]
+        out.append(f"names that are not stages: {some(report.unknown)}")
+    return [*out, total(report, len(wrong))]
+
+
+def total(report, wrong: int) -> str:
+    """The last line of a report."""
+    count, other = len(report.findings), sum(1 for f in report.findings if f.right and f.layout)
+    layout = f", {other} of them in another layout" if other else ""
+    return f"{count - wrong} of {count} stages right{layout}; {len(report.absent)} of the pack not in the dump"
+
+
+def layout_lines(report) -> Iterator[str]:
+    """A line for each layout that is not the pack's, and the stages that come in it with the right numbers."""
+    for layout in dict.fromkeys(f.layout for f in report.findings if f.right and f.layout):
+        stages = [f.stage for f in report.findings if f.right and f.layout == layout]
+        yield f"other layout, {layout}: {some(stages)} (their numbers are right)"
 
 
 def line(finding) -> str:
     """One stage on a line."""
     says = f"  ({finding.layout})" if finding.layout else ""
-    verdict = "ok   " if finding.right else "WRONG"
+    verdict = "WRONG" if not finding.right else "shape" if finding.layout else "ok   "
     return f"{verdict} {finding.stage:45} off by {finding.error:8.1e} r.m.s., allowed {finding.allowed:8.1e}{says}"
 
 
@@ -93,11 +110,11 @@ def add_check_arguments(parser: ArgumentParser) -> None:
 
 GOLDEN = Command(
     "golden",
-    "a reference pack, to hold a port of the model to",
+    "a reference pack, to check a port of the model against",
     add_golden_arguments,
     golden,
-    description="Write what every stage of a model computes for one recording: in float32, in float64, and how far\n"
-    "off a correct port may be. PACK/FORMAT.md describes the files for a program in any language.",
+    description="Write the numbers that every stage of a model computes for one recording, in float32 and in float64,\n"
+    "and the error that a correct port may have. PACK/FORMAT.md describes the files for a program in any language.",
     examples="example:\n  s2t-np golden digits s2t_np/recordings/five-five.flac -o pack",
 )
 CHECK = Command(
@@ -105,8 +122,8 @@ CHECK = Command(
     "a port's numbers against a reference pack: what goes wrong first, and how",
     add_check_arguments,
     check,
-    description="Compare what a port computed to a reference pack, stage by stage, in the order of computation. The\n"
-    "first stage that is wrong is explained if it is one of the usual mistakes. Exits 1 if anything is wrong or laid\n"
-    "out otherwise than in the pack.",
+    description="Compare what a port computed with a reference pack, stage by stage, in the order of computation.\n"
+    "The first stage that is wrong is explained if it is one of the usual mistakes. Exits 1 if any stage is wrong, or\n"
+    "right but in another layout than in the pack.",
     examples="example:\n  s2t-np check pack dump.npz",
 )

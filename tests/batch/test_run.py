@@ -13,8 +13,8 @@ from s2t_np.batch.inputs import Failure, Input
 from s2t_np.batch.pool import Stopped, completed, in_order, stoppable
 from s2t_np.batch.run import Sound, Task, hear, transcribe_all
 from s2t_np.errors import AudioError, OptionError
-from s2t_np.longform.segment import Recording, Segment
 from s2t_np.longform.options import StreamOptions
+from s2t_np.longform.segment import Recording, Segment
 from s2t_np.system.threads import get_threads
 from tests.support.paths import DIGITS
 
