@@ -57,7 +57,7 @@ def choose(name: str, dtype: str = "float32") -> Backend:
     Raises OptionError for an unknown dtype, BackendError for an unknown backend, or one that cannot run here or not in
     this dtype.
     """
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
     if name not in ("auto", "numpy", "numba"):
         raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
@@ -77,13 +77,20 @@ def compiled(dtype: str) -> Backend:
 
         kernels.complete()
     except ImportError as error:
-        raise BackendError(f'backend "numba" cannot run here ({error}): pip install "s2t-np[numba]"') from None
+        raise BackendError(f'backend "numba" cannot run here ({error}); {remedy()}') from None
     except Exception as error:  # whatever a compiler meets on a machine where this was never tried
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason:.300})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
     calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
+
+
+def remedy() -> str:
+    """What to do where numba cannot be imported."""
+    if importlib.util.find_spec("numba") is None:
+        return "pip install numba"
+    return "numba is installed but does not work: install a version of it that supports this Python and this numpy"
 
 
 def best(dtype: str) -> Backend:

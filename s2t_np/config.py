@@ -58,6 +58,10 @@ def text(default, optional=False):
     return rule(default, "a string", lambda v: isinstance(v, str), optional)
 
 
+def side(default):
+    return rule(default, '"right" or "left"', lambda v: v in ("right", "left"))
+
+
 def positive(default):
     return rule(default, "a number above 0", lambda v: is_real(v) and v > 0)
 
@@ -210,8 +214,10 @@ class FeatureConfig:
     normalize_means: bool = flag(True)
     normalize_vars: bool = flag(True)
     padding_value: float = rule(0.0, "a number", is_real)
-    padding_side: str = rule("right", '"right" or "left"', lambda v: v in ("right", "left"))
+    padding_side: str = side("right")
     return_attention_mask: bool = flag(True)
+    dither: float = rule(0.0, "0: no noise is added to the sound here", lambda v: is_real(v) and v == 0)
+    do_normalize: bool | None = flag(None, optional=True)  # kept for re-saving; upstream reads it nowhere
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "preprocessor_config.json") -> "FeatureConfig":
@@ -241,6 +247,9 @@ class TokenizerConfig:
     do_lower_case: bool = flag(False)  # kept for re-saving; upstream reads it nowhere
     tgt_lang: str | None = text(None, optional=True)
     clean_up_tokenization_spaces: bool | None = flag(False, optional=True)  # close the space before punctuation
+    padding_side: str = side("right")
+    truncation_side: str = side("right")
+    model_max_length: float = measured(int(1e30), "tokens that truncation leaves; as large as this: no limit", 1)
     lang_codes: str | None = text(None, optional=True)  # "mustc": pieces <lang:XX> choose the target language
 
     @classmethod

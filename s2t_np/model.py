@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import search
+from . import arguments, search
 from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
+from .checkpoint.folders import require_model
 from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig, read_json
 from .decoder import decode_full
@@ -34,6 +35,9 @@ from .tokenizer import Tokenizer
 from .weights import Weights, build
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
+LONGEST_TEXT = (
+    4096  # tokens that are scored; time and memory grow with their square, and an utterance has a few hundred
+)
 
 
 @dataclass(frozen=True)
@@ -96,33 +100,42 @@ class S2T:
         return self.features_of_samples(load_audio(audio, self.feature_config.sampling_rate, sampling_rate))
 
     def features_of_samples(self, samples: np.ndarray) -> np.ndarray:
-        """The same for float32 samples (N,) already mono and at the model's rate. Raises AudioError if too short."""
-        return features(samples, self.feature_config, self.dtype, self.backend.fbank)
+        """The same for float samples (N,) already mono and at the model's rate.
+
+        Raises AudioError for a recording that is too short, OptionError for anything but finite floats.
+        """
+        return features(arguments.samples(samples), self.feature_config, self.dtype, self.backend.fbank)
 
     def encode(self, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
-        """Features (T, M) -> memory (S, D). `padded_length` reproduces the numbers of upstream's padded batches."""
-        features = np.asarray(features, dtype=self.dtype)
+        """Features (T, M) -> memory (S, D). `padded_length` reproduces the numbers of upstream's padded batches.
+
+        Raises OptionError for another shape, numbers that are not finite, or a `padded_length` below T.
+        """
         bins = self.config.input_feat_per_channel * self.config.input_channels
-        if features.ndim != 2 or features.shape[1] != bins or len(features) == 0:
-            raise OptionError(f"features have shape {features.shape}, expected (frames, {bins})")
-        if padded_length is not None and padded_length < len(features):
-            raise OptionError(f"padded_length is {padded_length}, expected at least {len(features)} frames")
+        features = arguments.matrix(features, "features", bins, "frames", self.dtype)
+        if padded_length is not None:
+            padded_length = arguments.whole_number(padded_length, "padded_length", len(features))
         return self.backend.encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
 
     def logits(self, memory: np.ndarray, tokens) -> np.ndarray:
         """Teacher-forced logits: memory (S, D) and token ids (U,), the start token first -> (U, V).
 
-        Raises OptionError for another shape of either, or an id outside the vocabulary.
+        Raises OptionError for another shape of either, a number that is not finite, or an id outside the vocabulary.
         """
-        tokens, memory = np.asarray(tokens, dtype=np.int64), np.asarray(memory, dtype=self.dtype)
-        if memory.ndim != 2 or memory.shape[1] != self.config.d_model or len(memory) == 0:
-            raise OptionError(f"memory has shape {memory.shape}, expected (positions, {self.config.d_model})")
-        if tokens.ndim != 1 or len(tokens) == 0 or tokens.min() < 0 or tokens.max() >= self.config.vocab_size:
-            raise OptionError(f"tokens must be a non-empty list of ids below {self.config.vocab_size}")
+        memory = self.checked_memory(memory)
+        tokens = arguments.token_ids(tokens, "tokens", self.config.vocab_size)
         return decode_full(self.backend.ops, self.weights, self.config, tokens, memory)
 
+    def checked_memory(self, memory) -> np.ndarray:
+        """A memory (S, D) as the backends take it: in this model's dtype, row by row, finite. Raises OptionError."""
+        return arguments.matrix(memory, "memory", self.config.d_model, "positions", self.dtype)
+
     def decoder(self, memory: np.ndarray) -> search.Decoder:
-        """The port that search knows: how to start a cache over this memory (S, D), how to take a step."""
+        """The port that search knows: how to start a cache over this memory (S, D), how to take a step.
+
+        Raises OptionError for another shape, or numbers that are not finite.
+        """
+        memory = self.checked_memory(memory)
         start = partial(self.backend.start_cache, self.backend.ops, self.weights, self.config, memory)
         step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
         return search.Decoder(start, step)
@@ -157,7 +170,7 @@ class S2T:
         read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
         other; it has `segments`, no `hypotheses`.
         """
-        options = (options or StreamOptions()).resolve(self.utterance_config)
+        options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
         recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
         if recording.whole is None:
             found = segments_of(self, iter(recording), True, options, generation)
@@ -180,12 +193,15 @@ class S2T:
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short.
         """
+        options = arguments.instance(options, "options", StreamOptions)
         return stream(self, audio, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
-        """The log-probability of a given transcript. Raises AudioError."""
-        memory = self.encode(self.features(audio, sampling_rate))
+        """The log-probability of a given transcript. Raises AudioError; OptionError for a text that is too long."""
         labels = np.array(self.tokenizer.encode(text), dtype=np.int64)
+        if len(labels) > LONGEST_TEXT:
+            raise OptionError(f"the text has {len(labels)} tokens, expected at most {LONGEST_TEXT}; score it in parts")
+        memory = self.encode(self.features(audio, sampling_rate))
         inputs = np.concatenate([[self.config.decoder_start_token_id], labels[:-1]])
         log_probs = log_softmax(self.logits(memory, inputs))[np.arange(len(labels)), labels].astype(np.float64)
         return Score(labels, log_probs, float(log_probs.sum()), float(-log_probs.mean()))
@@ -213,6 +229,7 @@ def load(
 
 def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
     """Read the files of a checkpoint folder and hold them to each other. Raises ModelError."""
+    require_model(folder)
     tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
     config, generation_config, weights = load_network(folder, backend, dtype)
     check_same_model(folder, config, feature_config, tokenizer)

@@ -71,20 +71,24 @@ class Tokenizer:
         Special pieces that stand in the text literally ("</s>") become their ids, as upstream has it; what the
         vocabulary cannot spell becomes <unk>. Raises OptionError.
         """
-        parts = self.special_pattern.split(checked_text(text))  # the odd ones are special
-        cut = [[part] if i % 2 else self.cut(part) for i, part in enumerate(parts)]
-        ids = [self.vocab.get(piece, self.unk_token_id) for piece in itertools.chain.from_iterable(cut)]
+        ids = [self.vocab.get(piece, self.unk_token_id) for piece in self.tokenize(text)]
         return [*self.prefix(tgt_lang), *ids, self.eos_token_id]
+
+    def tokenize(self, text: str) -> list[str]:
+        """Text -> its pieces, special ones only where they stand in the text literally. Raises OptionError."""
+        parts = self.special_pattern.split(checked_text(text))  # the odd ones are special
+        return list(itertools.chain.from_iterable([p] if i % 2 else self.cut(p) for i, p in enumerate(parts)))
 
     def prefix(self, tgt_lang: str | None = None) -> list[int]:
         """The ids that labels begin with: one language piece (the config's if None), or nothing. Raises OptionError."""
         if tgt_lang is None and not self.languages:
             return []
-        return [self.language_id(tgt_lang or self.config.tgt_lang or next(iter(self.languages)))]
+        default = self.config.tgt_lang or next(iter(self.languages), None)
+        return [self.language_id(default if tgt_lang is None else tgt_lang)]
 
     def language_id(self, lang: str) -> int:
         """The id of a target language's piece, `forced_bos_token_id` of a generation. Raises OptionError."""
-        if lang not in self.languages:
+        if not isinstance(lang, str) or lang not in self.languages:
             known = ", ".join(self.languages) or "no target languages: it writes one language only"
             raise OptionError(f"target language {lang!r:.40} is not known; this model has {known}")
         return self.languages[lang]
@@ -93,24 +97,35 @@ class Tokenizer:
         """Ids (U,) -> their pieces. Raises OptionError for an id that is not in the vocabulary."""
         return [self.id_to_piece[i] for i in self.checked_ids(ids)]
 
-    def decode(self, ids, skip_special_tokens: bool = True) -> str:
+    def decode(self, ids, skip_special_tokens: bool = True, clean_up: bool | None = None) -> str:
         """Ids (U,) -> text. Special pieces are left out, or stand in the text with a space after each.
 
-        Raises OptionError for an id that is not in the vocabulary.
+        clean_up: close the space before punctuation; None does as the config says. Raises OptionError for an id that is
+        not in the vocabulary.
         """
-        text, run = "", []
-        for i in self.checked_ids(ids):
-            if i not in self.special_ids:
-                run.append(self.id_to_piece[i])
-            elif not skip_special_tokens:
-                text += f"{self.join(run)}{self.id_to_piece[i]} "
-                run = []
-        text = (text + self.join(run)).strip()
-        return clean_up_spaces(text) if self.config.clean_up_tokenization_spaces else text
+        skipped = self.special_ids if skip_special_tokens else ()
+        text = self.string([self.id_to_piece[i] for i in self.checked_ids(ids) if i not in skipped])
+        clean_up = self.config.clean_up_tokenization_spaces if clean_up is None else clean_up
+        return clean_up_spaces(text) if clean_up else text
 
-    def batch_decode(self, sequences, skip_special_tokens: bool = True) -> list[str]:
-        """`decode` for each of several sequences of ids."""
-        return [self.decode(ids, skip_special_tokens) for ids in sequences]
+    def string(self, pieces: list[str]) -> str:
+        """Pieces -> text, special ones with a space after each."""
+        special, text, run = {self.id_to_piece[i] for i in self.special_ids}, "", []
+        for piece in pieces:
+            if piece in special:
+                text += f"{self.join(run)}{piece} "
+                run = []
+            else:
+                run.append(piece)
+        return (text + self.join(run)).strip()
+
+    def batch_decode(self, sequences, skip_special_tokens: bool = True, clean_up: bool | None = None) -> list[str]:
+        """`decode` for each of several sequences of ids. Raises OptionError."""
+        try:
+            sequences = list(sequences)
+        except TypeError:
+            raise OptionError(f"sequences are {sequences!r:.40}, expected a list of lists of token ids") from None
+        return [self.decode(ids, skip_special_tokens, clean_up) for ids in sequences]
 
     def cut(self, text: str) -> list[str]:
         """Text without special pieces -> its pieces, by the SentencePiece model. Raises ModelError."""

@@ -147,6 +147,13 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _why(missing: list[str]) -> str:
+    """The likeliest reason for missing tensors."""
+    if missing == ["lm_head.weight"]:
+        return "these are the weights of a base model, and this config does not tie its head to the embeddings"
+    return "does config.json belong to these weights?"
+
+
 def _check_finite(name: str, tensor: np.ndarray, source: str) -> None:
     """Extremes, not a mask: a NaN or an infinity always shows in one of them, and nothing is allocated."""
     if tensor.size and not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
@@ -159,7 +166,7 @@ def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> d
     shapes = expected_shapes(config)
     optional = {*IGNORED, *(["lm_head.weight"] if config.tie_word_embeddings else [])}
     if missing := [name for name in shapes if name not in tensors]:
-        raise ModelError(f"{source}: {_first(missing)} missing; does config.json belong to these weights?")
+        raise ModelError(f"{source}: {_first(missing)} missing; {_why(missing)}")
     if unknown := [name for name in tensors if name not in shapes and name not in optional]:
         raise ModelError(
             f"{source}: {_first(unknown)} unknown to this config; does config.json belong to these weights?"

@@ -11,11 +11,15 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from s2t_np_kernels.build.jit import ARRAY, INT, kernel
-from s2t_np_kernels.build.lazy_numba import intrinsic, types
+from numba import types
+from numba.extending import intrinsic
+from s2t_np_kernels.build.arguments import Floats, OutFloats
+from s2t_np_kernels.build.device import entry
+from s2t_np_kernels.build.in_process import compiled
 from s2t_np_kernels.simd.tile_int8 import dot
 from s2t_np_kernels.simd.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 
@@ -47,7 +51,7 @@ def _chains(vector, fold, add: str):
             builder.store(functools.reduce(getattr(builder, add), results), place, align=4)
             return context.get_dummy_value()
 
-        return types.void(INT, INT), build
+        return types.void(types.int64, types.int64), build
 
     return chains
 
@@ -55,23 +59,42 @@ def _chains(vector, fold, add: str):
 _multiply_adds, _dots = _chains(VECTOR, multiply_add, "fadd"), _chains(INTEGERS, dot, "add")
 
 
-@kernel(types.void(INT, ARRAY))
-def compute(count, x):
+class CountCall(NamedTuple):
+    """How often, and where the sum goes."""
+
+    count: int
+    x: OutFloats
+
+
+class ReadCall(NamedTuple):
+    """What is read, and where the sum goes."""
+
+    x: Floats
+    size: int
+    y: OutFloats
+
+
+@compiled
+@entry
+def compute(call: CountCall):
     """count * 24 * 16 multiply-adds."""
-    _multiply_adds(count, at(x, 0))
+    _multiply_adds(call.count, at(call.x, 0))
 
 
-@kernel(types.void(INT, ARRAY))
-def compute_bytes(count, x):
+@compiled
+@entry
+def compute_bytes(call: CountCall):
     """count * 24 * 64 multiply-adds of bytes."""
-    _dots(count, at(x, 0))
+    _dots(call.count, at(call.x, 0))
 
 
-@kernel(types.void(ARRAY, ARRAY))
-def read(x, y):
+@compiled
+@entry
+def read(call: ReadCall):
     """Read x once; the sum goes to y, so that nobody can say it was not needed."""
+    x, size, y = call
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-    for i in range(0, len(x) - 63, 64):
+    for i in range(0, size - 63, 64):
         a, b = a + load(at(x, i)), b + load(at(x, i + LANES))
         c, d = c + load(at(x, i + 2 * LANES)), d + load(at(x, i + 3 * LANES))
     store(at(y, 0), (a + b) + (c + d))
@@ -104,7 +127,7 @@ def roofs(threads: int, megabytes: int = 64, runs: int = 15) -> dict[str, float]
     seconds = together(lambda i: compute(count, arrays[i]), threads, runs)
     bytes_seconds = together(lambda i: compute_bytes(count, np.zeros(LANES, np.float32)), threads, runs)
     parts = np.array_split(np.ones(megabytes * 250_000, np.float32), threads)
-    reading = together(lambda i: read(parts[i], arrays[i]), threads, runs)
+    reading = together(lambda i: read(parts[i], len(parts[i]), arrays[i]), threads, runs)
     operations = threads * count * SUMS * LANES * 2 / 1e9
     return {
         "GFLOP/s": operations / seconds,

@@ -96,7 +96,7 @@ def main():
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--dtypes", nargs="+", default=["float16", "int8"])
     o = parser.parse_args()
-    corpus = read_corpus(o.manifest)
+    corpus = read_corpus(o.manifest).utterances
     paths, texts = [utterance.audio for utterance in corpus], [utterance.text for utterance in corpus]
     found = costs(o.model, paths, texts, o.dtypes, num_beams=o.beams)
     print_table(f"{o.model}, {len(paths)} recordings", found, len(paths), sum(len(text.split()) for text in texts))

@@ -1,53 +1,71 @@
-"""Our side of the parity table: the model's stages by name, each computed by the project's own functions.
+"""A model's stages by name, seen while its own functions run; nothing is computed by a copy of them.
 
-The loops below repeat those of `encode` and `decode_full` to look in between; that both end in the same numbers, bit by
-bit, is a test (tests/test_model.py). Names are those the upstream side uses too (tools/torch_worker.py).
+The readable encoder and decoder are watched through their `ops`: what a layer made is what the first normalisation of
+the next one is given. The compiled ones show their stages themselves (`stages=`), and those of the decoder come from
+its steps. Names are those of the upstream side (tools/torch_worker.py).
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
-from s2t_np.decoder import decoder_layer, embed_tokens, position_rows, project_to_vocabulary
-from s2t_np.encoder import embed_features, encoder_layer
-from s2t_np.layers import keys_values, pad_as_in_batch, subsampled_length
+from s2t_np.backend import NUMPY
+from s2t_np.decoder import decode_full
+from s2t_np.encoder import encode
+from s2t_np.layers import subsampled_length
 from s2t_np.model import S2T
+from s2t_np.ops import Ops
 
 
-def conv_stages(model: S2T, features: np.ndarray, padded_length: int | None = None) -> dict[str, np.ndarray]:
-    """conv.0, conv.1, ...: (S_i, C_i) after each convolution and its gate, as far as the utterance reaches."""
-    w, x = model.weights.encoder.conv, features
-    if padded_length is not None:
-        x = pad_as_in_batch(x, w, padded_length)
-    stages = {}
-    for i, conv in enumerate(w.conv_layers):
-        x = model.backend.ops.conv1d_glu(x, conv)
-        stages[f"conv.{i}"] = x[: subsampled_length(len(features), i + 1)]
-    return stages
+def first_norms(stack: str, first: str, layers: tuple, last) -> Iterator[tuple[int, str]]:
+    """(id of a normalisation, name of the stage that is its input)."""
+    names = [first, *(f"{stack}.{i}" for i in range(len(layers)))]
+    return ((id(w), name) for w, name in zip([*(x.self_attn_layer_norm for x in layers), last], names, strict=True))
 
 
-def encoder_stages(model: S2T, features: np.ndarray, padded_length: int | None = None) -> dict[str, np.ndarray]:
-    """embed_features, encoder.0, encoder.1, ..., memory: each (S, D)."""
-    ops, w, config = model.backend.ops, model.weights.encoder, model.config
-    stages = {"embed_features": embed_features(ops, w, config, features, padded_length)}
-    x = stages["embed_features"]
-    for i, layer in enumerate(w.layers):
-        x = stages[f"encoder.{i}"] = encoder_layer(ops, layer, x, config.encoder_attention_heads)
-    return stages | {"memory": ops.layer_norm(x, w.layer_norm)}
+def watched(model: S2T, found: dict[str, np.ndarray]) -> Ops:
+    """The model's ops; what they are given or give goes into `found`."""
+    ops, w = model.backend.ops, model.weights
+    inputs = dict(first_norms("encoder", "embed_features", w.encoder.layers, w.encoder.layer_norm))
+    inputs |= first_norms("decoder", "embed_tokens", w.decoder.layers, w.decoder.layer_norm)
+    convs = {id(conv): f"conv.{i}" for i, conv in enumerate(w.encoder.conv.conv_layers)}
+
+    def layer_norm(x, w):
+        if id(w) in inputs:
+            found[inputs[id(w)]] = x.copy()
+        return ops.layer_norm(x, w)
+
+    def conv1d_glu(x, w):
+        found[convs[id(w)]] = y = ops.conv1d_glu(x, w)
+        return y
+
+    return ops._replace(layer_norm=layer_norm, conv1d_glu=conv1d_glu)
 
 
-def decoder_stages(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> dict[str, np.ndarray]:
-    """embed_tokens, decoder.0, ...: each (U, D); then logits (U, V). Teacher-forced on tokens (U,)."""
-    ops, w, config = model.backend.ops, model.weights.decoder, model.config
-    heads = config.decoder_attention_heads
+def readable_stages(model: S2T, features: np.ndarray, tokens: np.ndarray, padded_length: int | None) -> dict:
+    """From conv.0 to logits, teacher-forced, by the readable functions."""
+    found: dict[str, np.ndarray] = {}
+    ops, w, config = watched(model, found), model.weights, model.config
+    found["memory"] = encode(ops, w.encoder, config, features, padded_length)
+    found["logits"] = decode_full(ops, w, config, tokens, found["memory"])
+    for name in [name for name in found if name.startswith("conv.")]:
+        found[name] = found[name][: subsampled_length(len(features), int(name[5:]) + 1)]
+    return found
 
-    def attend_self(q, new):
-        return ops.attention(q, *new, heads, causal=True)
 
-    x = embed_tokens(w, config, tokens, position_rows(tokens, config, memory.dtype))
-    stages = {"embed_tokens": x}
-    for i, layer in enumerate(w.layers):
-        x = decoder_layer(ops, layer, x, heads, attend_self, keys_values(ops, layer.encoder_attn, memory))
-        stages[f"decoder.{i}"] = x
-    return stages | {"logits": project_to_vocabulary(ops, model.weights, x)}
+def compiled_stages(model: S2T, features: np.ndarray, tokens: np.ndarray, padded_length: int | None) -> dict:
+    """The same by the compiled encoder and the compiled step, and logits also by `S2T.logits`."""
+    found: dict[str, np.ndarray] = {}
+    backend, w = model.backend, model.weights
+    memory = backend.encode(backend.ops, w.encoder, model.config, features, padded_length, found.__setitem__)
+    cache, steps = backend.start_cache(backend.ops, w, model.config, memory, 1), []
+    for token in tokens:
+        steps.append({})
+        backend.step(backend.ops, w, model.config, np.array([token]), cache, steps[-1].__setitem__)
+    for name in steps[0]:
+        if not name.endswith("_attn") and name != "logits":
+            found[name] = np.concatenate([step[name] for step in steps])
+    return found | {"logits": model.logits(memory, tokens)}
 
 
 def stepped_logits(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -60,6 +78,6 @@ def stepped_logits(model: S2T, memory: np.ndarray, tokens: np.ndarray) -> np.nda
 def model_stages(model: S2T, features: np.ndarray, tokens, padded_length: int | None = None) -> dict[str, np.ndarray]:
     """Everything after the features (T, M), in order; `logits (steps)` are those of the cached decoder."""
     features, tokens = np.asarray(features, model.dtype), np.asarray(tokens)
-    stages = conv_stages(model, features, padded_length) | encoder_stages(model, features, padded_length)
-    stages |= decoder_stages(model, stages["memory"], tokens)
-    return stages | {"logits (steps)": stepped_logits(model, stages["memory"], tokens)}
+    stages = readable_stages if model.backend is NUMPY else compiled_stages
+    found = stages(model, features, tokens, padded_length)
+    return found | {"logits (steps)": stepped_logits(model, found["memory"], tokens)}

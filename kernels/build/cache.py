@@ -1,31 +1,32 @@
-"""Compiled kernels, kept between runs.
+"""Compiled kernels, kept between runs: one file for each build.
 
-Numba's own cache watches the file a function stands in; an edited helper in another file goes unnoticed, and an error
-while saving kills the call. Here the directory's name is a hash over everything machine code depends on: the source of
-every file of this package, the versions of python, numpy, numba and llvmlite, and the processor. Nothing in such a
-directory is ever stale, so there is nothing to check but that a file is whole.
+The file's name is a hash over everything machine code depends on: the source of every file of this package, the
+versions of python, numpy, numba and llvmlite, and the processor. So it is never stale, and there is nothing to check
+but that it is whole: magic, SHA-256 of the rest, and in it the name once more, for files can be copied. A file that is
+truncated or damaged counts as absent.
 
-One file a kernel: magic, SHA-256 of the rest, the rest. It is written to a temporary name and renamed, so processes
-that race each write a whole file and the last one stays. A file that cannot be read, is truncated or damaged counts as
-absent; a directory that cannot be written costs one warning, and kernels are compiled anew in every run.
-
-S2T_NP_CACHE_DIR chooses the place; the default is the user's cache directory. Loading a kernel runs its code, so a
-directory that belongs to another user is not used.
+S2T_NP_CACHE_DIR chooses the place; the default is the user's cache directory. Loading a kernel runs its code, so only
+places are used that no other user can write to (`trusted_files.py` has the rule). A cache that root has prepared, in an
+image say, serves every user.
 """
 
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import sys
-import tempfile
-import warnings
 from pathlib import Path
 
-MAGIC = b"s2t-np kernel 1\n"
+from .object_loader import Code
+from .trusted_files import Folder, Untrusted
+
+MAGIC = b"s2t-np kernels 2\n"
+DIGEST = hashlib.sha256().digest_size
+SOURCES = Path(__file__).parent.parent
 
 
-def default_root() -> Path:
+def root() -> Path:
     """The user's cache directory by the custom of the system. Raises RuntimeError when there is no home."""
     if chosen := os.environ.get("S2T_NP_CACHE_DIR"):
         return Path(chosen)
@@ -36,6 +37,11 @@ def default_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2t-np" / "kernels"
 
 
+def _mode() -> int:
+    """Of folders that are made: a place that somebody chose may be meant for several users; theirs is their own."""
+    return 0o755 if os.environ.get("S2T_NP_CACHE_DIR") else 0o700
+
+
 def fingerprint() -> str:
     """Hash of all that the machine code depends on: 16 hexadecimal digits. Raises OSError if sources are unreadable."""
     import llvmlite
@@ -44,8 +50,9 @@ def fingerprint() -> str:
     from ..cpu import compiler_target, detect
 
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.parent.rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(SOURCES.rglob("*.py")):
+        name = path.relative_to(SOURCES).as_posix()
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     versions = (sys.version, np.__version__, _numba_version(), llvmlite.__version__)
     cpu = detect()
     digest.update(repr((versions, compiler_target(), cpu.machine, sorted(cpu.features))).encode())
@@ -55,68 +62,79 @@ def fingerprint() -> str:
 def _numba_version() -> bytes:
     """The file in which Numba keeps its version, read without importing it. Raises ImportError, OSError."""
     spec = importlib.util.find_spec("numba")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise ImportError("No module named 'numba'")
     return Path(spec.origin).with_name("_version.py").read_bytes()
 
 
-def warn(reason) -> None:
-    """The one warning there is, however many kernels meet the trouble."""
-    if not warn.given:
-        warn.given = True
-        text = f"compiled kernels are not kept ({reason}); every run compiles anew. S2T_NP_CACHE_DIR chooses a place"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
-
-
-warn.given = False
-
-
-def _trusted(path: Path) -> bool:
-    """Whether only this user or root can have put files there."""
-    return not hasattr(os, "getuid") or path.stat().st_uid in (0, os.getuid())
-
-
 @functools.cache
-def directory() -> Path | None:
-    """Where this build's kernels lie, made if need be; None (and a warning) when there is no such place."""
-    try:
-        path = default_root() / fingerprint()
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _trusted(path):
-            return path
-        warn(f"{path} belongs to another user")
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: no home; ValueError: a NUL in the name
-        warn(error)
-    return None
+def file_name() -> str:
+    """The name of this build's file."""
+    return fingerprint() + ".kernels"
 
 
-def read(name: str) -> bytes | None:
-    """What was stored under that name, or None if nothing whole was."""
-    if (folder := directory()) is None:
+def pack(codes: list[Code]) -> bytes:
+    """A file of object files."""
+    head = [file_name(), [(code.defines, code.needs, len(code.data)) for code in codes]]
+    payload = b"\n".join([json.dumps(head).encode(), b"".join(code.data for code in codes)])
+    return MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def unpack(data: bytes) -> list[Code] | None:
+    """What `pack` was given, in this build; None for anything else."""
+    payload = data[len(MAGIC) + DIGEST :]
+    if data[: len(MAGIC) + DIGEST] != MAGIC + hashlib.sha256(payload).digest():
         return None
+    head, code = payload.split(b"\n", 1)
+    name, parts = json.loads(head)
+    ends = [0]
+    for _, _, size in parts:
+        ends.append(ends[-1] + size)
+    if name != file_name() or ends[-1] != len(code):
+        return None
+    return [Code(d, n, code[ends[i] : ends[i + 1]]) for i, (d, n, _) in enumerate(parts)]
+
+
+class Unkept(Exception):
+    """Why compiled kernels cannot be kept."""
+
+
+TROUBLE = (OSError, RuntimeError, ValueError, Untrusted)  # RuntimeError: no home; ValueError: a NUL in the name
+
+
+def read() -> list[Code] | None:
+    """This build's kernels, None if there are none. Raises Unkept where they cannot be read or trusted."""
     try:
-        raw = (folder / name).read_bytes()
+        with Folder(root(), None) as folder:
+            data = folder.read(file_name())
     except FileNotFoundError:
         return None
-    except OSError as error:
-        warn(error)
-        return None
-    head, digest, payload = raw[: len(MAGIC)], raw[len(MAGIC) : len(MAGIC) + 32], raw[len(MAGIC) + 32 :]
-    return payload if head == MAGIC and hashlib.sha256(payload).digest() == digest else None
+    except TROUBLE as error:
+        raise Unkept(str(error)) from None
+    return unpack(data) if data is not None else None
 
 
-def write(name: str, payload: bytes) -> None:
-    """Store under that name, whole or not at all; trouble is a warning."""
-    if (folder := directory()) is None:
-        return
+def write(codes: list[Code]) -> None:
+    """Keep this build's kernels. Raises Unkept."""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=name, suffix=".part", dir=folder)
-        try:
-            with open(handle, "wb") as file:
-                file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, folder / name)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        warn(error)
+        with Folder(root(), _mode()) as folder:
+            folder.write(file_name(), pack(codes))
+    except TROUBLE as error:
+        raise Unkept(str(error)) from None
+
+
+def check_writable() -> None:
+    """Raise Unkept if kernels could not be kept: asked before they are compiled."""
+    try:
+        with Folder(root(), _mode()) as folder:
+            folder.check_writable()
+    except TROUBLE as error:
+        raise Unkept(str(error)) from None
+
+
+def describe() -> str:
+    """Where kernels are kept, for `info`."""
+    try:
+        return f"{root() / file_name()}"
+    except (OSError, RuntimeError, ImportError) as error:
+        return f"none ({error})"

@@ -1,146 +1,158 @@
-"""More processes that compile: the other cores, while this one compiles too.
+"""The processes that compile: the only ones that import Numba.
 
-Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same
-Python is started once more for each core, imports the modules whose kernels are missing (which only registers them),
-and compiles what it is told by name. Orders are lines of JSON on its input; an answer is eight bytes that tell a
-length, and so many bytes. Nothing is shared but these pipes, not even the cache, so a read-only one is no obstacle.
+Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same Python
+is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its input;
+an answer is a line of JSON and as many bytes as it says. Nothing else is shared: only the parent writes to the cache.
 
-An assistant may fail to start, be another build, die, or hang: what it was told is then compiled here. It ends when its
-input does, so nothing stays behind when this process is killed. Without a plain Python to start (an application that
-embeds it, a frozen one) there are none.
+A worker ends when its input does, so none stays behind when this process is killed. Where no plain Python can be
+started (an application that embeds it, a frozen one) this process imports Numba and compiles by itself.
 """
 
 import contextlib
-import importlib
 import json
 import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import cache
+from .entry import PACKAGE
+from .object_loader import Code
 
-MOST = 4  # processes in all: each imports Numba (a second, 200 MB) and compiles many helpers again
-FEWEST_TASKS = 4  # for each process; below, it would not be ready in time
-PATIENCE = 5.0  # seconds for the last answers, when nothing else is left to do
-ASSISTING = "S2T_NP_ASSISTING"  # in the environment of assistants: they have none themselves
-PROGRAM = """
-import importlib, json, sys
-sys.path[:], jobs, modules = json.loads(sys.stdin.readline())
-importlib.import_module(jobs).serve(modules)
-"""
+MOST = 4  # processes: each imports Numba (a second, 200 MB) and compiles many helpers again
+PATIENCE = 300.0  # seconds without any news before it is given up
+MAIN = Path(__file__).with_name("__main__.py")
 
 
-def processes(tasks: int) -> int:
-    """How many, this one included, should compile that many functions."""
+class BuildError(Exception):
+    """Kernels cannot be compiled here."""
+
+
+def processes() -> int:
+    """How many workers compile."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, MOST, tasks // FEWEST_TASKS)) if _python() else 1
+    return max(1, min(cores, MOST))
 
 
-def _python() -> str | None:
+def python() -> str | None:
     """The interpreter that runs this, if it can be started once more as such."""
     plain = Path(sys.executable or "").stem.lower().startswith("python")
-    return sys.executable if plain and not getattr(sys, "frozen", False) and ASSISTING not in os.environ else None
+    return sys.executable if plain and not getattr(sys, "frozen", False) else None
 
 
-class Assistant:
-    """A process that compiles, and the thread that gives it work. Raises OSError where it cannot be started."""
+def _errors():
+    """Where a worker's stderr goes: a file, so that nobody has to read along."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "w+b")
 
-    def __init__(self, jobs: str, modules: list[str], tasks: deque, keep: Callable):
+
+class Worker:
+    """A process that compiles, and the thread that gives it orders. Raises OSError where it cannot be started."""
+
+    def __init__(self, orders: queue.SimpleQueue, news: queue.SimpleQueue):
+        self.stderr = _errors()
         self.process = subprocess.Popen(
-            [_python(), "-P", "-B", "-c", PROGRAM],
+            [python(), "-P", "-B", str(MAIN)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {ASSISTING: "1"},
+            stderr=self.stderr,
+            env=os.environ | {"NUMBA_OPT": "0"},  # everything is optimised once, at the end
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-        self.thread = threading.Thread(target=self._work, args=([sys.path, jobs, modules], tasks, keep), daemon=True)
+        self.thread = threading.Thread(target=self._work, args=(orders, news), daemon=True)
         self.thread.start()
 
-    def _work(self, greeting, tasks: deque, keep: Callable) -> None:
-        """Hand over the last of the tasks until there are none; one that was not done is put back."""
-        with contextlib.suppress(OSError, EOFError):
-            if self._ask(greeting) != cache.fingerprint().encode():
-                return
-            while (task := take(tasks.pop)) is not None:
-                try:
-                    keep(task, self._ask(task.name))
-                except BaseException:
-                    tasks.append(task)
-                    raise
+    def _work(self, orders: queue.SimpleQueue, news: queue.SimpleQueue) -> None:
+        order = json.dumps([sys.path, PACKAGE, str(MAIN.parent.parent)])
+        try:
+            while order is not None:
+                news.put((order, *self._ask(order)))
+                order = orders.get()
+        except BuildError as error:
+            news.put((order, {"error": str(error)}, b""))
 
-    def _ask(self, order) -> bytes:
-        """The answer to an order. Raises OSError or EOFError when the process has ended."""
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        self.process.stdin.flush()
-        size = int.from_bytes(self._read(8), "big")
-        return self._read(size)
+    def _ask(self, order: str) -> tuple[dict, bytes]:
+        """The answer to an order. Raises BuildError when the process has ended."""
+        try:
+            self.process.stdin.write(order.encode() + b"\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+            answer = json.loads(line)
+            data = self.process.stdout.read(answer.get("size", 0))
+        except (OSError, ValueError):
+            raise BuildError(self._last_words()) from None
+        return answer, data
 
-    def _read(self, size: int) -> bytes:
-        data = self.process.stdout.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data
+    def _last_words(self) -> str:
+        status = self.process.wait()
+        with contextlib.suppress(OSError, ValueError):
+            self.stderr.seek(0)
+            text = self.stderr.read()[-4000:].decode(errors="replace").strip()
+            return f"the process ended with status {status}" + (f": {text}" if text else "")
+        return f"the process ended with status {status}"
 
     def dismiss(self) -> None:
         """End the process, whatever it is doing, and leave no trace of it."""
         self.process.kill()
-        self.thread.join()
-        with contextlib.suppress(OSError):  # an order that was never read
-            self.process.stdin.close()
-        self.process.stdout.close()
         self.process.wait()
+        self.thread.join()
+        for stream in (self.process.stdin, self.process.stdout, self.stderr):
+            with contextlib.suppress(OSError):  # an order that was never read
+                stream.close()
 
 
-def take(source: Callable):
-    """The next of a deque, None when it is empty; several threads may take."""
+def _next(news: queue.SimpleQueue) -> tuple[str, dict, bytes]:
+    """The next answer and its order. Raises BuildError."""
     try:
-        return source()
-    except IndexError:
-        return None
+        order, answer, data = news.get(timeout=PATIENCE)
+    except queue.Empty:
+        raise BuildError(f"nothing was heard from the compiling processes for {PATIENCE:.0f} s") from None
+    if "error" in answer:
+        what = "" if order.startswith("[") else f"{order}: "
+        raise BuildError(what + answer["error"])
+    return order, answer, data
 
 
-@contextlib.contextmanager
-def assisted(jobs: str, tasks: deque, keep: Callable) -> Iterator[None]:
-    """While this process takes the first of the tasks, others take the last and `keep(task, answer)`.
+def _collect(team: list[Worker], orders: queue.SimpleQueue, news: queue.SimpleQueue) -> list[Code]:
+    """All functions that the first answer names, compiled by whoever is free."""
+    names, codes = None, {}
+    while names is None or len(codes) < len(names):
+        order, answer, data = _next(news)
+        if "names" not in answer:
+            codes[order] = Code(answer["defines"], answer["needs"], data)
+        elif names is None:
+            names = answer["names"]
+            for name in (*names, *[None] * len(team)):
+                orders.put(name)
+    return [codes[name] for name in names]
 
-    At the end, tasks are as many as were not done; `jobs` is the module with `serve`.
-    """
-    modules, team = sorted({task.module for task in tasks}), []
+
+def compile_all() -> list[Code]:
+    """The object files of all device functions. Raises BuildError."""
+    if python() is None:
+        return compile_here()
+    orders, news, team = queue.SimpleQueue(), queue.SimpleQueue(), []
     try:
-        with contextlib.suppress(OSError):
-            for _ in range(processes(len(tasks)) - 1):
-                team.append(Assistant(jobs, modules, tasks, keep))
-        yield
-        for assistant in team:
-            assistant.thread.join(PATIENCE)
+        with contextlib.suppress(OSError):  # Python cannot be started, or not often enough
+            for _ in range(processes()):
+                team.append(Worker(orders, news))
+        return _collect(team, orders, news) if team else compile_here()
     finally:
-        for assistant in team:
-            assistant.dismiss()
+        for _ in team:
+            orders.put(None)
+        for worker in team:
+            worker.dismiss()
 
 
-def serve(modules: list[str], make: Callable[[str], bytes]) -> None:
-    """What an assistant does: `make` what it is told by name until its input ends."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever is printed shall not be taken for an answer
-    orders = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    for module in modules:
-        importlib.import_module(module)
-    answer = cache.fingerprint().encode()
-    while True:
-        answers.write(len(answer).to_bytes(8, "big") + answer)
-        answers.flush()
-        answer = make(orders.get())
+def compile_here() -> list[Code]:
+    """The same in this process, which imports Numba for it. Raises BuildError."""
+    try:
+        from .modules import device_functions
 
-
-def _listen(orders: queue.SimpleQueue) -> None:
-    """Pass orders on; end with the input, even while something is being compiled."""
-    for line in sys.stdin:
-        orders.put(json.loads(line))
-    os._exit(0)
+        return [make() for make in device_functions().values()]
+    except Exception as error:  # whatever a compiler meets
+        raise BuildError(f"{type(error).__name__}: {error}") from error

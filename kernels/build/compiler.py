@@ -1,248 +1,164 @@
-"""From a Python function to machine code: the only file that imports Numba, and only imported when there is a need.
+"""From a device function to an object file, with documented interfaces of Numba and llvmlite only.
 
-Numba types the function and lowers it to LLVM; the wrappers by which Python would call it are left out, and its code is
-emitted as an object file, which `objects.py` puts into memory in this run as in all later ones.
+    adaptor         a function of plain numbers that puts together what the device function takes, and calls it
+    numba.cfunc     compiles the adaptor and all helpers into one LLVM module, which `inspect_llvm` shows
+    llvmlite        keeps one function of it for others to see, optimises, emits the object file
 
-For this the kernels are a target of their own in Numba's list (`target_extension`), a CPU whose code is never run from
-here. Numba's CPU target optimises every helper by itself, emits it, loads it into memory, where nobody calls it, then
-optimises its callers with it once more, and emits them. Here a kernel is optimised once, when all of its helpers are in
-it, and emitted once: 8.4 s for all instead of 11.0. The code is smaller (log-softmax by a quarter) and not slower:
-encoder and generation take 1 % less time; only the filterbank takes 0.53 ms instead of 0.50.
+With NUMBA_OPT=0 (`compile_workers.py` sets it) Numba itself optimises nothing, so that everything is optimised once,
+when all helpers are in it.
 """
 
-import contextlib
+import ctypes
 import functools
 import gc
-import operator
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from llvmlite import ir
-from numba.core import compiler, typed_passes, untyped_passes
-from numba.core.cgutils import get_or_insert_function
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.cpu import CPUContext
-from numba.core.registry import CPUDispatcher, CPUTarget
-from numba.core.target_extension import CPU, dispatcher_registry, jit_registry, target_override, target_registry
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin, models, register_model
+from numba import cfunc, types
+from numba.extending import intrinsic, register_jitable
 
-from .lazy_numba import now
-from .object_loader import ROW, Compiled, llvm_types
+from .arguments import PointerTo, fields_of, leaves, marker_of
+from .device_types import Pointer
+from .object_loader import Code, code_of, target_machine
+from .options import OPTIONS
 
-types = numba.types
-
-
-class Library(JITCodeLibrary):
-    """A function and what it calls, on their way into an object file."""
-
-    def _optimize_functions(self, module):
-        module.data_layout = str(self.codegen.target_data)
-
-    def _optimize_final_module(self):
-        """Nothing yet: see `emit`."""
-
-    def _finalize_specific(self):
-        """Nothing is loaded."""
-
-    def get_pointer_to_function(self, name):
-        """There is none; but callers want it complete."""
-        self._ensure_finalized()
-        return 0
-
-    def emit(self, beside) -> bytes:
-        """The object file, of optimised code and of a module `beside` it."""
-        manager = self.codegen._module_pass_manager()
-        passes, *builder = manager if isinstance(manager, tuple) else (manager,)  # a pair since Numba 0.62
-        passes.run(self._final_module, *builder)
-        self._final_module.link_in(beside)
-        return self.codegen._tm.emit_object(self._final_module)
+I64 = ir.IntType(64)
+LLVM_TYPES = {types.int64: I64, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+SAMPLES = {int: 0, float: 0.0, "float32": np.float32(0)}
+WORDS = Pointer("int64")
+PYTHON = re.compile(r"^(_?Py|numba_|NRT_)")  # what Numba's code would call to raise exceptions or count references
 
 
-class Codegen(JITCPUCodegen):
-    """The same code for the same processor, but no engine gets it."""
-
-    _library_class = Library
-
-    def _add_module(self, module):
-        """Not into the engine."""
-
-    def set_env(self, name, environment):
-        """What functions need that raise exceptions; kernels do not."""
+def _sample(kind):
+    """A value of that kind."""
+    if isinstance(kind, type) and hasattr(kind, "_fields"):
+        return kind(*map(_sample, fields_of(kind)))
+    marker = marker_of(kind)
+    return tuple(map(_sample, fields_of(kind))) if fields_of(kind) else SAMPLES.get(marker, marker)
 
 
-class Context(CPUContext):
-    """How types and operations become code: as on any CPU."""
-
-    def init(self):
-        super().init()
-        self._internal_codegen = Codegen("s2t-np")
+def typeof(kind):
+    """Numba's type of an annotation."""
+    return numba.typeof(_sample(kind))
 
 
-class Target(CPUTarget):
-    """The two contexts of the target."""
-
-    @functools.cached_property
-    def _toplevel_target_context(self):
-        return Context(self.typing_context, self._target_name)
+def scalar(marker):
+    """How a linked function takes a single value: pointers are integers."""
+    return types.int64 if isinstance(marker, PointerTo) else numba.typeof(SAMPLES[marker])
 
 
-NAME = "s2t_np"
-TARGET = Target(NAME)
+def external(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
+    """The declaration of a function that is linked later. Numba loads what it compiles, though nobody calls it there,
+    so LLVM must find something by that name.
+    """
+    if not name.startswith("llvm.") and llvm.address_of_symbol(name) is None:
+        llvm.add_symbol(name, ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value)
+    return module.globals.get(name) or ir.Function(module, kind, name)
 
 
-class ObjectFile(CPU):
-    """The target's place in Numba's list: what is defined for any CPU holds for it."""
+@functools.cache
+def _reinterpreter(result, llvm_type, argument=types.int64):
+    """An intrinsic that takes the bits of an int64 for a value of another type."""
+
+    @intrinsic
+    def reinterpret(typing, word):
+        def build(context, builder, sig, args):
+            return builder.bitcast(args[0], llvm_type)
+
+        return result(argument), build
+
+    return reinterpret
 
 
-class Helper(CPUDispatcher):
-    """A function for this target only."""
-
-    targetdescr = TARGET
-
-
-class Pipeline(compiler.CompilerBase):
-    """Numba's way from Python to LLVM without what kernels have no use for, a sixteenth of the time."""
-
-    SKIPPED = (
-        untyped_passes.InlineClosureLikes,
-        untyped_passes.DeadBranchPrune,
-        typed_passes.InlineOverloads,
-        typed_passes.NopythonRewrites,
-    )
-
-    def define_pipelines(self):
-        passes = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [entry for entry in passes.passes if entry[0] not in self.SKIPPED]
-        return [passes]
+@intrinsic
+def _row_at(typing, pointer):
+    """A C pointer to int64 as Words."""
+    return WORDS(pointer), lambda context, builder, sig, args: builder.ptrtoint(args[0], I64)
 
 
-target_registry[NAME] = ObjectFile
-dispatcher_registry[ObjectFile] = Helper
-jit_registry[ObjectFile] = functools.partial(numba.jit, _target=NAME)
+_as_double = _reinterpreter(types.float64, ir.DoubleType())
 
 
-def helper(function, options: dict):
-    """A function that is compiled into its callers."""
-    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(_target=NAME, pipeline_class=Pipeline, **options, **wrappers)(function)
+@register_jitable(**OPTIONS)
+def _as_single(word):
+    return np.float32(_as_double(word))
 
 
-def kinds_of(signature) -> list[str]:
-    """What `objects` needs to know of the arguments, those in tuples one by one."""
-    kinds = []
-    for kind in signature.args:
-        for leaf in kind if isinstance(kind, types.BaseTuple) else [kind]:
-            named = {types.int64: "i", types.float32: "f", types.float64: "d", types.boolean: "b"}
-            kinds.append(f"{leaf.dtype} {leaf.ndim}" if isinstance(leaf, types.Array) else named[leaf])
-    return kinds
+def _expression(kind, words: Iterator[str], names: dict, row: bool) -> str:
+    """Python that puts a value of that kind together from `words`; what else it names goes into `names`."""
+    if fields := fields_of(kind):
+        inside = ", ".join(_expression(field, words, names, row) for field in fields)
+        if isinstance(kind, type) and hasattr(kind, "_fields"):
+            names[f"{kind.__name__}_{len(names)}"] = kind
+            return f"{list(names)[-1]}({inside})"
+        return f"({inside},)"
+    marker, word = marker_of(kind), next(words)
+    if isinstance(marker, PointerTo):
+        convert = _reinterpreter(Pointer(marker.dtype, marker.columns), I64)
+    else:
+        convert = {float: _as_double, "float32": _as_single}.get(marker) if row else None
+    if convert is None:
+        return word
+    names[f"convert_{len(names)}"] = convert
+    return f"{list(names)[-1]}({word})"
 
 
-def _check_convention(function, kinds: list[str]) -> None:
-    """Raise RuntimeError if this version of Numba hands arguments over in another way than `objects` does."""
-    spelled = [str(argument.type) for argument in function.arguments][2:]
-    found = ["ptr" if kind.endswith("*") else kind for kind in spelled]  # before Numba 0.62, pointers have types
-    if found != (expected := [name for kind in kinds for name in llvm_types(kind)]):
-        raise RuntimeError(f"Numba {numba.__version__} passes {found}, expected {expected}")
+def compile_entry(name: str, function: Callable, call: type) -> Code:
+    """The object file of `void name(int64 *row)`."""
+    names = {"function": register_jitable(**OPTIONS)(function)}
+    words = (f"row[{i}]" for i in range(len(list(leaves(call)))))
+    body = eval(f"lambda row: function({_expression(call, words, names, True)})", names)
+    names = {"body": register_jitable(**OPTIONS)(body), "row_at": _row_at}
+    return _object_file(name, eval("lambda row: body(row_at(row))", names), "void(CPointer(int64))")
 
 
-@contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """Numba's intermediate forms are many objects, none of them garbage: looking through them takes a second in all."""
+def compile_linked(name: str, function: Callable, kinds: list) -> Code:
+    """The object file of a linked function, whose arguments are all single values."""
+    slots = [scalar(leaf) for kind in kinds for leaf in leaves(kind)]
+    parameters = [f"x{i}" for i in range(len(slots))]
+    names, words = {"function": register_jitable(**OPTIONS)(function)}, iter(parameters)
+    arguments = ", ".join(_expression(kind, words, names, False) for kind in kinds)
+    return _object_file(name, eval(f"lambda {', '.join(parameters)}: function({arguments})", names), types.void(*slots))
+
+
+def _object_file(name: str, adaptor: Callable, signature) -> Code:
     enabled = gc.isenabled()
-    gc.disable()
+    gc.disable()  # Numba's intermediate forms are many objects, none of them garbage: looking through them takes long
     try:
-        yield
+        compiled = cfunc(signature, **OPTIONS)(adaptor)
+        module = llvm.parse_assembly(compiled.inspect_llvm())
     finally:
         if enabled:
             gc.enable()
+    _keep_only(module, compiled.native_name, name)
+    _optimise(module)
+    return code_of(module)
 
 
-def _caller(symbol: str, kinds: list[str]):
-    """A module with the function that calls `symbol` with a row of words (`objects.Entry`); pointers are words too."""
-    source, word = ir.Module(), ir.IntType(64)
-    scalars = {"i": word, "f": ir.FloatType(), "d": ir.DoubleType(), "b": ir.IntType(8)}
-    slots = [word, word] + [scalars.get(kind, word) for kind in kinds for _ in llvm_types(kind)]
-    callee = ir.Function(source, ir.FunctionType(ir.IntType(32), slots), symbol)
-    caller = ir.Function(source, ir.FunctionType(ir.IntType(32), [word.as_pointer()]), symbol + ROW)
-    builder = ir.IRBuilder(caller.append_basic_block())
-    places = [builder.gep(caller.args[0], [ir.Constant(word, i)]) for i in range(len(slots))]
-    numbers = [builder.load(builder.bitcast(at, slot.as_pointer())) for at, slot in zip(places, slots, strict=True)]
-    builder.ret(builder.call(callee, numbers))
-    module = llvm.parse_assembly(str(source))
-    module.triple, module.data_layout = (
-        TARGET.target_context.codegen()._tm.triple,
-        str(TARGET.target_context.codegen().target_data),
-    )
-    return module
+def _keep_only(module, symbol: str, name: str) -> None:
+    """Let others see one function, by its new name; what would call Python ends the process instead.
+
+    Device code cannot raise, so that is never reached, and LLVM removes nearly all of it.
+    """
+    callbacks = [f for f in module.functions if f.is_declaration and PYTHON.match(f.name)]
+    texts = [re.sub(r"\s*(#\d+)?\s*$", "", str(f).strip().splitlines()[-1]) for f in callbacks]
+    bodies = [text.replace("declare", "define", 1) + " {\n call void @llvm.trap()\n unreachable\n}" for text in texts]
+    module.link_in(llvm.parse_assembly("\n".join(["declare void @llvm.trap()", *bodies])))
+    for symbol_or_variable in (*module.functions, *module.global_variables):
+        if not symbol_or_variable.is_declaration:
+            symbol_or_variable.linkage = "internal"
+    kept = module.get_function(symbol)
+    kept.name, kept.linkage = name, "external"
 
 
-def machine_code(function, signature, options: dict) -> Compiled:
-    """Compile `function` for that signature, which gives no result; `options` are those of numba.njit."""
-    flags = compiler.Flags()
-    TARGET.options.parse_as_flags(flags, {"nopython": True} | options)
-    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    contexts = TARGET.typing_context, TARGET.target_context
-    with global_compiler_lock, _without_collections(), target_override(NAME):
-        for context in contexts:
-            context.refresh()
-        types = signature.args, signature.return_type
-        result = compiler.compile_extra(*contexts, function, *types, flags, {}, pipeline_class=Pipeline)
-        result.library.finalize()
-    module, symbol = result.library._final_module, result.fndesc.llvm_func_name
-    kinds = kinds_of(signature)
-    _check_convention(module.get_function(symbol), kinds)
-    called = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
-    code = result.library.emit(_caller(symbol, kinds))
-    return Compiled(symbol, kinds, called, code)
-
-
-def declare(part) -> None:
-    """Teach Numba that `part` is a function which kernels reach by its name."""
-    signature = now(part.signature)
-
-    class Template(AbstractTemplate):
-        key = part
-
-        def generic(self, args, kws):
-            return signature if len(args) == len(signature.args) else None
-
-    infer_global(part, types.Function(Template))
-
-    @lower_builtin(part, *signature.args)
-    def call(context, builder, sig, args):
-        kind = context.call_conv.get_function_type(sig.return_type, sig.args)
-        target = get_or_insert_function(builder.module, kind, part.name)
-        return context.call_conv.call_function(builder, target, sig.return_type, sig.args, args)[1]
-
-
-def vector_type(name: str, vector):
-    """A type of Numba's whose values are LLVM vectors, with +, -, * and /."""
-    kind = type(name, (types.Type,), {})(name)
-
-    @register_model(type(kind))
-    class Model(models.PrimitiveModel):
-        def __init__(self, manager, kind):
-            super().__init__(manager, kind, vector)
-
-    for operation, instruction in ARITHMETIC.items():
-        _arithmetic(kind, operation, instruction)
-    return kind
-
-
-ARITHMETIC = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
-
-
-def _arithmetic(kind, operation, instruction: str) -> None:
-    """Let `operation` take two values of that kind."""
-
-    @infer_global(operation)
-    class Template(AbstractTemplate):
-        def generic(self, args, kws):
-            return signature(kind, kind, kind) if args == (kind, kind) else None
-
-    @lower_builtin(operation, kind, kind)
-    def lower(context, builder, sig, args):
-        return getattr(builder, instruction)(*args)
+def _optimise(module) -> None:
+    machine = target_machine()
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = True
+    passes = llvm.create_pass_builder(machine, tuning)
+    passes.getModulePassManager().run(module, passes)

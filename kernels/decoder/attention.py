@@ -18,19 +18,18 @@ make no denormal numbers of -inf, and all beams together at each stage, 0.21 to 
 
 import numpy as np
 
-from ..build.jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, part
-from ..build.lazy_numba import types
-from ..ops.gemm import AHEAD, NO_FLOOR
+from ..build.arguments import Address1, Floats, Single, Words
+from ..build.device import inlined, linked
+from ..layout import NO_FLOOR, PANEL
+from ..ops.gemm import AHEAD
 from ..simd.tile import MAX_ROWS, tile
 from ..simd.vector import LANES, at, exp_falling, fma, greatest, load, maximum, move, put, splat, store, total, totals
-from ..weights.pack import PANEL, whole
+from .host import MEMORY_KEYS
 
 LOWEST = np.float32(-3e38)  # where the maximum starts: below any score, and finite
-KEYS = 256  # of the memory in a block
-INTEGERS = types.int64[::1]
 
 
-@inner
+@inlined
 def copy_row(source, start, target, to, width):
     """Copy `width` floats."""
     whole = width - width % LANES
@@ -40,7 +39,7 @@ def copy_row(source, start, target, to, width):
         target[to + i] = source[start + i]
 
 
-@inner
+@inlined
 def _highest(scores, count, highest):
     """The greatest of some scores (address), or `highest`; the rest of the last vector becomes -inf."""
     for i in range(count, -(-count // LANES) * LANES):
@@ -51,7 +50,7 @@ def _highest(scores, count, highest):
     return greatest(maximum(a, b))
 
 
-@inner
+@inlined
 def _exponentials(scores, count, top, scale):
     """Scores (address) become exp((score - top) scale), with zeros behind; returns their sum."""
     shift, factor, a, b = splat(top), splat(scale), splat(np.float32(0.0)), splat(np.float32(0.0))
@@ -62,14 +61,14 @@ def _exponentials(scores, count, top, scale):
     return total(a + b)
 
 
-@inner
+@inlined
 def _scale_row(y, start, width, factor):
     """y[start : start + width], in whole vectors, times factor."""
     for d in range(0, width, LANES):
         store(at(y, start + d), load(at(y, start + d)) * splat(factor))
 
 
-@inner
+@inlined
 def _scores(q, keys, beams, count, width, zeros, scores):
     """Q K^T of one block: q (address, row), keys [key / 32][feature][32] -> scores (address, row)."""
     for key in range(0, count, PANEL):
@@ -89,7 +88,7 @@ def _scores(q, keys, beams, count, width, zeros, scores):
             )
 
 
-@inner
+@inlined
 def _mix(values, positions, row, beams, count, first, zeros, scores, y):
     """Add weights times values of one block to y (address), (K, row), or start y; values are [panel][position][32]."""
     for feature in range(0, row, PANEL):
@@ -110,13 +109,19 @@ def _mix(values, positions, row, beams, count, first, zeros, scores, y):
             )
 
 
-def memory_scratch(beams, width):
-    """Floats that `attend_memory` needs: maximum and sum of each beam, results, scores of a block."""
-    return beams * (2 + whole(width) + KEYS)
-
-
-@part(types.void(ADDRESS_1, INT, INT, INT, INT, INT, FLOAT, INT, ARRAY, INT))
-def attend_memory(q, keys, values, beams, count, width, scale, zeros, scratch, own):
+@linked
+def attend_memory(
+    q: Address1,
+    keys: int,
+    values: int,
+    beams: int,
+    count: int,
+    width: int,
+    scale: Single,
+    zeros: int,
+    scratch: Floats,
+    own: int,
+):
     """One head: softmax(scale Q K^T) V for K beams; returns it at scratch[own:], (K, width in whole panels).
 
     q (address, row); keys and values are addresses of what memory.py makes, for `count` positions.
@@ -124,14 +129,14 @@ def attend_memory(q, keys, values, beams, count, width, scale, zeros, scratch, o
     row = -(-width // PANEL) * PANEL
     highest = own + beams * row
     sums, room = highest + beams, highest + 2 * beams
-    scores = (at(scratch, room), KEYS)
+    scores = (at(scratch, room), MEMORY_KEYS)
     for r in range(beams):
         scratch[highest + r], scratch[sums + r] = LOWEST, np.float32(0.0)
-    for first in range(0, count, KEYS):
-        here = min(KEYS, count - first)
+    for first in range(0, count, MEMORY_KEYS):
+        here = min(MEMORY_KEYS, count - first)
         _scores(q, move(keys, first * width), beams, here, width, zeros, scores)
         for r in range(beams):
-            line = at(scratch, room + r * KEYS)
+            line = at(scratch, room + r * MEMORY_KEYS)
             top = _highest(line, here, scratch[highest + r])
             if first:
                 correction = np.exp((scratch[highest + r] - top) * scale)
@@ -145,20 +150,20 @@ def attend_memory(q, keys, values, beams, count, width, scale, zeros, scratch, o
         _scale_row(scratch, own + r * row, row, np.float32(1.0) / scratch[sums + r])
 
 
-@inner
+@inlined
 def _row(start, beams, full, writers, first, u):
     """Where a beam's position u lies."""
     return start + (u * beams + writers[first + u]) * full
 
 
-@inner
+@inlined
 def _products(q, query, keys, place, sums):
     """Add products of 32 features to 16 sums."""
     sums = fma(load(at(q, query)), load(at(keys, place)), sums)
     return fma(load(at(q, query + LANES)), load(at(keys, place + LANES)), sums)
 
 
-@inner
+@inlined
 def _score_history(q, query, keys, start, beams, full, writers, first, count, width, scores, own):
     """q K^T for all positions, four at a time, so that they share the work of adding lanes up."""
     whole, zero = width - width % PANEL, splat(np.float32(0.0))
@@ -179,7 +184,7 @@ def _score_history(q, query, keys, start, beams, full, writers, first, count, wi
                 scores[own + u] += q[query + f] * keys[place + f]
 
 
-@inner
+@inlined
 def _mix_history(values, start, beams, full, writers, first, count, width, scores, own, y, to):
     """Sum over all positions of score times values."""
     whole = width - width % PANEL
@@ -196,9 +201,24 @@ def _mix_history(values, start, beams, full, writers, first, count, width, score
             y[to + f] += scores[own + u] * values[_row(start, beams, full, writers, first, u) + f]
 
 
-@part(types.void(ARRAY, INT, INT, ARRAY, ARRAY, INT, INT, INT, INTEGERS, INT, INT, INT, FLOAT, INT, INT, INT))
+@linked
 def attend_cache(
-    room, query, row, keys, values, start, beams, full, writers, capacity, count, width, scale, own, to, apart
+    room: Floats,
+    query: int,
+    row: int,
+    keys: Floats,
+    values: Floats,
+    start: int,
+    beams: int,
+    full: int,
+    writers: Words,
+    capacity: int,
+    count: int,
+    width: int,
+    scale: Single,
+    own: int,
+    to: int,
+    apart: int,
 ):
     """One head of K beams: softmax(scale q K^T) V -> room[to + k * row :], q of beam k at room[query + k * row :].
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..weights.pack import empty_lines
-from .cross_kv import Memory
-from .step import Steps
+from .cross_kv_host import Memory
+from .host import Steps
 
 FIRST_CAPACITY = 64  # positions a new cache has space for; it doubles when they are used up
 

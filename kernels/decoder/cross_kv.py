@@ -14,72 +14,28 @@ keys numpy transposed, 2.6 ms; rows of the memory, whose keys were moved one by 
 0.90; as here 1.49, in bytes 0.58 to 0.70. Keeping the block for the next utterance gained nothing.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from ..build.jit import ARRAY, INT, inner, kernel
-from ..build.lazy_numba import types
-from ..ops.gemm import NO_FLOOR, linear_units
+from ..build.device import entry, inlined
+from ..layout import FLOAT16, FLOAT32, INT8, NO_FLOOR, PANEL
+from ..ops.gemm import linear_units
 from ..ops.gemm_blocked import transpose, widen_panel
 from ..ops.gemm_int8 import linear_units_int8
 from ..ops.gemm_panel import ask, multiply_panel, panel_words
+from ..ops.quantize import quantize_unit
+from ..simd.scheduling import finish, slot, take, wait
 from ..simd.vector import LANES, at, move
-from ..threads import STATE, finish, get_threads, parallel, slot, take, wait
-from ..weights.pack import CROSS_K, CROSS_V, FLOAT16, FLOAT32, INT8, PANEL, empty_lines, whole
-from ..weights.quantize import CHUNK, quantize_unit
+from ..weights.pack import CROSS_K, CROSS_V
 from .attention import copy_row
+from .cross_kv_host import ProjectMemoryCall, layout
 
 POSITIONS = 512  # in an item, at most
 
 
-def layout(positions, width):
-    """Where a head's values begin, behind its keys; floats of a head."""
-    values = -(-positions // PANEL) * PANEL * width
-    return values, values + -(-width // PANEL) * PANEL * positions
+sizes = inlined(layout)
 
 
-sizes = inner(layout)  # the same for kernels
-
-
-class Memory(NamedTuple):
-    """Keys and values of all layers."""
-
-    block: np.ndarray  # (L * H * floats of a head,)
-    layers: int  # L
-    heads: int  # H
-    positions: int  # S
-    width: int  # D/H
-
-    def readable(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and values of one layer as the readable cache has them: (S, D) each. For tests."""
-        values, size = layout(self.positions, self.width)
-        heads = self.block.reshape(self.layers, self.heads, size)[layer]
-        k = heads[:, :values].reshape(self.heads, -1, self.width, PANEL).transpose(1, 3, 0, 2)
-        v = heads[:, values:].reshape(self.heads, -1, self.positions, PANEL).transpose(2, 0, 1, 3)
-        v = v.reshape(self.positions, self.heads, -1)[:, :, : self.width]
-        return tuple(x.reshape(-1, self.heads * self.width)[: self.positions] for x in (k, v))
-
-
-class Shape(NamedTuple):
-    """Sizes of a call."""
-
-    positions: int  # S
-    depth: int  # D
-    heads: int  # H
-    layers: int  # L
-    kind: int  # of the weights
-    threads: int
-    words: int  # where in a unit the bytes of its floats begin
-    scales: int  # and their scales
-    unit: int  # floats of a unit with its bytes and scales
-    scratch: int  # floats of a thread's own: results of a pair of units, a panel of floats where weights are halves
-
-
-SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
-
-
-@inner
+@inlined
 def _lay_out(number, shape, x, units):
     """Unit `number` of the memory x (S, D), flat; positions behind the last are zeros."""
     first, start, whole = number * LANES, number * shape.unit, 0
@@ -96,7 +52,7 @@ def _lay_out(number, shape, x, units):
         quantize_unit(unit, shape.depth, move(unit, shape.words), move(unit, shape.scales))
 
 
-@inner
+@inlined
 def _keys(x, shape, kind, panel, terms, zeros, after, y):
     """Keys of a pair of units x (address) by one panel -> y (address) [feature][32 keys]."""
     words, scales = (move(x, shape.words), shape.unit), (move(x, shape.scales), shape.unit)
@@ -108,7 +64,7 @@ def _keys(x, shape, kind, panel, terms, zeros, after, y):
         linear_units((x, shape.unit), 2, shape.depth, weight, bias, PANEL, zeros, nothing, NO_FLOOR, y, after)
 
 
-@inner
+@inlined
 def _values(x, rows, shape, kind, panel, terms, zeros, after, y):
     """Values of `rows` positions of a pair of units x (address) by one panel -> y (address) [position][32]."""
     lines = _share(shape) // 2 // LANES
@@ -122,7 +78,7 @@ def _values(x, rows, shape, kind, panel, terms, zeros, after, y):
         )
 
 
-@inner
+@inlined
 def _place(layer, column, feature, first, shape):
     """Where in the block keys or values of a feature, positions from `first` on, begin."""
     width = shape.depth // shape.heads
@@ -133,7 +89,7 @@ def _place(layer, column, feature, first, shape):
     return head + values + (d // PANEL * shape.positions + first) * PANEL + d % PANEL
 
 
-@inner
+@inlined
 def _distribute(x, start, layer, column, feature, first, rows, shape, block):
     """What `_keys` or `_values` left at x[start:], 32 features, some of which may belong to another head."""
     width, done, count = shape.depth // shape.heads, 0, min(PANEL, shape.depth - feature)
@@ -151,13 +107,13 @@ def _distribute(x, start, layer, column, feature, first, rows, shape, block):
         done += here
 
 
-@inner
+@inlined
 def _share(shape):
     """Words of the panel that will be needed next, to be asked for with each pair of units."""
     return panel_words(shape.depth, shape.kind) // 8
 
 
-@inner
+@inlined
 def _item(number, shape, plan):
     """Layer, column of the plan, first feature, offset of the panel, first position."""
     panels = -(-shape.depth // PANEL)
@@ -166,7 +122,7 @@ def _item(number, shape, plan):
     return layer, column, o * PANEL, plan[layer, column] + o * panel_words(shape.depth, shape.kind), block * POSITIONS
 
 
-@inner
+@inlined
 def _project(number, items, shape, w, plan, units, block, scratch, own):
     """An item: one panel of a matrix times 512 positions."""
     layer, column, o, offset, begin = _item(number, shape, plan)
@@ -188,9 +144,10 @@ def _project(number, items, shape, w, plan, units, block, scratch, own):
             _distribute(scratch, own, layer, column, o, first, rows, shape, block)
 
 
-@kernel(types.void(STATE, ARRAY, SHAPE, ARRAY, types.int64[:, ::1], ARRAY, ARRAY, ARRAY))
-def project_memory(state, x, shape, w, plan, units, block, scratch):
+@entry
+def project_memory(call: ProjectMemoryCall):
     """Memory x (S, D), flat -> block; units: room for it in units, in pairs, with bytes and scales."""
+    state, x, shape, w, plan, units, block, scratch = call
     own, pairs = slot(state) * shape.scratch, -(-shape.positions // PANEL)
     item = take(state, 0)
     while item < 2 * pairs:
@@ -205,30 +162,3 @@ def project_memory(state, x, shape, w, plan, units, block, scratch):
         finish(state, 1)
         item = take(state, 1)
     wait(state, 1, items)
-
-
-def _room(heads: int, positions: int, width: int) -> np.ndarray:
-    """A block for that many heads of all layers; lanes of values that no feature fills are computed with: zeros."""
-    values, size = layout(positions, width)
-    (block,) = empty_lines(heads * size)
-    if rest := width % PANEL:
-        block.reshape(heads, size)[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, rest:] = 0
-    return block
-
-
-def _shape(positions: int, depth: int, heads: int, layers: int, kind: int) -> Shape:
-    """Sizes for a memory (S, D)."""
-    words, panel = depth * LANES, depth * PANEL if kind == FLOAT16 else 0
-    scales = words + (whole(depth) // 4 * LANES if kind == INT8 else 0)
-    unit = scales + (-(-depth // CHUNK) * LANES if kind == INT8 else 0)
-    return Shape(positions, depth, heads, layers, kind, get_threads(), words, scales, unit, PANEL * PANEL + panel)
-
-
-def project(memory: np.ndarray, w, kind: int, heads: int) -> Memory:
-    """Memory (S, D) -> keys and values of all layers; `w` is the packed decoder."""
-    (positions, depth), layers = memory.shape, len(w.layers)
-    shape, block = _shape(positions, depth, heads, layers, kind), _room(layers * heads, positions, depth // heads)
-    units, scratch = empty_lines(whole(positions) // LANES * shape.unit, shape.threads * shape.scratch)
-    x = np.ascontiguousarray(memory, np.float32).reshape(-1)
-    parallel(project_memory, 2, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
-    return Memory(block, layers, heads, positions, depth // heads)

@@ -15,68 +15,26 @@ Every participant has the stream to itself, and brings it up to date when it has
 (`follow_stream`); one that sat out finds it, one block old, where the one that took the first part left it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from ..build.jit import ARRAY, INT, inner, part
-from ..build.lazy_numba import types
-from ..ops.gemm import AHEAD, NO_FLOOR, RELU
+from ..build.arguments import Floats, Words
+from ..build.device import inlined, linked
+from ..layout import CHUNK, INT8, NO_FLOOR, PANEL, RELU
+from ..ops.gemm import AHEAD
 from ..ops.gemm_panel import LINES, ask, multiply_segment, panel_words
 from ..ops.norm import normalize_row
+from ..ops.quantize import quantize_row
 from ..ops.softmax import panel_highest, row_highest, row_shift
 from ..simd.vector import LANES, at, load, move, prefetch, store
-from ..weights.pack import CROSS_OUT, CROSS_Q, FC1, FC2, INT8, NORM_1, NORM_2, NORM_3, OUT, PANEL, Q
-from ..weights.quantize import CHUNK, quantize_row
+from ..weights.pack import CROSS_OUT, CROSS_Q, FC1, FC2, NORM_1, NORM_2, NORM_3, OUT, DecoderPlan, Q
 from . import cross_kv
-from .attention import INTEGERS, attend_cache, attend_memory, copy_row
+from .attention import attend_cache, attend_memory, copy_row
+from .host import BLOCKS, CROSS, FORWARD, SELF, Places, Shape
 
 LAST_NORM, HEAD = 0, 2  # columns of the plan's last row; those of layers are in pack.py
-SELF, CROSS, FORWARD, BLOCKS = range(4)
 
 
-class Shape(NamedTuple):
-    """Sizes of a step."""
-
-    beams: int  # K
-    width: int  # D
-    padded: int  # D in whole panels
-    heads: int  # H
-    groups: int  # of heads: parts of attention
-    hidden: int  # F
-    shard: int  # hidden features of a part
-    vocabulary: int  # V
-    positions: int  # S
-    capacity: int  # of the cache, in positions
-    kind: int  # of the weights
-    threads: int
-    layers: int  # L
-    scratch: int  # floats of a participant's own
-
-
-class Places(NamedTuple):
-    """Where in `room` things lie: what all share, and, counted from where a participant's own begin, those."""
-
-    stream: int  # (2, K, padded) of the last block and of the one before
-    shares: int  # (2, parts, K, padded) of this block and of the one before
-    peaks: int  # of the logits, as softmax.py has them: top (K,), shift (K,), highest (K, panels)
-    scratch: int  # (threads, scratch); and in it:
-    x: int  # (K, padded) the stream
-    normed: int  # (K, padded)
-    words: int  # (K, padded / 4) of its bytes, where the weights are bytes
-    scales: int  # (K, chunks)
-    inner: int  # what the first matrix makes
-    mixed: int  # (K, group) what attention brings together
-    inner_words: int  # (K, inputs / 4) bytes of what the second matrix takes
-    inner_scales: int  # (K, chunks)
-
-
-SHAPE = types.NamedUniTuple(INT, len(Shape._fields), Shape)
-PLACES = types.NamedUniTuple(INT, len(Places._fields), Places)
-PLAN = types.int64[:, ::1]
-
-
-@inner
+@inlined
 def parts_of(phase, shape):
     """How many parts a phase has: three blocks a layer, then the vocabulary, then rows of logits."""
     if phase >= BLOCKS * shape.layers:
@@ -84,14 +42,14 @@ def parts_of(phase, shape):
     return -(-shape.hidden // shape.shard) if phase % BLOCKS == FORWARD else shape.groups
 
 
-@inner
+@inlined
 def share_of(phase, number, shape, places):
     """Where a part's share of what a block adds lies: (K, padded)."""
     most = max(shape.groups, -(-shape.hidden // shape.shard))
     return places.shares + (phase % 2 * most + number) * shape.beams * shape.padded
 
 
-@inner
+@inlined
 def first_weights(phase, shape, plan, me):
     """The offset of the weights that a participant reads first in a phase."""
     layer, column, outputs = phase // BLOCKS, Q, shape.width // shape.groups
@@ -105,7 +63,7 @@ def first_weights(phase, shape, plan, me):
     return plan[layer, column] + first // PANEL * panel_words(shape.width, shape.kind)
 
 
-@inner
+@inlined
 def _quantize(shape, room, x, row, depth, words, scales):
     """Rows of K beams as bytes, where the weights are."""
     if shape.kind == INT8:
@@ -114,8 +72,10 @@ def _quantize(shape, room, x, row, depth, words, scales):
             quantize_row(at(room, x + k * row), depth, at(room, target), at(room, scale))
 
 
-@part(types.void(INT, INT, SHAPE, PLACES, ARRAY, PLAN, ARRAY, INT))
-def follow_stream(phase, seen, shape, places, w, plan, room, own):
+@linked
+def follow_stream(
+    phase: int, seen: int, shape: Shape, places: Places, w: Floats, plan: DecoderPlan, room: Floats, own: int
+):
     """The participant's own stream as this phase finds it, and its normalised rows; `seen`: the phase it knows."""
     block, size = phase % BLOCKS, shape.beams * shape.padded
     shares, count = share_of(phase - 1, 0, shape, places), parts_of(phase - 1, shape) if phase else 0
@@ -134,14 +94,14 @@ def follow_stream(phase, seen, shape, places, w, plan, room, own):
     _quantize(shape, room, normed, shape.padded, shape.width, own + places.words, own + places.scales)
 
 
-@inner
+@inlined
 def leave_stream(phase, shape, places, room, own):
     """The stream of this phase to all: what whoever takes its first part owes to those who join later."""
     size = shape.beams * shape.padded
     copy_row(room, own + places.x, room, places.stream + phase % 2 * size, size)
 
 
-@inner
+@inlined
 def _first_matrix(shape, places, w, plan, layer, column, outputs, first, count, floor, room, own, y, row):
     """`count` outputs from `first` on, of a matrix's `outputs` in whole panels: -> room[y:], rows apart by `row`."""
     size, chunks = panel_words(shape.width, shape.kind), -(-shape.width // CHUNK)
@@ -157,7 +117,7 @@ def _first_matrix(shape, places, w, plan, layer, column, outputs, first, count, 
     )
 
 
-@inner
+@inlined
 def _second_matrix(shape, places, w, plan, layer, column, inputs, first, count, comp, room, own, x, row, y):
     """The share of `count` inputs from `first` on, of a matrix's `inputs`: rows at room[x:] -> room[y:] (K, padded).
 
@@ -179,7 +139,7 @@ def _second_matrix(shape, places, w, plan, layer, column, inputs, first, count, 
     )
 
 
-@inner
+@inlined
 def _comp(shape, places, w, plan, layer, column, segments, number):
     """Where the comp of a group of heads begins: groups that are all of the inputs have that of the matrix."""
     if shape.groups == 1:
@@ -188,7 +148,7 @@ def _comp(shape, places, w, plan, layer, column, segments, number):
     return at(segments, (which * shape.groups + number) * shape.padded)
 
 
-@inner
+@inlined
 def _ask_for_history(shape, layer, first, count, keys, values, ancestors, length):
     """Ask for the rows of keys and values that beams will look at: no processor guesses where they lie."""
     for u in range(length + 1):
@@ -202,8 +162,23 @@ def _ask_for_history(shape, layer, first, count, keys, values, ancestors, length
             last = writer
 
 
-@part(types.void(INT, INT, INT, SHAPE, PLACES, ARRAY, PLAN, ARRAY, ARRAY, ARRAY, INTEGERS, INT, ARRAY, INT))
-def attend_to_text(phase, layer, number, shape, places, w, plan, segments, keys, values, ancestors, length, room, own):
+@linked
+def attend_to_text(
+    phase: int,
+    layer: int,
+    number: int,
+    shape: Shape,
+    places: Places,
+    w: Floats,
+    plan: DecoderPlan,
+    segments: Floats,
+    keys: Floats,
+    values: Floats,
+    ancestors: Words,
+    length: int,
+    room: Floats,
+    own: int,
+):
     """A part of attention over the text so far: some heads of all beams; their keys and values join the cache."""
     d, beams, group, width = shape.width, shape.beams, shape.width // shape.groups, shape.width // shape.heads
     first, row = number * group, -(-group // PANEL) * PANEL
@@ -228,8 +203,20 @@ def attend_to_text(phase, layer, number, shape, places, w, plan, segments, keys,
     _second_matrix(shape, places, w, plan, layer, OUT, d, first, group, comp, room, own, mixed, row, share)
 
 
-@part(types.void(INT, INT, INT, SHAPE, PLACES, ARRAY, PLAN, ARRAY, ARRAY, ARRAY, INT))
-def attend_to_sound(phase, layer, number, shape, places, w, plan, segments, cross, room, own):
+@linked
+def attend_to_sound(
+    phase: int,
+    layer: int,
+    number: int,
+    shape: Shape,
+    places: Places,
+    w: Floats,
+    plan: DecoderPlan,
+    segments: Floats,
+    cross: Floats,
+    room: Floats,
+    own: int,
+):
     """A part of attention over the memory: some heads of all beams."""
     d, beams, group, width = shape.width, shape.beams, shape.width // shape.groups, shape.width // shape.heads
     first, row = number * group, -(-group // PANEL) * PANEL
@@ -251,8 +238,18 @@ def attend_to_sound(phase, layer, number, shape, places, w, plan, segments, cros
     _second_matrix(shape, places, w, plan, layer, CROSS_OUT, d, first, group, comp, room, own, mixed, row, share)
 
 
-@part(types.void(INT, INT, INT, SHAPE, PLACES, ARRAY, PLAN, ARRAY, INT))
-def feed_forward(phase, layer, number, shape, places, w, plan, room, own):
+@linked
+def feed_forward(
+    phase: int,
+    layer: int,
+    number: int,
+    shape: Shape,
+    places: Places,
+    w: Floats,
+    plan: DecoderPlan,
+    room: Floats,
+    own: int,
+):
     """A part of the feed-forward block: some hidden features."""
     first, row = number * shape.shard, -(-min(shape.shard, shape.hidden) // PANEL) * PANEL
     here, outputs = min(shape.shard, shape.hidden - first), -(-shape.hidden // PANEL) * PANEL
@@ -263,8 +260,10 @@ def feed_forward(phase, layer, number, shape, places, w, plan, room, own):
     _second_matrix(shape, places, w, plan, layer, FC2, shape.hidden, first, here, comp, room, own, inside, row, share)
 
 
-@part(types.void(INT, SHAPE, PLACES, ARRAY, PLAN, ARRAY, INT, INT))
-def project_to_vocabulary(number, shape, places, w, plan, room, own, logits):
+@linked
+def project_to_vocabulary(
+    number: int, shape: Shape, places: Places, w: Floats, plan: DecoderPlan, room: Floats, own: int, logits: int
+):
     """32 logits of all beams -> room[logits:] (K, V), wherever that is, and the maximum of each beam's."""
     panels, o, here = -(-shape.vocabulary // PANEL), number * PANEL, min(PANEL, shape.vocabulary - number * PANEL)
     highest, whole = places.peaks + 2 * shape.beams + number, here == PANEL
@@ -274,11 +273,11 @@ def project_to_vocabulary(number, shape, places, w, plan, room, own, logits):
         room[highest + k * panels] = panel_highest(room, y + k * row, here)
         if not whole:
             for i in range(here):
-                room[np.uint64(logits + k * shape.vocabulary + o + i)] = room[y + k * PANEL + i]
+                room[logits + k * shape.vocabulary + o + i] = room[y + k * PANEL + i]
 
 
-@part(types.void(INT, SHAPE, PLACES, ARRAY, INT))
-def find_peak(row, shape, places, room, logits):
+@linked
+def find_peak(row: int, shape: Shape, places: Places, room: Floats, logits: int):
     """What is known of one beam's logits: the maximum, and log sum exp(x - maximum)."""
     panels = -(-shape.vocabulary // PANEL)
     top = row_highest(room, places.peaks + 2 * shape.beams + row * panels, panels)

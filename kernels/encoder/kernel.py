@@ -22,25 +22,44 @@ huge pages for all buffers; asking for the value projection's panels beforehand.
 
 import numpy as np
 
-from ..build.jit import ARRAY, FLOAT, INT, inner, kernel, part
-from ..build.lazy_numba import types
+from ..build.arguments import Floats, Words
+from ..build.device import entry, inlined, linked
+from ..layout import INT8, NO_FLOOR, PANEL, RELU
 from ..ops.attention import attend
-from ..ops.conv import LINE, PLANES, TABLE, WIDTH, convolve, gate, gate_planes, plan_convolutions, spread_frames
-from ..ops.gemm import NO_FLOOR, RELU
+from ..ops.conv import PLANES, WIDTH, convolve, gate, gate_planes, spread_frames
 from ..ops.gemm_blocked import multiply_units, panel_offset
 from ..ops.gemm_panel import multiply_panel
+from ..ops.host import ATTENTION_SCRATCH, ConvScratch
 from ..ops.norm import normalize_unit
+from ..ops.quantize import quantize_unit
+from ..simd.scheduling import finish, slot, take, wait
 from ..simd.vector import LANES, at, move
-from ..threads import STATE, finish, parallel, slot, take, wait
-from ..weights.pack import INT8, PANEL, PackedEncoder
-from ..weights.quantize import quantize_unit
-from .workspace import BUFFERS, HIDDEN, PLACES, SHAPE, buffers_of, places, room, shape_of
+from .host import HIDDEN, Buffers, EncoderPhasesCall, Places, Shape
 
 # columns of the plan: weight and bias offsets of the parts of an encoder layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
 
 
-@inner
+@inlined
+def places(scratch, shape):
+    """The parts of a thread's scratch memory, an address."""
+    hidden = move(scratch, shape.group * LANES * shape.padded)
+    attending = move(hidden, shape.group * LANES * HIDDEN)
+    words = move(attending, ATTENTION_SCRATCH)
+    inner_words = move(words, shape.group * (shape.words + shape.scales))
+    sums = move(inner_words, shape.group * (shape.words + shape.scales))
+    return Places(scratch, hidden, attending, words, inner_words, sums, move(sums, shape.sums))
+
+
+@inlined
+def room(own, shape):
+    """The same memory as convolutions use it."""
+    return ConvScratch(
+        own.hidden, own.inner_words, move(own.inner_words, shape.group * shape.words), own.sums, own.room
+    )
+
+
+@inlined
 def _normalize(first, units, which, shape, w, plan, x, y):
     """Layer norm of some units of the stream x into y (address)."""
     unit = shape.padded * LANES
@@ -48,7 +67,7 @@ def _normalize(first, units, which, shape, w, plan, x, y):
         normalize_unit(at(x, (first + u) * unit), shape.width, w, plan[which], plan[which + 1], move(y, u * unit))
 
 
-@inner
+@inlined
 def _convolve(item, conv, shape, w, buffers, own):
     """A convolution before the last, some units of a plane."""
     own = room(own, shape)
@@ -59,7 +78,7 @@ def _convolve(item, conv, shape, w, buffers, own):
     gate_planes(first, units, plane, conv, w, buffers.frames, own)
 
 
-@inner
+@inlined
 def _embed(first, units, conv, scale, shape, w, buffers, own):
     """The last convolution, times the scale, onto the positions that wait in the stream."""
     own = room(own, shape)
@@ -69,7 +88,7 @@ def _embed(first, units, conv, scale, shape, w, buffers, own):
         gate(move(own.sums, u * conv[WIDTH] * LANES), shape.width, scale, x, x)
 
 
-@inner
+@inlined
 def _quantize(x, x_unit, units, depth, shape, words):
     """Where weights are bytes: units x (address) of `depth` features into bytes at `words`, their scales behind."""
     if shape.kind == INT8:
@@ -78,14 +97,16 @@ def _quantize(x, x_unit, units, depth, shape, words):
             quantize_unit(move(x, u * x_unit), depth, move(words, u * shape.words), scales)
 
 
-@inner
+@inlined
 def _matrix(which, inputs, outputs, w, plan):
     """What `multiply_units` must know of a part of the plan."""
     return at(w, plan[which]), at(w, plan[which + 1]), inputs, outputs
 
 
-@part(types.void(INT, INT, INT, INT, INT, SHAPE, ARRAY, LINE, PLACES))
-def _project(which, residual, y, after, units, shape, w, plan, own):
+@linked
+def _project(
+    which: int, residual: int, y: int, after: int, units: int, shape: Shape, w: Floats, plan: Words, own: Places
+):
     """y = W x + b (+ y if `residual`): from the units that wait in scratch to units of D features at y."""
     unit, zeros, d, dd = shape.padded * LANES, at(w, 0), shape.width, shape.padded
     added, scales = (y, LANES, unit) if residual else (zeros, 0, 0), move(own.words, shape.group * shape.words)
@@ -96,7 +117,7 @@ def _project(which, residual, y, after, units, shape, w, plan, own):
     )
 
 
-@inner
+@inlined
 def _project_values(first, units, shape, w, plan, v, own):
     """Values of the units that wait in scratch, as rows of 16 features: v[panel][position][16] from address v on."""
     zeros, d, unit = at(w, 0), shape.width, shape.padded * LANES
@@ -112,7 +133,7 @@ def _project_values(first, units, shape, w, plan, v, own):
             )
 
 
-@inner
+@inlined
 def _self_attention(first, units, layer, shape, w, buffers, own):
     """Every query of some units looks at all positions; the result waits in scratch."""
     unit, head_width = shape.padded * LANES, shape.width // shape.heads
@@ -138,7 +159,7 @@ def _self_attention(first, units, layer, shape, w, buffers, own):
             )
 
 
-@inner
+@inlined
 def _widen(f, depth, units, shape, w, plan, own):
     """`depth` inner features from f on: relu(W1 x + b1)."""
     zeros, scales = at(w, 0), move(own.words, shape.group * shape.words)
@@ -150,7 +171,7 @@ def _widen(f, depth, units, shape, w, plan, own):
     )
 
 
-@inner
+@inlined
 def _narrow(f, depth, units, shape, w, plan, x, own):
     """What `depth` inner features from f on add to the stream x: W2 h, with b2 if they are the first."""
     unit, scales = shape.padded * LANES, move(own.inner_words, shape.group * shape.words)
@@ -162,8 +183,8 @@ def _narrow(f, depth, units, shape, w, plan, x, own):
     )
 
 
-@part(types.void(INT, INT, SHAPE, ARRAY, LINE, ARRAY, PLACES))
-def _feed_forward(first, units, shape, w, plan, x, own):
+@linked
+def _feed_forward(first: int, units: int, shape: Shape, w: Floats, plan: Words, x: Floats, own: Places):
     """x += W2 relu(W1 normed), the normed units waiting in scratch: inner features in portions."""
     stream = at(x, first * shape.padded * LANES)
     for f in range(0, shape.hidden, HIDDEN):
@@ -173,8 +194,10 @@ def _feed_forward(first, units, shape, w, plan, x, own):
         _narrow(f, depth, units, shape, w, plan, stream, own)
 
 
-@part(types.void(INT, INT, INT, SHAPE, ARRAY, LINE, BUFFERS, PLACES))
-def _finish_layer(first, units, layer, shape, w, plan, buffers, own):
+@linked
+def _finish_layer(
+    first: int, units: int, layer: int, shape: Shape, w: Floats, plan: Words, buffers: Buffers, own: Places
+):
     """From queries, keys and values to the end of the layer."""
     unit = shape.padded * LANES
     _self_attention(first, units, layer, shape, w, buffers, own)
@@ -185,8 +208,10 @@ def _finish_layer(first, units, layer, shape, w, plan, buffers, own):
     _feed_forward(first, units, shape, w, plan, buffers.x, own)
 
 
-@part(types.void(INT, INT, INT, SHAPE, ARRAY, LINE, BUFFERS, PLACES))
-def _begin_layer(first, units, layer, shape, w, plan, buffers, own):
+@linked
+def _begin_layer(
+    first: int, units: int, layer: int, shape: Shape, w: Floats, plan: Words, buffers: Buffers, own: Places
+):
     """Norm, then queries, keys and values of some units."""
     unit = shape.padded * LANES
     side = (layer % 2) * shape.units * unit
@@ -197,46 +222,47 @@ def _begin_layer(first, units, layer, shape, w, plan, buffers, own):
     _project_values(first, units, shape, w, plan, at(buffers.v, side), own)
 
 
-@part(types.void(INT, INT, SHAPE, ARRAY, ARRAY))
-def _write_memory(first, units, shape, x, memory):
-    """Normed units of the stream as rows of D."""
+@linked
+def _write_memory(first: int, units: int, shape: Shape, x: Floats, memory: Floats):
+    """Normalised units x as rows of D."""
     for u in range(first, first + units):
         for lane in range(min(LANES, shape.positions - u * LANES)):
             for d in range(shape.width):
                 memory[(u * LANES + lane) * shape.width + d] = x[(u * shape.padded + d) * LANES + lane]
 
 
-@inner
+@inlined
 def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
     """Some units: the end of layer - 1, or what comes before all layers; the beginning of layer, or the final norm."""
-    first, layers = item * shape.units // shape.groups, len(plan) - 1
+    first, layers = item * shape.units // shape.groups, shape.layers
     units = (item + 1) * shape.units // shape.groups - first
     if layer > 0:
         _finish_layer(first, units, layer - 1, shape, w, plan[layer - 1], buffers, own)
     else:
-        _embed(first, units, convs[len(convs) - 1], scale, shape, w, buffers, own)
+        _embed(first, units, convs[shape.convs - 1], scale, shape, w, buffers, own)
     if layer < layers:
         _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
     else:
-        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.x, first * shape.padded * LANES))
-        _write_memory(first, units, shape, buffers.x, buffers.memory)
+        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.q, first * shape.padded * LANES))
+        _write_memory(first, units, shape, buffers.q, buffers.memory)
 
 
-@inner
+@inlined
 def _items(phase, shape, convs):
     """Items of a phase."""
     if phase == 0:
         return 2 * convs[0, PLANES] * shape.wide
-    return convs[phase - 1, PLANES] * shape.cuts if phase < len(convs) else shape.groups
+    return convs[phase - 1, PLANES] * shape.cuts if phase < shape.convs else shape.groups
 
 
-@kernel(types.void(STATE, INT, INT, SHAPE, FLOAT, ARRAY, TABLE, TABLE, BUFFERS))
-def encoder_phases(state, begin, end, shape, scale, w, plan, convs, buffers):
+@entry
+def encoder_phases(call: EncoderPhasesCall):
     """Phases begin .. end-1 of C + L + 1, where `convs` has C rows and `plan` L + 1.
 
     Phase 0 lays the features out in planes, phase c < C is convolution c - 1. Phase C is the last one with the
     beginning of layer 0, phase C + l ends layer l - 1 and begins layer l; the last one ends in the final norm.
     """
+    state, begin, end, shape, scale, w, plan, convs, buffers = call
     own = places(at(buffers.scratch, slot(state) * shape.scratch), shape)
     for phase in range(begin, end):
         number, items = phase - begin, _items(phase, shape, convs)
@@ -244,26 +270,10 @@ def encoder_phases(state, begin, end, shape, scale, w, plan, convs, buffers):
         while item < items:
             if phase == 0:
                 spread_frames(item, shape.wide, convs[0], shape.frames, buffers.features, buffers.frames)
-            elif phase < len(convs):
+            elif phase < shape.convs:
                 _convolve(item, convs[phase - 1], shape, w, buffers, own)
             else:
-                _layer(item, phase - len(convs), scale, shape, w, plan, convs, buffers, own)
+                _layer(item, phase - shape.convs, scale, shape, w, plan, convs, buffers, own)
             finish(state, number)
             item = take(state, number)
         wait(state, number, items)
-
-
-def encode(features: np.ndarray, x: np.ndarray, w: PackedEncoder, positions: int, scale: float, sizes) -> np.ndarray:
-    """All of the encoder: features (T, M), x (units, D in whole panels, 16) the position rows -> memory (S, D).
-
-    `positions` is S, `scale` what embeddings are multiplied by, `sizes` (F, H). Long recordings go a phase at a time,
-    so that Ctrl-C is heard between two calls.
-    """
-    convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
-    shape = shape_of(w, convs, positions, len(features), *sizes)
-    buffers, memory = buffers_of(shape, features, frames, x)
-    phases, fixed = len(convs) + len(w.plan), (shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
-    step = phases if positions <= 2000 else 1
-    for begin in range(0, phases, step):
-        parallel(encoder_phases, step, begin, min(begin + step, phases), *fixed)
-    return memory

@@ -11,25 +11,20 @@ GFLOP/s): what is left is 77 % the two products' own time. Powers of two instead
 chains for the maximum gained nothing.
 """
 
-import math
-
 import numpy as np
 
-from ..build.jit import ADDRESS_2, ADDRESS_3, ARRAY, FLOAT, INT, inner, kernel, part
-from ..build.lazy_numba import types
+from ..build.arguments import Address2, Address3, Single
+from ..build.device import entry, inlined, linked
+from ..layout import NO_FLOOR
+from ..simd.scheduling import finish, slot, take, wait
 from ..simd.tile import MAX_ROWS, tile
 from ..simd.vector import LANES, at, exp_falling, fma, load, maximum, move, splat, store
-from ..threads import STATE, finish, get_threads, parallel, slot, take, wait
-from .gemm import NO_FLOOR
+from .host import ATTENTION_KEYS, ATTENTION_SCRATCH, QUERIES, AttentionRowsCall
 
-KEYS = 256  # in a block: the scores of 32 queries then take 32 KB, and stay in the first-level cache
-QUERIES = 2 * LANES  # at a time, at most
-SCRATCH = (KEYS + 2) * QUERIES  # floats: two rows for the running maximum and sum, then the scores
 LOWEST = np.float32(-3e38)  # where the maximum starts: below any score, and finite, so that a masked block adds nothing
-ZEROS = np.zeros(LANES, np.float32)
 
 
-@inner
+@inlined
 def _scores(q, keys, mask, first, count, width, vectors, zeros, scores):
     """Q K^T + mask of one block into scores [key][32]."""
     for k in range(0, count, MAX_ROWS):
@@ -49,7 +44,7 @@ def _scores(q, keys, mask, first, count, width, vectors, zeros, scores):
         )
 
 
-@inner
+@inlined
 def _soften(scores, count, scale, highest, sums):
     """One vector of queries: scores [key][32] become exp((score - maximum) scale).
 
@@ -72,14 +67,14 @@ def _soften(scores, count, scale, highest, sums):
     return correction
 
 
-@inner
+@inlined
 def _rescale(y, width, factor):
     """One vector of queries: y (address, row) [feature][lanes] times factor."""
     for d in range(width):
         store(move(y[0], d * y[1]), load(move(y[0], d * y[1])) * factor)
 
 
-@inner
+@inlined
 def _mix(values, head, width, first, count, vectors, zeros, scores, y):
     """Add weights times values of one block to y, or start y with the first block."""
     d = head
@@ -102,21 +97,34 @@ def _mix(values, head, width, first, count, vectors, zeros, scores, y):
         d += rows
 
 
-@part(types.void(ADDRESS_2, ADDRESS_3, ADDRESS_2, ADDRESS_2, INT, INT, INT, INT, FLOAT, INT, INT, ADDRESS_2))
-def attend(q, keys, values, mask, count, head, width, vectors, scale, zeros, scratch, y):
+@linked
+def attend(
+    q: Address2,
+    keys: Address3,
+    values: Address2,
+    mask: Address2,
+    count: int,
+    head: int,
+    width: int,
+    vectors: int,
+    scale: Single,
+    zeros: int,
+    scratch: int,
+    y: Address2,
+):
     """One head for up to 32 queries in the lanes: y = softmax(scale (Q K^T + mask)) V.
 
     q (address, feature, vector) and keys (address, key, feature, 16 keys) begin at this head's features; values
     (address, key, 16 features) at the first head's, of which this one has `width` from `head` on; mask (address, key,
     vector) or zeros with strides 0; y (address, feature, vector) gets [feature][query]; scratch is the address of
-    SCRATCH floats.
+    ATTENTION_SCRATCH floats.
     """
     highest, sums, scores = scratch, move(scratch, QUERIES), move(scratch, 2 * QUERIES)
     for v in range(vectors):
         store(move(highest, v * LANES), splat(LOWEST))
         store(move(sums, v * LANES), splat(np.float32(0.0)))
-    for first in range(0, count, KEYS):
-        keys_here = min(KEYS, count - first)
+    for first in range(0, count, ATTENTION_KEYS):
+        keys_here = min(ATTENTION_KEYS, count - first)
         _scores(q, keys, mask, first, keys_here, width, vectors, zeros, scores)
         for v in range(vectors):
             lane = v * LANES
@@ -128,7 +136,7 @@ def attend(q, keys, values, mask, count, head, width, vectors, scale, zeros, scr
         _rescale((move(y[0], v * y[2]), y[1]), width, splat(np.float32(1.0)) / load(move(sums, v * LANES)))
 
 
-@inner
+@inlined
 def spread_queries(q, start, row, rows, width, y, to):
     """Up to 16 queries into lanes: q[start + row r + d] -> y[to + 16 d + r]; the lanes left over are zero."""
     for d in range(width):
@@ -136,7 +144,7 @@ def spread_queries(q, start, row, rows, width, y, to):
             y[to + d * LANES + r] = q[start + r * row + d] if r < rows else np.float32(0.0)
 
 
-@inner
+@inlined
 def collect_queries(y, start, rows, width, x, to, row):
     """The inverse, for results: y[start + 16 d + r] -> x[to + row r + d]."""
     for d in range(width):
@@ -144,15 +152,16 @@ def collect_queries(y, start, rows, width, x, to, row):
             x[to + r * row + d] = y[start + d * LANES + r]
 
 
-@kernel(types.void(STATE, ARRAY, ARRAY, ARRAY, INT, INT, INT, INT, INT, ARRAY, INT, ARRAY, ARRAY, ARRAY))
-def attention_rows(state, q, k, v, batch, queries, keys, width, heads, mask, mask_row, zeros, y, scratch):
+@entry
+def attention_rows(call: AttentionRowsCall):
     """q (B, Q, D), k and v (B, S, D) -> y (B, Q, D), flat; mask (S, mask_row), or 16 zeros with mask_row 0.
 
     mask_row is Q in whole vectors. An item is one head of up to 16 queries. Scratch for each thread: their rows, the
     result's rows, `attend`'s.
     """
+    state, q, k, v, batch, queries, keys, width, heads, mask, mask_row, zeros, y, scratch = call
     head_width, blocks = width // heads, -(-queries // LANES)
-    own = slot(state) * (SCRATCH + 2 * LANES * head_width)
+    own = slot(state) * (ATTENTION_SCRATCH + 2 * LANES * head_width)
     mixed, rest = own + LANES * head_width, own + 2 * LANES * head_width
     items = batch * heads * blocks
     item = take(state, 0)
@@ -178,19 +187,3 @@ def attention_rows(state, q, k, v, batch, queries, keys, width, heads, mask, mas
         finish(state, 0)
         item = take(state, 0)
     wait(state, 0, items)
-
-
-def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool = False) -> np.ndarray:
-    """q (..., Q, D), k and v (..., S, D) -> (..., Q, D), as ops.attention: q comes scaled."""
-    q, k, v = (np.ascontiguousarray(x, np.float32) for x in (q, k, v))
-    (*lead, queries, width), keys = q.shape, k.shape[-2]
-    mask, mask_row = ZEROS, 0
-    if causal:
-        mask_row = -(-queries // LANES) * LANES
-        mask = np.where(np.arange(keys)[:, None] <= np.arange(mask_row), np.float32(0), -np.inf).astype(np.float32)
-    y = np.empty_like(q)
-    scratch = np.empty(get_threads() * (SCRATCH + 2 * LANES * (width // heads)), np.float32)
-    sizes = (math.prod(lead), queries, keys, width, heads)
-    flat = (x.reshape(-1) for x in (q, k, v))
-    parallel(attention_rows, 1, *flat, *sizes, mask.reshape(-1), mask_row, ZEROS, y.reshape(-1), scratch)
-    return y

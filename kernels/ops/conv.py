@@ -15,59 +15,50 @@ a time are as exact as torch's (r.m.s. error 0.9 to 1.0 times), those of 512 wer
 0.2 ms less.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from ..build.jit import ADDRESS_1, ARRAY, FLOAT, INT, inner, kernel, part
-from ..build.lazy_numba import types
+from ..build.arguments import Address1, Floats, Single, Words
+from ..build.device import inlined, linked
+from ..layout import CHUNK, GATED, INT8, NO_FLOOR, PANEL
 from ..simd.vector import LANES, at, exp, fma, load, move, put, splat, store
-from ..threads import STATE, finish, get_threads, parallel, slot, take, wait
-from ..weights.pack import GATED, INT8, PANEL, PackedConv, empty_lines
-from ..weights.quantize import CHUNK, quantize_unit
-from .gemm import NO_FLOOR
 from .gemm_blocked import multiply_units, panel_offset
+from .host import (
+    BIAS,
+    FRAMES,
+    INPUTS,
+    MARGIN,
+    OUTPUTS,
+    PLANES,
+    ROW,
+    ROWS,
+    SOURCE,
+    TAPS,
+    TARGET,
+    WEIGHT,
+    WIDTH,
+    ConvScratch,
+)
+from .quantize import quantize_unit
 
-GROUP = 4  # units that a thread takes at a time, about: their sums of 1024 outputs take a quarter of a megabyte
 TERMS = 128  # of a sum of floats at a time: rounding errors grow with the length of a chain
 
-# columns of the table of convolutions, a row each. SOURCE and TARGET: where in `frames` the planes of its inputs and
-# outputs begin; PLANES and FRAMES of its outputs; ROW: floats of a feature in a plane, the first MARGIN of them zeros;
-# WIDTH: channels and gates in whole panels
-SOURCE, TARGET, INPUTS, OUTPUTS, TAPS, PLANES, FRAMES, ROW, MARGIN, WEIGHT, BIAS, WIDTH = range(12)
-TABLE, LINE = types.int64[:, ::1], types.int64[::1]
 
-
-class Room(NamedTuple):
-    """Addresses of a thread's scratch memory for some units. Words and scales are used where weights are bytes."""
-
-    window: np.ndarray  # (units, CHUNK, 16)
-    words: np.ndarray  # (units, CHUNK) the bytes of `window`
-    scales: np.ndarray  # (units, 16)
-    sums: np.ndarray  # (units, WIDTH, 16)
-    panel: np.ndarray  # (CHUNK, PANEL) a panel of floats, where weights are halves
-
-
-ROOM = types.NamedUniTuple(types.int64, len(Room._fields), Room)
-
-
-@inner
-def _clear_margins(item, items, row, margin, frames):
+@inlined
+def _clear_margins(item, items, rows, row, margin, frames):
     """Zeros before the rows of all planes (and so behind those before them): an item's share."""
-    rows = len(frames) // row
     for r in range(item * rows // items, (item + 1) * rows // items):
         for i in range(0, margin, LANES):
             store(at(frames, r * row + i), splat(np.float32(0.0)))
 
 
-@part(types.void(INT, INT, LINE, INT, ARRAY, ARRAY))
-def spread_frames(item, units, conv, count, x, frames):
+@linked
+def spread_frames(item: int, units: int, conv: Words, count: int, x: Floats, frames: Floats):
     """Rows x (count, I) of 16 frames of a plane into `frames`; `conv` reads them. 2 PLANES items a unit.
 
     Clears margins as well.
     """
     inputs, row, planes = conv[INPUTS], conv[ROW], 2 * conv[PLANES]
-    _clear_margins(item, planes * units, row, conv[MARGIN], frames)
+    _clear_margins(item, planes * units, conv[ROWS], row, conv[MARGIN], frames)
     plane, first = item % planes, item // planes * LANES
     here = min(LANES, max(0, -(-(count - plane) // planes) - first))
     for i in range(inputs):
@@ -77,7 +68,7 @@ def spread_frames(item, units, conv, count, x, frames):
             frames[to + lane] = x[frame * inputs + i] if lane < here else np.float32(0.0)
 
 
-@inner
+@inlined
 def _window(frames, conv, plane, unit, begin, depth, y):
     """Inputs begin .. begin+depth-1, ordered (tap, feature), of a unit of outputs: y (address) [depth][16]."""
     inputs, row, planes = conv[INPUTS], conv[ROW], 2 * conv[PLANES]
@@ -88,8 +79,8 @@ def _window(frames, conv, plane, unit, begin, depth, y):
             store(move(y, (behind + i) * LANES), load(at(frames, start + i * row)))
 
 
-@part(types.void(INT, INT, INT, LINE, INT, ARRAY, ARRAY, ROOM))
-def convolve(first, units, plane, conv, kind, w, frames, own):
+@linked
+def convolve(first: int, units: int, plane: int, conv: Words, kind: int, w: Floats, frames: Floats, own: ConvScratch):
     """Channels and gates of some units of a plane before the gate, to own.sums."""
     depth, width, zeros = conv[TAPS] * conv[INPUTS], conv[WIDTH], at(w, 0)
     step = CHUNK if kind == INT8 else TERMS
@@ -109,8 +100,8 @@ def convolve(first, units, plane, conv, kind, w, frames, own):
         )
 
 
-@part(types.void(INT, INT, FLOAT, ADDRESS_1, ADDRESS_1))
-def gate(sums, channels, scale, added, y):
+@linked
+def gate(sums: int, channels: int, scale: Single, added: Address1, y: Address1):
     """One unit of sums (address): a sigmoid(b) scale + added -> y; both (address, channel), a channel a Vec."""
     zero, one, factor = splat(np.float32(0.0)), splat(np.float32(1.0)), splat(scale)
     for c in range(channels):
@@ -119,8 +110,8 @@ def gate(sums, channels, scale, added, y):
         store(move(y[0], c * y[1]), fma(gated, factor, load(move(added[0], c * added[1]))))
 
 
-@part(types.void(INT, INT, INT, LINE, ARRAY, ARRAY, ROOM))
-def gate_planes(first, units, plane, conv, w, frames, own):
+@linked
+def gate_planes(first: int, units: int, plane: int, conv: Words, w: Floats, frames: Floats, own: ConvScratch):
     """What `convolve` left, gated, to the planes of outputs; frames behind the last are zero."""
     channels, row = conv[OUTPUTS], conv[ROW]
     count = -(-(conv[FRAMES] - plane) // conv[PLANES])
@@ -131,59 +122,3 @@ def gate_planes(first, units, plane, conv, w, frames, own):
         for c in range(channels):
             for lane in range(max(0, count - (first + u) * LANES), LANES):
                 put(move(to, c * row + lane), np.float32(0.0))
-
-
-def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For that many frames: the table, and room for the planes of all inputs, flat."""
-    margin = -(-(max(w.taps for w in convs) // 2 + 1) // LANES) * LANES
-    row = -(-count // (LANES << len(convs))) * LANES + margin
-    table, begin = np.zeros((len(convs), WIDTH + 1), np.int64), 0
-    for line, w, planes in zip(table, convs, (1 << n for n in reversed(range(len(convs)))), strict=True):
-        width = -(-w.outputs // GATED) * PANEL
-        count, end = (count - 1) // 2 + 1, begin + 2 * planes * w.inputs * row
-        line[:] = begin, end, w.inputs, w.outputs, w.taps, planes, count, row, margin, w.panels, w.bias, width
-        begin = end
-    (frames,) = empty_lines(begin + margin)
-    frames[begin:] = 0
-    return table, frames
-
-
-@kernel(types.void(STATE, ARRAY, INT, TABLE, INT, INT, ARRAY, ARRAY, ARRAY, ARRAY, INT))
-def conv1d_glu_units(state, x, count, table, kind, units, w, frames, y, scratch, room):
-    """Frames x (count, I) -> y (units, O/2, 16), all flat; an item is GROUP units; `scratch` has `room` per thread."""
-    conv, begin = table[0], slot(state) * room
-    item = take(state, 0)
-    while item < 2 * units:
-        spread_frames(item, units, conv, count, x, frames)
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, 2 * units)
-    window, unit = at(scratch, begin), conv[OUTPUTS] * LANES
-    words = move(window, GROUP * CHUNK * LANES)
-    panel = move(words, GROUP * (CHUNK // 4 + 1) * LANES)
-    own = Room(window, words, move(words, GROUP * CHUNK // 4 * LANES), move(panel, CHUNK * PANEL), panel)
-    groups = -(-units // GROUP)
-    item = take(state, 1)
-    while item < groups:
-        first = item * GROUP
-        here = min(GROUP, units - first)
-        convolve(first, here, 0, conv, kind, w, frames, own)
-        for u in range(here):
-            sums = move(own.sums, u * conv[WIDTH] * LANES)
-            gate(sums, conv[OUTPUTS], np.float32(1.0), (at(w, 0), 0), (at(y, (first + u) * unit), LANES))
-        finish(state, 1)
-        item = take(state, 1)
-    wait(state, 1, groups)
-
-
-def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
-    """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu."""
-    table, frames = plan_convolutions((w,), len(x))
-    rows = table[0, FRAMES]
-    units = -(-rows // LANES)
-    room = LANES * GROUP * (CHUNK + CHUNK // 4 + 1 + table[0, WIDTH]) + CHUNK * PANEL
-    y, scratch = empty_lines(units * w.outputs * LANES, get_threads() * room)
-    flat = np.ascontiguousarray(x, np.float32).reshape(-1)
-    arguments = (flat, len(x), table, w.kind, units, w.arena, frames, y, scratch, room)
-    parallel(conv1d_glu_units, 2, *arguments)
-    return y.reshape(units, w.outputs, LANES).transpose(0, 2, 1).reshape(-1, w.outputs)[:rows]

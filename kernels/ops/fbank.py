@@ -14,31 +14,13 @@ the window. Mel filters are sparse: each has a first bin, a count, and that many
 first filter and is left out.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
-from ..build.jit import ARRAY, INT, inner, kernel
-from ..build.lazy_numba import types
+from ..build.device import entry, inlined
+from ..simd.scheduling import finish, slot, take, wait
 from ..simd.vector64 import LANES, fma, gather, load, log, maximum, scatter, splat, store
-from ..threads import STATE, finish, get_threads, parallel, slot, take, wait
+from .fbank_host import FbankFramesCall
 
 
-class Tables(NamedTuple):
-    """What does not depend on the samples."""
-
-    window: np.ndarray  # (window,) float64, with all constant factors
-    roots: np.ndarray  # (2 L,) float64: e^(-2 pi i n / L), real and imaginary part
-    places: np.ndarray  # (H,) int64: where the transform leaves frequency k
-    filters: np.ndarray  # (3 M,) int64: first bin, bins, place of the first weight
-    weights: np.ndarray  # float64, filter after filter
-
-
-DOUBLE, DOUBLES, INTEGERS = types.float64, types.float64[::1], types.int64[::1]
-TABLES = types.NamedTuple((DOUBLES, DOUBLES, INTEGERS, INTEGERS, DOUBLES), Tables)
-
-
-@inner
+@inlined
 def _frames(samples, start, hop, count, window, x, own):
     """Copy `count` frames into the lanes; returns their means."""
     a, b = splat(0.0), splat(0.0)
@@ -49,29 +31,29 @@ def _frames(samples, start, hop, count, window, x, own):
     return (a + b) * splat(1.0 / window)
 
 
-@inner
-def _preemphasize(x, own, mean, preemphasis, window, length):
+@inlined
+def _preemphasize(x, own, mean, preemphasis, window, count, length):
     """Remove the mean, lift the high frequencies, apply the window, fill up with zeros to the transform's length."""
     factor, before = splat(-preemphasis), load(x, own) - mean
-    for n in range(len(window)):
+    for n in range(count):
         v = load(x, own + n * LANES) - mean
         store(x, own + n * LANES, fma(factor, before, v) * splat(window[n]))
         before = v
-    for n in range(len(window), length):
+    for n in range(count, length):
         store(x, own + n * LANES, splat(0.0))
 
 
-@inner
+@inlined
 def _turn(x, to, a, b, c, s):
     """Store (a + i b) (c + i s)."""
     store(x, to, fma(a, c, splat(0.0) - b * s))
     store(x, to + LANES, fma(a, s, b * c))
 
 
-@inner
+@inlined
 def _quarters(x, own, size, points, roots):
     """One radix-4 stage: blocks of `size` complex points, of which all of `points` are transformed."""
-    quarter, step, apart = size // 4, len(roots) // size, size // 4 * 2 * LANES
+    quarter, step, apart = size // 4, 4 * points // size, size // 4 * 2 * LANES
     for j in range(quarter):
         one, two, three = j * step, 2 * j * step, 3 * j * step
         c1, s1, c2 = splat(roots[one]), splat(roots[one + 1]), splat(roots[two])
@@ -90,7 +72,7 @@ def _quarters(x, own, size, points, roots):
             _turn(x, t, gap_a - far_b, gap_b + far_a, c3, s3)
 
 
-@inner
+@inlined
 def _halves(x, own, points):
     """The last stage where `points` is no power of 4: sum and difference of neighbours."""
     for place in range(own, own + points * 2 * LANES, 4 * LANES):
@@ -100,7 +82,7 @@ def _halves(x, own, points):
             store(x, part + 2 * LANES, a - b)
 
 
-@inner
+@inlined
 def _power_spectrum(x, own, points, tables, power):
     """|DFT|^2 of each frame for the frequencies 1 .. H-1, to x[power:] [frequency][8]."""
     size = points
@@ -121,10 +103,10 @@ def _power_spectrum(x, own, points, tables, power):
         store(x, power + (points - k) * LANES, fma(up, up, across * across))
 
 
-@inner
+@inlined
 def _log_mel(x, power, tables, floor, out, start, count):
     """Energy of each filter, its logarithm, to `count` rows of out."""
-    bins = len(tables.filters) // 3
+    bins = tables.bins
     for m in range(bins):
         first, many, weight = tables.filters[3 * m], tables.filters[3 * m + 1], tables.filters[3 * m + 2]
         energy = splat(0.0)
@@ -133,10 +115,11 @@ def _log_mel(x, power, tables, floor, out, start, count):
         scatter(out, start + m, bins, count, log(maximum(energy, splat(floor))))
 
 
-@kernel(types.void(STATE, ARRAY, INT, INT, TABLES, DOUBLE, DOUBLE, DOUBLES, ARRAY))
-def fbank_frames(state, samples, frames, hop, tables, preemphasis, floor, scratch, out):
+@entry
+def fbank_frames(call: FbankFramesCall):
     """Samples (N,) -> out (T, M), flat. An item is 8 frames; scratch has 12 L doubles for each thread."""
-    length, window, bins = len(tables.roots) // 2, len(tables.window), len(tables.filters) // 3
+    state, samples, frames, hop, tables, preemphasis, floor, scratch, out = call
+    length, window, bins = tables.points, tables.samples, tables.bins
     own = slot(state) * 12 * length
     power, items = own + length * LANES, (frames + LANES - 1) // LANES
     item = take(state, 0)
@@ -144,40 +127,9 @@ def fbank_frames(state, samples, frames, hop, tables, preemphasis, floor, scratc
         first = item * LANES
         count = min(LANES, frames - first)
         mean = _frames(samples, first * hop, hop, count, window, scratch, own)
-        _preemphasize(scratch, own, mean, preemphasis, tables.window, length)
+        _preemphasize(scratch, own, mean, preemphasis, tables.window, window, length)
         _power_spectrum(scratch, own, length // 2, tables, power)
         _log_mel(scratch, power, tables, floor, out, first * bins, count)
         finish(state, 0)
         item = take(state, 0)
     wait(state, 0, items)
-
-
-def places(points: int) -> np.ndarray:
-    """Where the transform of `points`, a power of 2, leaves each frequency: (points,) int64."""
-    if points == 1:
-        return np.zeros(1, np.int64)
-    radix = 4 if points % 4 == 0 else 2
-    k = np.arange(points)
-    return k % radix * (points // radix) + places(points // radix)[k // radix]
-
-
-def tables(window: np.ndarray, bank: np.ndarray, scale: float) -> Tables:
-    """From the window (window,), the mel filters (H, M) and the factor of the samples."""
-    points = len(bank)
-    phase = np.arange(2 * points) * (-2 * np.pi / (2 * points))
-    roots = np.stack([np.cos(phase), np.sin(phase)], axis=1).reshape(-1)
-    rows = [np.flatnonzero(column) for column in bank.T]
-    counts = np.array([len(row) for row in rows])
-    first = [row[0] if len(row) else 0 for row in rows]
-    filters = np.stack([first, counts, np.cumsum(counts) - counts], axis=1).astype(np.int64).reshape(-1)
-    weights = np.concatenate([bank[row, m] for m, row in enumerate(rows)])
-    return Tables(window * (scale / 2), roots, places(points), filters, weights)
-
-
-def fbank(samples: np.ndarray, hop: int, tables: Tables, preemphasis: float, floor: float) -> np.ndarray:
-    """Samples (N,) -> (T, M) float32; samples are taken as float32."""
-    samples, (window, length) = np.ascontiguousarray(samples, np.float32), (len(tables.window), len(tables.roots) // 2)
-    frames = 0 if len(samples) < window else 1 + (len(samples) - window) // hop
-    out, scratch = np.empty((frames, len(tables.filters) // 3), np.float32), np.empty(get_threads() * 12 * length)
-    parallel(fbank_frames, 1, samples, frames, hop, tables, preemphasis, floor, scratch, out.reshape(-1))
-    return out

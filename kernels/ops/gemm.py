@@ -9,22 +9,18 @@ A panel of weights is read once and used for all rows, while they wait in the ca
 and strides in floats, as in `tile.py`.
 """
 
-import numpy as np
-
-from ..build.jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, inner, part
-from ..build.lazy_numba import types
+from ..build.arguments import Address1, Address2, Single
+from ..build.device import inlined, linked
+from ..layout import CHAIN, NO_FLOOR, PANEL
 from ..simd.tile import MAX_ROWS, STEPS, tile
 from ..simd.tile_float16 import tile_half
 from ..simd.vector import LANES, move
-from ..weights.pack import PANEL
 
-NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)
 LINE = 16  # floats in a cache line
-BLOCK = 256  # length of a chain of additions, at most
 AHEAD = 2048  # words: how far before its use few rows ask for a weight; from memory, that is a quarter faster
 
 
-@inner
+@inlined
 def _next(r, rows, part, line, ahead):
     """Where, behind a part of the panel, what row r's tile brings closer begins; words from line to line.
 
@@ -36,11 +32,11 @@ def _next(r, rows, part, line, ahead):
     return part * line + r // MAX_ROWS * (part // STEPS) * LINE, LINE
 
 
-@inner
+@inlined
 def _panel(tile, line, x, rows, depth, weight, bias, zeros, added, floor, y):
     """`linear_panel` with a certain tile, for which a step of the panel is `line` words."""
-    for first in range(0, depth, BLOCK):
-        last, part = first + BLOCK >= depth, min(BLOCK, depth - first)
+    for first in range(0, depth, CHAIN):
+        last, part = first + CHAIN >= depth, min(CHAIN, depth - first)
         offset, sums = (zeros, 0) if first else (bias, LANES), y if first else added
         for r in range(0, rows, MAX_ROWS):
             ahead, step = _next(r, rows, part, line, weight[1])
@@ -59,24 +55,36 @@ def _panel(tile, line, x, rows, depth, weight, bias, zeros, added, floor, y):
             )
 
 
-@inner
+@inlined
 def linear_panel(x, rows, depth, weight, bias, zeros, added, floor, y):
     """One panel: x (address, row, step), `weight` (address, how far ahead) -> y (address, row, vector), 32 wide.
 
-    `added` is as y, or zeros with strides 0; `zeros` is an address of 16 zeros. Sums are cut into parts of BLOCK:
+    `added` is as y, or zeros with strides 0; `zeros` is an address of 16 zeros. Sums are cut into parts of CHAIN:
     rounding errors grow with the length of a chain (the second convolution's 2560 would double those of the encoder).
     """
     _panel(tile, PANEL, x, rows, depth, weight, bias, zeros, added, floor, y)
 
 
-@inner
+@inlined
 def linear_panel_half(x, rows, depth, weight, bias, zeros, added, floor, y):
     """The same over a panel of halves."""
     _panel(tile_half, PANEL // 2, x, rows, depth, weight, bias, zeros, added, floor, y)
 
 
-@part(types.void(ADDRESS_1, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2, INT))
-def linear_units(x, units, depth, weight, bias, outputs, zeros, added, floor, y, after):
+@linked
+def linear_units(
+    x: Address1,
+    units: int,
+    depth: int,
+    weight: Address1,
+    bias: Address1,
+    outputs: int,
+    zeros: int,
+    added: Address2,
+    floor: Single,
+    y: Address2,
+    after: int,
+):
     """All of `outputs`: x (address, unit) in units [I][16] -> y (address, row, unit), rows the outputs, of 16.
 
     weight (address, floats of a panel), bias (address, 1) or zeros with stride 0, `added` as y. With

@@ -5,12 +5,15 @@ spreads over the lanes, each would take an instruction of its own: a panel is wi
 """
 
 from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from ..build.jit import ADDRESS_1, ADDRESS_2, ADDRESS_3, COMPILED, FLOAT, INT, inner, part
-from ..build.lazy_numba import intrinsic, types
+from ..build.arguments import Address1, Address2, Address3, Single
+from ..build.device import inlined, linked
+from ..build.options import COMPILED
+from ..layout import FLOAT16, INT8, PANEL
 from ..simd.tile_float16 import HALF_LANES, load_half
 from ..simd.vector import INTEGERS, LANES, VECTOR, move, store
-from ..weights.pack import FLOAT16, INT8, PANEL
 from .gemm import linear_units
 from .gemm_int8 import linear_units_int8
 from .gemm_panel import panel_words
@@ -42,7 +45,7 @@ def _transpose(typing, x, x_row, y):
             builder.store(row, builder.bitcast(place, VECTOR.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    return types.void(INT, INT, INT), build
+    return types.void(types.int64, types.int64, types.int64), build
 
 
 def _plain_transpose(x, x_row, y):
@@ -53,20 +56,20 @@ def _plain_transpose(x, x_row, y):
 transpose = _transpose if COMPILED else _plain_transpose
 
 
-@inner
+@inlined
 def panel_offset(kind, inputs, output, begin):
     """Where, in words behind its first weight, a matrix (O, I) has the panel of an output, from input `begin` on."""
     return output // PANEL * panel_words(inputs, kind) + panel_words(begin, kind)
 
 
-@inner
+@inlined
 def widen_panel(panel, depth, room):
     """A panel of halves as one of floats."""
     for i in range(depth * PANEL // LANES):
         store(move(room, i * LANES), load_half(move(panel, i * HALF_LANES)))
 
 
-@inner
+@inlined
 def _multiply_units_half(x, units, depth, weight, bias, outputs, zeros, added, floor, y, after, room):
     """linear.linear_units over halves, a panel at a time."""
     for o in range(0, outputs, PANEL):
@@ -78,13 +81,23 @@ def _multiply_units_half(x, units, depth, weight, bias, outputs, zeros, added, f
         linear_units(x, units, depth, (room, 0), terms, PANEL, zeros, sums, floor, target, following)
 
 
-@part(
-    types.void(
-        *(INT, ADDRESS_1, ADDRESS_1, ADDRESS_1, INT, ADDRESS_3, ADDRESS_1, ADDRESS_1, INT),
-        *(ADDRESS_2, FLOAT, ADDRESS_1, INT, INT),
-    )
-)
-def multiply_units(kind, x, words, scales, units, matrix, outputs, inputs, zeros, added, floor, y, after, room):
+@linked
+def multiply_units(
+    kind: int,
+    x: Address1,
+    words: Address1,
+    scales: Address1,
+    units: int,
+    matrix: Address3,
+    outputs: Address1,
+    inputs: Address1,
+    zeros: int,
+    added: Address2,
+    floor: Single,
+    y: Address1,
+    after: int,
+    room: int,
+):
     """Some outputs (first, count) from some inputs (first, count) of a matrix: units x -> units y.
 
     x, or words and scales, are (address, unit) and begin at the first of the inputs. matrix: addresses of weight and of

@@ -4,17 +4,15 @@ Where those take floats x, these take words of bytes with their scales (`quantiz
 of a matrix, one behind the other: bias, scale, then comp for each chunk, each (outputs in whole panels).
 """
 
-from ..build.jit import ADDRESS_1, ADDRESS_2, FLOAT, INT, inner, part
-from ..build.lazy_numba import types
+from ..build.arguments import Address1, Address2, Single
+from ..build.device import inlined, linked
+from ..layout import CHUNK, NO_FLOOR, PANEL
 from ..simd.tile import MAX_ROWS
 from ..simd.tile_int8 import tile_rows, tile_units
 from ..simd.vector import LANES, move
-from ..weights.pack import PANEL
-from ..weights.quantize import CHUNK
-from .gemm import NO_FLOOR
 
 
-@inner
+@inlined
 def linear_panel_int8(x, scales, rows, depth, weight, terms, zeros, added, floor, y):
     """One panel: words x (address, row, step) with scales (address, row, chunk) -> y (address, row, vector), 32 wide.
 
@@ -39,8 +37,22 @@ def linear_panel_int8(x, scales, rows, depth, weight, terms, zeros, added, floor
             )
 
 
-@part(types.void(ADDRESS_1, ADDRESS_1, INT, INT, INT, ADDRESS_1, ADDRESS_1, INT, INT, ADDRESS_2, FLOAT, ADDRESS_2, INT))
-def linear_units_int8(x, scales, units, begin, depth, weight, terms, outputs, zeros, added, floor, y, after):
+@linked
+def linear_units_int8(
+    x: Address1,
+    scales: Address1,
+    units: int,
+    begin: int,
+    depth: int,
+    weight: Address1,
+    terms: Address1,
+    outputs: int,
+    zeros: int,
+    added: Address2,
+    floor: Single,
+    y: Address2,
+    after: int,
+):
     """All outputs: words x (address, unit) with scales (address, unit) -> y (address, row, unit).
 
     The sum takes inputs begin .. begin+depth-1, whole chunks; x and scales begin there. weight (address of input

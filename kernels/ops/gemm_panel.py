@@ -1,24 +1,24 @@
 """One panel of 32 outputs for some rows, whatever the weights are kept in: `linear_panel` and its kin by kind."""
 
-from ..build.jit import ADDRESS_2, FLOAT, INT, inner, part
-from ..build.lazy_numba import types
+from ..build.arguments import Address2, Single
+from ..build.device import inlined, linked
+from ..layout import FLOAT16, INT8, PANEL
 from ..simd.vector import LANES, move, prefetch
-from ..weights.pack import FLOAT16, INT8, PANEL
 from .gemm import AHEAD, linear_panel, linear_panel_half
 from .gemm_int8 import linear_panel_int8
 
-TERMS = types.UniTuple(INT, 5)
+Terms = tuple[int, int, int, int, int]  # bias, scale, comp: addresses; strides
 LINES = 64  # that are asked for where reading will jump to
 
 
-@inner
+@inlined
 def ask(address, lines):
     """Ask for some lines that will be read: where reading jumps, no processor guesses where to."""
     for i in range(0, lines * LANES, LANES):
         prefetch(move(address, i))
 
 
-@inner
+@inlined
 def panel_words(depth, kind):
     """Words of 32 bits of one panel with `depth` inputs."""
     if kind == INT8:
@@ -26,10 +26,22 @@ def panel_words(depth, kind):
     return depth * (PANEL // 2) if kind == FLOAT16 else depth * PANEL
 
 
-@part(
-    types.void(INT, ADDRESS_2, ADDRESS_2, ADDRESS_2, INT, INT, ADDRESS_2, TERMS, INT, ADDRESS_2, FLOAT, ADDRESS_2, INT)
-)
-def multiply_segment(kind, x, words, scales, rows, depth, weight, terms, zeros, added, floor, y, panels):
+@linked
+def multiply_segment(
+    kind: int,
+    x: Address2,
+    words: Address2,
+    scales: Address2,
+    rows: int,
+    depth: int,
+    weight: Address2,
+    terms: Terms,
+    zeros: int,
+    added: Address2,
+    floor: Single,
+    y: Address2,
+    panels: int,
+):
     """`multiply_panel` for several panels and, of each, over some of the inputs: `depth` from where weight points.
 
     weight (address, words to ask ahead, words from panel to panel). terms: addresses of the first panel's biases, or of
@@ -53,7 +65,7 @@ def multiply_segment(kind, x, words, scales, rows, depth, weight, terms, zeros, 
             linear_panel(x, rows, depth, here, bias, zeros, sums, floor, target)
 
 
-@inner
+@inlined
 def multiply_panel(kind, x, words, scales, rows, depth, weight, terms, zeros, added, floor, y):
     """y = max(x W^T + b + added, floor), 32 wide; operands as in linear.py and, for bytes, linear_int8.py.
 

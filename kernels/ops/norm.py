@@ -6,15 +6,15 @@ A unit is 16 positions side by side, [feature][16]: mean and variance of all 16 
 
 import numpy as np
 
-from ..build.jit import ARRAY, INT, inner, kernel, part
-from ..build.lazy_numba import types
+from ..build.arguments import Floats
+from ..build.device import entry, inlined, linked
 from ..simd.vector import LANES, at, fma, load, move, splat, sqrt, store, total
-from ..weights.pack import PackedNorm
+from .host import LayerNormRowsCall
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default
 
 
-@inner
+@inlined
 def _sum(x, width):
     """Sum of the rows x [D][16] (address), four at a time: one chain would wait for every addition."""
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
@@ -27,7 +27,7 @@ def _sum(x, width):
     return (a + b) + (c + d)
 
 
-@inner
+@inlined
 def _center(x, width, mean, y):
     """y = x - mean; returns the sum of its squares, in four chains as well."""
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
@@ -38,8 +38,8 @@ def _center(x, width, mean, y):
     return (a + b) + (c + d)
 
 
-@part(types.void(INT, INT, ARRAY, INT, INT, INT))
-def normalize_unit(x, width, w, gain, offset, y):
+@linked
+def normalize_unit(x: int, width: int, w: Floats, gain: int, offset: int, y: int):
     """16 positions: x [D][16] -> y [D][16], addresses; gain and offset are D floats each at w[gain:], w[offset:]."""
     count = splat(float(width))
     mean = _sum(x, width) / count
@@ -50,7 +50,7 @@ def normalize_unit(x, width, w, gain, offset, y):
         store(move(y, i * LANES), fma(v, splat(w[gain + i]), splat(w[offset + i])))
 
 
-@inner
+@inlined
 def _row_sums(x, start, width, mean):
     """Sum of x - mean, and of its squares, over one row."""
     first, second, centre = splat(0.0), splat(0.0), splat(mean)
@@ -65,8 +65,8 @@ def _row_sums(x, start, width, mean):
     return sums, squares
 
 
-@part(types.void(ARRAY, INT, INT, ARRAY, INT, INT, ARRAY, INT))
-def normalize_row(x, start, width, w, gain, offset, y, to):
+@linked
+def normalize_row(x: Floats, start: int, width: int, w: Floats, gain: int, offset: int, y: Floats, to: int):
     """One position: x[start:] (D,) -> y[to:] (D,); gain and offset are D floats each at w[gain:], w[offset:]."""
     mean = _row_sums(x, start, width, np.float32(0.0))[0] / np.float32(width)
     variance = _row_sums(x, start, width, mean)[1] / np.float32(width)
@@ -79,16 +79,9 @@ def normalize_row(x, start, width, w, gain, offset, y, to):
         y[to + i] = (x[start + i] - mean) * inverse * w[gain + i] + w[offset + i]
 
 
-@kernel(types.void(ARRAY, INT, ARRAY, INT, INT, ARRAY))
-def layer_norm_rows(x, width, w, gain, offset, y):
+@entry
+def layer_norm_rows(call: LayerNormRowsCall):
     """Rows of D floats: x (rows * D,) -> y; gain and offset at w[gain:], w[offset:]."""
-    for start in range(0, len(x), width):
+    x, size, width, w, gain, offset, y = call
+    for start in range(0, size, width):
         normalize_row(x, start, width, w, gain, offset, y, start)
-
-
-def layer_norm(x: np.ndarray, w: PackedNorm) -> np.ndarray:
-    """(..., D) -> (..., D), as ops.layer_norm."""
-    x = np.ascontiguousarray(x, np.float32)
-    y = np.empty_like(x)
-    layer_norm_rows(x.reshape(-1), w.inputs, w.arena, w.gain, w.bias, y.reshape(-1))
-    return y

@@ -30,10 +30,14 @@ addresses; with rows side by side told apart from rows apart, and those hidden f
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from ..build import object_loader
-from ..build.jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT, emitted
-from ..build.lazy_numba import cgutils, intrinsic, types
+from ..build.arguments import Address1, Address2
+from ..build.compiler import external, typeof
+from ..build.device import emitted
+from ..build.object_loader import Code, code_of
+from ..build.options import COMPILED
 from ..cpu import detect
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
@@ -159,7 +163,7 @@ class Emitter:
     def prefetch(self, address):
         """Bring a line closer, to be read."""
         kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        function = external(self.builder.module, kind, "llvm.prefetch.p0")
         self.builder.call(
             function, [self.builder.bitcast(address, BYTES), *(ir.Constant(I32, v) for v in (0, self.near, 1))]
         )
@@ -219,20 +223,17 @@ def emit(name: str, rows: int, vectors: int, module) -> None:
     Emitter(ir.Function(module, FUNCTION, f"{name}_{rows}x{vectors}"), rows, vectors).emit()
 
 
-def _compile(name: str, shapes, write) -> bytes:
-    """Machine code of a family of tiles, as an object file; no optimiser: the loops are as they shall be."""
-    machine, source = object_loader.target_machine(), ir.Module(name)
+def _compile(name: str, shapes, write) -> Code:
+    """Machine code of a family of tiles, emitted unoptimised: the IR is already scheduled by hand."""
+    source = ir.Module(name)
     for shape in shapes:
         write(name, *shape, source)
-    module = llvm.parse_assembly(str(source))
-    module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    return machine.emit_object(module)
+    return code_of(llvm.parse_assembly(str(source)))
 
 
 def link(name: str, shapes, write) -> None:
     """Have the tiles `name`_{rows}x{vectors} known to the linker before kernels run."""
-    symbols = [f"{name}_{rows}x{vectors}" for rows, vectors in shapes]
-    emitted(name, write.__module__, symbols, lambda: _compile(name, shapes, write))
+    emitted(name, lambda: _compile(name, shapes, write))
 
 
 def call(builder, name: str, shapes, arguments, kinds, values) -> None:
@@ -240,7 +241,8 @@ def call(builder, name: str, shapes, arguments, kinds, values) -> None:
     rows, vectors, *operands = values
     flat = []
     for kind, value in zip(kinds[2:], operands, strict=True):
-        flat += cgutils.unpack_tuple(builder, value) if isinstance(kind, types.BaseTuple) else [value]
+        count = len(kind) if isinstance(kind, types.BaseTuple) else 0
+        flat += [builder.extract_value(value, i) for i in range(count)] or [value]
     pairs = zip(arguments, flat, strict=True)
     flat = [builder.inttoptr(v, POINTER) if argument.endswith("_at") else v for argument, v in pairs]
     done = builder.append_basic_block("done")
@@ -250,7 +252,7 @@ def call(builder, name: str, shapes, arguments, kinds, values) -> None:
         case = builder.append_basic_block(f"tile_{r}x{v}")
         switch.add_case(_integer(r * MAX_VECTORS + v), case)
         builder.position_at_end(case)
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, f"{name}_{r}x{v}"), flat)
+        builder.call(external(builder.module, kind, f"{name}_{r}x{v}"), flat)
         builder.branch(done)
     builder.position_at_end(done)
 
@@ -261,8 +263,9 @@ def _tile(typing, rows, vectors, depth, a, b, row_bias, column_bias, added, floo
         call(builder, NAME, SHAPES, ARGUMENTS, sig.args, args)
         return context.get_dummy_value()
 
-    one, two = ADDRESS_1, ADDRESS_2
-    return types.void(INT, INT, INT, two, two, one, one, two, FLOAT, two, one), build
+    integer, one, two = types.int64, typeof(Address1), typeof(Address2)
+    operands = (two, two, one, one, two, types.float32, two, one)
+    return types.void(integer, integer, integer, *operands), build
 
 
 def _plain_tile(rows, vectors, depth, a, b, row_bias, column_bias, added, floor, c, ahead):

@@ -11,9 +11,12 @@ denormal halves included. Infinity and NaN, which weights should not be (`pack.p
 
 import numpy as np
 from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from ..build.jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
-from ..build.lazy_numba import intrinsic, types
+from ..build.arguments import Address1, Address2
+from ..build.compiler import typeof
+from ..build.options import COMPILED
 from ..cpu import detect
 from .tile import ARGUMENTS, FUNCTION, MAX_ROWS, Emitter, call, link
 from .vector import INTEGERS, LANES, VECTOR, constant, vec
@@ -54,8 +57,9 @@ def _tile_half(typing, rows, vectors, depth, a, b, row_bias, column_bias, added,
         call(builder, NAME, SHAPES, ARGUMENTS, sig.args, args)
         return context.get_dummy_value()
 
-    one, two = ADDRESS_1, ADDRESS_2
-    return types.void(INT, INT, INT, two, two, one, one, two, FLOAT, two, one), build
+    integer, one, two = types.int64, typeof(Address1), typeof(Address2)
+    operands = (two, two, one, one, two, types.float32, two, one)
+    return types.void(integer, integer, integer, *operands), build
 
 
 @intrinsic

@@ -15,9 +15,12 @@ On AVX-512 VNNI a word's four products and their sum are one instruction (vpdpbu
 
 import numpy as np
 from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from ..build.jit import ADDRESS_1, ADDRESS_2, COMPILED, FLOAT, INT
-from ..build.lazy_numba import intrinsic, types
+from ..build.arguments import Address1, Address2
+from ..build.compiler import typeof
+from ..build.options import COMPILED
 from ..cpu import detect
 from .tile import MAX_ROWS, Emitter, argument_types, call, link
 from .vector import F32, I32, I64, INTEGERS, LANES, VECTOR, constant, multiply_add, spread
@@ -117,8 +120,9 @@ def _family(name: str, shapes):
             call(builder, name, shapes, ARGUMENTS, sig.args, args)
             return context.get_dummy_value()
 
-        one, two = ADDRESS_1, ADDRESS_2
-        return types.void(INT, INT, INT, two, two, two, one, two, FLOAT, two, one), build
+        integer, one, two = types.int64, typeof(Address1), typeof(Address2)
+        operands = (two, two, two, one, two, types.float32, two, one)
+        return types.void(integer, integer, integer, *operands), build
 
     return tile
 

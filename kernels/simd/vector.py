@@ -2,8 +2,8 @@
 
     v = load(at(x, i)); s = s + v * v; store(at(y, j), exp(s - splat(m)))
 
-`at(array, index)` is an address and `move(address, floats)` one further on. An address does not keep its array alive:
-`at` may only be asked about arrays that are arguments of the kernel, never about one made inside it.
+`at(x, index)` is the address of an element and `move(address, floats)` one further on. `skip(x, count)` is x without
+its first elements, in the same type.
 
 A `Vec` is an LLVM vector; on a processor with narrower registers LLVM splits it. Written out like this, the lanes are
 what the source says: no kernel depends on what the auto-vectoriser finds. With NUMBA_DISABLE_JIT=1 a Vec is a numpy
@@ -17,24 +17,20 @@ them: results below the smallest normal number are 0, and it takes 16 instructio
 
 import numpy as np
 from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from ..build.jit import COMPILED
-from ..build.lazy_numba import cgutils, declared, intrinsic, types
+from ..build.compiler import external
+from ..build.device_types import vector_type
+from ..build.options import COMPILED
 from ..cpu import detect
+from ..layout import LANES
 
-LANES = 16
 F32, I32, I64, BYTES = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
 
 
-def _vector_type():
-    """Numba's name for an LLVM vector of 16 floats."""
-    from ..build.compiler import vector_type
-
-    return vector_type("Vec", VECTOR)
-
-
-vec = declared(_vector_type)
+vec = vector_type("Vec", VECTOR)  # Numba's type of an LLVM vector of 16 floats
 
 
 def constant(value: float, kind=VECTOR):
@@ -52,7 +48,7 @@ def spread(builder, scalar, kind=VECTOR):
 def call(builder, name: str, kind, *arguments):
     """Call the LLVM intrinsic `name`, all of whose arguments and result are of type `kind`."""
     function_type = ir.FunctionType(kind, [kind] * len(arguments))
-    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), arguments)
+    return builder.call(external(builder.module, function_type, name), arguments)
 
 
 def multiply_add(builder, a, b, c):
@@ -66,10 +62,17 @@ def multiply_add(builder, a, b, c):
 @intrinsic
 def _at(typing, array, offset):
     def build(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        return builder.ptrtoint(builder.gep(data, [args[1]]), I64)
+        return builder.add(args[0], builder.mul(args[1], ir.Constant(I64, array.itemsize)))
 
     return types.int64(array, types.int64), build
+
+
+@intrinsic
+def _skip(typing, array, count):
+    def build(context, builder, sig, args):
+        return builder.add(args[0], builder.mul(args[1], ir.Constant(I64, array.itemsize)))
+
+    return array(array, types.int64), build
 
 
 @intrinsic
@@ -164,7 +167,7 @@ def _prefetch(typing, address):
     def build(context, builder, sig, args):
         hints = (ir.Constant(I32, hint) for hint in (0, 2, 1))  # to read, keep it near but not nearest, data
         kind = ir.FunctionType(ir.VoidType(), [BYTES, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = external(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [builder.inttoptr(args[0], BYTES), *hints])
         return context.get_dummy_value()
 
@@ -313,10 +316,12 @@ def _plain_exp(x):
 
 
 if COMPILED:
+    skip = _skip
     at, move, load, store, splat, fma, maximum = _at, _move, _load, _store, _splat, _fma, _maximum
     sqrt, exp, total, greatest, load_first, put, prefetch = _sqrt, _exp, _total, _greatest, _load_first, _put, _prefetch
     exp_falling, totals = _exp_falling, _totals
 else:
+    skip = _plain_at
     at, move, load, store, splat, maximum = _plain_at, _plain_at, _plain_load, _plain_store, _plain_splat, np.maximum
     sqrt, exp, total, greatest, load_first = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first
     exp_falling, totals, put, prefetch = _plain_exp, _plain_totals, _plain_put, _plain_prefetch

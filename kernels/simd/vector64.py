@@ -2,7 +2,7 @@
 
     v = load(x, i); store(y, j, log(maximum(v, splat(floor))))
 
-Places are an array and an index into it; the array must be an argument of the kernel. As in `vector.py`, LLVM splits
+Places are a pointer and an index. As in `vector.py`, LLVM splits
 vectors that are wider than the processor's registers, and with NUMBA_DISABLE_JIT=1 they are numpy arrays of 8.
 
 `log` is for normal positive numbers, inf and NaN: x = 2**n m with m in [2/3, 4/3), s = (m - 1) / (m + 1), and
@@ -11,9 +11,11 @@ ln x = n ln 2 + 2 (s + s**3 / 3 + ... + s**13 / 13), whose next term is below 1e
 
 import numpy as np
 from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from ..build.jit import COMPILED
-from ..build.lazy_numba import declared, intrinsic, types
+from ..build.device_types import vector_type
+from ..build.options import COMPILED
 from .vector import F32, I32, I64, constant, multiply_add, spread
 
 LANES = 8
@@ -21,25 +23,13 @@ F64 = ir.DoubleType()
 VECTOR, INTEGERS = ir.VectorType(F64, LANES), ir.VectorType(I64, LANES)
 
 
-def _vector_type():
-    """Numba's name for an LLVM vector of 8 doubles."""
-    from ..build.compiler import vector_type
-
-    return vector_type("Doubles", VECTOR)
-
-
-doubles = declared(_vector_type)
-
-
-def place(context, builder, kind, array, index):
-    """The LLVM pointer to an element of an array, `kind` being the array's type."""
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+doubles = vector_type("Vec64", VECTOR)  # Numba's type of an LLVM vector of 8 doubles
 
 
 @intrinsic
 def _load(typing, array, index):
     def build(context, builder, sig, args):
-        address = place(context, builder, sig.args[0], *args)
+        address = sig.args[0].to(builder, *args)
         return builder.load(builder.bitcast(address, VECTOR.as_pointer()), align=8)
 
     return doubles(array, types.int64), build
@@ -48,7 +38,7 @@ def _load(typing, array, index):
 @intrinsic
 def _store(typing, array, index, value):
     def build(context, builder, sig, args):
-        address = place(context, builder, sig.args[0], *args[:2])
+        address = sig.args[0].to(builder, *args[:2])
         builder.store(args[2], builder.bitcast(address, VECTOR.as_pointer()), align=8)
         return context.get_dummy_value()
 
@@ -87,7 +77,7 @@ def _gather(typing, array, index, stride, count):
 
     def build(context, builder, sig, args):
         last, result = builder.sub(args[3], ir.Constant(I64, 1)), ir.Constant(ir.VectorType(F32, LANES), ir.Undefined)
-        base = place(context, builder, sig.args[0], *args[:2])
+        base = sig.args[0].to(builder, *args[:2])
         for lane in range(LANES):
             step = ir.Constant(I64, lane)
             step = builder.select(builder.icmp_signed("<", step, last), step, last)
@@ -103,7 +93,7 @@ def _scatter(typing, array, index, stride, count, value):
     """The first `count` lanes, as float32, to every stride-th element from an index on."""
 
     def build(context, builder, sig, args):
-        base = place(context, builder, sig.args[0], *args[:2])
+        base = sig.args[0].to(builder, *args[:2])
         narrow = builder.fptrunc(args[4], ir.VectorType(F32, LANES))
         for lane in range(LANES):
             with builder.if_then(builder.icmp_signed(">", args[3], ir.Constant(I64, lane))):

@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..simd.vector import LANES
-from .quantize import CHUNK, quantize_weights
+from ..build.arguments import table
+from ..layout import CHUNK, FLOAT16, FLOAT32, GATED, INT8, LANES, PANEL
+from .quantize import quantize_weights
 
-FLOAT32, INT8, FLOAT16 = 0, 1, 2  # kinds of weights
-PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 NOTHING = 64  # floats of zeros at the start of the arena
 
 # columns of the decoder's plan: weight and bias offsets of the parts of a layer, in the order of its fields
 NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
+DecoderPlan, EncoderPlan = table(26), table(16)
 
 
 class PackedLinear(NamedTuple):
@@ -37,7 +37,6 @@ class PackedLinear(NamedTuple):
     inputs: int  # I
     outputs: int  # O
     kind: int  # FLOAT32, INT8 or FLOAT16
-    keys: bool = False  # whether it makes the memory's keys, which a step reads column by column
 
 
 class Shaped(NamedTuple):
@@ -292,13 +291,6 @@ def plan(layers: tuple, *last) -> np.ndarray:
     return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
 
 
-def _with_keys(layer):
-    """The packed decoder layer, knowing which of its matrices makes the memory's keys."""
-    return layer._replace(
-        encoder_attn=layer.encoder_attn._replace(k_proj=layer.encoder_attn.k_proj._replace(keys=True))
-    )
-
-
 def partial_comps(w: PackedLinear) -> np.ndarray:
     """The comp of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
 
@@ -324,7 +316,6 @@ def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) 
     apart = kind != INT8 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
     encoder, layers, norm, packed_head = pack_tree(arena, parts, kind, release)
-    layers = tuple(_with_keys(layer) for layer in layers)
     table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
     rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]

@@ -117,8 +117,13 @@ def stream_class():
     """soundfile.SoundFile that only goes forward, made when first needed. Raises AudioError without soundfile."""
     try:
         import soundfile
-    except (ImportError, OSError) as error:  # OSError: the package is there, its library libsndfile is not
+    except ImportError as error:
         raise AudioError(f"reading files needs the package soundfile ({error}): pip install soundfile") from error
+    except OSError as error:
+        raise AudioError(
+            f"soundfile is installed, but its library libsndfile is not ({error}): apt install libsndfile1, "
+            "apk add libsndfile or brew install libsndfile"
+        ) from error
 
     class Stream(soundfile.SoundFile):
         """After each block soundfile seeks to where it already is, which fails in streams of unknown length."""

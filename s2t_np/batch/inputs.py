@@ -1,142 +1,111 @@
-"""Which recordings a batch is made of: files, folders, patterns, lists of them; and where the result of each goes.
+"""Which recordings a batch consists of: files, folders, patterns, and lists of them.
 
-Nothing here opens a recording. What is not there is a `Failure` among the inputs, and whoever iterates decides what to
-do with it.
+Nothing here opens a recording. What cannot be found is a `Failure` among the inputs. A recording that is reached twice
+(given twice, in a folder and by a pattern, through a symbolic link) is transcribed once, and that is said. Hard links
+are files of their own: backups and data sets use them for trees in which every name counts.
 """
 
-import glob
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from .. import audio
 from ..errors import OptionError
-
-STDIN = "-"
-# What libsndfile recognises by its content, under the names such files go by. Headerless ones (.raw, .pcm) say nothing
-# of their rate, so they are no audio files here.
-AUDIO_SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .wavex .sph .nist .voc".split()
-)
+from .folders import is_audio_file, is_unread, left_out_text, output_name, walk
+from .items import STDIN, Failure, Input, LeftOut
+from .patterns import has_wildcards, paths_matching, pattern_root
 
 
-class Input(NamedTuple):
-    """One recording to transcribe."""
+class Found(NamedTuple):
+    """What the arguments of a batch stand for."""
 
-    path: str  # as it was given, or below the folder that was given; "-" is standard input
-    name: str  # of its output, without a suffix, relative to the output folder
-
-
-class Failure(NamedTuple):
-    """One input that gave no transcript, and why."""
-
-    path: str  # or "standard input"
-    reason: str
+    inputs: list[Input]
+    failures: list[Failure]
+    notes: list[str]  # one line each: what is left out, or transcribed only once
 
 
-def name_of(path: str) -> str:
-    """What messages call an input, as the audio room does."""
-    return "standard input" if path == STDIN else path
+def matches(pattern: str, headerless: bool) -> list[Input | Failure | LeftOut]:
+    """The recordings that match a pattern (*, ?, [abc], and ** for folders of any depth), sorted.
 
-
-def is_audio_file(path: Path) -> bool:
-    """By its name: a suffix of AUDIO_SUFFIXES, and not hidden ("._talk.wav" holds a Mac's notes, no sound)."""
-    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-
-
-def walk(folder: str, root: str) -> list[Input | Failure]:
-    """The audio files below a folder, sorted by path; hidden folders and links to folders are not entered.
-
-    Their names are relative to `root`.
+    Output names are relative to the folder that the pattern begins with. A file whose suffix is none of a recording's
+    is meant only if the pattern names that suffix.
     """
-    found: list[Path] = []
-    failures: list[Input | Failure] = []
-
-    def unreadable(error: OSError) -> None:
-        failures.append(Failure(str(error.filename), f"cannot be read ({error.strerror})"))
-
-    for here, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [path for name in files if is_audio_file(path := Path(here, name))]
-    if not found and not failures:
-        return [Failure(folder, "a folder without any audio file")]
-    return failures + [Input(str(p), str(p.relative_to(root).with_suffix(""))) for p in sorted(found)]
-
-
-def pattern_root(pattern: str) -> str:
-    """The folder that a pattern begins with, before its first wildcard: rec/*/a*.wav -> rec."""
-    folder = pattern
-    while glob.has_magic(folder):
-        folder = os.path.dirname(folder)
-    return folder or "."
-
-
-def matches(pattern: str) -> list[Input | Failure]:
-    """What a pattern stands for (*, ?, [abc], and ** for folders of any depth), sorted; named relative to its root.
-
-    Files that are no audio by their name are meant only where the pattern says their suffix.
-    """
-    root, found = pattern_root(pattern), []
-    for path in sorted(glob.glob(pattern, recursive=True)):
-        if os.path.isdir(path):
-            found += [] if "**" in pattern else walk(path, root)
-        elif is_audio_file(Path(path)) or (Path(pattern).suffix and Path(path).match(f"*{Path(pattern).suffix}")):
-            found.append(Input(path, str(Path(path).relative_to(root).with_suffix(""))))
+    root, suffix, found = pattern_root(pattern), Path(pattern).suffix, []
+    for path in map(Path, paths_matching(pattern)):
+        if path.is_dir():
+            found += [] if "**" in pattern else walk(str(path), root, headerless)
+        elif is_audio_file(path, headerless) or (suffix and path.match(f"*{suffix}")):
+            found.append(Input(str(path), output_name(path, root)))
+        elif is_unread(path, headerless):
+            found.append(LeftOut(str(path)))
     return found or [Failure(pattern, "no file matches this pattern")]
 
 
-def expand_one(path: str) -> list[Input | Failure]:
-    """The inputs that one argument of the command stands for; what exists under this very name is no pattern."""
+def expand_one(path: str, headerless: bool) -> list[Input | Failure | LeftOut]:
+    """The recordings that one argument stands for; an argument that exists under this very name is not a pattern."""
     if path == STDIN:
         return [Input(path, "stdin")]
     if os.path.isdir(path):
-        return walk(path, path)
+        return walk(path, path, headerless) or [Failure(path, "a folder without any audio file")]
     if os.path.exists(path):
         return [Input(path, Path(path).stem)]
-    return matches(path) if glob.has_magic(path) else [Failure(path, "no such file or folder")]
+    return matches(path, headerless) if has_wildcards(path) else [Failure(path, "no such file or folder")]
 
 
-def expand(paths: Iterable[str]) -> tuple[list[Input], list[Failure]]:
-    """Files stay, folders and patterns become the audio files they hold, in the order given.
+def told(path: str, found: list[Input | Failure | LeftOut]) -> Found:
+    """The same, with one note for all that the argument `path` leaves out; a failure, if nothing else is there."""
+    left_out = [item for item in found if isinstance(item, LeftOut)]
+    notes = [f"{path}: {left_out_text(left_out)}"] if left_out else []
+    if notes and len(left_out) == len(found):
+        return Found([], [Failure(path, f"holds no recording that is read; {left_out_text(left_out)}")], [])
+    return Found(
+        [item for item in found if isinstance(item, Input)],
+        [item for item in found if isinstance(item, Failure)],
+        notes,
+    )
 
-    Raises OptionError for "-" twice.
+
+def without_repeats(inputs: Iterable[Input]) -> tuple[list[Input], list[str]]:
+    """Each recording once, the first time it is named; and a note on those named again."""
+    first: dict[str, Input] = {}
+    repeats = []
+    for item in inputs:
+        place = STDIN if item.path == STDIN else os.path.realpath(item.path)
+        if place in first:
+            repeats.append(f"{item.path} is the same recording as {first[place].path}")
+        first.setdefault(place, item)
+    more = f", and {len(repeats) - 1} more like it" if len(repeats) > 1 else ""
+    return list(first.values()), [f"{repeats[0]}{more}; each is transcribed once"] if repeats else []
+
+
+def expand(paths: Iterable[str], headerless: bool = False) -> Found:
+    """Files stay, folders and patterns become the recordings they hold, in the order given.
+
+    `headerless`: samples without a header (--raw-rate) are meant too. Raises OptionError for "-" twice.
     """
     paths = list(paths)
     if paths.count(STDIN) > 1:
         raise OptionError('"-" is given twice, but standard input can be read only once')
-    found = [item for path in paths for item in expand_one(path)]
-    return [x for x in found if isinstance(x, Input)], [x for x in found if isinstance(x, Failure)]
+    each = [told(path, expand_one(path, headerless)) for path in paths]
+    inputs, repeated = without_repeats(item for found in each for item in found.inputs)
+    notes = list(dict.fromkeys(note for found in each for note in found.notes))
+    return Found(inputs, [failure for found in each for failure in found.failures], notes + repeated)
 
 
 def read_list(source: str, null: bool = False) -> list[str]:
-    """The paths in a list file ("-": standard input), one a line, or each ended by a zero byte (`find -print0`).
+    """The paths in a list file ("-": standard input), one per line, or each ended by a zero byte (`find -print0`).
 
-    Empty lines are nothing. Raises OptionError.
+    Empty lines are skipped. Raises OptionError.
     """
+    name = f"--files-from {audio.name_of(source)}"
     try:
         data = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
-        data = data.removeprefix(b"\xef\xbb\xbf")  # with which editors on Windows begin UTF-8
+        data = data.removeprefix(b"\xef\xbb\xbf")  # the mark with which editors on Windows begin UTF-8
     except OSError as error:
-        raise OptionError(f"--files-from {name_of(source)}: cannot be read ({error.strerror})") from None
+        raise OptionError(f"{name}: cannot be read ({error.strerror})") from None
     lines = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]
     if not null and b"\0" in data:
-        raise OptionError(f"--files-from {name_of(source)}: has zero bytes; --null reads a list that they divide")
+        raise OptionError(f"{name}: holds zero bytes; --null reads a list that is divided by them")
     return [os.fsdecode(line) for line in lines if line]
-
-
-def output_paths(inputs: list[Input], folder: str, suffixes: Iterable[str]) -> list[list[Path]]:
-    """Where the results of each input go, one for each suffix.
-
-    Raises OptionError where two would go to one place, or one onto an input itself.
-    """
-    owners: dict[Path, Input] = {}
-    sources = {os.path.realpath(item.path): item for item in inputs if item.path != STDIN}
-    paths = [[Path(folder, item.name + suffix) for suffix in suffixes] for item in inputs]
-    for item, path in ((item, path) for item, own in zip(inputs, paths, strict=True) for path in own):
-        if path in owners:
-            raise OptionError(f"{owners[path].path} and {item.path} would both write {path}; transcribe them apart")
-        if source := sources.get(os.path.realpath(path)):
-            raise OptionError(f"the result of {item.path} would overwrite the input {source.path}")
-        owners[path] = item
-    return paths

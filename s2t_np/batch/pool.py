@@ -1,7 +1,7 @@
-"""Many pieces of work side by side: one thread each, sharing the model; results as they are done, or in order.
+"""Many pieces of work side by side: one thread for each, sharing the model; results as they are done, or in order.
 
-Threads suffice since what takes the time, kernels and matrix products, runs outside of Python's lock; so the weights
-are in memory once. Whoever stops iterating stops the work.
+Threads are enough, because most of the time is spent in kernels and matrix products, which release Python's lock. So
+the weights are in memory only once. The work is cancelled when the caller stops iterating.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,17 +17,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Stopped(Exception):
-    """Raised within work that nobody waits for any more."""
+class Cancelled(Exception):
+    """Raised in a worker after cancellation."""
 
 
-def stoppable(model: S2T, stop: Event) -> S2T:
-    """The same model, raising Stopped at the next step or encoder it begins once `stop` is set."""
+def cancellable(model: S2T, cancel: Event) -> S2T:
+    """The same model, which raises Cancelled at its next encoder or decoder step once `cancel` is set."""
 
     def checked(function: Callable) -> Callable:
         def call(*args, **kwargs):
-            if stop.is_set():
-                raise Stopped
+            if cancel.is_set():
+                raise Cancelled
             return function(*args, **kwargs)
 
         return call
@@ -37,11 +37,11 @@ def stoppable(model: S2T, stop: Event) -> S2T:
     return replace(model, backend=backend._replace(**own))
 
 
-def completed(work: Callable[[T], R], items: Sequence[T], jobs: int, stop: Event) -> Iterator[tuple[int, R]]:
-    """(index, work(item)) of every item as it is done, `jobs` at a time, each computing with one thread.
+def imap_unordered(work: Callable[[T], R], items: Sequence[T], jobs: int, cancel: Event) -> Iterator[tuple[int, R]]:
+    """(index, work(item)) for every item as it is done, `jobs` at a time, each computing with one thread.
 
-    One job is done here, in the calling thread, with all threads the process has. What `work` raises is raised here. In
-    the end, or when the caller has enough, `stop` is set, for `work` to see, and waited for.
+    A single job runs in the calling thread, with all threads of the process. Raises what `work` raises. At the end, or
+    when the caller stops iterating, `cancel` is set, for `work` to see, and the workers are waited for.
     """
     if jobs == 1:
         yield from ((index, work(item)) for index, item in enumerate(items))
@@ -54,14 +54,15 @@ def completed(work: Callable[[T], R], items: Sequence[T], jobs: int, stop: Event
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(alone, item): index for index, item in enumerate(items)}
         try:
-            yield from ((futures[done], done.result()) for done in as_completed(list(futures)))
+            for done in as_completed(list(futures)):
+                yield futures.pop(done), done.result()  # popped, so that the result can be freed
         finally:
-            stop.set()
+            cancel.set()
             pool.shutdown(cancel_futures=True)
 
 
 def in_order(results: Iterable[tuple[int, R]]) -> Iterator[tuple[int, R]]:
-    """Results by index, each as soon as all before it are there."""
+    """Results by index, each as soon as all earlier ones are there."""
     waiting: dict[int, R] = {}
     following = 0
     for index, result in results:

@@ -1,7 +1,6 @@
-"""From inputs to recordings: each heard as a stream of segments, what cannot be heard as a Failure among the rest.
+"""From inputs to recordings: each heard as a stream of segments; one that cannot be heard is a Failure among the rest.
 
-Nothing here knows of terminals or exit codes (`cli` does). `batch.py` runs many side by side, `formats` writes them
-down, `resume.py` remembers what is done.
+Nothing here knows of terminals or exit codes (`cli` does).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,23 +12,23 @@ import numpy as np
 
 from .. import audio
 from ..audio.pipe import raw_blocks
-from ..errors import AudioError
+from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
 from ..longform.segment import Recording, Segment
 from ..longform.stream import segments_of
 from ..model import S2T
-from .inputs import Failure, Input, name_of
-from .pool import completed, stoppable
+from .items import Failure, Input
+from .pool import cancellable, imap_unordered
 
 Listener = Callable[[Input, Segment], None]
 
 
 class RawSamples(NamedTuple):
-    """Sound without a header."""
+    """What samples without a header are."""
 
     rate: int  # Hz
-    encoding: str = "s16le"  # one of audio_pipe.ENCODINGS
+    encoding: str = "s16le"  # a key of audio.pipe.ENCODINGS
     channels: int = 1
 
 
@@ -39,15 +38,16 @@ class Task(NamedTuple):
     model: S2T
     options: StreamOptions
     generation: dict  # as in S2T.generate
-    raw: RawSamples | None = None  # what the inputs are, if they have no header to say so
+    raw: RawSamples | None = None  # if the inputs have no header
 
 
-class Sound:
+class CountedBlocks:
     """The blocks (n,) of one recording, handed on and counted."""
 
-    def __init__(self, blocks: Iterable[np.ndarray], rate: int):
-        """`rate`: in Hz."""
-        self.blocks, self.rate, self.samples = blocks, rate, 0
+    def __init__(self, blocks: Iterable[np.ndarray], rate: int, name: str):
+        """`rate`: in Hz; `name`: what the errors of `blocks` begin with."""
+        self.blocks, self.rate, self.name, self.samples = blocks, rate, name, 0
+        self.incomplete: str | None = None  # after the last block: why there should have been more
 
     @property
     def duration(self) -> float:
@@ -55,10 +55,15 @@ class Sound:
         return self.samples / self.rate
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Raises AudioError where all of it together is less than the model's shortest window."""
-        for block in self.blocks:
-            self.samples += len(block)
-            yield block
+        """Raises AudioError where all of it together is shorter than the model's window."""
+        try:
+            for block in self.blocks:
+                self.samples += len(block)
+                yield block
+        except IncompleteAudioError as error:
+            if not self.samples:
+                raise
+            self.incomplete = str(error).removeprefix(f"{self.name}: ")
         if self.samples < frame_geometry(self.rate)[0]:
             raise AudioError(f"is {1000 * self.duration:.3g} ms long, expected at least {WINDOW_MS} ms")
 
@@ -71,36 +76,37 @@ def blocks_of(task: Task, item: Input) -> Iterator[np.ndarray]:
     return audio.blocks(raw_blocks(item.path, raw.encoding, raw.channels), rate, raw.rate)
 
 
-def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
+def listen(task: Task, item: Input) -> tuple[CountedBlocks, Iterator[Segment]]:
     """The sound of one input, and its segments, each as it closes.
 
-    What is damaged or cut short gives the segments there are, and an InputWarning. Raises AudioError, OptionError.
+    A recording that is damaged or cut short gives the segments there are; then `incomplete` of its sound says why.
+    Raises AudioError, OptionError.
     """
     rate = task.model.feature_config.sampling_rate
-    sound = Sound(audio.forgiven(blocks_of(task, item)), rate)
+    sound = CountedBlocks(blocks_of(task, item), rate, audio.name_of(item.path))
     return sound, segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
 
 
 def hear(task: Task, item: Input, listener: Listener) -> Recording:
-    """One input as a whole; `listener` is told of each segment. Raises AudioError, OptionError."""
+    """One input as a whole; `listener` is called with each segment. Raises AudioError, OptionError."""
     heard: list[Segment] = []
     sound, segments = listen(task, item)
     for segment in segments:
         heard.append(segment)
         listener(item, segment)
-    return Recording(item.path, tuple(heard), sound.duration)
+    return Recording(item.path, tuple(heard), sound.duration, sound.incomplete)
 
 
 def failure(item: Input, error: AudioError | MemoryError) -> Failure:
-    """What is wrong with a recording, as a result."""
-    name = name_of(item.path)
+    """The result of an input that cannot be heard."""
+    name = audio.name_of(item.path)
     if isinstance(error, MemoryError):
         return Failure(name, "not enough memory for this recording")
     return Failure(name, str(error).removeprefix(f"{name}: "))
 
 
 def attempt(task: Task, listener: Listener, item: Input) -> Recording | Failure:
-    """One input; what is wrong with the recording itself comes back as a Failure. Raises OptionError."""
+    """One input; an error of the recording itself is returned as a Failure. Raises OptionError."""
     try:
         return hear(task, item, listener)
     except (AudioError, MemoryError) as error:
@@ -112,8 +118,9 @@ def transcribe_all(
 ) -> Iterator[tuple[int, Recording | Failure]]:
     """Every input, `jobs` at a time: (its index, its recording or failure) as it is done.
 
-    `batch.in_order` puts them in order. Raises OptionError.
+    A recording that is damaged or cut short has the text there is, and `incomplete` says why. `pool.in_order` sorts
+    the results. Raises OptionError.
     """
-    stop = Event()
-    quick = task._replace(model=stoppable(task.model, stop))
-    return completed(partial(attempt, quick, listener), inputs, jobs, stop)
+    cancel = Event()
+    quick = task._replace(model=cancellable(task.model, cancel))
+    return imap_unordered(partial(attempt, quick, listener), inputs, jobs, cancel)

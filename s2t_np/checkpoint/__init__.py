@@ -4,7 +4,10 @@
     torch_zip.py      pytorch_model.bin since torch 1.6; stored_zip.py finds the entries of the archive
     torch_legacy.py   pytorch_model.bin before that
     torch_objects.py  what both describe in their pickle; pickle_ops.py is the machine that interprets it
+    sharded.py        weights in several files, found through an index
     mapped.py         bytes of a file, as numbers
+    hub.py            the folder of a model: bundled, given, cached, downloaded (hub_cache.py, hub_download.py)
+    digests.py        whether a file is what was announced; folders.py says what a wrong folder holds instead
 
 Arrays are read-only views of the mapped file wherever the file holds their numbers as they are.
 """
@@ -15,24 +18,43 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelError
-from . import safetensors, torch_legacy, torch_zip
+from . import safetensors, sharded, torch_legacy, torch_zip
 from .mapped import Malformed, blame, map_file, shown
-
-SAFETENSORS, TORCH = "model.safetensors", "pytorch_model.bin"
+from .sharded import INDEXES, WEIGHTS
 
 
 def read_tensors(folder: Path) -> dict[str, np.ndarray]:
     """{name: array} of the weights in a checkpoint folder, in the types they have there (bfloat16 as float32).
 
-    model.safetensors is preferred; otherwise pytorch_model.bin. Raises ModelError.
+    model.safetensors is preferred, then its shards, then pytorch_model.bin and its shards. Raises ModelError.
     """
     folder = Path(folder)
     if not os.path.isdir(folder):
-        raise ModelError(f"{folder}: no such folder, expected one that holds {SAFETENSORS} or {TORCH}")
-    for name, read in ((SAFETENSORS, safetensors.read), (TORCH, read_torch)):
+        raise ModelError(f"{folder}: no such folder, expected one that holds {' or '.join(WEIGHTS)}")
+    for name, index in zip(WEIGHTS, INDEXES, strict=True):
         if os.path.lexists(folder / name):
-            return read(folder / name)
+            return usual_names(read_file(folder / name))
+        if os.path.lexists(folder / index):
+            return usual_names(sharded.read(folder / index, read_file))
     raise ModelError(f"{folder}: {describe_missing(folder)}")
+
+
+def usual_names(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors under the names of Speech2TextForConditionalGeneration.
+
+    "module." comes off, which DataParallel puts before every name; "model." goes before the names of a base model
+    (`Speech2TextModel`), which has no head of its own, as transformers does when it loads one.
+    """
+    if tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    if tensors and all(name.startswith(("encoder.", "decoder.")) for name in tensors):
+        tensors = {f"model.{name}": tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def read_file(path: Path) -> dict[str, np.ndarray]:
+    """{name: array} of one weights file, its format told by its name. Raises ModelError."""
+    return safetensors.read(path) if path.suffix == ".safetensors" else read_torch(path)
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -50,9 +72,6 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
 
 def describe_missing(folder: Path) -> str:
     """Why there are no weights to read, and what would help."""
-    for name in (SAFETENSORS, TORCH):
-        if os.path.lexists(folder / f"{name}.index.json"):
-            return f"holds only an index of sharded weights ({name}.index.json); save the model as one {SAFETENSORS}"
     with blame(folder):
         found = ", ".join(sorted(os.listdir(folder))[:8]) or "nothing"
-    return f"neither {SAFETENSORS} nor {TORCH} is there (found: {found}); download one of them"
+    return f"neither {WEIGHTS[0]} nor {WEIGHTS[1]} is there (found: {found}); download one of them"

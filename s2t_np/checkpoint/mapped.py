@@ -6,7 +6,8 @@ and makes a ModelError of it.
 
 A mapping shows the file as it is on the disk, not as it was when it was opened. Replacing the file by another (rename,
 as `safetensors.write` does) is safe: the old bytes stay until the arrays are gone. Shortening it in place is not: the
-kernel ends a process that touches bytes which are no longer there. Copy the arrays if somebody may do that.
+kernel ends a process that touches bytes which are no longer there, and overwriting it in place changes the numbers
+unseen. Copy the arrays where a file may be written while it is in use.
 """
 
 import mmap
@@ -22,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ModelError
+from .hub_cache import download_again, in_cache
 
 # For messages: values from a file may be long, or nested beyond what repr survives.
 _short = reprlib.Repr()
@@ -38,6 +40,7 @@ class Malformed(Exception):
 
     def __init__(self, found: str, remedy: str = DOWNLOAD_AGAIN):
         super().__init__(f"{found}; {remedy}")
+        self.remedy = remedy
 
 
 @contextmanager
@@ -46,7 +49,8 @@ def blame(path: Path) -> Iterator[None]:
     try:
         yield
     except Malformed as error:
-        raise ModelError(f"{path}: {error}") from None
+        command = f" ({download_again(path)})" if "download" in error.remedy and in_cache(path) else ""
+        raise ModelError(f"{path}: {error}{command}") from None
     except OSError as error:
         raise ModelError(
             f"{path}: cannot be read ({error.strerror or error}); check its place and permissions"
@@ -70,10 +74,10 @@ def map_file(path: Path) -> np.ndarray:
 
 
 def release(array: np.ndarray) -> None:
-    """Let the memory go that an array of a mapped file occupies in this process; who reads it again reads the file.
+    """Drop the resident pages of an array (any shape) of a mapped file; later reads fault them in from the file.
 
-    Any shape; an array that lies elsewhere stays as it is. While weights are packed, this keeps the process at the size
-    of one copy.
+    An array that lies elsewhere stays as it is. While weights are packed, this keeps the process at the size of one
+    copy.
     """
     base = array
     while isinstance(base, np.ndarray | memoryview):
@@ -113,7 +117,7 @@ BF16 = Element(np.dtype("<u2"), upper_half=True)
 
 
 def is_natural(value) -> bool:
-    """A whole number from 0 on that numpy can address; True and 1.0 are none."""
+    """Whether a value is a non-negative int (not a bool) within numpy's index range."""
     return type(value) is int and 0 <= value <= MAX_BYTES
 
 

@@ -8,6 +8,7 @@ Tensors that share a storage share its memory. Arguments mean what torch/_utils.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,6 +68,26 @@ def rebuild_parameter(arguments: tuple) -> Tensor:
     return expect(arguments[0], Tensor, "the data of a parameter")
 
 
+def rebuild_from_type(arguments: tuple) -> Tensor:
+    """torch._tensor._rebuild_from_type_v2(function, type, arguments, state): a tensor with Python attributes.
+
+    The attributes are dropped. Only the functions above may be named, so that descriptions do not nest.
+    """
+    if len(arguments) != 4:
+        raise Malformed(f"its pickle makes a tensor with attributes of {len(arguments)} arguments, expected 4")
+    function, kind, inner, _state = arguments
+    if type(function) is not Call or function.function not in (rebuild_tensor_v2, rebuild_tensor, rebuild_parameter):
+        raise Malformed(f"its pickle makes a tensor with attributes by a {type(function).__name__}")
+    expect(kind, PlainType, "the type of a tensor")
+    return function.function(expect(inner, tuple, "arguments"))
+
+
+class PlainType(NamedTuple):
+    """The stand-in for torch.Tensor and torch.nn.Parameter, named beside tensors with attributes."""
+
+    name: str
+
+
 STORAGE_TYPES = {
     "DoubleStorage": F64,
     "FloatStorage": F32,
@@ -87,6 +108,9 @@ ALLOWED: dict[Global, object] = {
     Global("torch._utils", "_rebuild_tensor_v2"): Call(rebuild_tensor_v2),
     Global("torch._utils", "_rebuild_parameter"): Call(rebuild_parameter),
     Global("torch._utils", "_rebuild_parameter_with_state"): Call(rebuild_parameter),
+    Global("torch._tensor", "_rebuild_from_type_v2"): Call(rebuild_from_type),
+    Global("torch", "Tensor"): PlainType("Tensor"),
+    Global("torch.nn.parameter", "Parameter"): PlainType("Parameter"),
 } | {Global("torch", name): element for name, element in STORAGE_TYPES.items()}
 
 
@@ -121,11 +145,13 @@ def find_storage(identity, parts: int, storages: dict[str, Storage]) -> Storage:
 
 
 def check_state_dict(made) -> dict[str, Tensor]:
-    """A checkpoint is a dict of tensors by name, and nothing else."""
+    """A checkpoint is a dict of tensors by name, or holds one under "state_dict" beside notes on the training."""
     if type(made) not in (dict, OrderedDict):
         raise Malformed(f"its pickle holds a {type(made).__name__}, expected a dict of tensors")
     if "model" in made and ("args" in made or "cfg" in made):
         raise Malformed(FAIRSEQ, CONVERTED)
+    if type(made.get("state_dict")) in (dict, OrderedDict):
+        made = made["state_dict"]
     for name, value in made.items():
         if type(name) is not str or type(value) is not Tensor:
             keys = ", ".join(shown(key) for key in list(made)[:5])

@@ -1,11 +1,11 @@
-"""The command `s2t-np`: one small module for a few sub-commands, and here what they share: parsing, errors, exit codes.
+"""The command `s2t-np`: a module for each few sub-commands, and here what they share: parsing, errors, exit codes.
 
 A sub-command is a `Command` (command.py): its name, its arguments, its function. To add one, write it and name it in
 COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries for sound or text.
 
     0  done                                   3  the model or backend is refused
     1  some inputs failed, the rest is done   130  interrupted
-    2  the command line makes no sense        141  whoever read the output has closed it (`| head -1`)
+    2  the command line is wrong              141  the reader of the output has closed it (`| head -1`)
 """
 
 import argparse
@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
-from .command import HELP_FORMAT, Parser
+from .aliases import suggestion
+from .command import HELP_FORMAT, CommandParser, Parser
 from .evaluate import EVALUATE
 from .golden import CHECK, GOLDEN
 from .inspect import FEATURES, INFO, SCORE
 from .models import CONVERT, DOWNLOAD
 from .plot import PLOT
-from .terminal import guard_streams, lose_output, say, warnings_on_stderr
+from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 from .trace import TRACE
 from .transcribe import TRANSCRIBE
 
@@ -28,21 +29,21 @@ OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
 COMMANDS = (TRANSCRIBE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
 EXAMPLES = """\
 examples:
-  s2t-np transcribe talk.flac                     the text, on standard output
-  s2t-np transcribe --model digits digits.wav     with the small bundled model, no download
-  s2t-np transcribe recordings/ --output-dir out  a folder of recordings, a text file for each
-  s2t-np transcribe --help                        all options of a command
+  s2t-np transcribe talk.flac                     print the text
+  s2t-np transcribe --model digits digits.wav     use the small bundled model
+  s2t-np transcribe recordings/ --output-dir out  write a file per recording
+  s2t-np transcribe --help                        list all options of a command
 
 exit codes: 0 ok, 1 some inputs failed (the rest is done), 2 usage, 3 model refused, 130 interrupted"""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, one sub-parser a command."""
+    """The parser of the whole command line, with one sub-parser per command."""
     parser = Parser(
         "s2t-np", description="Speech to text with the S2T transformer.", epilog=EXAMPLES, formatter_class=HELP_FORMAT
     )
     parser.add_argument("--version", action="version", version=f"s2t-np {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=CommandParser)
     for command in COMMANDS:
         sub = commands.add_parser(
             command.name,
@@ -56,30 +57,44 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_command(argv: Sequence[str]) -> None:
+    """Raise OptionError, with the likely remedy, for a command line that does not begin with a command."""
+    names = [command.name for command in COMMANDS]
+    first = argv[0] if argv else "-h"
+    if first in (*names, "-h", "--help", "--version"):
+        return
+    if chosen := [argument for argument in argv if argument in names]:
+        raise OptionError(f"the command comes first: s2t-np {chosen[0]} {first:.60} ...")
+    hint = suggestion(first, names) or f"; did you mean s2t-np transcribe {first:.60}?"
+    raise OptionError(f"{first!r:.60} is not a command{hint} (s2t-np --help lists what there is)")
+
+
 def parse_and_run(argv: Sequence[str] | None) -> int:
-    """Parse, run the chosen command, make sure that what it printed has left. Raises what goes wrong."""
+    """Parse, run the chosen command, make sure that its output has left. Raises whatever goes wrong."""
+    argv = sys.argv[1:] if argv is None else argv
+    check_command(argv)
     try:
         args = build_parser().parse_args(argv)
         code = args.run(args)
     except SystemExit as done:  # --help and --version
         code = int(done.code or 0)
-    sys.stdout.flush()
+    flush_output()
     return code
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code that an error on our own list means."""
+    """The exit code for one of our own errors."""
     if isinstance(error, OptionError):
         return USAGE
     return REFUSED if isinstance(error, ModelError | BackendError) else FAILED
 
 
 def guarded(run: Callable[[], int]) -> int:
-    """Call `run`; what a user or the machine can cause becomes one line on stderr and an exit code."""
+    """Call `run`; errors that a user or the machine can cause become one line on stderr and an exit code."""
     try:
         return run()
-    except KeyboardInterrupt:
-        say("interrupted")
+    except KeyboardInterrupt as interrupt:  # may say how to go on
+        say("; ".join(["interrupted", *map(str, interrupt.args)]))
         return INTERRUPTED
     except S2TError as error:
         say(f"error: {error}")
@@ -87,8 +102,8 @@ def guarded(run: Callable[[], int]) -> int:
     except BrokenPipeError:
         lose_output()
         return CLOSED
-    except OSError as error:  # a disk that is full, a folder that cannot be written; reading has its own errors
-        say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+    except OSError as error:  # a full disk, a folder that is not writable; reading has its own errors
+        say(f"error: {error.filename or 'an output file'}: {error.strerror or error}")
         lose_output()
         return FAILED
     except MemoryError:

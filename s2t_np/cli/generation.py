@@ -1,4 +1,4 @@
-"""The options of the search, as arguments of a sub-command: `transcribe` has them, and whatever else transcribes."""
+"""The options of the search, as arguments of every sub-command that transcribes."""
 
 import argparse
 import warnings
@@ -16,40 +16,40 @@ SAMPLING_ONLY = ("temperature", "top_k", "top_p", "seed")
 
 
 def token_ids(text: str) -> list[int]:
-    """A comma list of ids, as argparse's type."""
+    """A list of token ids, separated by commas, for argparse."""
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is no list of token ids, expected numbers as in 4,17") from None
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a list of token ids, such as 4,17") from None
 
 
 def early_stopping(text: str) -> bool | str:
-    """true, false or never, as argparse's type."""
+    """true, false or never, for argparse."""
     if text.lower() not in EARLY_STOPPING:
         raise argparse.ArgumentTypeError(f"{text!r:.60} is not one of {', '.join(EARLY_STOPPING)}")
     return EARLY_STOPPING[text.lower()]
 
 
-# Every option that is a field of GenerationConfig: flags, type, what stands for the value, help. The last flag is its
-# name in transformers, which is the field's; the default is the checkpoint's own.
+# Every option that is a field of GenerationConfig: flags, type, metavar, help. The last flag is the name that the field
+# has here and in transformers; the default is the checkpoint's own.
 GENERATION_OPTIONS = (
     ("--beams --num-beams", int, "K", "hypotheses followed side by side; 1 is greedy search"),
-    ("--nbest --num-return-sequences", int, "N", "how many transcripts to give, best first"),
-    ("--max-length", int, "U", "tokens at most, the start token counted"),
-    ("--max-new-tokens", int, "U", "tokens at most after the prefix (replaces --max-length)"),
-    ("--min-length", int, "U", "tokens at least, the start token counted"),
-    ("--min-new-tokens", int, "U", "tokens at least after the prefix"),
-    ("--length-penalty", float, "P", "divide a score by length ** P: above 0 favours long texts"),
-    ("--early-stopping", early_stopping, "WHEN", "true, false or never: when a beam search has found enough"),
-    ("--no-repeat-ngram-size", int, "N", "let no N tokens in a row come twice; 0 allows it"),
-    ("--repetition-penalty", float, "P", "above 1 makes tokens that came already less likely"),
-    ("--suppress-tokens", token_ids, "IDS", "token ids that must not come, as in 4,17"),
-    ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not come first"),
+    ("--nbest --num-return-sequences", int, "N", "give the N best transcripts, best first"),
+    ("--max-length", int, "U", "at most U tokens, including the start token"),
+    ("--max-new-tokens", int, "U", "at most U tokens after the prefix (replaces --max-length)"),
+    ("--min-length", int, "U", "at least U tokens, including the start token"),
+    ("--min-new-tokens", int, "U", "at least U tokens after the prefix"),
+    ("--length-penalty", float, "P", "divide scores by length ** P: P above 0 favours long texts"),
+    ("--early-stopping", early_stopping, "WHEN", "when a beam search has found enough: true, false or never"),
+    ("--no-repeat-ngram-size", int, "N", "let no sequence of N tokens occur twice; 0 allows it"),
+    ("--repetition-penalty", float, "P", "above 1 makes tokens that occurred before less likely"),
+    ("--suppress-tokens", token_ids, "IDS", "token ids that must not occur, as in 4,17"),
+    ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not be first"),
     ("--forced-first --forced-bos-token-id", int, "ID", "the first token"),
-    ("--forced-last --forced-eos-token-id", int, "ID", "the last token, where a text reaches --max-length"),
-    ("--temperature", float, "T", "with --sample: above 0; below 1 keeps to likely tokens"),
-    ("--top-k", int, "K", "with --sample: draw among the K likeliest tokens; 0 means all"),
-    ("--top-p", float, "P", "with --sample: draw among the likeliest tokens that together have probability P"),
+    ("--forced-last --forced-eos-token-id", int, "ID", "the last token of a text that reaches --max-length"),
+    ("--temperature", float, "T", "with --sample: above 0; below 1 prefers likely tokens"),
+    ("--top-k", int, "K", "with --sample: draw from the K likeliest tokens; 0 means all"),
+    ("--top-p", float, "P", "with --sample: draw from the likeliest tokens whose probabilities sum to P"),
     ("--seed", int, "S", "with --sample: the same seed gives the same text again"),
 )
 
@@ -62,48 +62,57 @@ def field_name(flags: str) -> str:
 
 
 def add_generation_arguments(parser: ArgumentParser) -> None:
-    """The options of the search; what is not given is left to the checkpoint."""
-    group = parser.add_argument_group("generation", "What is not given is as the checkpoint has it.")
+    """The options of the search; those not given are left to the checkpoint."""
+    group = parser.add_argument_group("generation", "Defaults are those of the checkpoint.")
     for flags, kind, metavar, says in GENERATION_OPTIONS:
         group.add_argument(*flags.split(), dest=field_name(flags), type=kind, metavar=metavar, help=says)
-    group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens by chance")
+    group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens at random")
     group.add_argument("--lang", metavar="XX", help="target language of a multilingual model, such as fr")
     prefix = group.add_mutually_exclusive_group()
-    prefix.add_argument("--prefix", metavar="TEXT", help="a text that the transcript begins with")
-    prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same as token ids")
+    prefix.add_argument("--prefix", metavar="TEXT", help="begin the transcript with this text")
+    prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same, as token ids")
 
 
 def generation_options(args: Namespace) -> dict:
-    """The options that were given, as fields of GenerationConfig. Raises OptionError for values that mean nothing."""
+    """The options that were given, as fields of GenerationConfig. Raises OptionError for invalid values."""
     names = [*map(field_name, (flags for flags, *_ in GENERATION_OPTIONS))]
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.do_sample:
         options = {"num_beams": 1} | options | {"do_sample": True}
     elif unused := [name for name in SAMPLING_ONLY if name in options]:
-        raise OptionError(f"--{unused[0].replace('_', '-')} means nothing without --sample")
+        raise OptionError(f"--{unused[0].replace('_', '-')} has no effect without --sample")
     given = [f for f in ("lang", "prefix", "prefix_tokens") if getattr(args, f) is not None]
     if given and args.forced_bos_token_id is not None:
-        raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both say what comes first; give one")
+        raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both set the first token; give one")
     check_together(options, args.prefix_tokens or ())
     return options
 
 
 def check_together(options: dict, prefix_tokens: Sequence[int]) -> None:
-    """Raise OptionError for what is wrong with any model; what a model's own options may mend is let through."""
+    """Raise OptionError for what no model accepts; what depends on a model's own options is let through."""
     config = GenerationConfig(num_beams=options.get("num_return_sequences", 1)).replace(**options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # the search will say it again, knowing the model's own options
         check_options(config, 1 + len(check_prefix(prefix_tokens)))
 
 
+def warn_of_unknown(tokens: Sequence[int], tokenizer: Tokenizer, what: str) -> None:
+    """Say on stderr how much of a text the model has no tokens for; `what` names the text."""
+    if unknown := list(tokens).count(tokenizer.unk_token_id):
+        pieces = "1 piece of {} is" if unknown == 1 else f"{unknown} pieces of {{}} are"
+        say(f"warning: {pieces.format(what)} not in the model's vocabulary; are its words and letter case right?")
+
+
 def beginning(args: Namespace, tokenizer: Tokenizer) -> dict:
-    """How a transcript begins, which only the model's vocabulary can tell: language and prefix. Raises OptionError."""
+    """The options for the beginning, language and prefix, which need the model's vocabulary. Raises OptionError."""
     language = [] if args.lang is None else [tokenizer.language_id(args.lang)]
     known = ", ".join(tokenizer.languages)
     if args.prefix is not None:
         if known and not language:
             raise OptionError(f"this model writes {known}: --prefix needs --lang")
-        return {"prefix": tokenizer.encode(args.prefix, args.lang)[:-1]}  # the language's piece first, and no EOS
+        prefix = tokenizer.encode(args.prefix, args.lang)[:-1]  # the language's piece first, and no EOS
+        warn_of_unknown(prefix, tokenizer, "--prefix")
+        return {"prefix": prefix}
     if args.prefix_tokens is not None:
         return {"prefix": [*language, *args.prefix_tokens]}
     if language:

@@ -4,12 +4,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import OptionError
 from ..formats import to_json
 from ..model import load
 from .command import Command
 from .inspect import about, add_format
 from .parts import MEGABYTE, megabytes
-from .terminal import say
+from .terminal import say, show
 
 
 def golden(args: Namespace) -> int:
@@ -35,28 +36,31 @@ def add_golden_arguments(parser: ArgumentParser) -> None:
 
 
 def check(args: Namespace) -> int:
-    """Compare a dump to a pack; print every stage with --verbose or --format json, else the first that is wrong."""
+    """Compare a dump with a pack; print the first wrong stage, or all stages with --verbose or --format json."""
     from ..inspect.golden import check as compare
 
+    for name, path in (("PACK", args.pack), ("DUMP", args.dump)):
+        if not Path(path).exists():
+            raise OptionError(f"{name} {path}: no such file or folder")
     report = compare(args.pack, args.dump)
     if args.format == "json":
-        print(to_json(record(report)))
+        show(to_json(record(report)) + "\n")
     else:
-        print("\n".join(lines(report, args.verbose)))
+        show("\n".join([*lines(report, args.verbose), ""]))
     return 0 if report.agrees else 1
 
 
 def lines(report, verbose: bool) -> list[str]:
-    """A report as text."""
+    """A report as lines of text."""
     wrong = [f for f in report.findings if not f.right]
     out = [line(finding) for finding in report.findings if verbose or finding is report.first]
     out += layout_lines(report)
     if first := report.first:
         out += [f"first wrong stage: {first.stage}", f"  {first.says}"]
         if unseen := report.unseen_before(first.stage):
-            out.append(f"  or in what the dump does not hold before it: {some(unseen)}")
+            out.append(f"  or an earlier stage that the dump does not hold: {some(unseen)}")
         if len(wrong) > 1:
-            out.append(f"  {len(wrong) - 1} later stages are wrong too, as they follow from it")
+            out.append(f"  {len(wrong) - 1} later stages are wrong too, as they depend on it")
     if report.unknown:
         out.append(f"names that are not stages: {some(report.unknown)}")
     return [*out, total(report, len(wrong))]
@@ -77,14 +81,14 @@ def layout_lines(report) -> Iterator[str]:
 
 
 def line(finding) -> str:
-    """One stage on a line."""
+    """One stage as a line of text."""
     says = f"  ({finding.layout})" if finding.layout else ""
     verdict = "WRONG" if not finding.right else "shape" if finding.layout else "ok   "
     return f"{verdict} {finding.stage:45} off by {finding.error:8.1e} r.m.s., allowed {finding.allowed:8.1e}{says}"
 
 
 def some(names: list[str]) -> str:
-    """The first few of a list."""
+    """The first few names of a list."""
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
@@ -104,26 +108,26 @@ def add_check_arguments(parser: ArgumentParser) -> None:
     """The arguments of `check`."""
     parser.add_argument("pack", metavar="PACK", help="a folder that `s2t-np golden` wrote")
     parser.add_argument("dump", metavar="DUMP", help="a port's numbers: .npz, .safetensors, or a folder of .npy files")
-    parser.add_argument("--verbose", action="store_true", help="a line for every stage")
+    parser.add_argument("--verbose", action="store_true", help="print a line for every stage")
     add_format(parser)
 
 
 GOLDEN = Command(
     "golden",
-    "a reference pack, to check a port of the model against",
+    "write a reference pack for a port of the model",
     add_golden_arguments,
     golden,
-    description="Write the numbers that every stage of a model computes for one recording, in float32 and in float64,\n"
-    "and the error that a correct port may have. PACK/FORMAT.md describes the files for a program in any language.",
+    description="Write what every stage of a model computes for one recording, in float32 and in float64, and the\n"
+    "error allowed to a correct port. PACK/FORMAT.md describes the files for programs in any language.",
     examples="example:\n  s2t-np golden digits s2t_np/recordings/five-five.flac -o pack",
 )
 CHECK = Command(
     "check",
-    "a port's numbers against a reference pack: what goes wrong first, and how",
+    "compare a port's numbers with a reference pack",
     add_check_arguments,
     check,
-    description="Compare what a port computed with a reference pack, stage by stage, in the order of computation.\n"
-    "The first stage that is wrong is explained if it is one of the usual mistakes. Exits 1 if any stage is wrong, or\n"
-    "right but in another layout than in the pack.",
+    description="Compare what a port computed with a reference pack, stage by stage, in the order of computation. The\n"
+    "first wrong stage is explained if it is one of the usual mistakes. The exit code is 1 if anything is wrong or in\n"
+    "another layout than in the pack.",
     examples="example:\n  s2t-np check pack dump.npz",
 )

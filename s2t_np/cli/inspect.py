@@ -1,4 +1,4 @@
-"""Sub-commands that show rather than transcribe: `info`, `features`, `score`."""
+"""Sub-commands that report numbers: `info`, `features`, `score`."""
 
 import math
 import platform
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
+from ..audio import name_of
 from ..backend import Backend, choose
-from ..batch.inputs import name_of
-from ..checkpoint.hub import BUNDLED, MODELS, cached
+from ..checkpoint.hub import BUNDLED, MODELS, cached, find, hub_source, verify
 from ..errors import AudioError, HubError, OptionError
 from ..formats import finite, to_json
 from ..model import DEFAULT_MODEL, S2T, Score
@@ -20,23 +20,27 @@ from ..system.atomic_files import atomic_file
 from ..system.threads import get_threads, set_threads
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
-from .terminal import say
+from .generation import warn_of_unknown
+from .terminal import say, show
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
 
 
 def add_format(parser: ArgumentParser) -> None:
     """--format txt|json."""
-    parser.add_argument("--format", choices=["txt", "json"], default="txt", help="lines of text or one JSON object")
+    parser.add_argument(
+        "--format", choices=["txt", "json"], default="txt", help="print lines of text or one JSON object"
+    )
 
 
 def print_record(record: dict, as_json: bool) -> None:
     """A record as `key: value` lines or as one line of JSON."""
     if as_json:
-        print(to_json(record))
+        show(to_json(record) + "\n")
         return
     for key, value in record.items():
-        print(f"{key}: {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+        value = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        show(f"{key}: {value}\n")
 
 
 def installed(package: str) -> str | None:
@@ -50,16 +54,16 @@ def installed(package: str) -> str | None:
 
 
 def default_model_state() -> str:
-    """Whether the released model is here, and if not what to do."""
+    """Where the released model is, or how to get it."""
     try:
-        folder = cached(DEFAULT_MODEL)
+        folder = cached(hub_source(DEFAULT_MODEL))
     except HubError as error:
         return str(error)
     return str(folder) if folder else f"not in the local cache; `s2t-np download {DEFAULT_MODEL}` fetches it"
 
 
 def system_record(backend: Backend) -> dict:
-    """The program and the machine."""
+    """What `info` prints about the program and the machine."""
     library = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "s2t-np": __version__,
@@ -77,7 +81,7 @@ def system_record(backend: Backend) -> dict:
 
 
 def model_record(model: S2T) -> dict:
-    """The shape of a loaded model, and how it generates."""
+    """What `info` prints about a loaded model: its shape and the defaults of its search (beams, ...)."""
     c, g = model.config, model.generation_config
     shown = ("encoder_layers", "decoder_layers", "d_model", "encoder_attention_heads", "tie_word_embeddings")
     return {
@@ -92,10 +96,20 @@ def model_record(model: S2T) -> dict:
     }
 
 
+def checksums(args: Namespace) -> str:
+    """Compare the model's files with the checksums announced for them. Raises ModelError where one differs."""
+    compared = verify(find(args.model or "digits", args.revision))
+    unknown = [file for file, known in compared.items() if not known]
+    told = f"{len(compared) - len(unknown)} files as announced"
+    return told + (f"; nothing to compare with for {', '.join(unknown)}" if unknown else "")
+
+
 def info(args: Namespace) -> int:
-    """Print what runs here and, with --model, what that model is."""
+    """Print what runs here and, with --model, describe that model."""
     set_threads(args.threads)
     record = system_record(choose(args.backend, args.dtype))
+    if args.verify:
+        record["checksums"] = checksums(args)
     if args.model:
         record |= {"model": args.model, "dtype": args.dtype, **model_record(load_model(args))}
     print_record(record, args.format == "json")
@@ -105,12 +119,13 @@ def info(args: Namespace) -> int:
 def add_info_arguments(parser: ArgumentParser) -> None:
     """The arguments of `info`."""
     add_format(parser)
+    parser.add_argument("--verify", action="store_true", help="compare the model's files with their checksums")
     add_model_arguments(parser, default=None)
 
 
 @contextmanager
 def about(path: str):
-    """Let an AudioError begin with the name of the recording, also where the room that raised it knew none."""
+    """Within this context every AudioError begins with the name of the recording."""
     name = name_of(path)
     try:
         yield
@@ -139,7 +154,7 @@ def add_features_arguments(parser: ArgumentParser) -> None:
 
 
 def transcript_to_score(args: Namespace) -> str:
-    """The text to score, from the command line or a file; line breaks in it are spaces."""
+    """The text to score, from the command line or from a file, whose line breaks become spaces. Raises OptionError."""
     if args.text is not None:
         return args.text
     try:
@@ -151,7 +166,7 @@ def transcript_to_score(args: Namespace) -> str:
 
 
 def score_record(model: S2T, path: str, text: str, result: Score) -> dict:
-    """A score in the words of the json format."""
+    """A score as a record, with the field names of the json format."""
     tokens = [int(token) for token in result.tokens]
     return {
         "file": path,
@@ -165,13 +180,12 @@ def score_record(model: S2T, path: str, text: str, result: Score) -> dict:
 
 
 def score(args: Namespace) -> int:
-    """Print how probable a transcript is for a recording."""
+    """Print the log-probability of a transcript of a recording."""
     text = transcript_to_score(args)
     model = load_model(args)
     with about(args.file):
         record = score_record(model, args.file, text, model.score(args.file, text))
-    if unknown := record["tokens"].count(model.tokenizer.unk_token_id):
-        say(f"warning: {unknown} pieces of the text are not in the model's vocabulary; is it in the right case?")
+    warn_of_unknown(record["tokens"], model.tokenizer, "the text")
     if args.format == "txt":
         record = {key: record[key] for key in ("log_prob", "cross_entropy")} | {"tokens": len(record["tokens"])}
     print_record(record, args.format == "json")
@@ -188,7 +202,7 @@ def add_score_arguments(parser: ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-INFO = Command("info", "what runs here, and with --model what that model is", add_info_arguments, info)
+INFO = Command("info", "versions, backend and threads; with --model, a description of it", add_info_arguments, info)
 FEATURES = Command(
     "features",
     "the normalised log-mel features of a recording, as a .npy file",
@@ -198,7 +212,7 @@ FEATURES = Command(
 )
 SCORE = Command(
     "score",
-    "how probable a given transcript is",
+    "the log-probability of a given transcript",
     add_score_arguments,
     score,
     description="The log-probability (natural logarithm) of a given transcript, end of sentence included, and its\n"

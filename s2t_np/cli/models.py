@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..model import DEFAULT_MODEL
 from .command import Command
-from .terminal import say
+from .terminal import say, show
 
 
 def convert(args: Namespace) -> int:
@@ -26,41 +26,45 @@ def convert(args: Namespace) -> int:
 def add_convert_arguments(parser: ArgumentParser) -> None:
     """The arguments of `convert`."""
     parser.add_argument("source", metavar="SRC", help="digits (bundled), a folder, or a hub id")
-    parser.add_argument("target", metavar="DST", help="the folder to write; it must be empty or not exist yet")
+    parser.add_argument("target", metavar="DST", help="the folder to write, empty or new")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float16"], help="default: float32")
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
-    parser.add_argument("--force", action="store_true", help="replace a model that is at DST already")
+    parser.add_argument("--force", action="store_true", help="replace a model that exists at DST")
 
 
 def download(args: Namespace) -> int:
-    """Bring a model into the local cache and print its folder."""
+    """Download a model into the local cache and print its folder."""
     from ..checkpoint.hub import download
 
-    print(download(args.id, args.revision, force=args.force))
+    show(f"{download(args.id, args.revision, force=args.force)}\n")
     return 0
 
 
 def add_download_arguments(parser: ArgumentParser) -> None:
     """The arguments of `download`."""
-    parser.add_argument("id", metavar="ID", nargs="?", default=DEFAULT_MODEL, help=f"default: {DEFAULT_MODEL}")
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", default=DEFAULT_MODEL, help=f"a hub id (default: {DEFAULT_MODEL})"
+    )
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit")
-    parser.add_argument("--force", action="store_true", help="fetch again what is cached already: it may be damaged")
+    parser.add_argument(
+        "--force", action="store_true", help="download files again that are cached already, as they may be damaged"
+    )
 
 
 CONVERT = Command(
     "convert",
-    "any checkpoint to a folder with model.safetensors",
+    "convert any checkpoint to a folder with model.safetensors",
     add_convert_arguments,
     convert,
-    description="Write a folder with model.safetensors and the JSON files, which transformers loads as well. It is\n"
-    "there complete or not at all, and has been loaded once before it appears.",
+    description="Write a folder with model.safetensors and the JSON files, which transformers loads as well. The\n"
+    "folder appears only when it is complete and has been loaded once.",
     examples="examples:\n  s2t-np convert old-folder/ new-folder/\n"
     f"  s2t-np convert {DEFAULT_MODEL} half-size/ --dtype float16",
 )
 DOWNLOAD = Command(
     "download",
-    "bring a model from the hub into the local cache, print its folder",
+    "download a model into the local cache and print its folder",
     add_download_arguments,
     download,
-    examples="Needs the package huggingface_hub; HF_HOME, HF_TOKEN and HF_ENDPOINT are honoured as it documents them.",
+    examples="Needs the package huggingface_hub, which documents the variables HF_HOME, HF_TOKEN and HF_ENDPOINT.",
 )

@@ -1,43 +1,68 @@
 """Where results go and how they are written down: standard output, a folder of files, or one file that grows."""
 
 import os
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..batch.inputs import Input, output_paths
-from ..batch.resume import JOURNAL, FileOutput, FolderOutput
+from ..batch.file_output import FileOutput
+from ..batch.folder_output import FolderOutput
+from ..batch.inputs import Input
+from ..batch.notes import JOURNAL, Remaining
+from ..batch.output_names import output_paths, with_unique_names
 from ..errors import OptionError
 from ..formats import FORMATS, Layout, path_lines, render
 from ..longform.segment import Recording
+from ..system.atomic_files import check_writable
 from ..tokenizer import Tokenizer
-from .terminal import show
+from .terminal import say, show
 
 ALL = "all"
+BY_SUFFIX = {"": "txt", ".json": "json", ".jsonl": "json"} | {f".{name}": name for name in FORMATS}  # of --output
+MANY_IN_ONE = ("txt", "json")  # formats that hold several recordings in one place
+
+
+def format_names(text: str) -> tuple[str, ...]:
+    """The formats that one --format names: "srt", "SRT,txt", "all". Raises ArgumentTypeError."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    names = ["json" if name == "jsonl" else name for name in names]
+    if unknown := [name for name in names if name not in (*FORMATS, ALL)] or not names:
+        found = repr(unknown[0] if isinstance(unknown, list) else text)
+        raise ArgumentTypeError(f"{found:.80} is not a format; expected {', '.join(FORMATS)} or {ALL}")
+    return FORMATS if ALL in names else tuple(names)
 
 
 def add_output_arguments(parser: ArgumentParser) -> None:
-    """--format, --output-dir, --output, --highlight, --resume, and the layout of subtitles."""
-    layout = Layout()
+    """--format, --output-dir, --output, --highlight, --resume, --resume-by, and the layout of subtitles."""
     group = parser.add_argument_group("output")
-    group.add_argument("--format", "-f", choices=[*FORMATS, ALL], help="default: txt, or what --output ends in")
+    says = f"{', '.join(FORMATS)} or {ALL}; several: srt,txt (default: txt, or what --output ends in)"
+    group.add_argument("--format", "-f", type=format_names, action="extend", metavar="NAME", help=says)
     where = group.add_mutually_exclusive_group()
     where.add_argument("--output-dir", "-o", metavar="DIR", help="write a file for each recording there")
-    where.add_argument(
-        "--output", metavar="FILE", help="write all results to FILE: .jsonl, or lines of path, tab, text"
-    )
+    says = "write all results to FILE: .jsonl, or lines of path, tab, text; of one recording also .srt, .vtt, .tsv"
+    where.add_argument("--output", metavar="FILE", help=says)
     group.add_argument("--highlight", action="store_true", help="colour uncertain words red or yellow, on a terminal")
-    group.add_argument("--resume", action="store_true", help="go on with a batch; what is done already is left alone")
-    for name, says in (("max_line_width", "characters a line of subtitles"), ("max_line_count", "lines a cue")):
-        flag, default = f"--{name.replace('_', '-')}", getattr(layout, name)
+    group.add_argument("--resume", action="store_true", help="continue a batch; what is done already is left alone")
+    says = "a recording is done already if its name, size and time of change are as noted (default), or its content"
+    group.add_argument("--resume-by", choices=("time", "content"), help=says)
+    for name, says in (("max_line_width", "characters per line of subtitles"), ("max_line_count", "lines per cue")):
+        flag, default = f"--{name.replace('_', '-')}", getattr(Layout(), name)
         group.add_argument(flag, type=int, default=default, metavar="N", help=f"{says}; 0: any (default: {default})")
 
 
-def formats(args: Namespace) -> tuple[str, ...]:
-    """The formats that were asked for, or that the name of --output means."""
-    if args.format is None:
-        return ("json",) if args.output and args.output.endswith((".json", ".jsonl")) else ("txt",)
-    return FORMATS if args.format == ALL else (args.format,)
+def formats(args: Namespace, batch: bool) -> tuple[str, ...]:
+    """The formats that were asked for, or that the name of --output stands for. Raises OptionError."""
+    if args.format:
+        return tuple(dict.fromkeys(args.format))
+    suffix = os.path.splitext(args.output or "")[1].lower()
+    if suffix not in BY_SUFFIX:
+        known = ", ".join(name for name in BY_SUFFIX if name)
+        raise OptionError(
+            f"--output {args.output}: {suffix} is not a format; expected {known}, or --format NAME as well"
+        )
+    if batch and suffix == ".tsv":
+        return ("txt",)  # path, tab, text
+    return (BY_SUFFIX[suffix],)
 
 
 def layout(args: Namespace) -> Layout:
@@ -46,32 +71,57 @@ def layout(args: Namespace) -> Layout:
 
 
 def check_output(args: Namespace, batch: bool) -> None:
-    """Raise OptionError for options that contradict each other whatever the inputs are."""
-    names, _ = formats(args), layout(args)
+    """Raise OptionError for options that contradict each other, and for a file that cannot be written."""
+    names, _ = formats(args, batch), layout(args)
     if args.output_dir is None and len(names) > 1:
-        raise OptionError("--format all writes several files for each recording: it needs --output-dir")
-    if args.output_dir is None and batch and names[0] not in ("txt", "json"):
+        raise OptionError(f"--format {','.join(names)} writes several files for each recording: it needs --output-dir")
+    if args.output_dir is None and batch and names[0] not in MANY_IN_ONE:
         raise OptionError(
             f"--format {names[0]} of several recordings needs --output-dir; only txt and json fit one place"
         )
-    if args.highlight and (batch or args.output_dir is not None or names != ("txt",)):
+    if args.highlight and (batch or args.output_dir is not None or args.output or names != ("txt",)):
         raise OptionError("--highlight colours the printed text of one recording, not of several, a file or a format")
     if args.resume and args.output_dir is None and args.output is None:
         raise OptionError("--resume needs --output-dir or --output: what was printed is not remembered")
-    if args.output and os.path.exists(args.output) and not os.path.isfile(args.output):
-        raise OptionError(f"--output {args.output} is no regular file; `> {args.output}` prints to it")
+    if args.resume_by and not args.resume:
+        raise OptionError("--resume-by has no effect without --resume")
+    if args.output:
+        check_output_file(args.output)
 
 
-def destinations(args: Namespace, inputs: list[Input]) -> list[list[Path]]:
-    """Where the results of each input go, in files of their own; their folders exist afterwards. Raises OptionError."""
+def check_output_file(path: str) -> None:
+    """Raise OptionError if --output is not a regular file, or one that cannot be written."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OptionError(f"--output {path} is not a regular file; `> {path}` prints to it")
+    try:
+        if not os.path.exists(path):
+            check_writable(os.path.dirname(path) or ".")
+        elif not os.access(path, os.W_OK):
+            raise PermissionError(13, "Permission denied", path)
+    except OSError as error:
+        raise OptionError(f"--output {path}: cannot be written to {error.filename} ({error.strerror})") from None
+
+
+def destinations(args: Namespace, inputs: Sequence[Input], names: Sequence[str]) -> list[list[Path]]:
+    """Where the results of each input go, in files of their own, one for each format.
+
+    Their folders exist afterwards and can be written to. Raises OptionError.
+    """
     if args.output_dir is None:
         return [[] for _ in inputs]
-    paths = output_paths(inputs, args.output_dir, [f".{name}" for name in formats(args)])
+    unique = with_unique_names(inputs)
+    paths = output_paths(unique, args.output_dir, [f".{name}" for name in names])
+    if renamed := [own[0] for own, item, old in zip(paths, unique, inputs, strict=True) if item != old]:
+        some = ", ".join(map(str, renamed[:2])) + ", ..." * (len(renamed) > 2)
+        say(f"{len(renamed)} recordings share their names; the results keep the folder or the suffix: {some}")
     try:
         for folder in {path.parent for own in paths for path in own} | {Path(args.output_dir)}:
             folder.mkdir(parents=True, exist_ok=True)
+            check_writable(folder)
     except OSError as error:
-        raise OptionError(f"--output-dir {args.output_dir}: no folder can be made there ({error.strerror})") from None
+        raise OptionError(
+            f"--output-dir {args.output_dir}: cannot be written to {error.filename} ({error.strerror})"
+        ) from None
     return paths
 
 
@@ -84,11 +134,11 @@ class Printed:
         """`count`: of the inputs."""
         self.count = count
 
-    def pending(self) -> list[int]:
+    def pending(self, by_content: bool = False) -> Remaining:
         """All of them, always."""
-        return list(range(self.count))
+        return Remaining(list(range(self.count)), {}, {})
 
-    def deliver(self, index: int, texts: list[str]) -> None:
+    def deliver(self, index: int, texts: Sequence[str], incomplete: str | None = None) -> None:
         """Print a result. Raises OSError."""
         show("".join(texts))
 
@@ -99,22 +149,34 @@ class Printed:
 Output = Printed | FileOutput | FolderOutput
 
 
-def open_output(args: Namespace, paths: list[list[Path]], stamps: list[dict]) -> Output:
+def open_output(args: Namespace, paths: list[list[Path]], stamps: list[dict], names: Sequence[str]) -> Output:
     """What takes the results. Raises OptionError, OSError.
 
-    In a folder, notes are taken of a batch and of what is resumed, not of a single recording that is done at once.
+    In a folder, notes are taken of a batch, of what is resumed, and where there are notes already; a single recording
+    leaves only its result.
     """
     if args.output:
-        return FileOutput(Path(args.output), stamps, args.resume)
+        return open_file(args, stamps, names[0])
     if args.output_dir is None:
         return Printed(len(stamps))
-    journal = Path(args.output_dir, JOURNAL) if args.resume or len(stamps) > 1 else Path(os.devnull)
-    return FolderOutput(journal, paths, stamps, args.resume)
+    journal = Path(args.output_dir, JOURNAL)
+    noted = args.resume or len(stamps) > 1 or journal.exists()
+    return FolderOutput(Path(args.output_dir), paths, stamps, journal if noted else None)
 
 
-def writer(args: Namespace, tokenizer: Tokenizer) -> Callable[[Recording], list[str]]:
+def open_file(args: Namespace, stamps: list[dict], name: str) -> FileOutput:
+    """One file for all results. Raises OptionError, OSError."""
+    output = FileOutput(Path(args.output), stamps, args.resume)
+    others = {note["input"] for note in output.notes} - {stamp["input"] for stamp in stamps}
+    if others and name not in MANY_IN_ONE:
+        output.close()
+        raise OptionError(f"--output {args.output} has the result of {min(others)} already; {name} holds one recording")
+    return output
+
+
+def writer(args: Namespace, names: Sequence[str], tokenizer: Tokenizer) -> Callable[[Recording], list[str]]:
     """What turns a recording into the texts that its output takes."""
-    names, style = formats(args), layout(args)
-    if args.output_dir is None and names == ("txt",):
+    style = layout(args)
+    if args.output_dir is None and tuple(names) == ("txt",):
         return lambda recording: [path_lines(recording)]
     return lambda recording: [render(name, recording, tokenizer, style) for name in names]

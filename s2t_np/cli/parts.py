@@ -1,6 +1,6 @@
 """Arguments of commands that look inside: a part of a recording, and a limit on the size of what is written."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 import numpy as np
 
@@ -52,8 +52,11 @@ def chosen_part(args: Namespace, model: S2T, samples: np.ndarray) -> tuple[np.nd
 
 
 def megabytes(text: str) -> float:
-    """A positive number, as argparse's type."""
-    value = float(text)
+    """A positive number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise ValueError
+        raise ArgumentTypeError(f"{text!r:.60} is not a number of megabytes above 0")
     return value

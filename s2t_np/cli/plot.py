@@ -1,4 +1,4 @@
-"""The sub-command `plot`: a picture of a recording and of what was heard in it."""
+"""The sub-command `plot`: a picture of a recording and its transcript."""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -14,9 +14,9 @@ from .parts import add_part_arguments, part
 from .terminal import say
 
 DESCRIPTION = f"""\
-Draw the waveform, the log-mel features, the segments, and for each word where the decoder looked and where the word
-was found. The suffix of the picture says its format: png, svg, pdf. At most {LONGEST:.0f} s fit a picture: --start and
---duration choose a part of a longer recording. Needs matplotlib: pip install "s2t-np[plot]"."""
+Draw the waveform, the log-mel features, the segments, and for each word the attention of the decoder and the time of
+the word. The suffix of the picture chooses its format: png, svg, pdf. A picture holds at most {LONGEST:.0f} s: --start
+and --duration choose a part of a longer recording. Needs matplotlib: pip install matplotlib."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,10 +28,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def picture_format(path: str) -> str:
-    """The format that a path's suffix means. Raises OptionError."""
+    """The picture format that a path's suffix names. Raises OptionError."""
     suffix, known = os.path.splitext(path)[1][1:].lower(), picture_formats()
     if suffix not in known:
-        raise OptionError(f"--output {path} does not end in the name of a format: .{', .'.join(known)}")
+        raise OptionError(f"--output {path} does not end in the name of a picture format: .{', .'.join(known)}")
     return suffix
 
 

@@ -1,23 +1,29 @@
-"""Standard output and standard error: text goes to the one, everything else to the other, a line at a time."""
+"""Standard output and standard error: results go to the one, messages and the progress bar to the other, line by line.
+
+File names, transcripts and error texts may hold control characters. On a terminal these are shown as their escapes, so
+that nothing can move the cursor, change the title or hide text. Pipes and files get every byte as it is.
+"""
 
 import io
 import os
 import shutil
 import sys
 import threading
+import unicodedata
 import warnings
 from contextlib import contextmanager
 
 from ..errors import InputWarning
 
 ERASE_LINE = "\r\x1b[K"
-_screen = threading.RLock()  # what is on the terminal is one thread's at a time
+MARGIN = 3  # columns that a progress bar leaves free: a terminal writes ^C there, which must not begin another line
+_screen = threading.RLock()  # held by the thread that writes to the terminal
 
 
 def guard_streams() -> None:
-    """UTF-8 whatever the locale says; file names that are no Unicode keep their bytes; a closed stream is an empty one.
+    """Use UTF-8 whatever the locale; keep the bytes of file names that are not Unicode; reopen closed streams as empty.
 
-    Python has None for a stream that the caller closed (`>&-`), and the next file opened would get its number.
+    Python sets a stream that the caller closed (`>&-`) to None, and the next file opened would get its number.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -28,7 +34,7 @@ def guard_streams() -> None:
 
 
 def lose_output() -> None:
-    """Let nothing that is still unwritten raise once more when the interpreter closes the streams."""
+    """Discard unwritten output, so that the interpreter does not raise the same error again when it closes streams."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -38,19 +44,31 @@ def lose_output() -> None:
             os.close(nowhere)
 
 
+def escaped(character: str) -> str:
+    """A character that is not printable, as the escape that Python would write for it."""
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def visible(text: object) -> str:
-    """Text on one line in which nothing can steer a terminal: what is not printable is shown as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    """Text on one line in which nothing can steer a terminal: characters that are not printable become escapes."""
+    return "".join(c if c.isprintable() else escaped(c) for c in str(text))
+
+
+def harmless(text: str) -> str:
+    """Text of several lines in which nothing can steer a terminal: tabs, line ends and all kinds of spaces stay."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" else escaped(c) for c in text)
 
 
 def on_terminal() -> bool:
-    """Whether somebody sees standard error as it is written."""
+    """Whether standard error is a terminal, so that a progress bar makes sense."""
     return sys.stderr.isatty()
 
 
 @contextmanager
 def bar_away():
-    """Within this, there is no progress bar, and no other thread draws one."""
+    """Within this context there is no progress bar on the screen, and no other thread draws one."""
     with _screen:
         if on_terminal():
             sys.stderr.write(ERASE_LINE)
@@ -59,28 +77,51 @@ def bar_away():
 
 
 def say(message: object) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     with bar_away():
         print(f"s2t-np: {visible(message)}", file=sys.stderr, flush=True)
 
 
-def show(text: str) -> None:
-    """A result on stdout, at once: whoever reads a pipe has it now, and a closed pipe is noticed. Raises OSError."""
-    with bar_away():
-        sys.stdout.write(text)
+def flush_output() -> None:
+    """Send everything printed so far on its way. Raises OSError that names standard output."""
+    try:
         sys.stdout.flush()
+    except OSError as error:
+        error.filename = error.filename or "standard output"
+        raise
+
+
+def show(text: str, coloured: bool = False) -> None:
+    """Print a result on stdout at once, so that readers of a pipe have it and a closed pipe is noticed. Raises OSError.
+
+    Control characters are made harmless on a terminal, unless the caller has done so (`coloured`: it added its own).
+    """
+    if not coloured and sys.stdout.isatty():
+        text = harmless(text)
+    with bar_away():
+        try:
+            sys.stdout.write(text)
+        except OSError as error:
+            error.filename = error.filename or "standard output"
+            raise
+        flush_output()
 
 
 def draw(bar: str) -> None:
-    """Put a progress bar in place of the one that is there."""
+    """Replace the progress bar on the screen. It must fit the line: what is cut off is its end."""
     with bar_away():
-        sys.stderr.write(visible(bar)[: shutil.get_terminal_size().columns - 1])
+        sys.stderr.write(visible(bar)[: columns()])
         sys.stderr.flush()
+
+
+def columns() -> int:
+    """How many columns a progress bar may fill."""
+    return max(1, shutil.get_terminal_size().columns - MARGIN)
 
 
 @contextmanager
 def warnings_on_stderr():
-    """Show warnings as one line on stderr, and the same one only once."""
+    """Within this context, warnings are printed as one line on stderr, each only once."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         said = set()

@@ -1,4 +1,4 @@
-"""The sub-command `trace`: every number on the way from sound to text."""
+"""The sub-command `trace`: every number that the model computes for a recording."""
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
@@ -14,11 +14,11 @@ from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .inspect import about
 from .parts import MEGABYTE, add_part_arguments, check_part, chosen_part, megabytes
-from .terminal import say
+from .terminal import say, show
 
 
 def patterns(args: Namespace) -> list[str] | None:
-    """The stages asked for: --stages may be given several times, and each may be a comma list."""
+    """The stages asked for: --stages may be given several times, each with a comma-separated list."""
     if args.stages is None:
         return None
     return [pattern for given in args.stages for pattern in given.split(",") if pattern]
@@ -34,7 +34,7 @@ def load_sound(args: Namespace, model: S2T) -> tuple[np.ndarray, float]:
 
 
 def chosen_stages(args: Namespace) -> list[str] | None:
-    """Patterns of what to keep, None for all: a page alone needs only what it shows. Raises OptionError."""
+    """Patterns of the stages to keep; None for all. A page alone needs only the stages it shows. Raises OptionError."""
     if args.output is None and args.html is None and not args.list:
         raise OptionError("trace needs --output DIR, the folder to write, or --html PAGE, or --list")
     if args.output is not None and Path(args.output).is_file():
@@ -42,14 +42,14 @@ def chosen_stages(args: Namespace) -> list[str] | None:
     if args.html is None:
         return patterns(args)
     if args.stages is not None:
-        raise OptionError("--html needs its own stages; give --stages without it")
+        raise OptionError("--html chooses its stages itself; give --stages without it")
     from ..inspect.explorer import STAGES
 
     return STAGES if args.output is None and not args.list else None
 
 
 def trace(args: Namespace) -> int:
-    """Transcribe a recording and write down every number on the way."""
+    """Transcribe a recording and write every number computed on the way."""
     from ..inspect.trace import LIMIT, check_length, estimate
     from ..inspect.trace import trace as follow
 
@@ -66,12 +66,12 @@ def trace(args: Namespace) -> int:
     with about(args.file):
         seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
     write(args, replace(seen, about=seen.about | {"audio": args.file, "start": start}), model)
-    print(seen.transcript.text)
+    show(f"{seen.transcript.text}\n")
     return 0
 
 
 def write(args: Namespace, seen, model: S2T) -> None:
-    """The folder and the page that were asked for, with a line about each."""
+    """Write the folder and the page that were asked for, and report each on a line."""
     if args.output is not None:
         seen.save(args.output, args.format)
         written = sum(array.nbytes for array in seen.values()) / MEGABYTE
@@ -86,14 +86,14 @@ def write(args: Namespace, seen, model: S2T) -> None:
 
 
 def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dict) -> int:
-    """Print the stages that a trace would hold, with their shapes and types."""
+    """Print the names, shapes and types of the stages that a trace would hold."""
     from ..inspect.trace import plan
 
     table = plan.stages(model, plan.expected_size(model, samples, options))
     wanted = plan.selection(table, chosen)
     for stage in table:
         if wanted(stage.name):
-            print(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}")
+            show(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}\n")
     return 0
 
 
@@ -102,18 +102,18 @@ def add_trace_arguments(parser: ArgumentParser) -> None:
     parser.usage = "%(prog)s [OPTION ...] FILE [--output DIR] [--html PAGE]"
     parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="DIR", help="the folder to write")
-    parser.add_argument("--html", metavar="PAGE", help="write a page to explore, one file that needs no network")
+    parser.add_argument("--html", metavar="PAGE", help="write a page to explore, a single file that works offline")
     parser.add_argument(
         "--stages",
         metavar="GLOB,...",
         action="append",
-        help="only these: globs, or beginnings of names (may be repeated)",
+        help="only these: globs or beginnings of names (may be repeated)",
     )
     parser.add_argument("--format", choices=["npz", "safetensors"], default="npz", help="default: npz")
     parser.add_argument(
         "--limit", metavar="MB", type=megabytes, help="refuse above this many megabytes (default: 2147)"
     )
-    parser.add_argument("--list", action="store_true", help="print the names and shapes of the stages, compute nothing")
+    parser.add_argument("--list", action="store_true", help="only print the names and shapes of the stages")
     add_part_arguments(parser)
     add_model_arguments(parser)
     add_generation_arguments(parser)
@@ -122,18 +122,17 @@ def add_trace_arguments(parser: ArgumentParser) -> None:
 
 TRACE = Command(
     "trace",
-    "every number the model computes for a recording, stage by stage",
+    "everything the model computes for a recording, stage by stage",
     add_trace_arguments,
     trace,
-    description="Transcribe one recording with the plain arithmetic and write every number on the way: the features,\n"
-    "every layer's attention weights and outputs, every step of the search, as arrays in DIR/trace.npz.\n"
-    "DIR/manifest.json describes each array, names the function that computed it, and tells the outcome of every\n"
-    "candidate of the search.\n"
+    description="Transcribe one recording and write every number computed on the way: the features, every layer's\n"
+    "attention weights and outputs, every step of the search, as arrays in DIR/trace.npz. DIR/manifest.json describes\n"
+    "each array, the function that computed it, and the outcome of each candidate of the search.\n"
     "--html writes a page instead or as well: pictures of the stages, the attention, the search, and the code.\n"
-    "A trace follows one utterance: of a recording longer than the model's longest (30 s, digits 6 s), choose a part.",
+    "A trace follows one utterance. Choose a part of a recording longer than the model's longest (30 s, digits: 6 s).",
     examples="examples:\n"
     "  s2t-np trace --model digits digits.wav --output out\n"
-    "  s2t-np trace talk.flac --output out --stages 'features.*,*.attn_weights,logits'\n"
+    "  s2t-np trace talk.flac -o out --stages 'features.*,*.attn_weights,logits'\n"
     "  s2t-np trace talk.flac --html talk.html\n"
     "  s2t-np trace lecture.flac --segment 12 --html segment.html\n"
     "  s2t-np trace talk.flac --list | grep layers.0",

@@ -1,8 +1,8 @@
-"""Results of an evaluation: a line of JSON an utterance as they come, and the table that sums them up.
+"""Results of an evaluation: one line of JSON per utterance, written as it is done, and a table that sums them up.
 
-The first line of a results file says what was evaluated and how; each further line is one utterance. The file only
-grows, by whole lines, so that an evaluation that was killed goes on where it stopped: `Results.open` reads what is
-there, drops a torn last line, and refuses a file that was made in another way.
+The first line of a results file describes what was evaluated and how; each further line is one utterance. The file only
+grows, by whole lines, so that an evaluation that was killed can be resumed: `Results.open` reads the lines there are,
+drops a torn last line, and refuses a file that was made with other settings.
 """
 
 import json
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
-from ..system.atomic_files import GrowingFile
+from ..system.append_files import AppendOnlyFile
 from .corpus import Utterance
 from .distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, Step, align, count_errors
 from .text import NORMALIZERS
 
 MARKS = {HIT: " ", SUBSTITUTION: "S", DELETION: "D", INSERTION: "I"}
 
-NOT_OURS = "is no results file of s2t-np evaluate; give another --output"
+NOT_OURS = "is not a results file of s2t-np evaluate; give another --output"
 COLUMNS = {"files": 7, "words": 8, "WER %": 8, "sub": 7, "del": 7, "ins": 7, "CER %": 8, "wrong %": 9, "RTF": 8}
 HEAD = " " * 12 + "".join(name.rjust(width) for name, width in COLUMNS.items())
 
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 def compare(utterance: Utterance, text: str, normalization: str, duration: float, seconds: float) -> Outcome:
-    """What the model wrote against what was said, both normalised; a key of NORMALIZERS says how."""
+    """Compare a transcript with the reference, both normalised; `normalization` is a key of NORMALIZERS."""
     reference, hypothesis = (NORMALIZERS[normalization](x) for x in (utterance.text, text))
     words = count_errors(align(reference.split(), hypothesis.split()))
     characters = count_errors(align(reference, hypothesis))
@@ -49,39 +49,40 @@ def compare(utterance: Utterance, text: str, normalization: str, duration: float
 
 
 def to_line(record: dict) -> bytes:
-    """One line of JSON. What is no Unicode in a path stays an escaped surrogate."""
+    """One line of JSON. Bytes of a path that are not UTF-8 become escaped surrogates."""
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def to_record(outcome: Outcome) -> dict:
-    """The outcome in words, for a results file."""
+    """The outcome as a JSON object, for a results file."""
     counts = {"words": outcome.words._asdict(), "characters": outcome.characters._asdict()}
     return outcome._asdict() | counts | {"wer": outcome.words.rate, "cer": outcome.characters.rate}
 
 
 def from_record(record: dict) -> Outcome:
-    """The inverse. Raises KeyError or TypeError for what is no such record."""
+    """The inverse of `to_record`. Raises KeyError or TypeError for any other object."""
     fields = {name: record[name] for name in Outcome._fields}
     return Outcome(**fields | {name: Errors(**record[name]) for name in ("words", "characters")})
 
 
 class Results:
-    """A results file, open for adding to. Use `Results.open`."""
+    """A results file that is open for appending. Use `Results.open`."""
 
-    def __init__(self, file: GrowingFile, outcomes: list[Outcome]):
+    def __init__(self, file: AppendOnlyFile, outcomes: list[Outcome]):
         self.file, self.outcomes = file, outcomes
 
     @classmethod
     def open(cls, path: str | Path, setting: dict, resume: bool):
-        """A new file, or with `resume` one to go on with. Raises OptionError.
+        """A new file, or with `resume` an existing one. Raises OptionError.
 
-        setting: what decides the results (model, normalization, options), as JSON has it; the file's own must equal it.
+        setting: all that determines the results (model, normalization, options), as JSON; an existing file must have
+        the same.
         """
         path = Path(path)
         if path.exists() and not resume:
             raise OptionError(f"{path}: exists; --resume goes on with it, or remove it")
         try:
-            file = GrowingFile(path)
+            file = AppendOnlyFile(path)
         except OSError as error:
             raise OptionError(f"{path}: cannot be written ({error.strerror})") from None
         try:
@@ -91,19 +92,19 @@ class Results:
             raise
 
     def add(self, outcome: Outcome) -> None:
-        """Write one more line, so that it is there whatever happens next. Raises OSError."""
+        """Append one line, which is on the disk afterwards. Raises OSError."""
         self.file.append(to_line(to_record(outcome)))
         self.outcomes.append(outcome)
 
     def close(self) -> None:
-        """Nothing more will be added. Raises OSError."""
+        """Close the file. Raises OSError."""
         self.file.close()
 
 
-def recover(file: GrowingFile, setting: dict, path: Path) -> list[Outcome]:
-    """The outcomes in an open results file, which ends in a whole line afterwards; a new one gets its first line.
+def recover(file: AppendOnlyFile, setting: dict, path: Path) -> list[Outcome]:
+    """The outcomes in an open results file; a torn last line is cut off, and a new file gets its first line.
 
-    Raises OptionError, and leaves the file as it was, where it is none of ours or of another setting.
+    Raises OptionError, and leaves the file as it was, if it is not a results file or has other settings.
     """
     head = to_line({"s2t-np evaluate": setting})
     *lines, torn = path.read_bytes().split(b"\n")
@@ -117,7 +118,7 @@ def recover(file: GrowingFile, setting: dict, path: Path) -> list[Outcome]:
 
 
 def read_results(lines: list[bytes], setting: dict, path: Path) -> list[Outcome]:
-    """The outcomes behind the first line, which is checked. Raises OptionError."""
+    """The outcomes after the first line, which is checked. Raises OptionError."""
     try:
         head, *records = [json.loads(line) for line in lines]
         found, outcomes = dict(head["s2t-np evaluate"]), [from_record(record) for record in records]
@@ -134,7 +135,7 @@ def read_results(lines: list[bytes], setting: dict, path: Path) -> list[Outcome]
 def summary(outcomes: Iterable[Outcome]) -> str:
     """A table: error rates by group and over all, with substitutions, deletions and insertions in per cent of words.
 
-    RTF is the time the model took over the time the sound takes.
+    RTF is the real-time factor: computing time divided by the duration of the recordings.
     """
     outcomes = list(outcomes)
     groups = sorted({outcome.group for outcome in outcomes} - {""})

@@ -1,35 +1,39 @@
-"""json: one object a recording, on one line; segments and words in whisper's terms, and hypotheses in our own.
+"""json: one object per recording, on one line; segments and words in whisper's terms, hypotheses in our own.
 
-What whisper writes and this model cannot know is left out: the language it did not detect, the probability that there
-was no speech. Times are seconds, logarithms natural.
+Fields of whisper's that this model has no value for are left out: the language it did not detect, the probability that
+there was no speech. Times are in seconds, logarithms natural.
 """
 
 import json
 import math
+import re
 
 from ..longform.segment import Recording, Segment, Word
 from ..search import Hypothesis
 from ..tokenizer import Tokenizer
 
+# Control and format characters (C1, bidirectional overrides, line separators), and bytes that were not UTF-8.
+NOT_PRINTABLE = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+
 
 def to_json(record: dict) -> str:
-    """JSON on one line that is always valid UTF-8: readable where it can be, \\udcXX escapes where it cannot."""
+    """JSON on one line, valid UTF-8 and harmless on a terminal: readable, with escapes for what is not printable."""
     line = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+    return NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON knows it: what is infinite or NaN (an impossible token's log-probability) becomes null."""
+    """A number that JSON has: infinity (the log-probability of an impossible token) and NaN become null."""
     return float(value) if math.isfinite(value) else None
 
 
 def seconds(time: float) -> float:
-    """A time as it is written: to the millisecond."""
+    """A time, rounded to milliseconds."""
     return round(float(time), 3)
 
 
 def hypothesis_record(hypothesis: Hypothesis, text: str, tokenizer: Tokenizer) -> dict:
-    """One hypothesis, start token, prefix and EOS among its tokens."""
+    """One hypothesis; its tokens include the start token, the prefix and EOS."""
     tokens = [int(token) for token in hypothesis.tokens]
     return {
         "text": text,
@@ -43,7 +47,7 @@ def hypothesis_record(hypothesis: Hypothesis, text: str, tokenizer: Tokenizer) -
 
 
 def word_record(word: Word) -> dict:
-    """One word; as in whisper it begins with the space before it, so that words joined are the text."""
+    """One word. As in whisper it begins with a space, so that the words joined are the text."""
     return {
         "word": f" {word.text.strip()}",
         "start": seconds(word.start),
@@ -53,7 +57,7 @@ def word_record(word: Word) -> dict:
 
 
 def segment_record(segment: Segment, tokenizer: Tokenizer) -> dict:
-    """One segment; its words only where they were asked for."""
+    """One segment; it has `words` only if they were asked for."""
     words = {} if segment.words is None else {"words": [word_record(word) for word in segment.words]}
     pairs = zip(segment.hypotheses, segment.texts, strict=True)
     return {
@@ -71,10 +75,11 @@ def segment_record(segment: Segment, tokenizer: Tokenizer) -> dict:
 
 
 def recording_record(recording: Recording, tokenizer: Tokenizer) -> dict:
-    """A whole recording."""
+    """A whole recording; `incomplete` says why some of it is missing, and is null if nothing is."""
     return {
         "file": recording.path,
         "text": recording.text,
         "duration": seconds(recording.duration),
+        "incomplete": recording.incomplete,
         "segments": [segment_record(segment, tokenizer) for segment in recording.segments],
     }

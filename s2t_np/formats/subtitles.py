@@ -1,25 +1,30 @@
 """srt (SubRip) and vtt (WebVTT): segments laid out in cues of a few lines that can be read at a glance.
 
 A cue holds at most `max_line_count` lines of at most `max_line_width` characters. A segment that needs more becomes
-several cues, divided at its words' times where they are known and otherwise in proportion to the characters. The two
-formats differ in their header, the numbers before cues, the decimal mark, and in whether hours may be missing.
+several cues, divided at the times of its words where they are known, otherwise in proportion to the characters. Where
+they are known, a cue also ends at a long pause. Cues follow each other in time and do not overlap. The two formats
+differ in the header, the numbers before cues, the decimal mark, and in whether the hours may be left out.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from typing import NamedTuple
 
 from ..errors import OptionError
 from ..longform.segment import Segment
+from .marks import CUT_OFF, Incomplete, Item, best_text, is_cut_off
 
 Lines = list[list["TimedWord"]]
+SHORTEST_CUE = 0.1  # seconds; words may be timed at no duration at all, and players drop such cues
+LONGEST_PAUSE = 3.0  # seconds between two words of one cue
+MARK_SHOWN = 3.0  # seconds for which subtitles show that a recording is incomplete
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How much text a cue may hold; 0 sets no limit."""
+    """How much text a cue may hold; 0 means no limit."""
 
     max_line_width: int = 42
     max_line_count: int = 2
@@ -39,7 +44,7 @@ class TimedWord(NamedTuple):
 
 
 class Cue(NamedTuple):
-    """What is on the screen from one time to another."""
+    """Lines of text that are on the screen from `start` to `end`, in seconds."""
 
     start: float
     end: float
@@ -52,7 +57,7 @@ def milliseconds(seconds: float) -> int:
 
 
 def timestamp(seconds: float, mark: str, hours: bool) -> str:
-    """HH:MM:SS and milliseconds after the mark; the hours may go where they are zero and `hours` is False."""
+    """HH:MM:SS, the decimal mark, milliseconds; without `hours`, the hours are left out while they are zero."""
     rest, ms = divmod(milliseconds(seconds), 1000)
     rest, s = divmod(rest, 60)
     h, m = divmod(rest, 60)
@@ -60,10 +65,11 @@ def timestamp(seconds: float, mark: str, hours: bool) -> str:
 
 
 def timed_words(segment: Segment) -> list[TimedWord]:
-    """The words of a segment with their times; a word not timed gets its characters' share of the segment."""
+    """The words of a segment with their times; where these are unknown, each gets its characters' share of the time."""
     if segment.words:
-        return [TimedWord(word.text.strip(), word.start, word.end) for word in segment.words]
-    words, at = segment.text.split(), 0
+        known = [TimedWord(word.text.strip(), word.start, word.end) for word in segment.words]
+        return known + [TimedWord(CUT_OFF.strip(), segment.end, segment.end)] * is_cut_off(segment)
+    words, at = best_text(segment).split(), 0
     pace = (segment.end - segment.start) / max(1, sum(len(word) + 1 for word in words))
     found = []
     for word in words:
@@ -72,21 +78,27 @@ def timed_words(segment: Segment) -> list[TimedWord]:
     return found
 
 
+def phrases(words: list[TimedWord]) -> Iterator[list[TimedWord]]:
+    """The words, divided at long pauses."""
+    pauses = [i for i, (a, b) in enumerate(pairwise(words), 1) if b.start - a.end > LONGEST_PAUSE]
+    return (words[begin:end] for begin, end in pairwise([0, *pauses, len(words)]))
+
+
 def wrap(words: list[TimedWord], width: int) -> Lines:
-    """Words in lines of at most `width` characters, each as full as can be; a longer word has a line of its own."""
+    """Words in lines of at most `width` characters, each as full as it can be; a longer word has its own line."""
     lines: Lines = []
-    room = -1
+    left = -1  # characters that still fit the line
     for word in words:
-        room -= 1 + len(word.text)
-        if room < 0 or not lines:
+        left -= 1 + len(word.text)
+        if left < 0 or not lines:
             lines.append([])
-            room = width - len(word.text)
+            left = width - len(word.text)
         lines[-1].append(word)
     return lines
 
 
 def balanced(words: list[TimedWord], layout: Layout) -> Iterator[Lines]:
-    """The lines of each cue: no more than the width makes necessary, and of those the narrowest."""
+    """The lines of each cue: as few lines as the width allows, and those as narrow as they can be."""
     width = layout.max_line_width or sum(len(word.text) + 1 for word in words)
     height = layout.max_line_count or max(1, len(words))
     fewest = len(wrap(words, width))
@@ -94,28 +106,53 @@ def balanced(words: list[TimedWord], layout: Layout) -> Iterator[Lines]:
     return (lines[i : i + height] for i in range(0, len(lines), height))
 
 
-def cues(segments: Iterable[Segment], layout: Layout) -> Iterator[Cue]:
-    """The cues of each segment, as segments come; one without text has none."""
-    for segment in segments:
-        for lines in balanced(timed_words(segment), layout):
-            texts = [" ".join(word.text for word in line).replace("-->", "->") for line in lines]
+def cues(segments: Iterable[Item], layout: Layout) -> Iterator[Cue]:
+    """The cues of each segment, as segments arrive, in order; a segment without text has no cue."""
+    at = 0.0  # the end of the cue before
+    for item in segments:
+        for cue in cues_of(item, layout):
+            start = max(at, cue.start)
+            at = max(cue.end, start + SHORTEST_CUE)
+            yield Cue(start, at, [line.replace("-->", "->") for line in cue.lines])  # "-->" belongs to the times
+
+
+def cues_of(item: Item, layout: Layout) -> Iterator[Cue]:
+    """The cues of one segment, or of the mark that ends an incomplete recording."""
+    if isinstance(item, Incomplete):
+        yield Cue(item.at, item.at + MARK_SHOWN, [item.text])
+        return
+    for words in phrases(timed_words(item)):
+        for lines in balanced(words, layout):
+            texts = [" ".join(word.text for word in line) for line in lines]
             yield Cue(lines[0][0].start, lines[-1][-1].end, texts)
 
 
 def cue_text(cue: Cue, mark: str, hours: bool) -> str:
-    """The times, the lines, and the empty line that ends a cue."""
+    """A cue as text: its times, its lines, and the empty line that ends it."""
     times = f"{timestamp(cue.start, mark, hours)} --> {timestamp(cue.end, mark, hours)}"
     return "\n".join([times, *cue.lines, "", ""])
 
 
-def srt(segments: Iterable[Segment], layout: Layout) -> Iterator[str]:
-    """SubRip: cues are numbered from 1 on."""
+def srt(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
+    """SubRip: cues are numbered from 1. It has no comments, so a last cue says that a recording is incomplete."""
     for number, cue in zip(count(1), cues(segments, layout), strict=False):
         yield f"{number}\n{cue_text(cue, ',', hours=True)}"
 
 
-def vtt(segments: Iterable[Segment], layout: Layout) -> Iterator[str]:
-    """WebVTT: a header, and no numbers."""
+def vtt(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
+    """WebVTT: a header, and no numbers. A note, which players ignore, says that a recording is incomplete."""
+    marks: list[Incomplete] = []
     yield "WEBVTT\n\n"
-    for cue in cues(segments, layout):
+    for cue in cues(without_marks(segments, marks), layout):
         yield cue_text(cue, ".", hours=False)
+    for mark in marks:
+        yield f"NOTE {mark.text.replace('-->', '->')}\n\n"
+
+
+def without_marks(segments: Iterable[Item], marks: list[Incomplete]) -> Iterator[Segment]:
+    """The segments alone; marks are added to the list as they pass."""
+    for item in segments:
+        if isinstance(item, Incomplete):
+            marks.append(item)
+        else:
+            yield item

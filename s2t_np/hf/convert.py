@@ -6,7 +6,6 @@ and the card and licence that came with them. It is built under a hidden name be
 prove that it loads, and renamed: it is there complete or not at all.
 """
 
-import dataclasses
 import os
 import shutil
 from contextlib import contextmanager
@@ -17,13 +16,15 @@ import numpy as np
 
 from ..backend import NUMPY
 from ..checkpoint import read_tensors, safetensors
-from ..config import UTTERANCE_FILE, GenerationConfig, ModelConfig, read_json, write_json
+from ..config import UTTERANCE_FILE, ModelConfig, read_json, write_json
 from ..errors import ModelError, OptionError
-from ..model import load_folder
+from ..model import load_folder, read_generation_config
 from ..weights import check
+from .generation_options import generation_json
 
 DTYPES = {"float32": np.float32, "float16": np.float16}
 COPIED = (
+    "generation_config.json",
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer_config.json",
@@ -35,13 +36,13 @@ COPIED = (
     "LICENSE",
     "NOTICE",
 )
-WRITTEN = ("config.json", "generation_config.json", "model.safetensors")
-# What --force may remove together with the folder it replaces: other forms of the same model, and nothing else.
+WRITTEN = ("config.json", "model.safetensors")
+# Files that --force may remove together with the folder it replaces: other forms of the same model, and nothing else.
 REPLACEABLE = {*COPIED, *WRITTEN, "pytorch_model.bin", "tf_model.h5", ".gitattributes"}
 
 
 class Converted(NamedTuple):
-    """What was written."""
+    """The result of a conversion."""
 
     folder: Path
     tensors: int
@@ -61,15 +62,6 @@ def cast(tensors: dict[str, np.ndarray], dtype: str, source: str) -> dict[str, n
     return converted
 
 
-def generation_json(source: Path, model_json: dict) -> dict:
-    """generation_config.json, or for checkpoints older than that file its fields from config.json."""
-    path = source / "generation_config.json"
-    if path.exists():
-        return read_json(path)
-    known = {field.name for field in dataclasses.fields(GenerationConfig)} | {"bos_token_id"}
-    return {key: value for key, value in model_json.items() if key in known}
-
-
 def write_folder(source: Path, target: Path, dtype: str) -> tuple[int, int]:
     """Fill the empty folder `target`; returns the number of tensors and of parameters. Raises ModelError."""
     raw = read_json(source / "config.json")
@@ -78,7 +70,8 @@ def write_folder(source: Path, target: Path, dtype: str) -> tuple[int, int]:
     safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
     kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
     write_json(target / "config.json", kept | {"dtype": dtype})
-    write_json(target / "generation_config.json", generation_json(source, raw))
+    if not (source / "generation_config.json").exists():  # a checkpoint older than that file
+        write_json(target / "generation_config.json", generation_json(read_generation_config(source, raw)))
     for name in COPIED:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
@@ -93,7 +86,7 @@ def check_apart(source: Path, target: Path) -> None:
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Raise OptionError where writing to `target` could lose something that the user did not mean to lose."""
+    """Raise OptionError where writing to `target` could lose files that the user did not mean to lose."""
     if not target.exists():
         return
     if not target.is_dir():
@@ -102,7 +95,7 @@ def check_target(target: Path, force: bool) -> None:
     if names and not force:
         raise OptionError(f"{target} is not empty; choose another destination, or --force to replace the model there")
     if foreign := [name for name in names if name not in REPLACEABLE or (target / name).is_dir()]:
-        raise OptionError(f"{target} holds {foreign[0]}, which is no part of a model; not even --force replaces it")
+        raise OptionError(f"{target} holds {foreign[0]}, which is not part of a model; not even --force replaces it")
 
 
 @contextmanager

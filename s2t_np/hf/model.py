@@ -6,6 +6,8 @@ and what they make of the padding reaches the last encoder position. `padded_as_
 """
 
 import dataclasses
+import math
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,26 +16,29 @@ import numpy as np
 from ..backend import DTYPES, choose
 from ..checkpoint import read_tensors, safetensors
 from ..config import GenerationConfig, read_json, write_json
-from ..errors import OptionError
+from ..errors import InputWarning, OptionError
 from ..model import S2T, load_network
 from ..ops import log_softmax
 from ..search import Hypothesis
-from ..weights import check
-from .batch import Array, Fields, accept_device, pad_row, stack
+from ..weights import check, expected_shapes
+from .batch import Array, Fields, OnCPU, as_array, rows_of
+from .generation_options import NOT_FEATURES, drop_neutral, generation_json, plain_options
+from .lengths import pad_row, stack
 from .pretrained import Pretrained
 
 IGNORED = -100  # torch's: a label that has no part in the loss
 DEAD_SCORE = -1e9  # upstream's, for a row that the search found no hypothesis for
-NOT_UPSTREAMS = ("seed",)  # fields of GenerationConfig that transformers does not have
 
 
-class Speech2TextForConditionalGeneration(Pretrained):
+class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
     """A loaded network: `generate` ids, or call it for logits and loss.
 
     `config` is for reading; `generation_config` may be set to another one, made by its `replace(num_beams=1)`.
     """
 
     device = "cpu"
+    main_input_name = "input_features"
+    training = False
 
     def __init__(self, s2t: S2T):
         """`s2t` as `s2t_np.load` returns it."""
@@ -43,31 +48,48 @@ class Speech2TextForConditionalGeneration(Pretrained):
 
     @classmethod
     def from_folder(
-        cls, folder: Path, backend: str = "auto", dtype: str = "float32"
+        cls, folder: Path, backend: str = "auto", dtype="float32", torch_dtype=None
     ) -> "Speech2TextForConditionalGeneration":
-        """From config.json, generation_config.json and the weights. Raises ModelError, BackendError, OptionError."""
+        """From config.json, generation_config.json and the weights. Raises ModelError, BackendError, OptionError.
+
+        dtype: as in `s2t_np.load`; "auto" is float32. Types of torch and numpy are taken by their names, and
+        torch_dtype is the older name of dtype.
+        """
+        dtype = dtype_name(dtype if torch_dtype is None else torch_dtype)
         chosen = choose(backend, dtype)
         config, generation, weights = load_network(folder, chosen, DTYPES[dtype])
         return cls(S2T(config, generation, None, None, weights, chosen, DTYPES[dtype], folder))
 
-    def write_files(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> list[Path]:
         """Write config.json, generation_config.json and model.safetensors, the weights as they came."""
         source = self.s2t.folder
         tensors = check(read_tensors(source), self.config, str(source))
         safetensors.write(folder / "model.safetensors", tensors)
         write_json(folder / "config.json", read_json(source / "config.json"))
-        options = dataclasses.asdict(self.generation_config).items()
-        known = {name: value for name, value in options if value is not None and name not in NOT_UPSTREAMS}
-        write_json(folder / "generation_config.json", known)
-
-    def to(self, device="cpu") -> "Speech2TextForConditionalGeneration":
-        """Itself: there is only the CPU, and an InputWarning for who asks for another device."""
-        accept_device(device)
-        return self
+        write_json(folder / "generation_config.json", generation_json(self.generation_config))
+        return [folder / name for name in ("config.json", "generation_config.json", "model.safetensors")]
 
     def eval(self) -> "Speech2TextForConditionalGeneration":
-        """Itself: there is no training here."""
+        """Return self (inference only)."""
         return self
+
+    def train(self, mode: bool = True) -> "Speech2TextForConditionalGeneration":
+        """Return self, with an InputWarning for True: this class does not train."""
+        if mode:
+            warnings.warn(".train() changes nothing: this class is for inference", InputWarning, stacklevel=2)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Speech2TextForConditionalGeneration":
+        """Return self: there are no gradients here."""
+        return self
+
+    def num_parameters(self) -> int:
+        """The number of weights."""
+        return sum(math.prod(shape) for shape in expected_shapes(self.config).values())
+
+    def can_generate(self) -> bool:
+        """True, as upstream has it."""
+        return True
 
     def generate(
         self,
@@ -87,13 +109,16 @@ class Speech2TextForConditionalGeneration(Pretrained):
         Rows begin with the start token and end in EOS, then padding. `options` are the fields of GenerationConfig;
         `decoder_input_ids` (B, P) what each row begins with; `inputs` another name for the features. As a dict:
         `sequences`, `sequences_scores` (if `output_scores`; see `Hypothesis.score`) and `hypotheses`, a list for each
-        utterance. Raises OptionError.
+        utterance. Arguments of upstream's with no meaning here are accepted with their neutral values. Raises
+        OptionError.
         """
+        if input_features is None and inputs is None and "input_ids" in options:
+            raise OptionError(f"input_ids: {NOT_FEATURES}")
         batch = split(inputs if input_features is None else input_features, attention_mask, padded_as_upstream)
         config = self.generation_config if generation_config is None else generation_config
         if not isinstance(config, GenerationConfig):
             raise OptionError(f"generation_config is {config!r:.40}, expected a GenerationConfig of this project")
-        config = config.replace(**options)
+        config = config.replace(**plain_options(options))
         s2t = dataclasses.replace(self.s2t, generation_config=config)
         prompts = prompt_rows(decoder_input_ids, len(batch), config)
         found = [
@@ -114,12 +139,16 @@ class Speech2TextForConditionalGeneration(Pretrained):
         labels=None,
         *,
         padded_as_upstream: bool = False,
+        **options,
     ) -> Fields:
         """Teacher forcing: features (B, T, M) and ids (B, U) -> `logits` (B, U, V), with `labels` also `loss`.
 
         Without `decoder_input_ids` the labels are their source, shifted right by one. The loss is the mean of the
-        cross-entropies of the labels that are not -100. Raises OptionError.
+        cross-entropies of the labels that are not -100. `options`, such as use_cache, are accepted with neutral values.
+        Raises OptionError.
         """
+        if unknown := drop_neutral(options):
+            raise OptionError(f"unknown argument {', '.join(unknown)}")
         batch = split(input_features, attention_mask, padded_as_upstream)
         targets = None if labels is None else id_rows(labels, "labels", len(batch))
         if decoder_input_ids is None and targets is None:
@@ -130,7 +159,7 @@ class Speech2TextForConditionalGeneration(Pretrained):
         return Fields(loss=None if targets is None else cross_entropy(logits, targets), logits=logits)
 
     def shifted(self, labels: np.ndarray) -> np.ndarray:
-        """What the decoder reads to say `labels` (B, U): start token first, last label dropped, padding for -100."""
+        """The ids the decoder reads to say `labels` (B, U): start token first, last label dropped, padding for -100."""
         start = np.full((len(labels), 1), self.config.decoder_start_token_id)
         tokens = np.concatenate([start, labels[:, :-1]], axis=1)
         return np.where(tokens == IGNORED, self.config.pad_token_id, tokens)
@@ -149,7 +178,7 @@ def split(input_features, attention_mask, padded_as_upstream: bool) -> list[Utte
     if not rows or any(row.ndim != 2 or row.dtype.kind not in "fiu" for row in rows):
         found = ", ".join(str(row.shape) for row in rows[:3]) or repr(input_features)
         raise OptionError(f"input_features hold {found:.80}, expected (frames, bins) for each utterance of a batch")
-    masks = [np.ones(len(row)) for row in rows] if attention_mask is None else arrays(attention_mask)
+    masks = full_masks(rows) if attention_mask is None else arrays(attention_mask)
     if (shapes := [mask.shape for mask in masks]) != (expected := [(len(row),) for row in rows]):
         raise OptionError(f"attention_mask holds rows of {shapes!s:.60}, expected {expected!s:.60}: one a frame")
     longest = max(map(len, rows))
@@ -159,9 +188,26 @@ def split(input_features, attention_mask, padded_as_upstream: bool) -> list[Utte
     return [Utterance(row[run], longest if padded_as_upstream else None) for row, run in zip(rows, runs, strict=True)]
 
 
+def full_masks(rows: list[np.ndarray]) -> list[np.ndarray]:
+    """A mask (T,) of ones for each row (T, M), with an InputWarning where a row seems to end in padding."""
+    if len(rows) > 1 and any(len(row) and not row[-1].any() for row in rows):
+        told = "pass attention_mask: without it the padding of the shorter rows counts as sound"
+        warnings.warn(told, InputWarning, stacklevel=4)
+    return [np.ones(len(row)) for row in rows]
+
+
 def arrays(batch) -> list[np.ndarray]:
-    """The rows of an array, or of a list of arrays; none for what is neither."""
-    return [np.asarray(row) for row in batch] if isinstance(batch, np.ndarray | list | tuple) else []
+    """The rows of an array, of a tensor, or of a list of either; none for what is neither."""
+    return [as_array(row, "a row of the batch") for row in rows_of(batch)]
+
+
+def dtype_name(dtype) -> str:
+    """The name of a type that may be torch's or numpy's: torch.float16 -> "float16". "auto" and None are float32."""
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    name = name.removeprefix("torch.")
+    if name == "bfloat16":
+        warnings.warn('dtype bfloat16 is not computed in here; "float32" is used', InputWarning, stacklevel=4)
+    return "float32" if name in ("auto", "None", "bfloat16") else name
 
 
 def run_of_ones(mask: np.ndarray, row: int) -> slice:
@@ -176,7 +222,7 @@ def id_rows(ids, name: str, count: int) -> np.ndarray:
     """Token ids (B, U) as int64. Raises OptionError."""
     try:
         rows = np.asarray(ids)
-    except ValueError:  # a ragged list
+    except Exception:  # a ragged list, or a tensor that cannot be had as an array
         raise OptionError(f"{name} have rows of different lengths; pad them, labels with -100") from None
     if rows.ndim != 2 or len(rows) != count or rows.shape[1] == 0 or rows.dtype.kind not in "iu":
         raise OptionError(f"{name} have shape {rows.shape} and type {rows.dtype}, expected integers ({count}, length)")
@@ -184,7 +230,7 @@ def id_rows(ids, name: str, count: int) -> np.ndarray:
 
 
 def prompt_rows(decoder_input_ids, count: int, config: GenerationConfig) -> list[list[int]]:
-    """What each of B rows begins with: the start token, which upstream adds where it is missing, and the prefix."""
+    """The beginning of each of B rows: the start token, which upstream adds where it is missing, and the prefix."""
     start = [config.decoder_start_token_id]
     if decoder_input_ids is None:
         return [start] * count

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ..errors import OptionError
-from . import feature_extractor as extractor_room
-from . import tokenizer as tokenizer_room
+from . import feature_extractor as extractors
+from . import tokenizer as tokenizers
 from .batch import Fields
 from .feature_extractor import Speech2TextFeatureExtractor
 from .pretrained import Pretrained, check_names
@@ -21,18 +21,22 @@ class Speech2TextProcessor(Pretrained):
     @classmethod
     def from_folder(cls, folder: Path, **overrides) -> "Speech2TextProcessor":
         """From the files of both; each takes the `overrides` that are its settings. Raises ModelError, OptionError."""
-        check_names(overrides, extractor_room.SETTINGS + tokenizer_room.SETTINGS, "processor")
+        check_names(overrides, extractors.SETTINGS + tokenizers.SETTINGS, "processor")
 
         def own(names):
             return {name: value for name, value in overrides.items() if name in names}
 
-        extractor = Speech2TextFeatureExtractor.from_folder(folder, **own(extractor_room.SETTINGS))
-        return cls(extractor, Speech2TextTokenizer.from_folder(folder, **own(tokenizer_room.SETTINGS)))
+        extractor = Speech2TextFeatureExtractor.from_folder(folder, **own(extractors.SETTINGS))
+        return cls(extractor, Speech2TextTokenizer.from_folder(folder, **own(tokenizers.SETTINGS)))
 
-    def write_files(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> list[Path]:
         """Write the files of both."""
-        self.feature_extractor.write_files(folder)
-        self.tokenizer.write_files(folder)
+        return [*self.feature_extractor.write_files(folder), *self.tokenizer.write_files(folder)]
+
+    @property
+    def model_input_names(self) -> tuple[str, ...]:
+        """The names of what the model reads: those of the feature extractor."""
+        return self.feature_extractor.model_input_names
 
     def __call__(self, audio=None, *args, text=None, sampling_rate: int | None = None, **options) -> Fields:
         """Features of `audio`, ids of `text`, or of a pair: features, with the ids as `labels`.
@@ -48,10 +52,10 @@ class Speech2TextProcessor(Pretrained):
         batch = self.feature_extractor(audio, *args, sampling_rate=sampling_rate, **options)
         return batch if encoded is None else Fields(batch, labels=encoded.input_ids)
 
-    def decode(self, token_ids, skip_special_tokens: bool = False) -> str | list[str]:
-        """Ids (U,), or several sequences of them, -> text. Raises OptionError."""
-        return self.tokenizer.decode(token_ids, skip_special_tokens)
+    def decode(self, token_ids, *args, **options) -> str | list[str]:
+        """Ids (U,), or several sequences of them, -> text; arguments are the tokenizer's. Raises OptionError."""
+        return self.tokenizer.decode(token_ids, *args, **options)
 
-    def batch_decode(self, sequences, skip_special_tokens: bool = False) -> list[str]:
-        """The rows that `generate` returns -> their texts. Raises OptionError."""
-        return self.tokenizer.batch_decode(sequences, skip_special_tokens)
+    def batch_decode(self, sequences, *args, **options) -> list[str]:
+        """The rows that `generate` returns -> their texts; arguments are the tokenizer's. Raises OptionError."""
+        return self.tokenizer.batch_decode(sequences, *args, **options)

@@ -1,6 +1,6 @@
 """A picture of what was heard: the waveform, the log-mel features, the segments, and the words on the attention.
 
-Needs matplotlib (`pip install "s2t-np[plot]"`), imported when a picture is drawn. Time runs to the right in all panels,
+Needs matplotlib (`pip install matplotlib`), imported when a picture is drawn. Time runs to the right in all panels,
 in seconds; the panels are
 
     waveform    with the segments as bands and the words above
@@ -28,7 +28,7 @@ def figure_class():
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise OptionError('plots need matplotlib, which is not installed: pip install "s2t-np[plot]"') from None
+        raise OptionError("plots need matplotlib, which is not installed: pip install matplotlib") from None
     return Figure
 
 

@@ -43,6 +43,7 @@ class Recording:
     path: str  # as given; "-" is standard input
     segments: tuple[Segment, ...]
     duration: float
+    incomplete: str | None = None  # why some of it is missing, on one line: it breaks off, or is damaged
 
     @property
     def text(self) -> str:

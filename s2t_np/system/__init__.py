@@ -1,1 +1,1 @@
-"""The machine below: threads, the BLAS that numpy uses, files that are written whole or not at all."""
+"""The operating system: threads, the BLAS that numpy uses, files that survive a crash, locks across a fork."""

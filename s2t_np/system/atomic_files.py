@@ -1,132 +1,113 @@
-"""What is left on disk when a program is killed at any moment: files that are whole or not there, and lines likewise.
+"""Files that appear complete or not at all, whatever happens while they are written.
 
-atomic_file    a file appears complete, under its name, or not at all
-Journal        one JSON object a line, only ever added to; a line that a crash tore is passed over
-GrowingFile    results one after another in one file, cut back to where a journal says the last whole one ended
+The data goes to a temporary file beside the target, is flushed to the disk, and gets the target's name by a rename. The
+temporary name is random and the file must be new, so that several runs never write to one file, and a link that another
+user has put in the folder is never followed. A process that is killed leaves its temporary file; `remove_leftovers`
+deletes such files, which are told from those in use by a lock.
 """
 
 import errno
-import hashlib
-import json
 import os
-from contextlib import contextmanager
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from ..errors import OptionError
+from .file_locks import try_lock
 
-
-def partial_name(target: Path) -> str:
-    """The hidden name under which a file is written: always the same one, so that what a killed run left is replaced.
-
-    Of fixed length, since the target's own name may be as long as the file system allows.
-    """
-    return f".s2t-np-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp"
+PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # of temporary names; their length does not depend on that of the target's name
 
 
 @contextmanager
-def atomic_file(path: str | Path):
-    """Open `path` for binary writing so that it appears complete or not at all (and the old one stays until then).
-
-    Written beside it under a hidden name, brought to the disk, then renamed. A link is followed; what is no regular
-    file (/dev/stdout, a pipe) is simply written to. Raises OSError.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        with open(path, "wb") as file:
-            yield file
-        return
-    partial = target.with_name(partial_name(target))
+def named(path: str | Path, temporary: str | Path | None = None) -> Iterator[None]:
+    """Within this context, an OSError without a file name (a full disk), or with the temporary one, names `path`."""
     try:
-        with open(partial, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave the new name on an empty file
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_whole(file, data: bytes) -> None:
-    """Write all of `data` to an unbuffered file. Raises OSError, also where the disk takes only a part."""
-    view = memoryview(data)
-    while view:
-        if not (count := file.write(view)):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
-        view = view[count:]
-
-
-def parsed(line: bytes) -> dict | None:
-    """A line of a journal; None for one that is torn or was never ours."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) else None
-
-
-class Journal:
-    """An append-only file of JSON objects, one a line. `entries` are those that were there when it was opened."""
-
-    def __init__(self, path: str | Path):
-        """Open or make it. Raises OSError."""
-        self.file = open(path, "ab+", buffering=0)  # noqa: SIM115 - open as long as this object
-        self.file.seek(0)
-        data = self.file.read()
-        self.entries = [entry for line in data.split(b"\n") if (entry := parsed(line)) is not None]
-        if data and not data.endswith(b"\n"):
-            write_whole(self.file, b"\n")  # what a crash tore ends here and harms no other line
-
-    def add(self, entry: dict) -> None:
-        """Add one entry, in a single write. Raises OSError."""
-        write_whole(self.file, json.dumps(entry).encode("ascii") + b"\n")
-
-    def close(self) -> None:
-        self.file.close()
-
-
-def lock(file) -> None:
-    """Keep other processes from writing the same file as long as it is open. Raises OptionError where one does.
-
-    Only where the system has flock; its lock ends with the process, however that ends.
-    """
-    if os.name != "posix":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise OptionError(f"{file.name}: another run of s2t-np is writing it") from None
+        if error.errno is None or error.filename not in (None, temporary and str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-class GrowingFile:
-    """One output that grows by a whole result at a time.
+def is_foreign_link(path: str | Path) -> bool:
+    """Whether `path` is a symbolic link that neither this user nor root has made, and so may lead anywhere."""
+    try:
+        state = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISLNK(state.st_mode) and os.name == "posix" and state.st_uid not in (os.geteuid(), 0)
 
-    `append` says where the file ends afterwards, for a journal to note. Whoever opens the file again says up to where
-    its notes reach; what is beyond is a result that was torn, or that nobody knows of, and is cut off.
+
+def is_device(path: str | Path) -> bool:
+    """Whether `path` exists and is not a regular file: /dev/stdout, a named pipe, a folder."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open `path` for binary writing; it gets its new content at the end of the context, or keeps its old one.
+
+    A link of this user's is followed, another user's is replaced. Devices and pipes are written directly. Raises
+    OSError, always with a file name.
     """
+    foreign = is_foreign_link(path)
+    if is_device(path) and not foreign:
+        with named(path), open(path, "wb") as file:
+            yield file
+        return
+    target = Path(os.path.abspath(path) if foreign else os.path.realpath(path))
+    with named(path, target.parent), temporary_file(target.parent) as file, named(path, file.name):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())  # a power cut must not leave the new name on an empty file
+        os.replace(file.name, target)
 
-    def __init__(self, path: str | Path):
-        """Open or make it, for this process alone. Raises OSError, OptionError."""
-        self.file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as this object
-        lock(self.file)
 
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return os.fstat(self.file.fileno()).st_size
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[BinaryIO]:
+    """A new hidden file in `folder`, open for writing; deleted at the end unless it was renamed. Raises OSError."""
+    file = new_file(folder)
+    try:
+        with file:
+            yield file
+    finally:
+        Path(file.name).unlink(missing_ok=True)
 
-    def cut(self, end: int) -> None:
-        """Forget what is beyond `end` (bytes). Raises OSError."""
-        self.file.truncate(end)
 
-    def append(self, data: bytes) -> int:
-        """Add one result; the size of the file with it. Raises OSError."""
-        write_whole(self.file, data)
-        return self.size
+def new_file(folder: Path) -> BinaryIO:
+    """Create a file under a random name and lock it. Raises OSError that names the folder."""
+    while True:
+        path = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+        with named(folder, path):
+            file = open(path, "xb")  # noqa: SIM115 - open as long as the caller's context
+        if try_lock(file) is not False and path.exists():
+            return file
+        file.close()  # another process took it for a leftover before it was locked
 
-    def close(self) -> None:
-        """Bring it to the disk. Raises OSError."""
-        os.fsync(self.file.fileno())
-        self.file.close()
+
+def check_writable(folder: str | Path) -> None:
+    """Create and delete a file in `folder`. Raises OSError where that is not possible."""
+    with temporary_file(Path(folder)):
+        pass
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Delete the temporary files in `folder` that no process is writing any more, as far as this user may."""
+    for path in Path(folder).glob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(OSError), open(path, "rb", opener=open_regular) as file:
+            if try_lock(file):
+                path.unlink(missing_ok=True)
+
+
+def open_regular(path: str, flags: int) -> int:
+    """An opener for `open` that takes only a regular file with a single name, and follows no link. Raises OSError."""
+    if os.path.islink(path):
+        raise PermissionError(errno.EPERM, "is a link, which is not followed here; remove it", path)
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    state = os.fstat(descriptor)
+    if stat.S_ISREG(state.st_mode) and state.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise PermissionError(errno.EPERM, "is not a regular file, or has a second name (hard link); remove it", path)

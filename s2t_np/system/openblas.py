@@ -1,10 +1,10 @@
-"""How many threads numpy's matrix products use: its OpenBLAS is found and told.
+"""How many threads numpy's matrix products use: its OpenBLAS library is found and told.
 
-numpy has no function for it, and the environment variables are read once, when the library is loaded. So the library is
-asked itself: the dynamic linker looks a name up in numpy's extension module and in all that it was linked with, which
-is where OpenBLAS is, whether it came in numpy's wheel, with conda or with the system. The names of its two functions
-differ by build (`scipy_` before them in wheels, `64_` behind where integers have 64 bits). A BLAS that is not OpenBLAS
-(Accelerate, MKL, netlib) is left as it is, and `state` says so.
+numpy has no function for this, and the environment variables are read only once, when the library is loaded. So the
+library itself is called: the dynamic linker looks a name up in numpy's extension module and in everything linked with
+it, which includes OpenBLAS, whether it came in numpy's wheel, with conda or with the system. The names of its two
+functions depend on the build (prefix `scipy_` in wheels, suffix `64_` where integers have 64 bits). A BLAS other than
+OpenBLAS (Accelerate, MKL, netlib) is left as it is, and `state` says so.
 """
 
 import ctypes
@@ -25,15 +25,13 @@ class Control(NamedTuple):
 
 
 def libraries() -> list[Path]:
-    """The extension module that multiplies matrices; on Windows, where only a library itself can be asked, those of
-    numpy's wheel as well.
-    """
+    """numpy's extension module; on Windows, where names are not looked up in linked libraries, its DLLs as well."""
     home = Path(np.__file__).parent
     return [Path(np._core._multiarray_umath.__file__), *sorted((home.parent / "numpy.libs").glob("*openblas*.dll"))]
 
 
 def find(paths: Iterable[Path]) -> Control | None:
-    """The functions of the first OpenBLAS among these libraries and what they were linked with, or None."""
+    """The two functions of the first OpenBLAS that these libraries are linked with, or None."""
     for path, prefix, suffix in product(paths, ("scipy_", ""), ("64_", "", "_64")):
         library, name = ctypes.CDLL(str(path)), f"{prefix}openblas_%s_num_threads{suffix}"
         if hasattr(library, name % "set") and hasattr(library, name % "get"):
@@ -43,23 +41,23 @@ def find(paths: Iterable[Path]) -> Control | None:
 
 @functools.cache
 def control() -> Control | None:
-    """numpy's OpenBLAS, if it is one."""
+    """The functions of numpy's OpenBLAS; None if numpy uses another BLAS."""
     return find(libraries())
 
 
 def set_threads(count: int) -> None:
-    """Let matrix products use so many threads, or as many as this OpenBLAS was built for; other BLAS are left alone."""
+    """Let matrix products use `count` threads, at most as many as OpenBLAS was built for; does nothing for others."""
     if found := control():
         found.set(count)
 
 
 def get_threads() -> int | None:
-    """Threads of a matrix product; None where numpy's BLAS is no OpenBLAS."""
+    """How many threads a matrix product uses; None where numpy's BLAS is not OpenBLAS."""
     return found.get() if (found := control()) else None
 
 
 def state() -> str:
-    """The same for people: a number, or that it cannot be set here."""
+    """The same as text: a number, or that it cannot be set here."""
     name = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {}).get("name", "unknown")
     return str(
         get_threads() or f"as {name} decides (only OpenBLAS can be told; others read their environment variable)"

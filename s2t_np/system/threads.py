@@ -3,9 +3,9 @@
     s2t_np.set_threads(4)             every later call, of every model; None: the default again
     with s2t_np.own_threads(1):       calls from this Python thread: many files, one per core
 
-Compiled kernels ask `get_threads` at every call. OpenBLAS knows one number for the process: it is held to the smallest
-that anybody asks for at the time, and left alone until somebody asks. The default is the processors this process may
-use: those of its affinity, or fewer where a control group (a container with a CPU limit) gives it the time of fewer.
+Compiled kernels ask `get_threads` at every call. OpenBLAS has one number for the whole process: it is set to the
+smallest one asked for at the time, and not changed before the first call. The default is the number of processors this
+process may use: those of its affinity mask, or fewer if a control group (a container with a CPU limit) allows less.
 """
 
 import functools
@@ -19,26 +19,27 @@ from pathlib import Path
 
 from ..errors import OptionError
 from . import openblas
+from .forks import renew_in_child
 
-MOST = 1024  # nobody means more, and each would be a thread
+MOST = 1024  # upper bound; larger values are rejected as mistakes
 
 
 def time_limit(folder: Path) -> float:
-    """Processors' worth of time that one control group may use, by the files of cgroup v2 or v1; inf is no limit."""
+    """How many processors a control group may keep busy, by the files of cgroup v2 or v1; inf without a limit."""
     try:
         if (both := folder / "cpu.max").exists():
             quota, period = both.read_text().split()
         else:
             quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return int(quota) / int(period) if int(quota) > 0 else math.inf
-    except (OSError, ValueError, ZeroDivisionError):  # the root group has no such file; no limit is "max" or -1
+    except (OSError, ValueError, ZeroDivisionError):  # the root group lacks these files; "max" or -1 mean no limit
         return math.inf
 
 
 def group_limit(groups: str, root: Path) -> float:
-    """The least time limit of a process's control groups and those above them.
+    """The smallest limit of a process's control groups and their parents, in processors; inf without a limit.
 
-    `groups`: the text of /proc/self/cgroup, lines of "number:controllers:/path"; `root`: where they are mounted.
+    `groups`: the text of /proc/self/cgroup, lines of "number:controllers:/path"; `root`: where cgroups are mounted.
     """
     limits = [math.inf]
     for _, controllers, path in (line.split(":", 2) for line in groups.splitlines()):
@@ -59,29 +60,35 @@ def processors() -> int:
 
 
 class _Own(threading.local):
-    """The number of one Python thread, if it has its own."""
+    """The numbers of one Python thread, the innermost `own_threads` last."""
 
-    count: int | None = None
+    def __init__(self):
+        self.counts: list[int] = []
 
 
 class _Process:
-    """What is asked of the whole process: by set_threads, and by Python threads that hold themselves to fewer."""
+    """What the whole process was asked for: by set_threads, and by the Python threads that limit themselves."""
 
     def __init__(self):
         self.lock, self.asked, self.held = threading.Lock(), None, []
 
     def hold_blas(self) -> None:
-        """Tell OpenBLAS, which has one number for all; its own, from the environment, is the most it gets unasked."""
+        """Set OpenBLAS' one number; without a call of `set_threads` it is at most that of its environment variable."""
         openblas.set_threads(min([self.asked or min(_blas_default(), processors()), *self.held]))
+
+    def renew(self) -> None:
+        """In a forked child: a fresh lock, and only the limits of the one thread that is there."""
+        self.lock, self.held = threading.Lock(), list(_own.counts)
 
 
 @functools.cache
 def _blas_default() -> int:
-    """What OpenBLAS would use if nobody had told it."""
+    """How many threads OpenBLAS uses by itself."""
     return openblas.get_threads() or processors()
 
 
 _own, _process = _Own(), _Process()
+renew_in_child(_process.renew)
 
 
 def checked(count: int) -> int:
@@ -97,7 +104,7 @@ def checked(count: int) -> int:
 
 def get_threads() -> int:
     """How many threads a call from this Python thread uses."""
-    return _own.count or _process.asked or processors()
+    return (_own.counts and _own.counts[-1]) or _process.asked or processors()
 
 
 def set_threads(count: int | None = None) -> None:
@@ -106,27 +113,27 @@ def set_threads(count: int | None = None) -> None:
     What compiled kernels compute does not depend on it. Raises OptionError.
     """
     with _process.lock:
-        _blas_default()  # asked before it is changed
+        _blas_default()  # read before it is changed
         _process.asked = None if count is None else checked(count)
         _process.hold_blas()
 
 
 @contextmanager
 def own_threads(count: int) -> Iterator[None]:
-    """Within this, let calls from this Python thread use `count` threads, whatever the process uses.
+    """Within this context, calls from this Python thread use `count` threads, whatever the process uses.
 
-    So several recordings are transcribed side by side, one per core. Raises OptionError.
+    This is how several recordings are transcribed side by side, one per core. Raises OptionError.
     """
-    before, count = _own.count, checked(count)
+    count = checked(count)
     with _process.lock:
         _blas_default()
         _process.held.append(count)
         _process.hold_blas()
-    _own.count = count
+    _own.counts.append(count)
     try:
         yield
     finally:
-        _own.count = before
+        _own.counts.pop()
         with _process.lock:
             _process.held.remove(count)
             _process.hold_blas()

@@ -1,6 +1,8 @@
 """Which file of a checkpoint folder is read, and what is said when none can be."""
 
+import json
 import mmap
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import s2t_np
 from s2t_np.checkpoint import mapped, read_tensors, read_torch
 from s2t_np.errors import ModelError
 
@@ -30,6 +33,31 @@ def test_every_format_gives_the_same_arrays(tmp_path, kind):
     assert read.keys() == example().keys()
     for name, expected in example().items():
         np.testing.assert_array_equal(read[name], expected, strict=True)
+
+
+def renamed_digits(folder, rename, left_out=()):
+    """The bundled model with other names of tensors."""
+    shutil.copytree(DIGITS, folder)
+    tensors = {rename(name): array for name, array in read_tensors(DIGITS).items() if name not in left_out}
+    saved(folder, "model.safetensors", checkpoints.safetensors(tensors))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["module", "base"])
+def test_names_of_a_wrapped_and_of_a_base_model(tmp_path, form):
+    rename = {"module": lambda name: f"module.{name}", "base": lambda name: name.removeprefix("model.")}[form]
+    folder = renamed_digits(tmp_path / "m", rename)
+    read, expected = read_tensors(folder), read_tensors(DIGITS)
+    assert read.keys() == expected.keys()
+    assert all(np.array_equal(read[name], expected[name]) for name in expected)
+
+
+def test_a_base_model_whose_head_is_not_tied(tmp_path):
+    folder = renamed_digits(tmp_path / "m", lambda name: name.removeprefix("model."), ["lm_head.weight"])
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    with pytest.raises(ModelError, match=r"lm_head.weight missing; these are the weights of a base model"):
+        s2t_np.load(folder)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
@@ -82,8 +110,6 @@ def test_the_bundled_model_is_read():
 FOLDERS = {
     "nothing": ([], "neither model.safetensors nor pytorch_model.bin is there (found: nothing)"),
     "other files": (["config.json", "tf_model.h5"], "found: config.json, tf_model.h5"),
-    "sharded safetensors": (["model.safetensors.index.json"], "only an index", "model.safetensors.index.json"),
-    "sharded bin": (["pytorch_model.bin.index.json", "config.json"], "only an index", "pytorch_model.bin.index.json"),
 }
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from s2t_np.checkpoint import hub
-from s2t_np.errors import HubError, OptionError
+from s2t_np.checkpoint import hub, hub_cache, hub_download, sharded
+from s2t_np.errors import HubError, InputWarning, OptionError
 from tests.support.paths import DIGITS
 
 ID = "owner/model"
 NEW, OLD, LIKE_OLD = "a" * 40, "b1" * 20, "b1b1" + "c" * 36
-CONTENTS = {name: f"contents of {name}".encode() * 99 for name in (*hub.NEEDED, *hub.OPTIONAL, *hub.WEIGHTS)}
+CONTENTS = {
+    name: f"contents of {name}".encode() * 99 for name in (*hub_cache.NEEDED, *hub_cache.OPTIONAL, *sharded.WEIGHTS)
+}
 CLIENT = importlib.util.find_spec("huggingface_hub")
 needs_client = pytest.mark.skipif(CLIENT is None, reason="needs huggingface_hub, the real client")
 VARIABLES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE")
@@ -66,16 +68,16 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch, cache):
 
 
 @pytest.mark.parametrize("links", [True, False])
-@pytest.mark.parametrize("weights", hub.WEIGHTS)
+@pytest.mark.parametrize("weights", sharded.WEIGHTS)
 def test_cached_snapshot(cache, links, weights):
-    snapshot = add_snapshot(cache, NEW, [*hub.NEEDED, weights], links, refs=["main"])
+    snapshot = add_snapshot(cache, NEW, [*hub_cache.NEEDED, weights], links, refs=["main"])
     assert hub.find(ID) == hub.find(ID, "main", download=False) == hub.find(ID, NEW) == snapshot
     assert (snapshot / weights).read_bytes() == CONTENTS[weights]
 
 
-@pytest.mark.parametrize("lost", [*hub.NEEDED, "pytorch_model.bin"])
+@pytest.mark.parametrize("lost", [*hub_cache.NEEDED, "pytorch_model.bin"])
 def test_incomplete_snapshot_does_not_count(cache, lost):
-    snapshot = add_snapshot(cache, NEW, [*hub.NEEDED, "pytorch_model.bin"], links=True, refs=["main"])
+    snapshot = add_snapshot(cache, NEW, [*hub_cache.NEEDED, "pytorch_model.bin"], links=True, refs=["main"])
     (snapshot / lost).resolve().unlink()  # the link stays and leads nowhere
     with pytest.raises(HubError, match=rf"lacks .*{lost}.*`s2t-np download owner/model`"):
         hub.find(ID, download=False)
@@ -143,6 +145,31 @@ def test_bundled_and_folders_are_not_downloaded(cache, tmp_path):
             hub.download(name)
 
 
+def test_a_snapshot_without_refs_serves_offline(cache, monkeypatch):
+    snapshot = add_snapshot(cache, NEW, CONTENTS)
+    with pytest.raises(pytest.fail.Exception, match="asked the network"):
+        hub.find(ID)  # the hub may have another commit under main
+    with pytest.warns(InputWarning, match=f"no refs/main; its only snapshot is used, .*{NEW}"):
+        assert hub.find(ID, download=False) == snapshot
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.warns(InputWarning):
+        assert hub.find(ID, "main") == snapshot
+    with pytest.raises(HubError, match="revision v1 is not in the local cache"):
+        hub.find(ID, "v1")
+    (snapshot / "vocab.json").unlink()
+    with pytest.raises(HubError, match="not in the local cache"):
+        hub.find(ID)
+
+
+@pytest.mark.parametrize("other", ["a second snapshot", "a ref to another revision"])
+def test_no_snapshot_is_guessed(cache, other):
+    add_snapshot(cache, NEW, CONTENTS, refs=["v1"] if "ref" in other else [])
+    if "snapshot" in other:
+        add_snapshot(cache, OLD, CONTENTS)
+    with pytest.raises(HubError, match="not in the local cache"):
+        hub.find(ID, download=False)
+
+
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 def test_offline(cache, monkeypatch, variable):
     monkeypatch.setenv(variable, "yes")
@@ -159,7 +186,7 @@ def test_without_huggingface_hub(cache, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(
-        HubError, match=r'pip install "s2t-np\[hub\]", or give the folder .* model.safetensors'
+        HubError, match=r"pip install huggingface_hub, or give the folder .* model.safetensors"
     ) as caught:
         hub.find(ID)
     assert "\n" not in str(caught.value)
@@ -168,7 +195,7 @@ def test_without_huggingface_hub(cache, monkeypatch):
 def test_a_message_never_shows_a_token():
     token = "hf_" + "Ab1" * 12
     for text in (f"Illegal header value b'Bearer {token}\\nx'", f"cannot send {token}", "Bearer something-else"):
-        line = hub.explain(OSError(text), ID, None)
+        line = hub_download.explain(OSError(text), hub.hub_source(ID))
         assert "(token)" in line and "Ab1" not in line and "something" not in line
 
 
@@ -200,8 +227,8 @@ def test_environment_is_read_as_upstream_reads_it(cache, monkeypatch, environmen
     for name, value in ({"HOME": "/home/somebody", "BASE": "base"} | environment).items():
         monkeypatch.setenv(name, value)
     upstream = runpy.run_path(str(Path(CLIENT.submodule_search_locations[0]) / "constants.py"))
-    assert hub.cache_folder() == Path(upstream["HF_HUB_CACHE"]).absolute()
-    assert hub.offline() == upstream["HF_HUB_OFFLINE"]
+    assert hub_cache.default_cache() == Path(upstream["HF_HUB_CACHE"]).absolute()
+    assert hub_download.offline() == upstream["HF_HUB_OFFLINE"]
 
 
 @needs_client

@@ -6,8 +6,10 @@ Each download runs in a process of its own: the client reads its environment whe
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from s2t_np.checkpoint import hub
+from s2t_np.checkpoint import hub_cache
 from tests.support.loopback_hub import LoopbackHub, Repository
 from tests.support.paths import ROOT
 
@@ -23,8 +25,8 @@ CLIENT = importlib.util.find_spec("huggingface_hub")
 pytestmark = pytest.mark.skipif(CLIENT is None, reason="needs huggingface_hub, the real client")
 
 NEW, OLD = "a" * 40, "b1" * 20
-OLD_MODEL = {name: os.urandom(3000) for name in hub.NEEDED} | {"pytorch_model.bin": os.urandom(300_000)}
-BOTH = OLD_MODEL | {name: os.urandom(3000) for name in hub.OPTIONAL} | {"model.safetensors": os.urandom(400_000)}
+OLD_MODEL = {name: os.urandom(3000) for name in hub_cache.NEEDED} | {"pytorch_model.bin": os.urandom(300_000)}
+BOTH = OLD_MODEL | {name: os.urandom(3000) for name in hub_cache.OPTIONAL} | {"model.safetensors": os.urandom(400_000)}
 USELESS = {"README.md": b"x", "tf_model.h5": b"x", "flax_model.msgpack": b"x", "rust_model.ot": b"x"}
 TOKEN = "hf_" + "S3cret" * 5
 PROGRAM = """
@@ -72,7 +74,7 @@ def ask(url: str, home: Path, *call, env=None, **options) -> str:
 
 def test_once_downloaded_it_needs_no_network(loopback, tmp_path):
     folder = Path(ask(loopback.url, tmp_path, "find", "owner/model"))
-    wanted = {*hub.NEEDED, *hub.OPTIONAL, "model.safetensors"}
+    wanted = {*hub_cache.NEEDED, *hub_cache.OPTIONAL, "model.safetensors"}
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == {name: BOTH[name] for name in wanted}
     assert not [r for r in loopback.requests if r.path.endswith((*USELESS, "pytorch_model.bin"))]
     sent = len(loopback.requests)
@@ -169,6 +171,92 @@ def test_force_mends_a_damaged_file(loopback, tmp_path):
     assert (folder / "vocab.json").read_bytes() == BOTH["vocab.json"]
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "vocab.json"])
+@pytest.mark.parametrize("how", ["lfs", "small", "a mirror that lists names only"])
+def test_a_file_other_than_announced_is_not_kept(loopback, tmp_path, file, how):
+    if how == "lfs":
+        loopback.repositories["owner/model"].lfs = frozenset([file])
+    loopback.lists_digests = how != "a mirror that lists names only"
+    wrong = bytearray(BOTH[file])
+    wrong[len(wrong) // 2] ^= 0x40  # of the same size
+    loopback.altered[file] = bytes(wrong)
+    answer = refused(loopback, tmp_path)
+    assert f"{file} is not what {loopback.url} announced" in answer and "s2t-np download owner/model --force" in answer
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == wrong]
+    assert not list(tmp_path.glob("hub/*/refs/*")) and not list(tmp_path.rglob(f"snapshots/*/{file}"))
+    loopback.altered.clear()
+    folder = Path(ask(loopback.url, tmp_path, "find", "owner/model"))
+    assert (folder / file).read_bytes() == BOTH[file]
+
+
+def test_the_command_ends_with_3_after_a_damaged_download(loopback, tmp_path):
+    loopback.altered["model.safetensors"] = bytes(len(BOTH["model.safetensors"]))
+    command = [sys.executable, "-m", "s2t_np", "download", "owner/model"]
+    env = environment(loopback.url, tmp_path)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert len(done.stderr.strip().splitlines()) == 1 and "model.safetensors is not what" in done.stderr
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+def test_a_cached_file_damaged_since_is_found_by_the_next_download(loopback, tmp_path, file):
+    folder = Path(ask(loopback.url, tmp_path, "download", "owner/model"))
+    (folder / file).resolve().write_bytes(BOTH[file][:-1] + b"x")
+    assert f"{file} is not what" in ask(loopback.url, tmp_path, "download", "owner/model")
+    assert Path(ask(loopback.url, tmp_path, "download", "owner/model")) == folder
+    assert (folder / file).read_bytes() == BOTH[file]
+
+
+def test_a_sharded_model_comes_with_its_shards(loopback, tmp_path):
+    files = loopback.repositories["owner/model"].files
+    shards = {f"model-0000{i}-of-00002.safetensors": os.urandom(50_000) for i in (1, 2)}
+    index = json.dumps({"weight_map": {name[6:11]: name for name in shards}}).encode()
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        files.pop(name, None)
+    files |= shards | {"model.safetensors.index.json": index}
+    loopback.broken["model-00002-of-00002.safetensors"] = 10_000
+    assert "failed" in ask(loopback.url, tmp_path, "find", "owner/model")
+    assert "not in the local cache" in ask(loopback.url, tmp_path, "find", "owner/model", download=False)
+    loopback.broken.clear()
+    folder = Path(ask(loopback.url, tmp_path, "find", "owner/model"))
+    assert {name: (folder / name).read_bytes() for name in shards} == shards
+    (folder / "model-00002-of-00002.safetensors").resolve().unlink()
+    assert "but lacks model.safetensors or" in ask(loopback.url, tmp_path, "find", "owner/model", download=False)
+
+
+def test_another_cache(loopback, tmp_path):
+    folder = Path(ask(loopback.url, tmp_path, "find", "owner/model", cache_dir=str(tmp_path / "mine")))
+    assert folder == tmp_path / "mine" / "models--owner--model" / "snapshots" / NEW
+    assert ask(loopback.url, tmp_path, "find", "owner/model", download=False).startswith("HubError")
+
+
+def test_a_proxy_that_is_not_there(loopback, tmp_path):
+    answer = ask(
+        "http://huggingface.invalid", tmp_path, "find", "owner/model", env={"HTTP_PROXY": "http://127.0.0.1:9"}
+    )
+    assert "failed" in answer and "HTTPS_PROXY" in answer and "or give the folder" in answer
+
+
+def test_a_certificate_of_a_companys_own(loopback, tmp_path):
+    make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    loopback.server.socket = context.wrap_socket(loopback.server.socket, server_side=True)
+    url = loopback.url.replace("http:", "https:")
+    answer = ask(url, tmp_path, "find", "owner/model")
+    assert "certificate" in answer.lower() and "SSL_CERT_FILE" in answer and "or give the folder" in answer
+
+
+def make_certificate(folder: Path) -> None:
+    """cert.pem and key.pem for 127.0.0.1, signed by itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command, *files], capture_output=True, check=True)
+
+
 def refused(loopback, tmp_path, *call, **env) -> str:
     answer = ask(loopback.url, tmp_path, "find", *(call or ["owner/model"]), env=env)
     assert answer.startswith("HubError: model ")
@@ -211,7 +299,7 @@ def test_no_room_and_no_right_to_write(loopback, tmp_path):
     run = [sys.executable, "-c", limit + PROGRAM, command("find", "owner/model")[-1]]
     env = environment(loopback.url, tmp_path)
     done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.startswith("HubError: model owner/model: no room in ")
+    assert done.stdout.startswith("HubError: model owner/model: there is no room in ")
     (tmp_path / "file").write_text("a file, not a folder")
     assert "cannot be written; let HF_HOME" in refused(loopback, tmp_path, HF_HUB_CACHE=str(tmp_path / "file"))
 

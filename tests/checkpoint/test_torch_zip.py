@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from s2t_np.checkpoint import torch_zip
+from s2t_np.checkpoint import read_tensors, torch_zip
 
 from ..support.checkpoints import (
     METADATA,
@@ -40,6 +40,17 @@ def bad(**lies) -> bytes:
 def tensor(*arguments: bytes, function: str = "_rebuild_tensor_v2") -> bytes:
     """An archive whose tensor is made from these arguments."""
     return pickled_zip(dictionary({"x": call("torch._utils", function, *arguments)}))
+
+
+def attributed(**lies: bytes) -> bytes:
+    """An archive whose tensor `x` has Python attributes, described with lies."""
+    truth = {
+        "function": name_of("torch._utils", "_rebuild_tensor_v2"),
+        "kind": name_of("torch", "Tensor"),
+        "arguments": tup(X.storage(legacy=False), number(0), numbers([6]), numbers([1]), b"\x89", ORDERED_DICT),
+        "state": dictionary({"note": text("hi")}),
+    }
+    return pickled_zip(dictionary({"x": call("torch._tensor", "_rebuild_from_type_v2", *(truth | lies).values())}))
 
 
 def storage(*parts: bytes) -> bytes:
@@ -113,7 +124,22 @@ BAD_TENSORS = {
     "list of tensors": (pickled_zip(b"]"), "holds a list"),
     "one tensor": (pickled_zip(X.tensor()), "holds a Tensor"),
     "nothing": (pickled_zip(b"N"), "holds a NoneType"),
-    "state dict in a dict": (pickled_zip(dictionary({"state_dict": b"}"})), "'state_dict' is a dict", "state_dict()"),
+    "state dict in a dict": (pickled_zip(dictionary({"weights": b"}"})), "'weights' is a dict", "state_dict()"),
+    "state dict twice in a dict": (
+        pickled_zip(dictionary({"state_dict": dictionary({"state_dict": b"}"})})),
+        "'state_dict' is a dict",
+    ),
+    "state dict that is a list": (pickled_zip(dictionary({"state_dict": b"]"})), "'state_dict' is a list"),
+    "attributes around a dict": (attributed(function=name_of("collections", "OrderedDict")), "attributes by a Call"),
+    "attributes around attributes": (
+        attributed(function=name_of("torch._tensor", "_rebuild_from_type_v2")),
+        "attributes by a Call",
+    ),
+    "attributes around a string": (attributed(function=text("x")), "attributes by a str"),
+    "attributes of another type": (attributed(kind=text("Tensor")), "a str as the type of a tensor"),
+    "attributes of a module": (attributed(kind=name_of("torch.nn", "Linear")), "torch.nn.Linear", "not executed"),
+    "attributes of no arguments": (attributed(arguments=b"N"), "a NoneType as arguments"),
+    "attributes in a value": (attributed(state=name_of("os", "system")), "os.system", "not executed"),
     "number among the tensors": (pickled_zip(dictionary({"x": X.tensor(), "step": number(3)})), "'step' is a int"),
     "storage among the tensors": (pickled_zip(dictionary({"x": S0})), "'x' is a Storage"),
     "tensor under a number": (pickled_zip(b"}" + number(1) + X.tensor() + b"s"), "entry 1 is a Tensor"),
@@ -130,6 +156,17 @@ BAD_TENSORS = {
         "numpy.dtype",
     ),
 }
+
+
+def test_a_state_dict_beside_notes_on_the_training(tmp_path):
+    content = pickled_zip(dictionary({"state_dict": dictionary({"x": X.tensor()}), "epoch": number(3)}))
+    read = read_tensors(saved(tmp_path, "pytorch_model.bin", content).parent)
+    assert list(read) == ["x"] and read["x"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_attributes_of_a_tensor_are_dropped(tmp_path):
+    read = read_tensors(saved(tmp_path, "pytorch_model.bin", attributed()).parent)
+    assert read["x"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("kind", BAD_TENSORS)

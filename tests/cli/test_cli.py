@@ -150,7 +150,7 @@ def test_an_output_dir_that_is_a_file_is_a_usage_error(run, tmp_path, no_load):
         (["transcribe", "x", "--length-penalty", "nan"], "length_penalty"),
         (["transcribe", "x", "--repetition-penalty", "-1"], "repetition_penalty"),
         (["transcribe", "x", "--top-p", "1.5", "--sample"], "top_p is 1.5"),
-        (["transcribe", "x", "--temperature", "0.5"], "--temperature means nothing without --sample"),
+        (["transcribe", "x", "--temperature", "0.5"], "--temperature has no effect without --sample"),
         (["transcribe", "x", "--sample", "--beams", "4"], "do_sample"),
         (["transcribe", "x", "--lang", "fr", "--forced-first", "4"], "--lang and --forced-first"),
         (["transcribe", "x", "--prefix", "a", "--forced-first", "4"], "--prefix and --forced-first"),
@@ -207,8 +207,8 @@ def test_the_beginning_can_be_given(transcribe, option, text):
 
 
 def test_options_reach_the_search(transcribe):
-    assert transcribe(TWO, "--max-length", 3)[1] == "two nine\n"
-    assert transcribe(TWO, "--max-new-tokens", 1)[1] == "two\n"
+    assert transcribe(TWO, "--max-length", 3)[1] == "two nine [...]\n"
+    assert transcribe(TWO, "--max-new-tokens", 1)[1] == "two [...]\n"
     assert "five" not in transcribe(FIVE, "--suppress-tokens", "5")[1]
     assert transcribe(FIVE, "--no-repeat-ngram-size", 1)[1].split().count("five") <= 1
     assert len(transcribe(FIVE, "--min-length", 8, "--beams", 1)[1].split()) > 2
@@ -219,6 +219,13 @@ def test_every_generation_option_is_named_after_its_field():
     named = {cli.generation.field_name(flags) for flags, *_ in cli.generation.GENERATION_OPTIONS}
     left_to_the_checkpoint = {"eos_token_id", "pad_token_id", "decoder_start_token_id"}
     assert named | {"do_sample"} == fields - left_to_the_checkpoint
+
+
+def test_a_prefix_that_the_model_cannot_write_is_told_of(transcribe):
+    code, _, err = transcribe(FIVE, "--prefix", "hello")
+    assert code == 0
+    assert err.startswith("s2t-np: warning: 1 piece of --prefix is not in the model's vocabulary; ")
+    assert transcribe(FIVE, "--prefix", "five")[2] == ""
 
 
 def test_a_language_is_refused_by_a_model_of_one(transcribe):
@@ -283,7 +290,9 @@ def beginning(*argv):
     """How a multilingual model would be made to begin."""
     args = cli.build_parser().parse_args(["transcribe", "x", *argv])
     languages = {"pt": 4, "fr": 5}
-    tokenizer = SimpleNamespace(languages=languages, language_id=languages.__getitem__, encode=lambda *a: [5, 9, 2])
+    tokenizer = SimpleNamespace(
+        languages=languages, language_id=languages.__getitem__, encode=lambda *a: [5, 9, 2], unk_token_id=3
+    )
     return cli.generation.beginning(args, tokenizer)
 
 

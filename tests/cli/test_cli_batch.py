@@ -8,12 +8,10 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+from s2t_np.batch.resume import JOURNAL
 
 from s2t_np import cli
-from s2t_np.batch.inputs import Input
-from s2t_np.batch.resume import JOURNAL
 from s2t_np.cli import main
-from s2t_np.cli.progress import Progress, clock
 from s2t_np.longform.segment import Segment
 from tests.support.paths import DIGITS
 
@@ -143,26 +141,6 @@ def test_every_option_of_the_stream_is_an_option_of_the_command():
     given = cli.segments.stream_options(parser.parse_args(argv))
     assert given == cli.segments.StreamOptions(word_timestamps=True, vad_threshold=4.5, max_flatness=None)
     assert cli.segments.stream_options(parser.parse_args(["transcribe", "x"])) == cli.segments.StreamOptions()
-
-
-# ---- progress
-
-
-def test_the_bar_says_how_far_how_fast_and_how_long():
-    inputs = [Input(str(path), "name") for path in (FIVE, TWO, "gone.wav")]
-    progress = Progress(inputs)
-    progress.length, progress.total = [10.0, 30.0, 0.0], 40.0
-    assert progress.line(0.0) == f"[{'.' * 20}] 0/3 inputs, 0 %: {FIVE}"
-    progress.heard(inputs[1], Segment(0, 0.0, 10.0, "", (), 0.0, 1.0))
-    assert progress.line(5.0) == f"[#####{'.' * 15}] 0/3 inputs, 25 %, 2.0 x real time, 0:15 left: {TWO}"
-    progress.finished(1, inputs[1], 40.0)  # longer than it claimed
-    progress.finished(0, inputs[0], None)  # failed
-    progress.finished(2, inputs[2], None)
-    assert progress.line(25.0) == f"[{'#' * 20}] 3/3 inputs, 100 %, 2.0 x real time: gone.wav"
-
-
-def test_a_clock():
-    assert [clock(s) for s in (-1, 0, 59.6, 3599, 3600)] == ["0:00", "0:00", "1:00", "59:59", "1:00:00"]
 
 
 def test_samples_without_a_header(transcribe, tmp_path, monkeypatch):

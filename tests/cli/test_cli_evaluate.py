@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ import soundfile
 import s2t_np
 from s2t_np import audio
 from s2t_np.cli import main
-from s2t_np.evaluation.run import hear
+from s2t_np.cli.evaluate import NORMALIZATIONS
+from s2t_np.config import UtteranceConfig
+from s2t_np.evaluation import NORMALIZERS
+from s2t_np.evaluation.run import transcribe_utterance
 from tests.support.paths import DIGITS, ROOT
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -95,14 +99,49 @@ def test_options_that_mean_nothing(run, corpus, options, message):
     assert code == 2 and message in err and err.count("\n") == 1
 
 
+def test_bad_rows_are_counted_as_failed(run, corpus, tmp_path):
+    whole = run(corpus)[1]
+    with open(corpus, "a", encoding="utf-8") as file:
+        file.write("gone.wav\tfive\nno-text.wav\n")
+    code, out, err = run(corpus)
+    assert code == 1
+    gone, row, total = err.splitlines()
+    assert gone == f"s2t-np: {tmp_path / 'gone.wav'}: no such file"
+    assert row.startswith(f"s2t-np: {corpus}, line 7: no text")
+    assert total == "s2t-np: 2 of 6 recordings failed and are not counted"
+    assert [line.split()[:9] for line in out.split("\n")] == [line.split()[:9] for line in whole.split("\n")]
+
+
+def test_an_incomplete_recording_is_failed_not_wrong(run, corpus, tmp_path):
+    samples, rate = soundfile.read(RECORDINGS / "five-five.flac", dtype="int16")
+    soundfile.write(tmp_path / "cut.wav", samples, rate)
+    data = (tmp_path / "cut.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[: len(data) // 2])
+    with open(corpus, "a", encoding="utf-8") as file:
+        file.write("cut.wav\tfive five\n")
+    code, out, err = run(corpus)
+    assert code == 1 and "cut.wav" in err and "1 of 5 recordings failed" in err
+    assert out.split("\n")[1].split()[:4] == ["all", "4", "15", "13.33"]
+
+
+def test_the_settings_are_told(run, corpus):
+    assert run(corpus)[1].split("\n")[2] == "model digits, float32, beams 5, normalization case"
+    assert "beams 2, normalization none" in run(corpus, "--beams", 2, "--normalize", "none")[1]
+    assert list(NORMALIZERS) == list(NORMALIZATIONS)
+
+
 def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
     model, lengths = s2t_np.load("digits", backend="numpy"), []
+    known = replace(model, utterance_config=UtteranceConfig())
     said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
-    monkeypatch.setattr(audio, "load", lambda path, rate: np.resize(said, seconds * rate))
-    monkeypatch.setattr(type(model), "generate", lambda self, x, **options: lengths.append(len(x)) or [HEARD])
-    for seconds in (40, 70):
-        assert hear(model, "x.flac", {})[1] == seconds
-    assert lengths[0] == 3998 and max(lengths[1:], default=0) < 3001
+    monkeypatch.setattr(audio, "blocks", lambda path, rate, *_: iter([np.resize(said, seconds * 16000)]))
+    monkeypatch.setattr(type(model), "encode", lambda self, x, *_: lengths.append(len(x)) or np.zeros((1, 128)))
+    monkeypatch.setattr(type(model), "generate_from", lambda self, memory, **options: [HEARD])
+    for seconds, heard in ((40, known), (70, known), (40, model)):
+        lengths.clear()
+        assert transcribe_utterance(heard, "x.flac", {}).duration == seconds
+        assert (lengths == [3998]) == (seconds == 40 and heard is known)
+        assert max(lengths) < (800 if heard is model else 3999)
 
 
 def test_a_killed_evaluation_goes_on(corpus, tmp_path, run):

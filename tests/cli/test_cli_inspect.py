@@ -108,7 +108,13 @@ def test_version_and_help(run):
     assert code == 0
     words = " ".join(out.split())
     assert all(f" {command.name} {command.summary} " in words for command in cli.COMMANDS)
-    for command in cli.COMMANDS:
-        code, out, err = run(command.name, "--help")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_fits_the_terminal(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for argv in ((), *((command.name,) for command in cli.COMMANDS)):
+        code, out, err = run(*argv, "--help")
         assert (code, err) == (0, "")
-        assert max(map(len, out.splitlines())) <= 120
+        assert max(map(len, out.splitlines())) < columns
+    assert max(map(len, run("transcribe", "--help")[1].splitlines())) > columns - 4  # wider terminals have longer lines

@@ -101,7 +101,7 @@ def test_parts_that_are_not_there(run, minute, tmp_path, argv, says):
     ((), 2, "needs --output DIR"),
     (("--output", "OUT", "--stages", "nonsense.*"), 2, "'nonsense.*' match nothing"),
     (("--output", "OUT", "--limit", "0.5"), 2, "more than the limit of 0.5 MB"),
-    (("--output", "OUT", "--limit", "-1"), 2, "argument --limit: invalid megabytes value"),
+    (("--output", "OUT", "--limit", "-1"), 2, "argument --limit: '-1' is not a number of megabytes above 0"),
     (("--output", FIVE), 2, "is a file, expected a folder"),
 ])  # fmt: skip
 def test_refusals(run, tmp_path, argv, code, says):

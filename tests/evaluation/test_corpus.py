@@ -25,7 +25,7 @@ def librispeech(folder, utterances):
 
 def test_a_librispeech_tree(tmp_path):
     root = librispeech(tmp_path, [("12-3-0001", "SECOND"), ("12-3-0000", "FIRST ONE"), ("9-1-0000", "OTHER")])
-    found = read_corpus(root)
+    found = read_corpus(root).utterances
     assert [(u.id, u.text, u.group) for u in found] == [
         ("12-3-0001", "SECOND", "test-clean"),
         ("12-3-0000", "FIRST ONE", "test-clean"),
@@ -36,7 +36,7 @@ def test_a_librispeech_tree(tmp_path):
 
 @needs_shared
 def test_the_real_tree():
-    found = read_corpus(SHARED / "audio" / "LibriSpeech")
+    found = read_corpus(SHARED / "audio" / "LibriSpeech").utterances
     assert {u.group for u in found} == {"dev-clean", "test-clean", "test-other"}
 
 
@@ -51,8 +51,9 @@ TABLES = {
 def test_tables(tmp_path, name):
     (tmp_path / "r.wav").touch()
     (tmp_path / name).write_text(TABLES[name], encoding="utf-8")
-    (found,) = read_corpus(tmp_path / name)
+    ((found,), failures) = read_corpus(tmp_path / name)
     assert (found.text, found.audio) == ('a "quoted', tmp_path / "r.wav")
+    assert failures == []
     assert found.id == ("x" if name == "a.tsv" else "r.wav")
 
 
@@ -61,14 +62,14 @@ BAD = [
     ("a.tsv", "audio\twords\nr.wav\tx\n", "line 2: no text; columns are audio, words"),
     ("a.tsv", "text\nx\n", "no recording; columns are text"),
     ("a.tsv", "audio\ttext\nr.wav\n", "line 2: no text"),
-    ("a.tsv", "audio\ttext\nr.wav\tx\nr.wav\ty\n", "two utterances are called r.wav"),
-    ("a.tsv", "audio\ttext\nq.wav\tx\n", "1 of 1 recordings are missing"),
-    ("a.jsonl", "{\n", "line 1: no JSON"),
+    ("a.tsv", "audio\ttext\nq.wav\tx\n", "none of its 1 rows can be used .*q.wav: no such file"),
+    ("a.jsonl", "{\n", "line 1: not JSON"),
     ("a.jsonl", "[1]\n", "expected a JSON object"),
     ("a.jsonl", '{"audio": null, "text": "x"}\n', "no recording"),
     ("a.xml", "<a/>", "expected a folder"),
     ("a.csv", b"audio,text\nr.wav,\xff\n", "not UTF-8"),
     ("a.csv", "audio,text\nr.wav," + "x" * 200_000, "field larger"),
+    ("a.csv", 'audio,text\nr.wav,"never closed\nr.wav,y\n', "the row after line 1: unexpected end of data"),
 ]
 
 
@@ -82,13 +83,44 @@ def test_bad_tables_give_one_line(tmp_path, name, content, message):
     assert "\n" not in str(caught.value)
 
 
+ROWS = {
+    "a.tsv": "audio\ttext\nr.wav\tx\ngone.wav\ty\nr.wav\nr.wav\tagain\nq.wav\tz\n",
+    "a.csv": "audio,text\nr.wav,x\ngone.wav,y\nr.wav\nr.wav,again\nq.wav,z\n",
+    "a.jsonl": '{"audio": "r.wav", "text": "x"}\n{"audio": "gone.wav", "text": "y"}\n{"audio": "r.wav", "text": null}\n'
+    '{"audio": "r.wav", "text": "again"}\n{"audio": "q.wav", "text": "z"}\n[1]\n{\n',
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_bad_row_is_named_and_the_rest_is_there(tmp_path, name):
+    for recording in ("r.wav", "q.wav"):
+        (tmp_path / recording).touch()
+    (tmp_path / name).write_text(ROWS[name])
+    corpus = read_corpus(tmp_path / name)
+    assert [(u.id, u.text) for u in corpus.utterances] == [("r.wav", "x"), ("q.wav", "z")]
+    gone, no_text, twice, *more = corpus.failures
+    assert gone == (str(tmp_path / "gone.wav"), "no such file")
+    assert no_text.path.startswith(f"{tmp_path / name}, line ") and no_text.reason.startswith("no text; columns are")
+    assert twice.path == "r.wav" and "same id" in twice.reason
+    assert [failure.path[-6:] for failure in more] == (["line 6", "line 7"] if name == "a.jsonl" else [])
+
+
+def test_a_bad_part_of_a_tree_is_named_and_the_rest_is_there(tmp_path):
+    root = librispeech(tmp_path, [("1-2-0000", "TEXT"), ("1-2-0001", "LOST"), ("3-4-0000", "OTHER")])
+    (root / "test-clean/1/2/1-2-0001.flac").unlink()
+    (root / "test-clean/3/4/3-4.trans.txt").write_bytes(b"3-4-0000 \xff\n")
+    corpus = read_corpus(root)
+    assert [u.text for u in corpus.utterances] == ["TEXT"]
+    assert [failure.reason for failure in corpus.failures] == ["no such file", "is not UTF-8 (byte 9)"]
+
+
 def test_bad_trees_give_one_line(tmp_path):
     with pytest.raises(OptionError, match="no transcribed"):
         read_corpus(tmp_path)
     root = librispeech(tmp_path, [("1-2-0000", "TEXT")])
     transcripts = root / "test-clean/1/2/1-2.trans.txt"
     transcripts.write_text("../../x TEXT\n")
-    with pytest.raises(OptionError, match=r"line 1: .* no utterance id"):
+    with pytest.raises(OptionError, match=r"line 1: .* not an utterance id"):
         read_corpus(root)
     with pytest.raises(OptionError, match="cannot be read"):
         read_corpus(tmp_path / "absent.tsv")
@@ -99,7 +131,7 @@ SETTING = {"model": "digits", "normalization": "case"}
 
 def outcomes(tmp_path, count: int):
     root = librispeech(tmp_path / "corpus", [(f"1-2-{i:04}", f"ONE TWO {i}") for i in range(count)])
-    return [compare(u, "one too", "case", 2.0, 0.1) for u in read_corpus(root)]
+    return [compare(u, "one too", "case", 2.0, 0.1) for u in read_corpus(root).utterances]
 
 
 def test_results_go_on_after_a_torn_line(tmp_path):
@@ -144,7 +176,7 @@ def test_results_of_something_else_are_refused(tmp_path):
         Results.open(path, SETTING | {"model": "other"}, resume=True)
     for content in ("something else\n", "something else", "[]\n{}", '{"s2t-np evaluate": 1}\n'):
         path.write_text(content)
-        with pytest.raises(OptionError, match="no results file"):
+        with pytest.raises(OptionError, match="not a results file"):
             Results.open(path, SETTING, resume=True)
         assert path.read_text() == content
     with pytest.raises(OptionError, match="cannot be written"):

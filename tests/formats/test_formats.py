@@ -155,6 +155,37 @@ def test_a_cue_of_unknown_words_has_the_time_of_its_characters():
     assert first.end == pytest.approx(10 + 10 * (len(" ".join(first.lines)) + 1) / 13)
 
 
+def known(*times):
+    """Words that begin and end at these times."""
+    return tuple(Word(f"word{i}", start, end, 1.0) for i, (start, end) in enumerate(times))
+
+
+def test_no_cue_has_no_time_at_all_and_none_overlaps_another():
+    words = known((11.0, 11.0), (11.0, 11.0), (11.0, 11.2), (11.15, 11.6))
+    found = list(cues([segment("w " * 4, 10.0, 20.0, words=words), segment("next", 11.5, 12.0)], Layout(5, 1)))
+    assert [cue.lines for cue in found] == [["word0"], ["word1"], ["word2"], ["word3"], ["next"]]
+    assert all(cue.end - cue.start > 0.099 for cue in found)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    assert found[0].start == 11.0
+
+
+def test_two_words_with_a_long_pause_between_them_are_two_cues():
+    found = laid_out("word0 word1", 42, 2, known((10.0, 10.5), (19.0, 19.5)))
+    assert [(cue.lines, cue.start, cue.end) for cue in found] == [(["word0"], 10.0, 10.5), (["word1"], 19.0, 19.5)]
+    assert len(laid_out("word0 word1", 42, 2, known((10.0, 10.5), (12.0, 12.5)))) == 1
+
+
+def test_half_a_minute_without_a_pause_and_a_word_of_fifty_letters():
+    srt = pytest.importorskip("srt", reason="needs the package srt")
+    text = " ".join(["nine", "x" * 50, *["seven"] * 70])
+    read = list(srt.parse(write("srt", segment(text, 0.0, 28.0), layout=Layout(20, 2))))
+    lines = [line for cue in read for line in cue.content.split("\n")]
+    assert " ".join(lines) == text
+    assert [len(line) for line in lines if len(line) > 20] == [50]
+    assert all(a.end <= b.start for a, b in pairwise(read))
+    assert all(0.1 <= (cue.end - cue.start).total_seconds() < 7 for cue in read)
+
+
 def test_a_layout_of_less_than_nothing_is_refused():
     with pytest.raises(OptionError, match="max_line_width is -1"):
         Layout(max_line_width=-1)

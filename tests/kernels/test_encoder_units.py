@@ -9,8 +9,8 @@ from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
-from s2t_np_kernels.encoder import workspace
-from s2t_np_kernels.ops import conv
+from s2t_np_kernels.encoder import host
+from s2t_np_kernels.ops import host as ops_host
 from s2t_np_kernels.weights.pack import empty_lines
 
 from s2t_np_kernels import backend
@@ -66,7 +66,7 @@ def test_nothing_is_read_that_was_not_written(kind, monkeypatch):
             part.fill(np.nan)
         return parts
 
-    for module in (conv, workspace):
+    for module in (ops_host, host):
         monkeypatch.setattr(module, "empty_lines", poisoned)
     for x, once in zip(inputs, expected, strict=True):
         assert np.array_equal(backend.encode(OPS[kind], packed.encoder, config, x), once)

@@ -14,9 +14,8 @@ from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
-from s2t_np_kernels.build.jit import bind
-from s2t_np_kernels.decoder import step as decoder_kernel
-from s2t_np_kernels.weights.pack import FLOAT32, INT8
+from s2t_np_kernels.decoder import host
+from s2t_np_kernels.layout import FLOAT32, INT8
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import SHAPES, in_halves, model, random_model
@@ -140,7 +139,7 @@ def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
 def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
     """A step that the second participant begins alone; the first, to whom the first parts belong, comes later."""
     session, logits = cache.steps.get(packed, config.decoder_ffn_dim, cache).session, []
-    session.helpers, slot = 0, session.states[0][-2:-1]
+    session.helpers, slot = 0, session.states[:1]
     slot[0] = 1
     second = threading.Thread(
         target=lambda: logits.append(backend.step(backend.numba_ops, packed, config, tokens, cache).logits)
@@ -149,7 +148,7 @@ def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
     while slot[0] == 1:
         pass
     slot[0] = 0
-    bind(session.function, session.board, np.zeros(1, np.int64), session.states, 0, 1, *session.arguments)()
+    session.function.bind(session.board, np.zeros(1, np.int64), session.states, 0, 1, *session.arguments)()
     second.join()
     return logits[0]
 
@@ -233,13 +232,13 @@ def test_decode_full_by_ops(name):
     [(256, 4, 4), (512, 8, 8), (64, 4, 2), (36, 4, 1), (96, 6, 3), (4096, 4, 1), (64, 1, 1)],
 )
 def test_groups_of_heads_fill_whole_panels(width, heads, groups):
-    assert decoder_kernel.head_groups(width, heads) == groups
+    assert host.head_groups(width, heads) == groups
 
 
 def test_shards_of_hidden_features_are_cut_where_sums_and_scales_are():
-    assert [decoder_kernel.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
-    assert [decoder_kernel.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
-    assert decoder_kernel.shard_size(72, 2, FLOAT32) == 256
+    assert [host.shard_size(2048, groups, FLOAT32) for groups in (1, 4, 8)] == [2048, 512, 256]
+    assert [host.shard_size(2048, groups, INT8) for groups in (1, 4, 8)] == [2048, 512, 512]
+    assert host.shard_size(72, 2, FLOAT32) == 256
 
 
 def test_a_step_knows_the_peaks_of_its_own_logits():

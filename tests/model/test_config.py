@@ -213,12 +213,16 @@ WRONG = {
     (FeatureConfig, "do_ceptral_normalize normalize_means normalize_vars return_attention_mask"): FLAG,
     (FeatureConfig, "padding_value"): REAL,
     (FeatureConfig, "padding_side"): ("top", "", 0, [], {}, True),
+    (FeatureConfig, "dither"): (0.1, 1, -1, *REAL),
+    (FeatureConfig, "do_normalize"): FLAG,
+    (TokenizerConfig, "padding_side truncation_side"): ("top", "", 0, [], {}, True),
+    (TokenizerConfig, "model_max_length"): (0, -1, 0.5, *REAL),
     (TokenizerConfig, "bos_token eos_token unk_token pad_token tgt_lang lang_codes"): (*TEXT, {"content": 3}),
     (TokenizerConfig, "do_upper_case do_lower_case clean_up_tokenization_spaces"): FLAG,
 }  # fmt: skip
 OPTIONAL = ("bos_token_id", "max_new_tokens", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens", "seed",
             "forced_bos_token_id", "forced_eos_token_id", "tgt_lang", "lang_codes",
-            "clean_up_tokenization_spaces")  # fmt: skip
+            "clean_up_tokenization_spaces", "do_normalize")  # fmt: skip
 FIELDS = [(cls, field, values) for (cls, fields), values in WRONG.items() for field in fields.split()]
 
 

@@ -135,7 +135,7 @@ def test_searches_are_upstreams(name, beams, backend, folder_of, golden_features
 @pytest.mark.parametrize("name", ["tied", "odd"])
 @pytest.mark.parametrize("padded_length", [None, 200])
 def test_stages_lead_where_the_model_goes(name, padded_length, folder_of, golden_features):
-    """tools/stages.py repeats the loops of encode and decode_full: both must end in the same bits."""
+    """What is seen on the way ends in the bits that the model gives by itself."""
     model, features = s2t_np.load(folder_of(name), backend="numpy"), golden_features[1]
     tokens = forced_tokens(model.config.vocab_size)
     stages = model_stages(model, features, tokens, padded_length)
@@ -186,7 +186,7 @@ def test_score_is_what_the_search_says_of_its_own_text():
 
 @pytest.mark.parametrize("shape", [(0, 80), (80,), (5, 79), (1, 5, 80)])
 def test_features_of_a_wrong_shape(shape, folder_of):
-    with pytest.raises(OptionError, match=r"features have shape .* expected \(frames, 80\)"):
+    with pytest.raises(OptionError, match=r"features of shape .* expected \(frames, 80\)"):
         s2t_np.load(folder_of("tied")).encode(np.zeros(shape, np.float32))
 
 
@@ -204,7 +204,7 @@ def test_tokens_that_are_none(tokens, folder_of, golden_features):
 
 @pytest.mark.parametrize("shape", [(5,), (0, 16), (5, 15), (5, 16, 1)])
 def test_a_memory_of_another_shape(folder_of, shape):
-    with pytest.raises(OptionError, match="memory has shape"):
+    with pytest.raises(OptionError, match="memory of shape"):
         s2t_np.load(folder_of("tied")).logits(np.zeros(shape), [2, 5])
 
 

@@ -74,6 +74,7 @@ STATE_DICTS = {
     "parameters": lambda: {"x": torch.nn.Parameter(random(3)), "y": torch.nn.Parameter(random(2), requires_grad=False)},
     "module": lambda: module().state_dict(),
     "module with gradients": lambda: module().state_dict(keep_vars=True),
+    "buffer": lambda: {"x": torch.nn.Buffer(torch.ones(2))},  # a tensor with an attribute
     "no tensors": lambda: {},
     "many tensors": lambda: {f"layer.{i}.weight": random(i % 5 + 1) for i in range(1500)},
 }
@@ -96,10 +97,22 @@ def test_parameters_with_attributes_are_read(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_tensors_with_attributes_are_read(tmp_path, form):
+    tensor = random(2, 3)
+    tensor.note = {"made": "by hand"}  # torch then writes _rebuild_from_type_v2
+    torch.save({"state_dict": {"x": tensor}, "epoch": 3}, tmp_path / "m.bin", **FORMATS[form])
+    assert_same(read_torch(tmp_path / "m.bin"), {"x": tensor})
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_tied_tensors_share_memory(tmp_path, form):
     torch.save(module().state_dict(), tmp_path / "m.bin", **FORMATS[form])
     read = read_torch(tmp_path / "m.bin")
     assert np.shares_memory(read["0.weight"], read["2.weight"])
+
+
+class Subclass(torch.Tensor):
+    """A type of tensor that is not torch's own."""
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -109,7 +122,7 @@ def test_what_is_no_plain_tensor_is_refused(tmp_path, form, wrong):
         "complex": lambda: torch.zeros(2, dtype=torch.complex64),
         "uint16": lambda: torch.zeros(2, dtype=torch.uint16),
         "sparse": lambda: torch.eye(2).to_sparse(),
-        "subclass": lambda: torch.nn.Buffer(torch.ones(2)),  # as written by a state dict it is a plain tensor
+        "subclass": lambda: torch.ones(2).as_subclass(Subclass),
         "module": lambda: torch.nn.Linear(1, 1),
         "namespace": lambda: argparse.Namespace(x=1),
     }

@@ -17,7 +17,7 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 ORDER = (
     ("errors", "ops"),
     ("config", "system"),
-    ("audio", "checkpoint", "features", "search", "tokenizer"),
+    ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
     ("weights",),
     ("layers",),
     ("encoder", "decoder"),
@@ -200,4 +200,35 @@ def shapeless(sources: Sources) -> list[str]:
             annotations = ast.unparse(node.args) + ast.unparse(node.returns or ast.Constant(None))
             if public and "ndarray" in annotations and not shape.search(ast.get_docstring(node) or ""):
                 found.append(name)
+    return found
+
+
+def definitions(text: str) -> Iterator[tuple[str, str]]:
+    """(name, source of its value) of the constants at a file's top, written in capitals, and (name, "class")."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, "class"
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from _constants(target, node.value)
+
+
+def _constants(target, value) -> Iterator[tuple[str, str]]:
+    """The constants of one assignment; of `A, B = 1, 2` each with its own value."""
+    if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]*", target.id):
+        yield target.id, ast.unparse(value)
+    if isinstance(target, ast.Tuple):
+        values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
+        for i, (name, own) in enumerate(zip(target.elts, values, strict=False)):
+            yield from _constants(name, own or ast.parse(f"({ast.unparse(value)})[{i}]").body[0].value)
+
+
+def homonyms(sources: Sources) -> list[str]:
+    """Constants of one name with different values, and classes of one name, in different files."""
+    first, found = {}, []
+    for path, text in sources.items():
+        for name, value in definitions(text):
+            where, before = first.setdefault(name, (path, value))
+            if where != path and (value == "class" or value != before):
+                found.append(f"{path}: {name} is another thing in {where}")
     return found

@@ -47,8 +47,10 @@ class LoopbackHub:
         self.repositories = {name.replace("__", "/"): repo for name, repo in repositories.items()}
         self.requests: list[Request] = []
         self.broken: dict[str, int] = {}  # file -> bytes to send before the connection is cut; then status 500
+        self.altered: dict[str, bytes] = {}  # file -> what is sent in place of what was announced
         self.stalled: dict[str, int] = {}  # file -> bytes to send before standing still until `resume` is set
         self.halfway, self.resume = threading.Event(), threading.Event()
+        self.lists_digests = True  # a mirror may list names only
         self.bad_tokens: set[str] = set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -104,9 +106,17 @@ class Handler(BaseHTTPRequestHandler):
         """What model_info asks for."""
         if (found := self.permitted(name, revision)) is not None:
             commit, files = found
-            info = {"id": name, "modelId": name, "sha": commit, "siblings": [{"rfilename": f} for f in files]}
+            info = {"id": name, "modelId": name, "sha": commit, "siblings": self.listed(name, files)}
             info |= {"private": False, "tags": [], "downloads": 0, "likes": 0, "_id": "0"}
             self.send(200, json.dumps(info).encode(), {"Content-Type": "application/json"})
+
+    def listed(self, name: str, files: dict[str, bytes]) -> list[dict]:
+        """The files with their metadata, as `?blobs=true` asks for them."""
+        hub = self.server.hub
+        if not hub.lists_digests:
+            return [{"rfilename": file} for file in files]
+        large = hub.repositories[name].lfs
+        return [listing(file, data, file in large) for file, data in files.items()]
 
     def send_resolved(self, name: str, revision: str, file: str) -> None:
         """A file, or for a large one where it lies."""
@@ -123,14 +133,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def redirect(self, where: str, data: bytes, commit: str) -> None:
         headers = {"X-Repo-Commit": commit, "Location": f"{self.server.hub.other_host}/cdn/{where}"}
-        headers |= {"X-Linked-Etag": etag(data), "X-Linked-Size": str(len(data))}
+        headers |= {"X-Linked-Etag": etag(data, True), "X-Linked-Size": str(len(data))}
         self.send(302, b"", headers)
 
     def send_lfs(self, path: str) -> None:
         """The other host: it knows files by commit and asks for no token."""
         name, commit, file = path.rsplit("/", 2)
         repo = self.server.hub.repositories[name]
-        self.send_file(file, repo.files_at.get(commit, repo.files)[file], {})
+        self.send_file(file, repo.files_at.get(commit, repo.files)[file], {}, large=True)
 
     def permitted(self, name: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
         """The commit and files of a revision, or None once the refusal has been sent."""
@@ -150,10 +160,11 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, status: int, code: str, message: str, headers=None) -> None:
         self.send(status, b"", {"X-Error-Code": code, "X-Error-Message": message} | (headers or {}))
 
-    def send_file(self, file: str, data: bytes, headers: dict) -> None:
+    def send_file(self, file: str, data: bytes, headers: dict, large: bool = False) -> None:
         """A file or the rest of it; broken off or standing still where the hub was told to."""
         hub, start = self.server.hub, self.range_start()
-        headers = headers | {"ETag": etag(data), "Accept-Ranges": "bytes"}
+        headers = headers | {"ETag": etag(data, large), "Accept-Ranges": "bytes"}
+        data = hub.altered.get(file, data)
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         if self.command == "GET" and file in hub.broken:
@@ -192,5 +203,19 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[:size])
 
 
-def etag(data: bytes) -> str:
-    return f'"{hashlib.sha256(data).hexdigest()}"'
+def etag(data: bytes, large: bool) -> str:
+    return f'"{sha256(data) if large else git_object_id(data)}"'
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def git_object_id(data: bytes) -> str:
+    return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
+
+
+def listing(file: str, data: bytes, large: bool) -> dict:
+    """One entry of `siblings`: git holds a pointer of a large file, whose own checksum stands under "lfs"."""
+    entry = {"rfilename": file, "size": len(data), "blobId": git_object_id(b"pointer" if large else data)}
+    return entry | ({"lfs": {"size": len(data), "sha256": sha256(data), "pointerSize": 7}} if large else {})

@@ -43,9 +43,8 @@ SECTIONS = (
     Section(
         "samples",
         "The recording",
-        "A recording is a list of numbers, the air pressure at equal intervals, mixed down to one channel, resampled to "
-        "the rate that the model was trained on. Press play, or click into the wave: the line marks the same moment "
-        "in every picture below that has a time axis.",
+        "A recording is a list of numbers, the air pressure at equal intervals, mixed down to one channel and resampled "
+        "to the rate of the training data. Press play, or click into the wave: the line marks the same moment in every picture below that has a time axis.",
         "x[n], n = 0 .. N-1, between -1 and 1",
         ("audio.load",),
         (View("wave", "Waveform", ("samples",)),),
@@ -168,7 +167,7 @@ SECTIONS = (
         "decoder",
         "The decoder listens",
         "For each token the decoder attends first to the tokens before it and then to the memory. Click on a word "
-        "below to mark the stretch of sound that the chosen head, or the mean of all heads, attended to while writing it.",
+        "below to mark the stretch of sound that the chosen head, or the mean of all heads, attended to meanwhile.",
         "h = x + self_attn(x);  h + encoder_attn(h, memory)",
         ("decoder.decoder_layer", "decoder.decoder_step"),
         (

@@ -20,7 +20,12 @@ BAD_AUDIO = {
     "too short": (SOUND[:399], {}, "expected at least 25 ms"),
     "no such files": (["one", "two"], {}, "cannot be read"),
     "not finite": (np.full(8000, np.nan), {}, "nan"),
-    "ragged": ([SOUND, SOUND[:4000]], {"return_tensors": "np"}, "pass padding=True"),
+    "samples of two channels": (
+        np.zeros((8000, 2)),
+        {},
+        r"shape \(8000, 2\), which looks like \(samples, channels\).*mix it to mono",
+    ),
+    "a record of neither": ({"path": None, "text": "five"}, {}, "a record of path, text is not a sound"),
     "padding": (SOUND, {"padding": "widest"}, "padding is 'widest'"),
     "to no length": (SOUND, {"padding": "max_length"}, "need a max_length"),
     "cut to no length": (SOUND, {"truncation": True}, "need a max_length"),
@@ -65,6 +70,11 @@ BAD_CALLS = {
         lambda m, b: m.generate(b.input_features[:, ::-1], b.attention_mask[:, ::-1], padded_as_upstream=True),
         "padding on the left",
     ),
+    "features as ids": (lambda m, b: m.generate(input_ids=b.input_features), "pass the features as input_features"),
+    "ids": (lambda m, b: m.generate(**b, input_ids=[[2]]), "pass the features as input_features"),
+    "attentions": (lambda m, b: m.generate(**b, output_attentions=True), "output_attentions is not supported here"),
+    "cache of torch": (lambda m, b: m.generate(**b, cache_implementation="static"), "cache_implementation is not"),
+    "argument of a call": (lambda m, b: m(**b, labels=[[5], [5]], beams=3), "unknown argument beams"),
     "option": (lambda m, b: m.generate(**b, beams=3), "unknown generation option beams"),
     "value": (lambda m, b: m.generate(**b, num_beams=0), "num_beams is 0"),
     "config": (lambda m, b: m.generate(**b, generation_config={"num_beams": 2}), "expected a GenerationConfig"),
@@ -103,8 +113,14 @@ def test_names_and_files_that_are_refused(tmp_path, model):
         Speech2TextFeatureExtractor(hop=160)
     with pytest.raises(OptionError, match="do_upper_case is 'yes'"):
         Speech2TextProcessor.from_pretrained("digits", do_upper_case="yes")
-    with pytest.raises(OptionError, match="dtype is 'bfloat16'"):
-        Speech2TextForConditionalGeneration.from_pretrained("digits", dtype="bfloat16")
+    with pytest.raises(OptionError, match="dtype is 'float8'"):
+        Speech2TextForConditionalGeneration.from_pretrained("digits", dtype="float8")
+    with pytest.raises(OptionError, match="subfolder 'x': models of the hub are taken from its top folder only"):
+        Speech2TextProcessor.from_pretrained("owner/model", subfolder="x")
+    with pytest.raises(OptionError, match="push_to_hub is not supported"):
+        model.save_pretrained(tmp_path / "out", push_to_hub=True)
+    with pytest.raises(OptionError, match=r"dither is 1\.0, expected 0: no noise is added"):
+        Speech2TextFeatureExtractor(dither=1.0)
     for kind in (Speech2TextProcessor, Speech2TextForConditionalGeneration):
         with pytest.raises(ModelError, match=r"config\.json: cannot be read"):
             kind.from_pretrained(tmp_path)
@@ -121,3 +137,47 @@ def test_a_model_whose_folder_has_gone_cannot_be_saved(tmp_path):
     shutil.rmtree(tmp_path / "digits")
     with pytest.raises(ModelError, match="digits"):
         model.save_pretrained(tmp_path / "saved")
+
+
+BAD_TEXTS = {
+    "a pair": (lambda t: t("one", "two"), "text pairs mean nothing to S2T"),
+    "a pair of labels": (lambda t: t(text_target="one", text_pair_target="two"), "text pairs mean nothing"),
+    "a pair of ids": (lambda t: t.build_inputs_with_special_tokens([5], [6]), "text pairs mean nothing"),
+    "nothing": (lambda t: t(), "text is None, expected a string"),
+    "offsets": (lambda t: t("one", return_offsets_mapping=True), "return_offsets_mapping=True is not supported"),
+    "token types": (lambda t: t("one", return_token_type_ids=True), "return_token_type_ids=True is not supported"),
+    "words": (lambda t: t(["one"], is_split_into_words=True), "is_split_into_words=True is not supported"),
+    "an option": (lambda t: t("one", pading=True), "unknown tokenizer call setting pading"),
+    "torch": (lambda t: t("one", return_tensors="pt"), "return_tensors is 'pt'"),
+    "ragged": (lambda t: t(["one", "one two"], return_tensors="np"), "pass padding=True"),
+    "padding": (lambda t: t("one", padding="widest"), "padding is 'widest'"),
+    "a number for padding": (lambda t: t("one", padding=1), "padding is 1"),
+    "truncation": (lambda t: t("one", truncation="only_second", max_length=2), "truncation is 'only_second'"),
+    "side": (lambda t: t("one", padding=True, padding_side="top"), "padding_side is 'top'"),
+    "its own side": (lambda t: setattr(t, "padding_side", "top"), "padding_side is 'top'"),
+    "its length": (lambda t: setattr(t, "model_max_length", 0), "model_max_length is 0"),
+    "multiple": (
+        lambda t: t("one", padding=True, truncation=True, max_length=5, pad_to_multiple_of=4),
+        "max_length 5 is not a multiple of pad_to_multiple_of 4",
+    ),
+    "no ids": (lambda t: t.pad({"labels": [[5]]}), "pad needs input_ids, .* found labels"),
+    "another thing": (lambda t: t.pad([5, 6]), "pad needs input_ids, .* found list"),
+    "unequal fields": (lambda t: t.pad({"input_ids": [[5], [6]], "x": [1]}), "as many rows of each field"),
+    "a new piece": (lambda t: t.add_tokens(["<new>"]), "cannot be added"),
+    "a piece": (lambda t: setattr(t, "pad_token", "no such piece"), "no such piece"),
+    "decoding": (lambda t: t.decode([5], beams=3), "unknown decode setting beams"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXTS)
+def test_calls_of_the_tokenizer_that_are_refused(processor, case):
+    call, message = BAD_TEXTS[case]
+    with pytest.raises((OptionError, ModelError), match=message):
+        call(processor.tokenizer)
+
+
+def test_rows_that_cannot_be_padded(processor):
+    with pytest.raises(OptionError, match=r"pad needs input_features, .* found input_values"):
+        processor.feature_extractor.pad({"input_values": [SOUND]})
+    with pytest.raises(OptionError, match="need a max_length"):
+        processor.feature_extractor.pad({"input_features": [np.zeros((3, 80))]}, padding="max_length")

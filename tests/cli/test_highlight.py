@@ -10,20 +10,20 @@ from s2t_np.cli.highlight import coloured, has_colours, highlighted
 from s2t_np.formats import STREAMED, Layout
 from s2t_np.longform.segment import Segment, Word
 from tests.support.paths import DIGITS
+from tests.support.terminals import Terminal
 
 TWO = DIGITS.parent.parent / "recordings" / "two-nine-three-four-zero.flac"
 COMMAND = ["transcribe", "--model", "digits", "--highlight"]
 
 
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self):
-        return True
-
-
 def word(probability, text="five"):
     return Word(text, 0.0, 1.0, probability)
+
+
+def test_words_cannot_steer_the_terminal():
+    assert coloured(word(0.1, "a\x1b[2J")) == "\x1b[31ma\\x1b[2J\x1b[39m"
+    shown = "".join(highlighted([segment([word(0.95)], "b\x1bc")]))
+    assert shown == "five\nb\\x1bc\n"
 
 
 def segment(words, *others):

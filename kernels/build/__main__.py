@@ -1,0 +1,60 @@
+"""The program of a process that compiles for another one, which started it (`compile_workers.py`)."""
+
+import importlib
+import importlib.util
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+
+def load_package(name: str, folder: str):
+    """This package from its folder, under the name it has in the parent."""
+    spec = importlib.util.spec_from_file_location(
+        name, str(Path(folder) / "__init__.py"), submodule_search_locations=[folder]
+    )
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return importlib.import_module(f"{name}.build.modules")
+
+
+def listen(orders: queue.SimpleQueue) -> None:
+    """Pass orders on; end with the input, even while something is being compiled."""
+    for line in sys.stdin:
+        orders.put(line.rstrip("\n"))
+    os._exit(0)
+
+
+def serve(orders: queue.SimpleQueue, say) -> None:
+    """Compile what is ordered; the first order says where everything is."""
+    sys.path[:], name, folder = json.loads(orders.get())
+    functions = load_package(name, folder).device_functions()
+    say({"names": list(functions)})
+    while True:
+        code = functions[orders.get()]()
+        say({"defines": code.defines, "needs": code.needs, "size": len(code.data)}, code.data)
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what is printed must not be taken for an answer
+
+    def say(answer: dict, data: bytes = b"") -> None:
+        answers.write(json.dumps(answer).encode() + b"\n" + data)
+        answers.flush()
+
+    orders = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(orders,), daemon=True).start()
+    try:
+        serve(orders, say)
+    except KeyboardInterrupt:  # the parent hears it too
+        pass
+    except BaseException:
+        say({"error": traceback.format_exc(limit=-3)})
+
+
+if __name__ == "__main__":
+    main()

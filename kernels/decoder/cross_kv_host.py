@@ -1,0 +1,94 @@
+"""The host's side of `cross_kv.py`: the block of keys and values, its sizes, and the call that fills it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..build.arguments import Floats, OutFloats, OutWords
+from ..build.entry import Entry
+from ..layout import CHUNK, FLOAT16, INT8, LANES, PANEL
+from ..threads import get_threads, parallel
+from ..weights.pack import DecoderPlan, empty_lines, whole
+
+
+def layout(positions, width):
+    """Where a head's values begin, behind its keys; floats of a head."""
+    values = -(-positions // PANEL) * PANEL * width
+    return values, values + -(-width // PANEL) * PANEL * positions
+
+
+class Memory(NamedTuple):
+    """Keys and values of all layers."""
+
+    block: np.ndarray  # (L * H * floats of a head,)
+    layers: int  # L
+    heads: int  # H
+    positions: int  # S
+    width: int  # D/H
+
+    def readable(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Keys and values of one layer as the readable cache has them: (S, D) each. For tests."""
+        values, size = layout(self.positions, self.width)
+        heads = self.block.reshape(self.layers, self.heads, size)[layer]
+        k = heads[:, :values].reshape(self.heads, -1, self.width, PANEL).transpose(1, 3, 0, 2)
+        v = heads[:, values:].reshape(self.heads, -1, self.positions, PANEL).transpose(2, 0, 1, 3)
+        v = v.reshape(self.positions, self.heads, -1)[:, :, : self.width]
+        return tuple(x.reshape(-1, self.heads * self.width)[: self.positions] for x in (k, v))
+
+
+class CrossShape(NamedTuple):
+    """Sizes of a call."""
+
+    positions: int  # S
+    depth: int  # D
+    heads: int  # H
+    layers: int  # L
+    kind: int  # of the weights
+    threads: int
+    words: int  # where in a unit the bytes of its floats begin
+    scales: int  # and their scales
+    unit: int  # floats of a unit with its bytes and scales
+    scratch: int  # floats of a thread's own: results of a pair of units, a panel of floats where weights are halves
+
+
+class ProjectMemoryCall(NamedTuple):
+    """What `project_memory` takes."""
+
+    state: OutWords
+    x: Floats
+    shape: CrossShape
+    w: Floats
+    plan: DecoderPlan
+    units: OutFloats
+    block: OutFloats
+    scratch: OutFloats
+
+
+project_memory = Entry("decoder.cross_kv", "project_memory", ProjectMemoryCall)
+
+
+def _room(heads: int, positions: int, width: int) -> np.ndarray:
+    """A block for that many heads of all layers; lanes of values that no feature fills are computed with: zeros."""
+    values, size = layout(positions, width)
+    (block,) = empty_lines(heads * size)
+    if rest := width % PANEL:
+        block.reshape(heads, size)[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, rest:] = 0
+    return block
+
+
+def _shape(positions: int, depth: int, heads: int, layers: int, kind: int) -> CrossShape:
+    """Sizes for a memory (S, D)."""
+    words, panel = depth * LANES, depth * PANEL if kind == FLOAT16 else 0
+    scales = words + (whole(depth) // 4 * LANES if kind == INT8 else 0)
+    unit = scales + (-(-depth // CHUNK) * LANES if kind == INT8 else 0)
+    return CrossShape(positions, depth, heads, layers, kind, get_threads(), words, scales, unit, PANEL * PANEL + panel)
+
+
+def project(memory: np.ndarray, w, kind: int, heads: int) -> Memory:
+    """Memory (S, D) -> keys and values of all layers; `w` is the packed decoder."""
+    (positions, depth), layers = memory.shape, len(w.layers)
+    shape, block = _shape(positions, depth, heads, layers, kind), _room(layers * heads, positions, depth // heads)
+    units, scratch = empty_lines(whole(positions) // LANES * shape.unit, shape.threads * shape.scratch)
+    x = np.ascontiguousarray(memory, np.float32).reshape(-1)
+    parallel(project_memory, 2, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
+    return Memory(block, layers, heads, positions, depth // heads)

@@ -1,0 +1,163 @@
+"""The operations of s2t_np.ops as calls of kernels: arrays are checked, laid out and handed over."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..build.arguments import Floats, OutFloats, OutWords, Single, table
+from ..build.entry import Entry
+from ..layout import CHUNK, GATED, INT8, LANES, NO_FLOOR, PANEL, RELU
+from ..threads import get_threads, parallel
+from ..weights.pack import PackedConv, PackedLinear, PackedNorm, empty_lines, whole
+
+ATTENTION_KEYS = 256  # in a block: the scores of 32 queries then take 32 KB, and stay in the first-level cache
+QUERIES = 2 * LANES  # at a time, at most
+ATTENTION_SCRATCH = (ATTENTION_KEYS + 2) * QUERIES  # floats: two rows for the running maximum and sum, then the scores
+ZEROS = np.zeros(LANES, np.float32)
+CONV_GROUP = 4  # units that a thread takes at a time, about: their sums of 1024 outputs take a quarter of a megabyte
+
+# columns of the table of convolutions, a row each. SOURCE and TARGET: where in `frames` the planes of its inputs and
+# outputs begin; PLANES and FRAMES of its outputs; ROW: floats of a feature in a plane, the first MARGIN of them zeros;
+# WIDTH: channels and gates in whole panels; ROWS: of all planes
+SOURCE, TARGET, INPUTS, OUTPUTS, TAPS, PLANES, FRAMES, ROW, MARGIN, WEIGHT, BIAS, WIDTH, ROWS = range(13)
+ConvTable = table(ROWS + 1)
+
+
+class LinearRowsCall(NamedTuple):
+    """What `linear_rows` takes."""
+
+    state: OutWords
+    x: Floats
+    rows: int
+    depth: int
+    w: Floats
+    kind: int
+    weight: int
+    bias: int
+    added: Floats
+    added_row: int
+    floor: Single
+    y: OutFloats
+    width: int
+    words: OutFloats
+    scales: OutFloats
+
+
+class LayerNormRowsCall(NamedTuple):
+    """What `layer_norm_rows` takes."""
+
+    x: Floats
+    size: int
+    width: int
+    w: Floats
+    gain: int
+    offset: int
+    y: OutFloats
+
+
+class AttentionRowsCall(NamedTuple):
+    """What `attention_rows` takes."""
+
+    state: OutWords
+    q: Floats
+    k: Floats
+    v: Floats
+    batch: int
+    queries: int
+    keys: int
+    width: int
+    heads: int
+    mask: Floats
+    mask_row: int
+    zeros: Floats
+    y: OutFloats
+    scratch: OutFloats
+
+
+class ConvScratch(NamedTuple):
+    """Addresses of a thread's scratch memory for some units. Words and scales are used where weights are bytes."""
+
+    window: int  # (units, CHUNK, 16)
+    words: int  # (units, CHUNK) the bytes of `window`
+    scales: int  # (units, 16)
+    sums: int  # (units, WIDTH, 16)
+    panel: int  # (CHUNK, PANEL) a panel of floats, where weights are halves
+
+
+linear_rows = Entry("ops.linear", "linear_rows", LinearRowsCall)
+layer_norm_rows = Entry("ops.norm", "layer_norm_rows", LayerNormRowsCall)
+attention_rows = Entry("ops.attention", "attention_rows", AttentionRowsCall)
+
+
+def _in_panels(x: np.ndarray, width: int) -> np.ndarray:
+    """(R, O) -> contiguous (R, width), zeros behind O."""
+    if x.shape[1] == width:
+        return np.ascontiguousarray(x, np.float32)
+    return np.pad(x, ((0, 0), (0, width - x.shape[1])))
+
+
+def _apply(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None, floor: np.float32) -> np.ndarray:
+    """max(x W^T + b + residual, floor): (R, I) -> (R, O)."""
+    rows, width, chunks = len(x), whole(w.outputs), -(-w.inputs // CHUNK)
+    flat, y = np.ascontiguousarray(x, np.float32).reshape(-1), np.empty((rows, width), np.float32)
+    added, added_row = ZEROS, 0
+    if residual is not None:
+        added, added_row = _in_panels(residual, width).reshape(-1), width
+    room = rows if w.kind == INT8 else 0
+    words, scales = (np.empty(room * n, np.float32) for n in (whole(w.inputs) // 4, chunks))
+    packed = (w.arena, w.kind, w.panels, w.bias)
+    parallel(
+        linear_rows, 2, flat, rows, w.inputs, *packed, added, added_row, floor, y.reshape(-1), width, words, scales
+    )
+    return np.ascontiguousarray(y[:, : w.outputs])
+
+
+def linear(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None = None) -> np.ndarray:
+    """x W^T + b, plus `residual` if there is one: (R, I) -> (R, O), as ops.linear."""
+    return _apply(x, w, residual, NO_FLOOR)
+
+
+def linear_relu(x: np.ndarray, w: PackedLinear) -> np.ndarray:
+    """max(x W^T + b, 0): (R, I) -> (R, O), as ops.linear_relu."""
+    return _apply(x, w, None, RELU)
+
+
+def layer_norm(x: np.ndarray, w: PackedNorm) -> np.ndarray:
+    """(..., D) -> (..., D), as ops.layer_norm."""
+    x = np.ascontiguousarray(x, np.float32)
+    y = np.empty_like(x)
+    layer_norm_rows(x.reshape(-1), x.size, w.inputs, w.arena, w.gain, w.bias, y.reshape(-1))
+    return y
+
+
+def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool = False) -> np.ndarray:
+    """q (..., Q, D), k and v (..., S, D) -> (..., Q, D), as ops.attention: q comes scaled."""
+    q, k, v = (np.ascontiguousarray(x, np.float32) for x in (q, k, v))
+    (*lead, queries, width), keys = q.shape, k.shape[-2]
+    mask, mask_row = ZEROS, 0
+    if causal:
+        mask_row = -(-queries // LANES) * LANES
+        mask = np.where(np.arange(keys)[:, None] <= np.arange(mask_row), np.float32(0), -np.inf).astype(np.float32)
+    y = np.empty_like(q)
+    scratch = np.empty(get_threads() * (ATTENTION_SCRATCH + 2 * LANES * (width // heads)), np.float32)
+    sizes = (math.prod(lead), queries, keys, width, heads)
+    flat = (x.reshape(-1) for x in (q, k, v))
+    parallel(attention_rows, 1, *flat, *sizes, mask.reshape(-1), mask_row, ZEROS, y.reshape(-1), scratch)
+    return y
+
+
+def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """For that many frames: the table, and room for the planes of all inputs, flat."""
+    margin = -(-(max(w.taps for w in convs) // 2 + 1) // LANES) * LANES
+    row = -(-count // (LANES << len(convs))) * LANES + margin
+    table, begin = np.zeros((len(convs), ROWS + 1), np.int64), 0
+    for line, w, planes in zip(table, convs, (1 << n for n in reversed(range(len(convs)))), strict=True):
+        width = -(-w.outputs // GATED) * PANEL
+        count, end = (count - 1) // 2 + 1, begin + 2 * planes * w.inputs * row
+        line[:] = begin, end, w.inputs, w.outputs, w.taps, planes, count, row, margin, w.panels, w.bias, width, 0
+        begin = end
+    (frames,) = empty_lines(begin + margin)
+    frames[begin:] = 0
+    table[:, ROWS] = len(frames) // row
+    return table, frames

@@ -1,0 +1,25 @@
+"""What a batch is made of: recordings to transcribe, and those that could not be."""
+
+from typing import NamedTuple
+
+STDIN = "-"
+
+
+class Input(NamedTuple):
+    """One recording to transcribe."""
+
+    path: str  # as it was given, or below the folder that was given; "-" is standard input
+    name: str  # of its output, without a suffix, relative to the output folder
+
+
+class Failure(NamedTuple):
+    """One input that gave no transcript, and why."""
+
+    path: str  # or "standard input"
+    reason: str
+
+
+class LeftOut(NamedTuple):
+    """A file of sound or video in a folder whose format is not read."""
+
+    path: str

@@ -1,0 +1,93 @@
+"""What a journal notes of a result, so that a batch can be resumed: of which recording, made with what, how it ended.
+
+    input, path, size, mtime_ns   the recording: its name below the folder or pattern that was given, where it was, and
+                                  the state of the file when it was read
+    sha256                        of its content
+    with                          a short name for everything else that the result depends on (`identity`)
+    incomplete                    why the recording breaks off, if it does
+
+A recording counts as the same if its name, size and time of change are; on request, if its name and content are. Where
+it is does not matter, so a folder that was moved or mounted elsewhere is not transcribed again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ..model import S2T
+from .items import STDIN, Input
+
+JOURNAL = ".s2t-np-done.jsonl"
+SAMPLE_BYTES, SAMPLES = 1 << 12, 64  # how much of a model's file is read, and at how many places
+
+
+class Remaining(NamedTuple):
+    """What is left to do of a batch that is resumed, by index of the inputs."""
+
+    todo: list[int]
+    incomplete: dict[int, str]  # done already, but the recording breaks off, and has not changed since: why it does
+    edited: dict[int, Path]  # done already, but something else has changed the result since: its file
+
+
+def sampled_digest(path: Path) -> str:
+    """A hash of the size of a file and of SAMPLES parts of it: enough to tell one set of weights from another."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for number in range(SAMPLES):
+            file.seek(number * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def identity(model: S2T, version: str, settings: Mapping) -> str:
+    """A short name for everything that decides a result: program, model, backend, precision and settings.
+
+    A model is known by the names and the (sampled) content of its files, so that it may be moved or downloaded again.
+    """
+    files = [[path.name, sampled_digest(path)] for path in sorted(model.folder.iterdir()) if path.is_file()]
+    everything = [version, files, model.backend.name, str(model.dtype), settings]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def stamp(item: Input, identity: str) -> dict:
+    """The note of a recording in its present state, without its content."""
+    name = item.name + os.path.splitext(item.path)[1]
+    if item.path == STDIN or not os.path.exists(item.path):
+        return {"input": name, "path": item.path, "with": identity}
+    now = os.stat(item.path)
+    state = {"size": now.st_size, "mtime_ns": now.st_mtime_ns}
+    return {"input": name, "path": os.path.abspath(item.path), **state, "with": identity}
+
+
+def content(path: str) -> str | None:
+    """The SHA-256 of a recording; None where it cannot be read again (a pipe, or a file that is gone)."""
+    if not os.path.isfile(path):
+        return None
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def noted(stamp: dict, incomplete: str | None) -> dict:
+    """The note of a recording that is done."""
+    note = stamp | {"sha256": content(stamp["path"])}
+    return note | {"incomplete": incomplete} if incomplete else note
+
+
+def is_same(note: dict, stamp: dict, by_content: bool) -> bool:
+    """Whether a note is about the recording that `stamp` describes."""
+    keys = ("input", "size") if by_content else ("input", "size", "mtime_ns")
+    if "size" not in stamp or any(note.get(key) != stamp[key] for key in keys):
+        return False
+    return not by_content or (note.get("sha256") is not None and note["sha256"] == content(stamp["path"]))
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8; a file name in it that is not Unicode keeps its bytes."""
+    return text.encode("utf-8", "surrogateescape")

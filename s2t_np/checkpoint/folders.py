@@ -1,0 +1,73 @@
+"""What a file or folder is that was given as a model and is none: named from its first bytes or its config.json.
+
+People hold one weights file, a fairseq download, a whisper model, or half of a checkpoint. Each gets one line that says
+what it is and what to do.
+"""
+
+import os
+from pathlib import Path
+
+from ..config import read_json, show
+from ..errors import ModelError
+from .hub_cache import NEEDED, files_in, missing
+from .sharded import INDEXES, WEIGHTS
+
+SIGNS = {  # first bytes of a file -> what it is
+    b"PK\x03\x04": "is a zip archive (a torch checkpoint?)",
+    b"\x80\x02\x8a\x0al\xfc": "is a torch checkpoint from before torch 1.6",
+    b"GGUF": "is a GGUF model of llama.cpp or whisper.cpp",
+    b"lmgg": "is a GGML model of whisper.cpp",
+    b"\x89HDF": "is an HDF5 file (weights of TensorFlow)",
+    b"RIFF": "is a WAV recording",
+    b"fLaC": "is a FLAC recording",
+    b"OggS": "is an Ogg recording",
+    b"ID3": "is an MP3 recording",
+    b"version https://git-lfs": "is a git-lfs pointer, not the file itself (`git lfs pull` fetches it)",
+}
+
+
+def describe_file(path: Path) -> str:
+    """What a file is that stands where a model's folder should, and what to do."""
+    if path.suffix in (".safetensors", ".bin") and path.name != "sentencepiece.bpe.model":
+        return f"is a weights file; give the folder that holds it and the JSON files, {str(path.parent)!r}"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    sign = next((words for start, words in SIGNS.items() if head.startswith(start)), "is a file")
+    if path.suffix == ".pt" or "torch" in sign:
+        return f"{sign}, probably fairseq's; give a folder with the model as transformers keeps it"
+    return f"{sign}, not a folder"
+
+
+def require_model(folder: Path) -> None:
+    """Raise ModelError unless all files of an S2T model are in `folder`, saying what it holds instead."""
+    files = files_in(folder)
+    if "config.json" in files:
+        require_s2t(folder / "config.json")
+    if lacking := missing(files):
+        raise ModelError(f"{folder}: {describe_folder(folder, files)}; it lacks {', '.join(lacking)}")
+
+
+def require_s2t(path: Path) -> None:
+    """Raise ModelError for the config.json of another architecture."""
+    kind = read_json(path).get("model_type")
+    if kind != "speech_to_text":
+        raise ModelError(f"{path}: model_type is {show(kind)}, expected 'speech_to_text' (an S2T checkpoint)")
+
+
+def describe_folder(folder: Path, files: set[str]) -> str:
+    """What a folder is that lacks files of a model."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    if not os.path.isdir(folder):
+        return "there is no such folder"
+    if not names:
+        return "the folder is empty"
+    if any(name.endswith(".pt") for name in names) and not files & {"config.json", *WEIGHTS}:
+        return "looks like a fairseq download (a .pt file); expected the model as transformers keeps it"
+    if "config.json" in files and files & {*WEIGHTS, *INDEXES}:
+        return "holds a network without its processor; let `processor.save_pretrained` write there, too"
+    if files & {*NEEDED} - {"config.json"} and "config.json" not in files:
+        return "holds a processor without its network; copy config.json and the weights there"
+    return f"is not a complete model (found: {', '.join(names[:6])})"

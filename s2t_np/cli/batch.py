@@ -1,0 +1,94 @@
+"""A batch as the command runs it: what is done already, every result to its place, every failure on one line."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from ..batch.inputs import Failure, Input
+from ..batch.notes import Remaining
+from ..batch.pool import in_order
+from ..batch.run import Task, transcribe_all
+from ..longform.segment import Recording
+from .outputs import Output, Printed
+from .progress import Progress
+from .terminal import bar_away, say
+
+FAILED, INCOMPLETE = "failed", "incomplete"  # what becomes of an input that is not done: the keys of a tally
+HOW_TO_GO_ON = "the same command with --resume goes on where it stopped"
+
+
+def report(failed: Failure) -> None:
+    """Print one line about an input that failed."""
+    say(f"{failed.path}: {failed.reason}")
+
+
+def report_incomplete(path: str, reason: str) -> None:
+    """Print one line about a recording that broke off."""
+    say(f"{path}: {reason}; the text up to there is written and marked as incomplete")
+
+
+def summary(tally: Counter, count: int) -> int:
+    """Print how many of `count` inputs are not done, if there were several; returns the exit code."""
+    parts = {FAILED: f"{tally[FAILED]} of {count} inputs failed"}
+    parts[INCOMPLETE] = f"{tally[INCOMPLETE]} of {count} recordings are incomplete"
+    found = [text for kind, text in parts.items() if tally[kind]]
+    if found and count > 1:
+        say(", ".join(found))
+    return 1 if found else 0
+
+
+def settle(output: Output, index: int, item: Input, result: Recording | Failure, write: Callable) -> str | None:
+    """Deliver one result; returns FAILED or INCOMPLETE, after saying why, or None.
+
+    A file that cannot be written fails its input only. Where all results go to one place, raises OSError.
+    """
+    if isinstance(result, Failure):
+        report(result)
+        return FAILED
+    try:
+        output.deliver(index, write(result), result.incomplete)
+    except OSError as error:
+        if output.in_order:
+            raise
+        report(Failure(item.path, f"its result cannot be written to {error.filename} ({error.strerror})"))
+        return FAILED
+    if result.incomplete:
+        report_incomplete(item.path, result.incomplete)
+        return INCOMPLETE
+    return None
+
+
+def report_done(remaining: Remaining, inputs: Sequence[Input]) -> None:
+    """Print how many inputs are done already, and which of these are not what they should be."""
+    if done := len(inputs) - len(remaining.todo):
+        say(f"{done} of {len(inputs)} are done already")
+    for index, reason in remaining.incomplete.items():
+        say(f"{inputs[index].path}: is incomplete, as before ({reason}); it is tried again once the file has changed")
+    for path in remaining.edited.values():
+        say(
+            f"{path}: was changed after s2t-np had written it, and is left as it is; remove it to have it written again"
+        )
+
+
+def run_batch(
+    task: Task, inputs: Sequence[Input], output: Output, write: Callable, jobs: int, by_content: bool = False
+) -> Counter:
+    """Transcribe and deliver everything that is not done; returns how many inputs are FAILED and INCOMPLETE.
+
+    Raises OptionError, OSError; KeyboardInterrupt with advice.
+    """
+    remaining = output.pending(by_content)
+    report_done(remaining, inputs)
+    todo = [inputs[index] for index in remaining.todo]
+    progress, tally = Progress(todo), Counter({INCOMPLETE: len(remaining.incomplete)})
+    progress.draw(force=True)
+    try:
+        with closing(transcribe_all(task, todo, jobs, progress.heard)) as results:
+            for index, result in in_order(results) if output.in_order else results:
+                tally[settle(output, remaining.todo[index], todo[index], result, write)] += 1
+                progress.finished(index, todo[index], getattr(result, "duration", None))
+    except KeyboardInterrupt:
+        resumable = len(inputs) > 1 and not isinstance(output, Printed)
+        raise KeyboardInterrupt(*[HOW_TO_GO_ON] * resumable) from None
+    with bar_away():
+        return tally

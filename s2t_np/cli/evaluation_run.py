@@ -1,0 +1,110 @@
+"""What the sub-command `evaluate` does: read the corpus, transcribe what is not done, print the table."""
+
+from argparse import Namespace
+from contextlib import closing, nullcontext
+
+from .. import __version__
+from ..batch.inputs import Failure, Input
+from ..batch.resume import identity
+from ..errors import OptionError
+from ..evaluation import Utterance, align, read_corpus
+from ..evaluation.report import Outcome, Results, show_alignment, summary
+from ..evaluation.run import evaluate_all
+from ..model import S2T
+from .command import load_model
+from .generation import beginning, generation_options
+from .progress import Progress
+from .terminal import bar_away, say, show
+from .transcribe import jobs, report
+
+GO_ON = "the same command with --resume continues"
+
+
+def check(args: Namespace) -> None:
+    """Raise OptionError for options that do not go together."""
+    if args.resume and args.output is None:
+        raise OptionError("--resume needs --output, the file to continue")
+    if args.num_return_sequences not in (None, 1):
+        raise OptionError("--nbest has no effect here: the best transcript is compared")
+
+
+def setting_of(args: Namespace, model: S2T, generation: dict) -> dict:
+    """All that determines the results, for the first line of a results file."""
+    with_what = identity(model, __version__, {"search": generation})
+    return {"model": args.model, "normalization": args.normalize, "options": generation, "identity": with_what}
+
+
+def open_results(args: Namespace, setting: dict):
+    """The results file that was asked for, or a context of None. Raises OptionError."""
+    if args.output is None:
+        return nullcontext(None)
+    return closing(Results.open(args.output, setting, args.resume))
+
+
+def show_errors(outcome: Outcome) -> None:
+    """Print an utterance's alignment, if it has an error. Raises OSError."""
+    if outcome.words.total:
+        steps = align(outcome.reference.split(), outcome.hypothesis.split())
+        show(f"{outcome.id}\n{show_alignment(steps)}\n\n")
+
+
+def run_all(
+    args: Namespace, model: S2T, todo: list[Utterance], results: Results | None, generation: dict
+) -> tuple[list[Outcome], int]:
+    """Evaluate all that is left; the outcomes, and how many recordings failed. Raises OptionError, OSError."""
+    inputs = [Input(str(u.audio), u.id) for u in todo]
+    progress, outcomes, failed = Progress(inputs), [], 0
+    work = evaluate_all(model, todo, args.normalize, jobs(args, len(todo)), **generation)
+    with closing(work) as finished:
+        for index, result in finished:
+            progress.finished(index, inputs[index], getattr(result, "duration", None))
+            if isinstance(result, Failure):
+                report(result)
+                failed += 1
+                continue
+            outcomes.append(result)
+            if results is not None:
+                results.add(result)
+            if args.show_alignment:
+                show_errors(result)
+    with bar_away():
+        return outcomes, failed
+
+
+def footer(args: Namespace, model: S2T, generation: dict) -> str:
+    """The line below the table: the settings that the figures depend on most."""
+    search = model.generation_config.replace(**{k: v for k, v in generation.items() if k != "prefix"})
+    return f"model {args.model}, {args.dtype}, beams {search.num_beams}, normalization {args.normalize}\n"
+
+
+def evaluate(args: Namespace) -> int:
+    """Read the corpus, load the model, evaluate what is not done, print the table."""
+    generation = generation_options(args)
+    check(args)
+    corpus = read_corpus(args.corpus)
+    jobs(args, len(corpus.utterances))
+    model = load_model(args)
+    generation |= beginning(args, model.tokenizer)
+    for row in corpus.failures:
+        report(row)
+    outcomes, failed = evaluated(args, model, corpus.utterances, generation)
+    failed += len(corpus.failures)
+    show(summary(outcomes) + "\n" + footer(args, model, generation))
+    if failed:
+        say(f"{failed} of {len(corpus.utterances) + len(corpus.failures)} recordings failed and are not counted")
+    return 1 if failed else 0
+
+
+def evaluated(args: Namespace, model: S2T, utterances: list[Utterance], generation: dict) -> tuple[list[Outcome], int]:
+    """The outcomes of all utterances, those of an earlier run included, and how many recordings failed now."""
+    with open_results(args, setting_of(args, model, generation)) as results:
+        names = {utterance.id for utterance in utterances}
+        before = [o for o in results.outcomes if o.id in names] if results else []
+        done = {outcome.id for outcome in before}
+        if done:
+            say(f"{len(done)} of {len(utterances)} are done already")
+        try:
+            outcomes, failed = run_all(args, model, [u for u in utterances if u.id not in done], results, generation)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(*([GO_ON] if results else [])) from None
+    return before + outcomes, failed
