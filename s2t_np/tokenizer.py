@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import TokenizerConfig, read_json
+from .config import TokenizerConfig, read_bounded, read_json
 from .errors import ModelError, OptionError
 
 LANGUAGES = {"mustc": ("pt", "fr", "ru", "nl", "ro", "it", "es", "de")}  # by `lang_codes`; the first is the default
@@ -59,8 +59,14 @@ class Tokenizer:
     def from_folder(cls, folder: Path) -> "Tokenizer":
         """Read the tokenizer's files of a checkpoint folder. Raises ModelError."""
         config = TokenizerConfig.from_dict(read_settings(folder), str(folder / "tokenizer_config.json"))
-        model = read_bounded(folder / "sentencepiece.bpe.model", MAX_MODEL_BYTES)
+        model = read_bounded(folder / "sentencepiece.bpe.model", MAX_MODEL_BYTES, "a SentencePiece model")
         return cls(read_json(folder / "vocab.json"), model, config, folder)
+
+    @classmethod
+    def from_parts(cls, vocab: dict[str, int], sentencepiece: Path, config: TokenizerConfig) -> "Tokenizer":
+        """From a vocabulary {piece: id} and the SentencePiece model in a file. Raises ModelError."""
+        model = read_bounded(sentencepiece, MAX_MODEL_BYTES, "a SentencePiece model")
+        return cls(vocab, model, config, sentencepiece.parent)
 
     def __len__(self) -> int:
         return len(self.id_to_piece)
@@ -168,18 +174,6 @@ def read_settings(folder: Path) -> dict:
     return settings
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """A file's bytes, if there are no more than `limit`. Raises ModelError."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(data) > limit:
-        raise ModelError(f"{path}: larger than {limit >> 20} MB, expected a SentencePiece model of a few MB")
-    return data
-
-
 def pieces_by_id(vocab: dict, source: Path) -> list[str]:
     """The pieces in the order of their ids, which must be 0, 1, 2, ..., each once. Raises ModelError."""
     for piece, i in vocab.items():
@@ -227,6 +221,8 @@ def special_id(vocab: dict[str, int], kind: str, piece: str, folder: Path) -> in
 
 def language_ids(vocab: dict[str, int], config: TokenizerConfig, folder: Path) -> dict[str, int]:
     """Language -> id of its piece <lang:XX>, default first; empty where the config has no `lang_codes`."""
+    if config.languages is not None:
+        return {language: vocab[f"<lang:{language}>"] for language in config.languages}
     if config.lang_codes is None:
         return {}
     source = folder / "tokenizer_config.json"

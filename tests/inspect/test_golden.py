@@ -231,7 +231,7 @@ def test_the_commands(single, tmp_path, capsys):
     assert main(["check", pack, bad]) == 1
     out = capsys.readouterr().out
     assert "first wrong stage: features.log_mel\n  log10 instead of the natural logarithm\n" in out
-    assert "what the dump does not hold before it: features.mel\n" in out
+    assert "an earlier stage that the dump does not hold: features.mel\n" in out
     assert main(["check", pack, bad, "--format", "json"]) == 1
     assert json.loads(capsys.readouterr().out)["first_wrong"] == "features.log_mel"
     assert main(["check", pack, bad, "--verbose"]) == 1

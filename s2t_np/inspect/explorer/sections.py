@@ -44,8 +44,8 @@ SECTIONS = (
         "samples",
         "The recording",
         "A recording is a list of numbers, the air pressure at equal intervals, mixed down to one channel and "
-        "resampled to the rate of the training data. Press play, or click into the wave: the line marks the same moment "
-        "in every picture below that has a time axis.",
+        "resampled to the rate of the training data. Press play, or click into the wave: the line marks the same "
+        "moment in every picture below that has a time axis.",
         "x[n], n = 0 .. N-1, between -1 and 1",
         ("audio.load",),
         (View("wave", "Waveform", ("samples",)),),
