@@ -39,6 +39,7 @@ def serve(orders: queue.SimpleQueue, say) -> None:
 
 
 def main() -> None:
+    """Answer on what was stdout; an exception is an answer too."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed must not be taken for an answer
 

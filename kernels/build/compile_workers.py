@@ -1,8 +1,8 @@
 """The processes that compile: the only ones that import Numba.
 
-Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same Python
-is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its input;
-an answer is a line of JSON and as many bytes as it says. Nothing else is shared: only the parent writes to the cache.
+Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same
+Python is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its
+input; an answer is a line of JSON and as many bytes as it says. Only the parent writes to the cache.
 
 A worker ends when its input does, so none stays behind when this process is killed. Where no plain Python can be
 started (an application that embeds it, a frozen one) this process imports Numba and compiles by itself.

@@ -52,7 +52,7 @@ def test_several_threads_at_once():
 
 
 def decode(seed: int, pause: float = 0.0) -> list[np.ndarray]:
-    """Logits of 70 steps of 3 beams: more than a session has turns and a cache has room for at first."""
+    """Logits of 70 steps of 3 beams: more than a persistent call has iterations and a cache has space for at first."""
     config, plain = model("round")
     packed, rng = backend.numba_ops.prepare(plain), np.random.default_rng(seed)
     memory = rng.standard_normal((40, config.d_model)).astype(np.float32)
@@ -80,7 +80,7 @@ def test_steps_of_several_threads_at_once():
     assert not failures and not any(worker.is_alive() for worker in workers)
 
 
-def test_helpers_that_lost_patience_come_back():
+def test_helpers_that_have_left_come_back():
     threads.set_threads(2)
     expected = decode(0)
     assert np.array_equal(decode(0, pause=0.005), expected)

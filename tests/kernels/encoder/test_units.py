@@ -9,9 +9,9 @@ from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
+from s2t_np_kernels.aligned import empty_aligned
 from s2t_np_kernels.encoder import host
 from s2t_np_kernels.ops import host as ops_host
-from s2t_np_kernels.weights.pack import empty_lines
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import model, random_model
@@ -61,13 +61,13 @@ def test_nothing_is_read_that_was_not_written(kind, monkeypatch):
     expected = [backend.encode(OPS[kind], packed.encoder, config, x) for x in inputs]
 
     def poisoned(*sizes):
-        parts = empty_lines(*sizes)
+        parts = empty_aligned(*sizes)
         for part in parts:
             part.fill(np.nan)
         return parts
 
     for module in (ops_host, host):
-        monkeypatch.setattr(module, "empty_lines", poisoned)
+        monkeypatch.setattr(module, "empty_aligned", poisoned)
     for x, once in zip(inputs, expected, strict=True):
         assert np.array_equal(backend.encode(OPS[kind], packed.encoder, config, x), once)
 
@@ -91,8 +91,8 @@ def test_features_of_any_layout():
         assert np.array_equal(backend.encode(backend.numba_ops, packed.encoder, config, same), expected)
 
 
-def test_empty_lines():
-    parts = empty_lines(5, 16, 1, 33)
+def test_empty_aligned():
+    parts = empty_aligned(5, 16, 1, 33)
     assert [len(part) for part in parts] == [5, 16, 1, 33] and all(part.ctypes.data % 64 == 0 for part in parts)
     for i, part in enumerate(parts):
         part.fill(i)
