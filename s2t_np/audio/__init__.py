@@ -2,9 +2,10 @@
 
     load       a path, "-", a file object, the bytes of a file, or an array -> one array
     blocks     the same, and iterators of arrays -> block after block, for what is long or has no end yet
-      files    decoded by libsndfile (audio_files.py), pipes of plain samples as they come (audio_pipe.py)
-      arrays   integers scaled by their range, floats as they are
-    all        channels mixed by mean, checked, brought to the model's rate (resample.py)
+      files    containers/ finds the sound in them, libsndfile decodes it (decoding.py); pipes of plain samples are
+               read as they come (pipe.py)
+      arrays   integers scaled by their range, floats as they are (arrays.py)
+    all        channels mixed (mixing.py), checked, brought to the model's rate (resampling.py)
 
 What is damaged or cut short gives the sound that is there: `load` then gives an InputWarning, `blocks` ends in an
 IncompleteAudioError. What gives no sound at all is an AudioError.
@@ -19,13 +20,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..errors import AudioError, IncompleteAudioError, InputWarning
-from .files import can_seek, check_samples, file_blocks, name_of, opened, usable_rate
+from .arrays import checked, samples_of
+from .checks import usable_rate
+from .files import can_seek, file_blocks, name_of, opened
+from .kinds import UNREAD_SUFFIXES as UNREAD_SUFFIXES
+from .kinds import describe_format as describe_format
 from .pipe import pipe_blocks
 from .resampling import resample
 
 BLOCK = 1 << 17  # samples of an array handed on at a time
-MOST_CHANNELS = 8  # of a 2-D array
-SAMPLES_PER_CHANNEL = 16  # at least this many times as long as it has channels, or a 2-D array is no recording
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 
 
@@ -63,10 +66,10 @@ def is_file(audio) -> bool:
 def read(source, sampling_rate: int) -> np.ndarray:
     """Decode a file: a path, "-", a binary file object, or a file's bytes -> (N,) float32 at `sampling_rate` (Hz).
 
-    A file object that can seek is read from its beginning. Raises AudioError for what is no recording, has no sound,
+    A file object that can seek is read from its beginning. Raises AudioError for what is not a recording, has no sound,
     or holds numbers that are not finite; gives an InputWarning for what is damaged, cut short or too loud.
     """
-    return joined(list(forgiven(read_blocks(source, sampling_rate))), name_of(source))
+    return concat(list(warn_if_truncated(read_blocks(source, sampling_rate))), name_of(source))
 
 
 def read_blocks(source, model_rate: int) -> Iterator[np.ndarray]:
@@ -84,8 +87,8 @@ def is_live(audio) -> bool:
     return not can_seek(audio) if hasattr(audio, "read") else isinstance(audio, Iterator)
 
 
-def beginning(sound: Iterator[np.ndarray], samples: float) -> tuple[list[np.ndarray], AudioError | None]:
-    """The first blocks, until they hold more than so many samples; and the error they end in, if they do."""
+def take_until(sound: Iterator[np.ndarray], samples: float) -> tuple[list[np.ndarray], AudioError | None]:
+    """Blocks until they hold more than `samples` samples, and the error in which they end, if they do."""
     head, total = [], 0
     try:
         while total <= samples and (block := next(sound, None)) is not None:
@@ -96,8 +99,8 @@ def beginning(sound: Iterator[np.ndarray], samples: float) -> tuple[list[np.ndar
     return head, None
 
 
-def forgiven(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The blocks there are; that a recording is incomplete is an InputWarning, unless there is nothing in it."""
+def warn_if_truncated(sound: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks; that a recording is incomplete becomes an InputWarning, unless there is no sound in it."""
     given = False
     try:
         for block in sound:
@@ -117,78 +120,10 @@ def from_array(samples, sampling_rate: float | None, model_rate: int) -> np.ndar
     AudioError.
     """
     x, rate = samples_of(samples, sampling_rate, model_rate)
-    return joined(list(resample([x], rate, model_rate)), "the array")
+    return concat(list(resample([x], rate, model_rate)), "the array")
 
 
-def samples_of(samples, sampling_rate: float | None, model_rate: int) -> tuple[np.ndarray, float]:
-    """An array of samples as (N,) float32, and its rate. Raises AudioError."""
-    rate = usable_rate(sampling_rate, model_rate, "the array")
-    x = mixed(scaled(as_numbers(samples)))
-    check_samples(x, 0, "the array")
-    return x.astype(np.float32, copy=False), rate
-
-
-def checked(arrays: Iterable) -> Iterator[np.ndarray]:
-    """Arrays of one recording, in order, each (n,) -> float32. Raises AudioError."""
-    total = 0
-    for array in arrays:
-        if np.size(array) == 0:
-            continue
-        x = mixed(scaled(as_numbers(array)))
-        check_samples(x, total, "the iterator")
-        total += len(x)
-        yield x.astype(np.float32, copy=False)
-
-
-def as_numbers(samples) -> np.ndarray:
-    """A numpy array of floats or integers. Raises AudioError for anything else."""
-    try:
-        x = np.asarray(samples)
-    except Exception as error:  # ragged lists, tensors on a GPU, an __array__ that fails in its own way
-        raise AudioError(f"a {type(samples).__name__} cannot be taken as an array of samples ({error})") from error
-    if x.dtype.kind not in "fiu":
-        raise AudioError(
-            f"a {type(samples).__name__} of {x.dtype} is no sound; expected a path, a binary file object, or an array "
-            "of floats in [-1, 1] or of integers"
-        )
-    if x.size == 0 or x.ndim == 0:
-        raise AudioError("the array is empty: there are no samples in it" if x.ndim else "a single number is no sound")
-    if isinstance(samples, list | tuple) and x.dtype == np.int64:
-        raise AudioError("a list of whole numbers does not say their range; pass np.array(samples, dtype=np.int16)")
-    return x
-
-
-def scaled(x: np.ndarray) -> np.ndarray:
-    """Integers divided by their range, unsigned ones centred first, to floats in [-1, 1): same shape."""
-    if x.dtype.kind == "f":
-        return x.astype(np.float32) if x.dtype.itemsize == 2 else x
-    if x.dtype.itemsize == 8 and -(2**31) <= x.min() <= x.max() < 2**31:
-        warnings.warn(
-            f"an array of {x.dtype} in which nothing exceeds 32 bits comes out as silence; if these are 16-bit "
-            "samples, pass samples.astype(np.int16)",
-            InputWarning,
-            stacklevel=3,
-        )
-    half = 2.0 ** (8 * x.dtype.itemsize - 1)
-    centre = half if x.dtype.kind == "u" else 0.0
-    return (x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64) - centre) / half
-
-
-def mixed(x: np.ndarray) -> np.ndarray:
-    """(N,), (N, channels) or (channels, N) -> (N,), the mean over channels. Raises AudioError where that is unclear."""
-    few, many = min(x.shape), max(x.shape)
-    if x.ndim == 1 or (x.ndim == 2 and few == 1):
-        return x.reshape(-1)
-    if x.ndim > 2 or few > MOST_CHANNELS or many < SAMPLES_PER_CHANNEL * few:
-        raise AudioError(
-            f"an array of shape {x.shape} is not plainly one recording; expected (samples,), or up to {MOST_CHANNELS} "
-            "channels as (samples, channels) or (channels, samples); pass the recordings of a batch one by one"
-        )
-    with np.errstate(all="ignore"):
-        return x.mean(axis=x.shape.index(few))
-
-
-def joined(blocks: list[np.ndarray], name: str) -> np.ndarray:
+def concat(blocks: list[np.ndarray], name: str) -> np.ndarray:
     """One array of all blocks. Raises AudioError if there is nothing in it; gives an InputWarning if it is too loud."""
     if not blocks:
         raise AudioError(f"{name}: is empty; there is no sound in it")

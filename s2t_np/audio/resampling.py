@@ -1,21 +1,21 @@
-"""From one sampling rate to another: a polyphase windowed-sinc interpolator, block by block.
+"""From one sampling rate to another by scipy's polyphase filter, block by block.
 
-Output sample n lies at input position n * rate / new_rate. Its value is the band-limited signal there: a sum over the
-neighbouring input samples, weighed by a sinc cut off below the lower of the two Nyquist frequencies and tapered by a
-Kaiser window (J. O. Smith, "Digital Audio Resampling"; Kaiser 1974). With new_rate / rate = up / down in lowest terms
-the positions repeat every `down` input samples, so there are only `up` different sets of weights, the phases, and all
-outputs of one phase are one matrix product. Measured: nothing above the new Nyquist frequency comes back louder than
--80 dB, except within the transition band of 0.87 to 1.03 times it.
+With new_rate / rate = up / down in lowest terms, `up - 1` zeros are put after each sample, a low-pass filter fills them
+in, and every `down`-th sample is kept (Crochiere and Rabiner, "Multirate Digital Signal Processing"). The filter is a
+sinc cut off below the lower of the two Nyquist frequencies, tapered by a Kaiser window (Kaiser 1974). Measured: nothing
+above the new Nyquist frequency comes back louder than -80 dB, except within the transition band of 0.87 to 1.03 times
+it.
 
-Plain numpy, because importing `scipy.signal` takes longer than resampling a minute of sound.
+scipy.signal takes 0.7 s to import, so only a recording at another rate than the model's does it.
 """
 
 import functools
-import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
+
+from ..errors import AudioError
 
 ZERO_CROSSINGS = 32  # of the sinc, on each side: the steepness of the filter and its price
 CUTOFF = 0.95  # of the lower Nyquist frequency, in the middle of the transition band
@@ -25,7 +25,9 @@ BLOCK = 1 << 16  # input samples worked on at a time
 
 
 def ratio(rate: float, new_rate: float) -> tuple[int, int]:
-    """(up, down) with up / down = new_rate / rate, or as near as numbers of at most MOST_PHASES come to it."""
+    """(up, down): up / down is new_rate / rate, or near it, with numbers of at most MOST_PHASES. Raises AudioError."""
+    if not (rate > 0 and new_rate > 0 and 1 / MOST_PHASES <= new_rate / rate <= MOST_PHASES):
+        raise AudioError(f"a recording at {rate} Hz cannot be brought to {new_rate} Hz")
     exact = Fraction(new_rate) / Fraction(rate)
     near = exact if exact <= 1 else 1 / exact
     if near.denominator > MOST_PHASES:
@@ -34,49 +36,49 @@ def ratio(rate: float, new_rate: float) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=8)
-def phases(up: int, down: int) -> np.ndarray:
-    """The weights of each phase: (up, 2 * reach + 1), each row summing to 1.
+def impulse_response(up: int, down: int) -> np.ndarray:
+    """The low-pass filter at `up` times the input's rate: (2 * half + 1,) float32, `half` a multiple of `down`.
 
-    Row i is for the outputs i, i + up, ...; its middle entry weighs the input sample at or just before the output.
+    Each of its `up` phases sums to 1, so that a constant stays a constant.
     """
-    shrink = min(1.0, up / down)
-    reach = math.ceil(ZERO_CROSSINGS / shrink)
-    fraction = np.arange(up) * down % up / up  # how far each output lies behind that input sample
-    distance = np.arange(-reach, reach + 1) - fraction[:, None]
-    taper = np.i0(KAISER_BETA * np.sqrt(1 - (distance / (reach + 1)) ** 2))
-    weights = np.sinc(CUTOFF * shrink * distance) * taper
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    from scipy.signal import firwin
 
-
-def interpolate(x: np.ndarray, count: int, up: int, down: int) -> np.ndarray:
-    """The first `count` outputs for input that has `reach` samples of context on both sides: -> (count,) float32."""
-    weights = phases(up, down)
-    windows = np.lib.stride_tricks.sliding_window_view(x, weights.shape[1])
-    y = np.empty(count, np.float32)
-    for i in range(min(up, count)):
-        outputs = y[i::up]
-        outputs[:] = np.ascontiguousarray(windows[i * down // up :: down][: len(outputs)]) @ weights[i]
-    return y
+    longer = max(up, down)
+    half = -(-ZERO_CROSSINGS * longer // down) * down
+    weights = firwin(2 * half + 1, CUTOFF / longer, window=("kaiser", KAISER_BETA))
+    for phase in range(up):
+        weights[phase::up] /= weights[phase::up].sum()
+    return weights.astype(np.float32)
 
 
 def resample(blocks: Iterable[np.ndarray], rate: float, new_rate: float, at_once: int = BLOCK) -> Iterator[np.ndarray]:
     """float32 blocks at `rate` -> float32 blocks at `new_rate` (Hz), ceil(N * up / down) samples in all.
 
     What goes in and out is one signal, whatever the blocks; before and after it there is silence. Work begins when
-    about `at_once` samples have come: few for sound that is being recorded, many for speed.
+    about `at_once` samples have come: few for sound that is being recorded, many for speed. Raises AudioError.
     """
-    up, down = ratio(rate, new_rate)
+    up, down = (1, 1) if rate == new_rate else ratio(rate, new_rate)
     if up == down:
         yield from blocks
         return
-    reach = phases(up, down).shape[1] // 2
-    step = down * max(1, at_once // down)  # whole periods, so that each step starts with phase 0
-    held = np.zeros(reach, np.float32)
+    reach = len(impulse_response(up, down)) // 2 // up + 1  # input samples that an output depends on, on each side
+    before = -(-reach // down) * down  # whole periods, so that the phases stay in step
+    step = down * max(1, at_once // down)
+    held = np.zeros(before, np.float32)
     for block in blocks:
         held = np.concatenate((held, block))
-        while len(held) >= step + 2 * reach:
-            yield interpolate(held, step * up // down, up, down)
+        while len(held) >= before + step + reach:
+            yield filtered(held[: before + step + reach], before, step * up // down, up, down)
             held = held[step:]
-    rest = -(-(len(held) - reach) * up // down)
+    rest = -(-(len(held) - before) * up // down)
     if rest > 0:
-        yield interpolate(np.concatenate((held, np.zeros(reach + down, np.float32))), rest, up, down)
+        yield filtered(np.concatenate((held, np.zeros(reach + down, np.float32))), before, rest, up, down)
+
+
+def filtered(x: np.ndarray, before: int, count: int, up: int, down: int) -> np.ndarray:
+    """`count` outputs, the first at the position of input sample `before`, a multiple of `down`: (count,) float32."""
+    from scipy.signal import upfirdn
+
+    response = impulse_response(up, down)
+    first = (len(response) // 2 + before * up) // down
+    return upfirdn(response, x, up, down)[first : first + count]

@@ -34,7 +34,8 @@ class FolderOutput:
         self.journal = Journal(journal) if journal else None
         self.notes: dict[str, dict] = {}  # the last one on each file
         for entry in self.journal.entries if self.journal else ():
-            self.notes |= dict.fromkeys(entry.get("outputs") or (), entry)
+            if isinstance(entry.get("outputs"), dict):
+                self.notes |= dict.fromkeys(entry["outputs"], entry)
         for place in {path.parent for own in paths for path in own}:
             remove_leftovers(place)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..audio import UNREAD_SUFFIXES
 from .items import Failure, Input, LeftOut
 
 # What libsndfile recognises by its content, under the suffixes such files have.
@@ -15,7 +16,6 @@ AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .wavex .sph .nist .voc".split()
 )
 HEADERLESS_SUFFIXES = frozenset(".raw .pcm".split())  # read only where --raw-rate says what they hold
-UNREAD_SUFFIXES = frozenset(".m4a .mp4 .mov .aac .ac3 .wma .mkv .webm .avi .mpg .3gp .amr".split())
 NAMED = 5  # files that a message lists
 
 

@@ -74,7 +74,8 @@ def without_repeats(inputs: Iterable[Input]) -> tuple[list[Input], list[str]]:
     for item in inputs:
         place = STDIN if item.path == STDIN else os.path.realpath(item.path)
         if place in first:
-            repeats.append(f"{item.path} is the same recording as {first[place].path}")
+            same = f"the same recording as {first[place].path}"
+            repeats.append(f"{item.path} is {'given twice' if item.path == first[place].path else same}")
         first.setdefault(place, item)
     more = f", and {len(repeats) - 1} more like it" if len(repeats) > 1 else ""
     return list(first.values()), [f"{repeats[0]}{more}; each is transcribed once"] if repeats else []

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import audio
-from ..audio.pipe import raw_blocks
+from ..audio.raw import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
@@ -28,7 +28,7 @@ class RawSamples(NamedTuple):
     """What samples without a header are."""
 
     rate: int  # Hz
-    encoding: str = "s16le"  # a key of audio.pipe.ENCODINGS
+    encoding: str = "s16le"  # a key of audio.raw.ENCODINGS
     channels: int = 1
 
 

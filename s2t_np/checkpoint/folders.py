@@ -1,4 +1,4 @@
-"""What a file or folder is that was given as a model and is none: named from its first bytes or its config.json.
+"""Name a file or folder that was given as a model but is not one, from its first bytes or its config.json.
 
 People hold one weights file, a fairseq download, a whisper model, or half of a checkpoint. Each gets one line that says
 what it is and what to do.
@@ -27,7 +27,7 @@ SIGNS = {  # first bytes of a file -> what it is
 
 
 def describe_file(path: Path) -> str:
-    """What a file is that stands where a model's folder should, and what to do."""
+    """Name a file given in place of a model's folder, and say what to do."""
     if path.suffix in (".safetensors", ".bin") and path.name != "sentencepiece.bpe.model":
         return f"is a weights file; give the folder that holds it and the JSON files, {str(path.parent)!r}"
     try:
@@ -36,8 +36,8 @@ def describe_file(path: Path) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     sign = next((words for start, words in SIGNS.items() if head.startswith(start)), "is a file")
-    if path.suffix == ".pt" or "torch" in sign:
-        return f"{sign}, probably fairseq's; give a folder with the model as transformers keeps it"
+    if "torch" in sign:
+        return f"{sign}; fairseq names its checkpoints NAME.pt, transformers keeps its own in a folder"
     return f"{sign}, not a folder"
 
 
@@ -58,14 +58,12 @@ def require_s2t(path: Path) -> None:
 
 
 def describe_folder(folder: Path, files: set[str]) -> str:
-    """What a folder is that lacks files of a model."""
+    """Name a folder that lacks files of a model."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     if not os.path.isdir(folder):
         return "there is no such folder"
     if not names:
         return "the folder is empty"
-    if any(name.endswith(".pt") for name in names) and not files & {"config.json", *WEIGHTS}:
-        return "looks like a fairseq download (a .pt file); expected the model as transformers keeps it"
     if "config.json" in files and files & {*WEIGHTS, *INDEXES}:
         return "holds a network without its processor; let `processor.save_pretrained` write there, too"
     if files & {*NEEDED} - {"config.json"} and "config.json" not in files:

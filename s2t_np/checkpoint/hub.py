@@ -1,10 +1,10 @@
 """Find the folder of a model: bundled, on disk, in the local Hugging Face cache, or downloaded into that cache.
 
-    hub_cache.py      what lies in the cache, read without any extra package
-    hub_download.py   the way there, through huggingface_hub (`pip install huggingface_hub`)
-    digests.py        whether a file is what was announced
+    hub_cache.py      the files in the cache, read without any extra package
+    hub_download.py   downloading, through huggingface_hub (`pip install huggingface_hub`)
+    digests.py        the checksums of files, compared with those announced
 
-`find` asks the network only for a hub id that is not cached. What is cached is used as it is, even when the hub has a
+`find` asks the network only for a hub id that is not cached. Cached files are used as they are, even when the hub has a
 newer commit: the same name gives the same model every day, and the hub does not learn what is run here. `download`
 always asks the hub. `verify` compares the files of a model with their checksums.
 """
@@ -47,7 +47,7 @@ def find(
     folder = local_folder(name)
     if folder is not None:
         if revision is not None:
-            raise OptionError(f"revision {revision!r:.80} means nothing for the folder {folder}; it is for hub ids")
+            raise OptionError(f"revision {revision!r:.80} was given for the folder {folder}; only hub ids have one")
         return folder
     source = hub_source(name, revision, cache_dir)
     if (found := cached(source)) is not None:
@@ -95,13 +95,13 @@ def verify(folder: Path) -> dict[str, bool]:
 
 
 def local_folder(name: str | os.PathLike) -> Path | None:
-    """The folder that `name` means on this machine, None for a hub id. Raises HubError if it can be neither."""
+    """The folder, or fairseq's .pt, that `name` means on this machine; None for a hub id. Raises HubError otherwise."""
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise OptionError(f"model is {name!r:.80}, expected a folder, 'digits', or a hub id")
     if isinstance(name, str) and name in BUNDLED:
         return MODELS / name
     path = os.path.expanduser(name)
-    if os.path.isdir(path):
+    if os.path.isdir(path) or (os.path.isfile(path) and path.endswith(".pt")):
         return Path(path)
     if isinstance(name, str) and ID.fullmatch(name) and not os.path.lexists(path):
         return None

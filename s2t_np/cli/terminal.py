@@ -14,10 +14,20 @@ import warnings
 from contextlib import contextmanager
 
 from ..errors import InputWarning
+from ..system.forks import renew_in_child
 
 ERASE_LINE = "\r\x1b[K"
 MARGIN = 3  # columns that a progress bar leaves free: a terminal writes ^C there, which must not begin another line
 _screen = threading.RLock()  # held by the thread that writes to the terminal
+
+
+def renew_lock() -> None:
+    """A free lock in a forked child, where a thread that held the old one does not exist."""
+    global _screen  # noqa: PLW0603
+    _screen = threading.RLock()
+
+
+renew_in_child(renew_lock)
 
 
 def guard_streams() -> None:

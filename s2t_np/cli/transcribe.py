@@ -11,8 +11,8 @@ from functools import partial
 from itertools import chain
 
 from .. import __version__
-from ..audio.files import HIGHEST_RATE, LOWEST_RATE
-from ..audio.pipe import ENCODINGS
+from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
+from ..audio.raw import ENCODINGS
 from ..batch.inputs import STDIN, Input, expand, read_list
 from ..batch.notes import identity, stamp
 from ..batch.patterns import has_wildcards

@@ -29,7 +29,7 @@ def utterance_options(model: S2T) -> StreamOptions:
 def transcribe_utterance(model: S2T, path: Path, generation: dict) -> Transcript:
     """The transcript of one recording. Raises AudioError, also for an incomplete recording, and OptionError."""
     rate = model.feature_config.sampling_rate
-    samples = audio.joined(list(audio.blocks(path, rate)), str(path))
+    samples = audio.concat(list(audio.blocks(path, rate)), str(path))
     return model.transcribe(samples, rate, utterance_options(model), **generation)
 
 

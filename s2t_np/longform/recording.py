@@ -41,12 +41,12 @@ def open_recording(sound, model_rate: int, sampling_rate: float | None, options:
     `options` are resolved: they hold numbers. Raises AudioError; gives an InputWarning for a recording that is damaged or cut short.
     """
     source = str(sound) if isinstance(sound, str | Path) else None
-    blocks = audio.forgiven(audio.blocks(sound, model_rate, sampling_rate))
+    blocks = audio.warn_if_truncated(audio.blocks(sound, model_rate, sampling_rate))
     longest = options.max_whole_duration * model_rate
-    head, failure = audio.beginning(blocks, longest)
+    head, failure = audio.take_until(blocks, longest)
     if failure:
         raise failure
     if sum(map(len, head)) > longest:
         return OpenRecording(model_rate, source, None, chain(head, blocks))
-    whole = audio.joined(head, audio.name_of(sound))
+    whole = audio.concat(head, audio.name_of(sound))
     return OpenRecording(model_rate, source, whole, iter(()), len(whole), has_speech(whole, model_rate, options))

@@ -16,7 +16,7 @@ from itertools import chain
 
 import numpy as np
 
-from ..audio import beginning, blocks, is_live
+from ..audio import blocks, is_live, take_until
 from .fallback import decode_with_fallback
 from .merge import merge_overlap
 from .options import StreamOptions
@@ -73,7 +73,7 @@ def speech_pieces(sound: Iterable[np.ndarray], rate: int, options: StreamOptions
 def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
     """The same, except that a short recording is one piece, with the times of its first and its last speech."""
     limit = options.max_whole_duration * rate
-    head, failure = beginning(sound, limit)
+    head, failure = take_until(sound, limit)
     if (length := sum(map(len, head))) > limit:
         yield from speech_pieces(chain(head, sound), rate, options)
         return

@@ -1,4 +1,4 @@
-"""Which inputs arguments, folders, patterns and lists stand for, and where their results go."""
+"""Which recordings arguments, folders, patterns and lists stand for."""
 
 import io
 import os
@@ -7,54 +7,53 @@ from types import SimpleNamespace
 
 import pytest
 
-from s2t_np.batch.inputs import AUDIO_SUFFIXES, Input, expand, output_paths, read_list
+from s2t_np.batch.inputs import expand, read_list
 from s2t_np.errors import OptionError
-
-
-def make(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"")
-
-
-def test_folders_are_walked_in_order_and_only_for_audio(tmp_path):
-    make(tmp_path, "b/two.FLAC", "b/one.wav", "a.mp3", "notes.txt", "b/c/three.ogg", ".hidden/x.wav", "b/._one.wav")
-    inputs, failures = expand([str(tmp_path)])
-    assert [item.name for item in inputs] == ["a", "b/c/three", "b/one", "b/two"]
-    assert inputs[0].path == str(tmp_path / "a.mp3")
-    assert not failures
+from tests.support.trees import make_files
 
 
 def test_arguments_keep_their_order_and_a_file_needs_no_suffix(tmp_path):
-    make(tmp_path, "z.wav", "plain", "folder/m.v2.wav")
-    inputs, failures = expand([str(tmp_path / "z.wav"), "-", str(tmp_path / "folder"), str(tmp_path / "plain")])
-    assert [item.name for item in inputs] == ["z", "stdin", "m.v2", "plain"]
-    assert not failures
+    make_files(tmp_path, "z.wav", "plain", "folder/m.v2.wav")
+    found = expand([str(tmp_path / "z.wav"), "-", str(tmp_path / "folder"), str(tmp_path / "plain")])
+    assert [item.name for item in found.inputs] == ["z", "stdin", "m.v2", "plain"]
+    assert not found.failures
+    assert not found.notes
 
 
 def test_what_is_not_there_is_a_failure_beside_the_rest(tmp_path):
-    make(tmp_path, "here.wav", "empty/readme.txt")
-    inputs, failures = expand([str(tmp_path / f) for f in ("gone.wav", "here.wav", "empty")])
-    assert [item.name for item in inputs] == ["here"]
-    assert [Path(f.path).name for f in failures] == ["gone.wav", "empty"]
-    assert failures[0].reason == "no such file or folder"
-    assert failures[1].reason == "a folder without any audio file"
+    make_files(tmp_path, "here.wav", "empty/readme.txt")
+    found = expand([str(tmp_path / f) for f in ("gone.wav", "here.wav", "empty")])
+    assert [item.name for item in found.inputs] == ["here"]
+    assert [Path(f.path).name for f in found.failures] == ["gone.wav", "empty"]
+    assert found.failures[0].reason == "no such file or folder"
+    assert found.failures[1].reason == "a folder without any audio file"
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every folder")
-def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path):
-    make(tmp_path, "open/a.wav", "shut/b.wav")
-    (tmp_path / "shut").chmod(0)
-    inputs, failures = expand([str(tmp_path)])
-    (tmp_path / "shut").chmod(0o700)
-    assert [item.name for item in inputs] == ["open/a"]
-    assert "cannot be read" in failures[0].reason
+def test_what_a_folder_leaves_out_is_said(tmp_path):
+    make_files(tmp_path, "here.wav", "memo.m4a", "talk.mp4")
+    found = expand([str(tmp_path)])
+    assert [item.name for item in found.inputs] == ["here"]
+    assert not found.failures
+    (note,) = found.notes
+    assert note.startswith(f"{tmp_path}: 1 .m4a, 1 .mp4 files left out")
+    assert str(tmp_path / "memo.m4a") in note
+    assert len(expand([str(tmp_path / "*")]).notes) == 1
 
 
-def test_links_to_folders_are_not_followed_round_in_circles(tmp_path):
-    make(tmp_path, "a.wav")
-    (tmp_path / "again").symlink_to(tmp_path)
-    assert len(expand([str(tmp_path)])[0]) == 1
+def test_a_folder_of_files_that_are_not_read_is_a_failure_that_names_them(tmp_path):
+    make_files(tmp_path, "memo.m4a")
+    found = expand([str(tmp_path)])
+    (failure,) = found.failures
+    assert (found.inputs, found.notes) == ([], [])
+    assert "memo.m4a" in failure.reason
+    assert "ffmpeg" in failure.reason
+
+
+def test_a_file_of_any_format_is_an_input_if_it_is_given_by_name(tmp_path):
+    make_files(tmp_path, "memo.m4a", "a.pcm")
+    assert [item.name for item in expand([str(tmp_path / "memo.m4a")]).inputs] == ["memo"]
+    assert [item.name for item in expand([str(tmp_path / "*.m4a")]).inputs] == ["memo"]
+    assert [item.name for item in expand([str(tmp_path)], headerless=True).inputs] == ["a"]
 
 
 def test_standard_input_can_be_read_once_only():
@@ -62,45 +61,41 @@ def test_standard_input_can_be_read_once_only():
         expand(["-", "-"])
 
 
-def test_audio_suffixes_are_those_that_soundfile_reads():
-    soundfile = pytest.importorskip("soundfile")
-    formats = soundfile.available_formats()
-    named = {"wave": "WAV", "oga": "OGG", "opus": "OGG", "aif": "AIFF", "aifc": "AIFF", "snd": "AU", "sph": "NIST"}
-    for suffix in AUDIO_SUFFIXES:
-        assert named.get(suffix[1:], suffix[1:].upper()) in formats, suffix
+def test_each_recording_is_an_input_once(tmp_path, monkeypatch):
+    make_files(tmp_path, "a.wav", "b.wav")
+    monkeypatch.chdir(tmp_path)
+    found = expand(["a.wav", ".", "./a.wav", str(tmp_path / "b.wav"), "*.wav"])
+    assert [item.path for item in found.inputs] == ["a.wav", "b.wav"]
+    (note,) = found.notes
+    assert note == "a.wav is given twice, and 4 more like it; each is transcribed once"
 
 
-def test_outputs_keep_their_place_below_the_folder(tmp_path):
-    inputs = [Input("in/a.wav", "a"), Input("in/b/a.wav", "b/a"), Input("x/m.v2.wav", "m.v2")]
-    assert output_paths(inputs, "out", [".txt"]) == [[Path("out/a.txt")], [Path("out/b/a.txt")], [Path("out/m.v2.txt")]]
+@pytest.mark.skipif(os.name != "posix", reason="links as POSIX has them")
+def test_a_symbolic_link_is_the_same_recording_and_a_hard_link_another(tmp_path):
+    make_files(tmp_path, "a.wav")
+    (tmp_path / "b.wav").symlink_to("a.wav")
+    os.link(tmp_path / "a.wav", tmp_path / "c.wav")
+    found = expand([str(tmp_path)])
+    assert [item.name for item in found.inputs] == ["a", "c"]
+    assert found.notes == [
+        f"{tmp_path / 'b.wav'} is the same recording as {tmp_path / 'a.wav'}; each is transcribed once"
+    ]
 
 
-def test_two_inputs_with_one_output_are_refused():
-    with pytest.raises(OptionError, match=r"x/a.wav and y/a.flac would both write out/a.json"):
-        output_paths([Input("x/a.wav", "a"), Input("y/a.flac", "a")], "out", [".json"])
+def test_a_folder_of_links_is_read_through_them(tmp_path):
+    make_files(tmp_path, "all/a.wav", "all/b.wav")
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "first.wav").symlink_to("../all/a.wav")
+    assert [item.name for item in expand([str(tmp_path / "some")]).inputs] == ["first"]
 
 
-def test_an_output_never_overwrites_an_input(tmp_path):
-    make(tmp_path, "a.txt")
-    with pytest.raises(OptionError, match=r"overwrite the input"):
-        output_paths([Input(str(tmp_path / "a.txt"), "a")], str(tmp_path), [".txt"])
-
-
-def test_patterns_stand_for_the_audio_files_they_match(tmp_path, monkeypatch):
-    make(
-        tmp_path,
-        "rec/a1.wav",
-        "rec/a2.flac",
-        "rec/b/a1.wav",
-        "rec/a3.txt",
-        "rec/.a4.wav",
-        "other/c.wav",
-        "rec/sub/d.mp3",
-    )
+def test_patterns_stand_for_the_recordings_they_match(tmp_path, monkeypatch):
+    tree = ("a1.wav", "a2.flac", "b/a1.wav", "a3.txt", ".a4.wav", "sub/d.mp3")
+    make_files(tmp_path, *(f"rec/{name}" for name in tree), "other/c.wav")
     monkeypatch.chdir(tmp_path)
 
     def names(pattern):
-        return [item.name for item in expand([pattern])[0]]
+        return [item.name for item in expand([pattern]).inputs]
 
     assert names("rec/a*") == ["a1", "a2"]
     assert names("rec/*.txt") == ["a3"]  # a suffix that is named is meant
@@ -111,10 +106,10 @@ def test_patterns_stand_for_the_audio_files_they_match(tmp_path, monkeypatch):
     assert names(str(tmp_path / "rec" / "*.flac")) == ["a2"]
 
 
-def test_a_pattern_without_match_is_a_failure_and_a_file_of_that_name_is_no_pattern(tmp_path):
-    make(tmp_path, "take[1].wav", "take1.wav")
-    assert expand([str(tmp_path / "x*.wav")])[1][0].reason == "no file matches this pattern"
-    assert [item.name for item in expand([str(tmp_path / "take[1].wav")])[0]] == ["take[1]"]
+def test_a_pattern_without_match_is_a_failure_and_a_file_of_that_name_is_not_a_pattern(tmp_path):
+    make_files(tmp_path, "take[1].wav", "take1.wav")
+    assert expand([str(tmp_path / "x*.wav")]).failures[0].reason == "no file matches this pattern"
+    assert [item.name for item in expand([str(tmp_path / "take[1].wav")]).inputs] == ["take[1]"]
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,15 @@
-"""Inputs to recordings, one after another or side by side, with a stand-in for the model where none is needed."""
-
-import threading
-import time
-from functools import partial
+"""Inputs to recordings, one after another or side by side, with a stand-in for the sound where none is needed."""
 
 import numpy as np
 import pytest
 
 import s2t_np
 from s2t_np.batch import run as room
-from s2t_np.batch.inputs import Failure, Input
-from s2t_np.batch.pool import Stopped, completed, in_order, stoppable
-from s2t_np.batch.run import Sound, Task, hear, transcribe_all
-from s2t_np.errors import AudioError, OptionError
+from s2t_np.batch.items import Failure, Input
+from s2t_np.batch.run import CountedBlocks, Task, hear, transcribe_all
+from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
 from s2t_np.longform.options import StreamOptions
 from s2t_np.longform.segment import Recording, Segment
-from s2t_np.system.threads import get_threads
 from tests.support.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -50,17 +44,49 @@ def fake_listen(task, item):
             raise errors[item.path]
         yield Segment(0, 0.0, 1.0, f"{item.path} {task.generation['num_beams']}", (), 0.0, 1.0)
 
-    sound = Sound([np.zeros(16000), np.zeros(8000)], 16000)
+    sound = CountedBlocks([np.zeros(16000), np.zeros(8000)], 16000, item.path)
     return sound, segments()
 
 
-def test_sound_is_counted_as_it_passes_and_less_than_a_window_is_none():
-    sound = Sound([np.zeros(400), np.zeros(1200)], 16000)
+def test_blocks_are_counted_as_they_pass_and_less_than_a_window_is_an_error():
+    sound = CountedBlocks([np.zeros(400), np.zeros(1200)], 16000, "x")
     durations = [sound.duration for _ in sound]
     assert durations == [0.025, 0.1]
-    assert len(list(Sound([np.zeros(399), np.zeros(1)], 16000))) == 2
+    assert sound.incomplete is None
+    assert len(list(CountedBlocks([np.zeros(399), np.zeros(1)], 16000, "x"))) == 2
     with pytest.raises(AudioError, match=r"is 24.9 ms long"):
-        list(Sound([np.zeros(399)], 16000))
+        list(CountedBlocks([np.zeros(399)], 16000, "x"))
+
+
+def breaking_off(*blocks):
+    yield from blocks
+    raise IncompleteAudioError("x: is cut short, after 1.00 s")
+
+
+def test_a_recording_that_breaks_off_ends_and_says_why():
+    sound = CountedBlocks(breaking_off(np.zeros(16000)), 16000, "x")
+    assert len(list(sound)) == 1
+    assert sound.incomplete == "is cut short, after 1.00 s"
+    with pytest.raises(IncompleteAudioError):
+        list(CountedBlocks(breaking_off(), 16000, "x"))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.filterwarnings("error")
+def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path, jobs):
+    """A WAV file of 2.3 s whose last quarter is missing; the other one is whole."""
+    soundfile = pytest.importorskip("soundfile")
+    samples, rate = soundfile.read(FIVE)
+    soundfile.write(tmp_path / "whole.wav", np.concatenate([samples, np.zeros(rate // 2)]), rate, "PCM_16")
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) - rate])  # two bytes a sample: half a second
+    inputs = [Input(str(tmp_path / name), name) for name in ("whole.wav", "cut.wav")]
+    results = dict(transcribe_all(task(digits), inputs, jobs))
+    assert [results[0].text, results[1].text] == ["five five", "five five"]
+    assert results[0].incomplete is None
+    assert "is cut short" in results[1].incomplete
+    assert "cut.wav" not in results[1].incomplete
+    assert results[0].duration - results[1].duration == pytest.approx(0.5, abs=0.001)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -87,59 +113,3 @@ def test_side_by_side_gives_what_one_after_another_gives(digits):
     alone, together = (dict(transcribe_all(task(digits), inputs, jobs)) for jobs in (1, 4))
     assert sorted(together) == list(range(len(inputs)))
     assert [together[i].text for i in sorted(together)] == [alone[i].text for i in sorted(alone)]
-
-
-def test_results_come_as_they_are_done_and_can_be_put_in_order():
-    gates = [threading.Event() for _ in range(4)]
-
-    def work(index):
-        assert gates[index].wait(10)
-        return -index
-
-    results = completed(work, range(4), 4, threading.Event())
-    arrived = []
-    for index in (2, 0, 3, 1):
-        gates[index].set()
-        arrived.append(next(results))
-    assert arrived == [(2, -2), (0, 0), (3, -3), (1, -1)]
-    assert list(in_order(arrived)) == [(0, 0), (1, -1), (2, -2), (3, -3)]
-    ordered = in_order(iter([(1, "b"), (0, "a")]))
-    assert [next(ordered), next(ordered)] == [(0, "a"), (1, "b")]
-
-
-@pytest.mark.parametrize(("jobs", "threads"), [(1, get_threads()), (2, 1)])
-def test_each_of_several_computes_with_one_thread(jobs, threads):
-    assert {count for _, count in completed(lambda _: get_threads(), range(8), jobs, threading.Event())} == {threads}
-
-
-def test_whoever_has_enough_stops_the_work_within_a_step(digits):
-    stop = threading.Event()
-    endless = stoppable(digits, stop)
-    ended = []
-
-    def work(item):
-        try:
-            if item:
-                endless.transcribe(FIVE, min_length=10**6, max_length=10**6)
-        except Stopped:
-            ended.append(item)
-            raise
-
-    results = completed(work, [0, 1, 2, 3], 3, stop)
-    assert next(results) == (0, None)
-    time.sleep(0.3)
-    begin = time.monotonic()
-    results.close()
-    assert time.monotonic() - begin < 2
-    assert ended  # and what had not begun never does
-    assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
-
-
-def test_a_stopped_model_computes_nothing(digits):
-    stop = threading.Event()
-    model = stoppable(digits, stop)
-    assert model.transcribe(FIVE).text == "five five"
-    stop.set()
-    for call in (partial(model.features, FIVE), partial(model.transcribe, FIVE)):
-        with pytest.raises(Stopped):
-            call()

@@ -4,13 +4,15 @@ import csv
 import json
 import os
 import shutil
+import stat
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
-from s2t_np.batch.resume import JOURNAL
 
 from s2t_np import cli
+from s2t_np.batch.notes import JOURNAL
 from s2t_np.cli import main
 from s2t_np.longform.segment import Segment
 from tests.support.paths import DIGITS
@@ -29,6 +31,26 @@ def transcribe(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+def copies(folder, *names):
+    """A folder with copies of the recording of two fives under these names."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(FIVE, folder / name)
+    return [folder / name for name in names]
+
+
+@pytest.fixture
+def cut_wav(tmp_path):
+    """A WAV file in which two fives are said, and whose header promises half a second more than there is."""
+    samples, rate = soundfile.read(FIVE)
+    soundfile.write(tmp_path / "whole.wav", np.concatenate([samples, np.zeros(rate // 2)]), rate, "PCM_16")
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "whole.wav").unlink()
+    (tmp_path / "rec").mkdir()
+    (tmp_path / "rec" / "cut.wav").write_bytes(whole[:-rate])  # two bytes a sample
+    return tmp_path / "rec" / "cut.wav"
 
 
 def visible(folder):
@@ -52,7 +74,8 @@ def test_segments_are_printed_as_they_close(monkeypatch, capsys):
             seen.append(capsys.readouterr().out)
             yield Segment(number, float(number), number + 1.0, text, (), 0.0, 1.0)
 
-    monkeypatch.setattr(cli.transcribe, "listen", lambda task, item: (None, segments()))
+    sound = SimpleNamespace(incomplete=None)
+    monkeypatch.setattr(cli.transcribe, "listen", lambda task, item: (sound, segments()))
     assert main(["transcribe", "--model", "digits", str(FIVE), "--format", "srt"]) == 0
     assert seen == ["", "1\n00:00:00,000 --> 00:00:01,000\none\n\n"]
     assert capsys.readouterr().out == "2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n"
@@ -74,11 +97,47 @@ def test_patterns_and_lists_are_inputs_like_any(transcribe, tmp_path):
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_what_is_printed_is_in_the_order_of_the_inputs(transcribe, jobs):
-    inputs = [TWO, *[FIVE] * 6, TWO]
+def test_what_is_printed_is_in_the_order_of_the_inputs(transcribe, tmp_path, jobs):
+    inputs = [TWO, *copies(tmp_path, "f", "b", "e", "d", "a", "c")]
     code, out, _ = transcribe(*inputs, "--jobs", jobs)
     assert code == 0
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(path) for path in inputs]
+
+
+def test_a_recording_that_is_named_twice_is_transcribed_once(transcribe):
+    code, out, err = transcribe(FIVE, TWO, FIVE)
+    assert (code, out.count("\n")) == (0, 2)
+    assert err == f"s2t-np: {FIVE} is given twice; each is transcribed once\n"
+
+
+def test_what_a_folder_leaves_out_is_said(transcribe, tmp_path):
+    copies(tmp_path, "a.flac", "memo.m4a")
+    code, out, err = transcribe(tmp_path)
+    assert (code, out) == (0, f"{tmp_path / 'a.flac'}\tfive five\n")
+    assert "1 .m4a file left out" in err
+    assert str(tmp_path / "memo.m4a") in err
+    (tmp_path / "a.flac").unlink()
+    code, out, err = transcribe(tmp_path, "-o", tmp_path / "out")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "memo.m4a" in err
+
+
+def test_bad_files_are_a_line_each_and_the_good_ones_are_done(transcribe, tmp_path):
+    """Case 51: ten good recordings, an empty file, a text, a folder named like a recording, a link to nothing."""
+    folder = tmp_path / "in"
+    copies(folder, *(f"{number}.flac" for number in range(10)))
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("these are words")
+    (folder / "folder.wav").mkdir()
+    (folder / "nothing.wav").symlink_to("gone")
+    code, out, err = transcribe(folder, "-o", tmp_path / "out")
+    assert (code, out) == (1, "")
+    assert visible(tmp_path / "out") == [f"{number}.txt" for number in range(10)]
+    *lines, total = err.splitlines()
+    assert sorted(line.split(": ")[1] for line in lines) == sorted(
+        str(folder / name) for name in ("empty.wav", "text.wav", "folder.wav", "nothing.wav")
+    )
+    assert total == "s2t-np: 4 of 14 inputs failed"
 
 
 def test_one_output_has_a_line_for_each(transcribe, tmp_path):
@@ -95,15 +154,193 @@ def test_what_is_done_is_not_done_again(transcribe, tmp_path):
     recordings, out = tmp_path / "in", tmp_path / "out"
     shutil.copytree(RECORDINGS, recordings)
     assert transcribe(recordings, "-o", out)[0] == 0
-    (out / "five-five.txt").write_text("left alone")
+    before = (out / "five-five.txt").stat().st_ino
     (out / f"{TWO.stem}.txt").unlink()
     shutil.copy(FIVE, recordings / "new.flac")
     assert transcribe(recordings, "-o", out, "--resume") == (0, "", "s2t-np: 4 of 6 are done already\n")
-    assert (out / "five-five.txt").read_text() == "left alone"
+    assert (out / "five-five.txt").stat().st_ino == before
     assert (out / f"{TWO.stem}.txt").read_text() == "two nine three four zero\n"
     assert (out / "new.txt").read_text() == "five five\n"
     assert transcribe(recordings, "-o", out, "--resume", "--beams", 2) == (0, "", "")
-    assert (out / "five-five.txt").read_text() == "five five\n"
+    assert (out / "five-five.txt").stat().st_ino != before
+
+
+def test_a_transcript_that_was_edited_is_named_and_left_alone(transcribe, tmp_path):
+    recordings, out = copies(tmp_path, "a.flac", "b.flac"), tmp_path / "out"
+    assert transcribe(*recordings, "-o", out)[0] == 0
+    (out / "a.txt").write_text("corrected by hand")
+    code, _, err = transcribe(*recordings, "-o", out, "--resume")
+    assert code == 0
+    assert err.splitlines()[0] == "s2t-np: 2 of 2 are done already"
+    assert err.splitlines()[1].startswith(f"s2t-np: {out / 'a.txt'}: was changed")
+    assert (out / "a.txt").read_text() == "corrected by hand"
+
+
+@pytest.mark.parametrize("between", [("--resume",), (), ("only one",)])
+def test_results_of_other_options_are_not_taken_for_done(transcribe, tmp_path, between):
+    """Three runs: the second one replaces what the first has written, so the third one has to do it again."""
+    recordings, first = copies(tmp_path, "a.flac", "b.flac"), ("-o", tmp_path / "out")
+    assert transcribe(*recordings, *first)[0] == 0
+    second = recordings[:1] if between == ("only one",) else [*recordings, *between]
+    assert transcribe(*second, *first, "--max-new-tokens", 1)[0] == 0
+    assert (tmp_path / "out" / "a.txt").read_text() != "five five\n"
+    code, _, err = transcribe(*recordings, *first, "--resume")
+    assert (code, err) == (0, "s2t-np: 1 of 2 are done already\n" if between == ("only one",) else "")
+    assert [(tmp_path / "out" / name).read_text() for name in ("a.txt", "b.txt")] == ["five five\n"] * 2
+
+
+def test_a_folder_that_was_moved_is_done_and_one_that_was_touched_by_its_content(transcribe, tmp_path):
+    copies(tmp_path / "old", "a.flac", "sub/b.flac")
+    out = ("-o", tmp_path / "out", "--resume")
+    assert transcribe(tmp_path / "old", *out)[0] == 0
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert transcribe(tmp_path / "new", *out) == (0, "", "s2t-np: 2 of 2 are done already\n")
+    for path in (tmp_path / "new").rglob("*.flac"):
+        os.utime(path, ns=(1, 1))
+    by_content = transcribe(tmp_path / "new", *out, "--resume-by", "content")
+    assert by_content == (0, "", "s2t-np: 2 of 2 are done already\n")
+    assert transcribe(tmp_path / "new", *out) == (0, "", "")
+
+
+def test_fewer_formats_than_before_are_done(transcribe, tmp_path):
+    recordings, out = copies(tmp_path, "a.flac", "b.flac"), ("-o", tmp_path / "out", "--resume")
+    assert transcribe(*recordings, *out, "-f", "all")[0] == 0
+    assert transcribe(*recordings, *out, "-f", "srt") == (0, "", "s2t-np: 2 of 2 are done already\n")
+
+
+# ---- recordings that break off
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_recording_that_breaks_off_is_exit_code_1_and_marked(transcribe, cut_wav, tmp_path, name):
+    code, out, err = transcribe(cut_wav, "-f", name)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith(f"s2t-np: {cut_wav}: is cut short")
+    assert "five five" in out
+    assert "incomplete" in out
+    assert transcribe(cut_wav, "-f", name, "-o", tmp_path / "out")[0] == 1
+    assert (tmp_path / "out" / f"cut.{name}").read_text() == out
+
+
+@pytest.mark.parametrize("target", [("-o", "out"), ("--output", "out.txt"), ("--output", "out.jsonl")])
+def test_a_recording_that_breaks_off_is_not_done_until_it_has_changed(transcribe, cut_wav, tmp_path, target):
+    copies(tmp_path / "rec", "a.flac")
+    argv = (cut_wav.parent, target[0], tmp_path / target[1], "--resume")
+    code, _, err = transcribe(*argv)
+    assert (code, err.splitlines()[-1]) == (1, "s2t-np: 1 of 2 recordings are incomplete")
+    code, _, err = transcribe(*argv)
+    assert code == 1
+    assert err.startswith(f"s2t-np: 2 of 2 are done already\ns2t-np: {cut_wav}: is incomplete, as before (is cut short")
+    shutil.copy(TWO, cut_wav)
+    assert transcribe(*argv) == (0, "", "s2t-np: 1 of 2 are done already\n")
+    assert transcribe(*argv) == (0, "", "s2t-np: 2 of 2 are done already\n")
+    found = tmp_path / target[1]
+    text = (found / "cut.txt" if found.is_dir() else found).read_text()
+    assert "two nine three four zero" in text
+    assert "is cut short" not in text
+
+
+# ---- where results go
+
+
+def test_recordings_of_one_name_are_kept_apart(transcribe, tmp_path):
+    copies(tmp_path, "talk.flac", "talk.wav", "a/x.flac", "b/x.flac")
+    out = tmp_path / "out"
+    code, _, err = transcribe(*(tmp_path / n for n in ("talk.flac", "talk.wav", "a/x.flac", "b/x.flac")), "-o", out)
+    assert (code, err.count("\n")) == (0, 1)
+    assert "4 recordings share their names" in err
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*.txt"))
+    assert written == ["a/x.txt", "b/x.txt", "talk.flac.txt", "talk.wav.txt"]
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt", "tsv"])
+def test_the_output_of_one_recording_is_in_the_format_that_it_ends_in(transcribe, tmp_path, name):
+    code, printed, _ = transcribe(FIVE, "-f", name)
+    assert transcribe(FIVE, "--output", tmp_path / f"talk.{name.upper()}") == (0, "", "")
+    assert (tmp_path / f"talk.{name.upper()}").read_text() == printed
+    assert transcribe(FIVE, "--output", tmp_path / "talk.any", "--format", name) == (0, "", "")
+    assert (tmp_path / "talk.any").read_text() == printed
+    code, _, err = transcribe(TWO, "--output", tmp_path / "talk.any", "--format", name, "--resume")
+    assert (code, "holds one recording" in err) == (2, True)
+    assert (tmp_path / "talk.any").read_text() == printed
+
+
+@pytest.mark.parametrize(
+    "given", [("-f", "SRT,txt"), ("-f", "srt", "-f", "txt"), ("-f", "txt, srt, txt"), ("--format=Srt", "-f", "TXT")]
+)
+def test_several_formats(transcribe, tmp_path, given):
+    assert transcribe(FIVE, *given, "-o", tmp_path) == (0, "", "")
+    assert visible(tmp_path) == ["five-five.srt", "five-five.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--output", "talk.docx"), ".docx is not a format"),
+        (("-f", "srt,sub", "-o", "out"), "'sub' is not a format"),
+        (("-f", ",", "-o", "out"), "',' is not a format"),
+        (("-f", "srt,txt"), "--output-dir"),
+        (("--resume-by", "content", "-o", "out"), "no effect without --resume"),
+        (("--output", "gone/talk.txt"), "gone"),
+        (("--highlight", "--output", "a.txt"), "--highlight"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(transcribe, tmp_path, monkeypatch, options, says):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    code, out, err = transcribe(FIVE, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write to every folder")
+@pytest.mark.parametrize("target", [("-o",), ("--output", "talk.txt")])
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_done(transcribe, tmp_path, monkeypatch, target):
+    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    code, _, err = transcribe(FIVE, target[0], tmp_path.joinpath("out", *target[1:]))
+    (tmp_path / "out").chmod(0o700)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{tmp_path / 'out'}" in err
+
+
+def test_a_place_that_cannot_be_written_is_found_before_anything_is_done(transcribe, monkeypatch):
+    """Also by root: nobody can create files below /proc."""
+    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    for target in (("-o", "/proc/self"), ("--output", "/proc/self/talk.txt")):
+        code, _, err = transcribe(FIVE, *target)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "cannot be written to /proc/self" in err
+
+
+def test_a_disk_that_is_full_is_named(transcribe, tmp_path, monkeypatch):
+    """os.fsync is where a full disk is often noticed; its error has no file name."""
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = transcribe(FIVE, TWO, "-o", tmp_path / "out")
+    assert code == 1
+    assert f"its result cannot be written to {tmp_path / 'out' / 'five-five.txt'} (No space left on device)" in err
+    assert visible(tmp_path / "out") == []
+    code, _, err = transcribe(FIVE, TWO, "--output", tmp_path / "all.txt")
+    assert (code, err) == (1, f"s2t-np: error: {tmp_path / 'all.txt'}: No space left on device\n")
+
+
+def test_an_interrupt_says_how_to_go_on(transcribe, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.batch, "settle", interrupted)
+    code, _, err = transcribe(FIVE, TWO, "-o", tmp_path / "out")
+    assert (code, err) == (130, "s2t-np: interrupted; the same command with --resume goes on where it stopped\n")
+    assert transcribe(FIVE, TWO)[2] == "s2t-np: interrupted\n"
+
+
+# ---- what is left to do
 
 
 def test_a_failure_is_tried_again(transcribe, tmp_path):
@@ -159,6 +396,6 @@ def test_samples_without_a_header(transcribe, tmp_path, monkeypatch):
     "options",
     [("--raw-channels", 2), ("--raw-rate", 3), ("--raw-rate", 16000, "--raw-channels", 0), ("--raw-encoding", "mp3")],
 )
-def test_raw_options_that_mean_nothing(transcribe, options):
+def test_raw_options_that_are_refused(transcribe, options):
     code, _, err = transcribe(FIVE, *options)
     assert code == 2 and "--raw-" in err and err.count("\n") == 1

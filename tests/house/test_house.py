@@ -165,8 +165,11 @@ def hook(event, arguments):
     if event.startswith("socket."):
         raise RuntimeError(f"{event} {arguments}")
 sys.addaudithook(hook)
-for name in ("torch", "transformers"):
-    sys.modules[name] = None
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Missing())  # None in sys.modules would do, but scipy takes that for torch
 """
 
 

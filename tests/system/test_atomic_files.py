@@ -1,4 +1,4 @@
-"""Files that are whole or not there; journals and growing files that a crash does not tear."""
+"""Files that are complete or not there, whatever other runs, other users and crashes do."""
 
 import errno
 import os
@@ -8,9 +8,11 @@ import sys
 
 import pytest
 
-from s2t_np.errors import OptionError
-from s2t_np.system.atomic_files import GrowingFile, Journal, atomic_file, write_whole
+from s2t_np.system import atomic_files
+from s2t_np.system.atomic_files import atomic_file, check_writable, named, remove_leftovers
 from tests.support.paths import ROOT
+
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="permissions, links, devices and locks as POSIX has them")
 
 
 def test_a_file_appears_complete_or_not_at_all(tmp_path):
@@ -27,7 +29,7 @@ def test_a_file_appears_complete_or_not_at_all(tmp_path):
     assert os.listdir(tmp_path) == ["out.txt"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions, links and devices as POSIX has them")
+@needs_posix
 def test_atomic_files_have_usual_permissions_and_spare_links_and_devices(tmp_path):
     (tmp_path / "plain").write_text("")
     (tmp_path / "real").write_text("")
@@ -52,81 +54,116 @@ def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path):
     assert path.read_bytes() == b"text"
 
 
-def test_what_a_killed_run_left_is_replaced(tmp_path):
+def killed_while_writing(path) -> None:
+    """Write half of a file in another process, which then ends without a chance to clean up."""
     code = (
         "import os, sys; from s2t_np.system.atomic_files import atomic_file\n"
         "with atomic_file(sys.argv[1]) as f: f.write(b'half'); f.flush(); os._exit(9)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "out.txt")]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 9
+    assert subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False).returncode == 9
+
+
+def test_what_a_killed_run_left_is_deleted(tmp_path):
+    killed_while_writing(tmp_path / "out.txt")
     assert len(os.listdir(tmp_path)) == 1  # under its hidden name
     assert not (tmp_path / "out.txt").exists()
     with atomic_file(tmp_path / "out.txt") as file:
         file.write(b"whole")
+    remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ["out.txt"]
 
 
-def test_a_journal_gives_back_what_was_added(tmp_path):
-    path = os.fsdecode(b"caf\xe9.wav")
-    for number in range(3):
-        journal = Journal(tmp_path / "j")
-        assert journal.entries == [{"n": i, "path": path} for i in range(number)]
-        journal.add({"n": number, "path": path})
-        journal.close()
+@needs_posix
+def test_what_another_run_is_writing_is_not_deleted(tmp_path):
+    with atomic_file(tmp_path / "out.txt") as file:
+        file.write(b"whole")
+        remove_leftovers(tmp_path)
+    assert (tmp_path / "out.txt").read_bytes() == b"whole"
 
 
-def test_a_torn_line_is_passed_over_wherever_it_is_torn(tmp_path):
-    whole = b'{"n": 0}\n{"n": 1, "path": "b\\u00e4r"}\n'
-    for end in range(len(whole) + 1):
-        (tmp_path / "j").write_bytes(whole[:end])
-        journal = Journal(tmp_path / "j")
-        journal.add({"n": 2})
-        journal.close()
-        found = [entry["n"] for entry in Journal(tmp_path / "j").entries]
-        assert found == [0] * (end >= 8) + [1] * (end >= len(whole) - 1) + [2]
+@needs_posix
+def test_a_file_that_was_taken_for_a_leftover_is_created_again(tmp_path, monkeypatch):
+    """Another run deletes the new file in the moment before it is locked."""
+    real, deleted = atomic_files.try_lock, []
+
+    def late(file):
+        if not deleted:
+            deleted.append(file.name)
+            os.unlink(file.name)
+        return real(file)
+
+    monkeypatch.setattr(atomic_files, "try_lock", late)
+    with atomic_file(tmp_path / "out.txt") as file:
+        file.write(b"whole")
+    assert (tmp_path / "out.txt").read_bytes() == b"whole"
+    assert len(deleted) == 1
 
 
-def test_zeros_that_a_power_cut_left_are_passed_over(tmp_path):
-    (tmp_path / "j").write_bytes(b'{"n": 0}\n' + bytes(100))
-    assert Journal(tmp_path / "j").entries == [{"n": 0}]
+def test_two_runs_that_write_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "out.txt"
+    with atomic_file(path) as first, atomic_file(path) as second:
+        first.write(b"first")
+        first.flush()
+        second.write(b"second")
+    assert path.read_bytes() == b"first"  # the one that ended last
+    assert os.listdir(tmp_path) == ["out.txt"]
 
 
-def test_a_growing_file_says_where_it_ends_and_can_be_cut(tmp_path):
-    file = GrowingFile(tmp_path / "f")
-    assert [file.append(b"one\n"), file.append(b"three\n")] == [4, 10]
-    file.cut(4)
-    assert file.append(b"two\n") == 8
-    file.close()
-    assert (tmp_path / "f").read_bytes() == b"one\ntwo\n"
+def test_temporary_names_cannot_be_foretold(tmp_path):
+    names = []
+    for _ in range(3):
+        with atomic_file(tmp_path / "out.txt") as file:
+            names.append(file.name)
+    assert len(set(names)) == 3
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs flock")
-def test_two_processes_cannot_grow_one_file(tmp_path):
-    file = GrowingFile(tmp_path / "f")
-    with pytest.raises(OptionError, match="another run"):
-        GrowingFile(tmp_path / "f")
-    file.close()
-    GrowingFile(tmp_path / "f").close()
+@needs_posix
+def test_a_link_under_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    """Even if another user did guess the name."""
+    (tmp_path / "precious").write_text("mine")
+    monkeypatch.setattr(atomic_files.secrets, "token_hex", lambda count: "0")
+    (tmp_path / ".s2t-np-0.tmp").symlink_to("precious")
+    with pytest.raises(OSError), atomic_file(tmp_path / "out.txt") as file:
+        file.write(b"text")
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
-class Reluctant:
-    """A file that takes three bytes at a time, and no more than `room`."""
-
-    name = "disk"
-
-    def __init__(self, room):
-        self.room, self.data = room, b""
-
-    def write(self, data):
-        taken = bytes(data[: min(3, self.room - len(self.data))])
-        self.data += taken
-        return len(taken)
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can make links for another user")
+def test_a_link_of_another_user_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "out.txt").symlink_to("precious")
+    os.chown(tmp_path / "out.txt", 2222, 2222, follow_symlinks=False)
+    with atomic_file(tmp_path / "out.txt") as file:
+        file.write(b"text")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert (tmp_path / "out.txt").read_text() == "text"
+    assert not (tmp_path / "out.txt").is_symlink()
 
 
-def test_a_short_write_goes_on_and_a_full_disk_is_an_error():
-    file = Reluctant(99)
-    write_whole(file, b"0123456789")
-    assert file.data == b"0123456789"
+@pytest.mark.parametrize("where", ["gone/out.txt", "folder"])
+def test_errors_name_the_file_that_was_to_be_written(tmp_path, where):
+    (tmp_path / "folder" / "full").mkdir(parents=True)
+    with pytest.raises(OSError) as error, atomic_file(tmp_path / where) as file:
+        file.write(b"text")
+    assert error.value.filename == str(tmp_path / where)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_an_error_with_a_name():
+    with pytest.raises(OSError) as error, atomic_file("/dev/full") as file:
+        file.write(b"text" * 10000)
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, "/dev/full")
+
+
+def test_an_error_about_another_file_keeps_its_name():
+    with pytest.raises(FileNotFoundError) as error, named("a"), open("/no/such/file", "rb"):
+        pass
+    assert error.value.filename == "/no/such/file"
+
+
+def test_whether_a_folder_can_be_written_is_found_out_without_a_trace(tmp_path):
+    check_writable(tmp_path)
+    assert os.listdir(tmp_path) == []
     with pytest.raises(OSError) as error:
-        write_whole(Reluctant(4), b"0123456789")
-    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, "disk")
+        check_writable(tmp_path / "gone")
+    assert error.value.filename == str(tmp_path / "gone")

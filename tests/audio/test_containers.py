@@ -7,7 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from s2t_np.audio import headers
+from s2t_np.audio import containers, decoding
+from s2t_np.audio.containers import mpeg
 from s2t_np.errors import AudioError
 from tests.support.sounds import chunk, encode, patched, pcm16, read, riff, signal, wave_format
 
@@ -143,7 +144,7 @@ def test_lies_that_leave_no_sound(name, capfd):
 
 def test_lies_that_are_believed_in_part():
     y, said = read(riff(FMT, data(100)))
-    assert len(y) == 50 and "holds 9902 bytes behind the sound that belong to nothing" in said
+    assert len(y) == 50 and "holds 9902 bytes after the sound that belong to nothing" in said
     assert len(read(riff(chunk(b"fmt ", wave_format(channels=3)), DATA))[0]) == 1667
     assert len(read(riff(chunk(b"fmt ", wave_format(32000)), DATA))[0]) == 2501
     y, said = read(WAV[:-3000])
@@ -214,7 +215,7 @@ LOUD_THEN_QUIET = np.concatenate([signal(8000), 0.001 * signal(60000)])
 def test_mp3_of_variable_rate_without_a_count(rate, channels):
     x = np.repeat(LOUD_THEN_QUIET[:, None], channels, axis=1)
     good = encode(x, rate, "MP3", bitrate_mode="VARIABLE", compression_level=0.3)
-    length = headers.mpeg_frame_length(good[:4])
+    length = mpeg.header_of(good[:4]).length
     y, said = read(good, rate)
     whole = len(y)
     assert whole == len(x) and said == ""
@@ -233,28 +234,28 @@ def test_mp3_of_variable_rate_without_a_count(rate, channels):
 def test_mp3_of_constant_rate_with_padded_frames():
     good = encode(signal(60_000), 44100, "MP3", bitrate_mode="CONSTANT", compression_level=0.7)
     lengths, place = set(), 0
-    while length := headers.mpeg_frame_length(good[place : place + 4]):
-        lengths.add(length)
-        place += length
+    while header := mpeg.header_of(good[place : place + 4]):
+        lengths.add(header.length)
+        place += header.length
     assert place == len(good) and len(lengths) == 2  # at 44.1 kHz some frames are one byte longer
     y, said = read(good, 44100)
     assert len(y) == 60_000 and said == ""
-    frame = headers.xing_frame(bytes([0xFF, 0xFA, *good[2:4]]), 21, b"promise")
+    frame = mpeg.xing_frame(bytes([0xFF, 0xFA, *good[2:4]]), 21, b"promise")
     assert frame[1] == 0xFB and frame[21:28] == b"promise"  # without the check sum that a first frame may have
-    assert len(frame) == headers.mpeg_frame_length(frame[:4])
+    assert len(frame) == mpeg.header_of(frame[:4]).length
 
 
 def test_streams_side_by_side_are_no_chain():
     page = struct.pack("<4sBBqIIIB", b"OggS", 0, 2, 0, 1, 0, 0, 1) + b"\x01a"
     other = page[:5] + b"\0" + page[6:]
     for pages, expected in (([page, page, other], [0]), ([page, other, page, page, other, other], [0, 58])):
-        source = headers.Source(io.BytesIO(b"".join(pages)), "pages")
-        assert [part.start for part in headers.parts(source)] == expected
+        source = containers.Source(io.BytesIO(b"".join(pages)), "pages")
+        assert [part.start for part in containers.parts(source)] == expected
 
 
 def test_mp3_within_wav():
     mp3 = encode(LOUD_THEN_QUIET, container="MP3", bitrate_mode="VARIABLE", compression_level=0.3)
-    mp3 = mp3[headers.mpeg_frame_length(mp3[:4]) :]
+    mp3 = mp3[mpeg.header_of(mp3[:4]).length :]
     form = wave_format(tag=0x55, bits=0, align=1, extra=struct.pack("<HHIHHH", 12, 1, 2, 417, 1, 1393))
     y, said = read(riff(chunk(b"fmt ", form), chunk(b"fact", bytes(4)), chunk(b"data", mp3)))
     np.testing.assert_array_equal(y, read(mp3)[0])
@@ -271,6 +272,48 @@ def test_memory_follows_the_sound_not_the_header(lying):
     assert peak < 4e6
 
 
+WRAPPED = {  # container: where its length stands after this name, how it is written, how many of its bytes are no sound
+    "WAV": (b"data", 4, "<I", 0),
+    "AIFF": (b"SSND", 4, ">I", 8),
+    "AU": (b".snd", 8, ">I", 0),
+    "CAF": (b"data", 4, ">q", 4),
+    "W64": (b"data", 16, "<q", -24),
+    "RF64": (b"ds64", 16, "<q", 0),
+}
+
+
+@pytest.mark.parametrize("container", WRAPPED)
+@pytest.mark.parametrize("excess", [200_000, (1 << 32) + 200_000])
+def test_more_than_four_gigabytes_are_heard_whole(container, excess, tmp_path):
+    """A length of 32 bits says only the remainder: the file is larger than it says by multiples of 2**32."""
+    name, offset, layout, besides = WRAPPED[container]
+    total = (1 << 32) + excess
+    head = encode(np.zeros(1000), container=container, subtype="PCM_16")
+    place = head.index(name) + offset
+    claimed = total - besides if besides < 0 else total + besides
+    head = patched(head, place, layout, claimed % 2**32 if layout.endswith("I") else claimed)
+    path = tmp_path / "long"
+    with open(path, "wb") as file:  # sparse: nothing of it is on the disk
+        file.write(head[: len(head) - 2000])
+        file.truncate(len(head) - 2000 + total)
+    with open(path, "rb") as file:
+        (part,) = containers.parts(containers.Source(file, "long"))
+        assert part.note is None
+        assert decoding.LocalSound(part).stream.frames == total // 2
+
+
+def test_a_wrapped_length_before_another_chunk(tmp_path):
+    path, total = tmp_path / "long.wav", (1 << 32) + 5000
+    with open(path, "wb") as file:
+        file.write(riff(FMT, chunk(b"data", b"", 5000)))
+        file.truncate(44 + total)
+        file.seek(44 + total)
+        file.write(LIST)
+    with open(path, "rb") as file:
+        (part,) = containers.parts(containers.Source(file, "long.wav"))
+        assert part.note is None and decoding.LocalSound(part).stream.frames == total // 2
+
+
 def test_more_than_four_gigabytes_keep_their_length(tmp_path):
     import soundfile
 
@@ -279,6 +322,6 @@ def test_more_than_four_gigabytes_keep_their_length(tmp_path):
         file.write(riff(FMT, chunk(b"data", b"", 0xFFFFFFFF), length=0xFFFFFFFF))
         file.truncate(5 << 30)
     with open(path, "rb") as file:
-        (part,) = headers.parts(headers.Source(file, "long.wav"))
+        (part,) = containers.parts(containers.Source(file, "long.wav"))
         with soundfile.SoundFile(part) as sound:
             assert sound.frames == ((5 << 30) - 44) // 2

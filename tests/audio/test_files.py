@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from s2t_np import audio
-from s2t_np.audio import files
+from s2t_np.audio import decoding, files
 from s2t_np.errors import AudioError, InputWarning
 from tests.support.paths import LIBRISPEECH, ROOT, needs_shared
 from tests.support.sounds import chunk, encode, pcm16, riff, signal, wave_format
@@ -68,7 +68,7 @@ def test_many_channels_are_mixed_by_mean():
 def test_blocks_join_seamlessly(monkeypatch):
     x = signal(10000, channels=3)
     for block in (1, 5, 2999, 3000):
-        monkeypatch.setattr(files, "BLOCK", block)
+        monkeypatch.setattr(decoding, "BLOCK", block)
         if block < 100:
             x = x[:50]
         for container in ("WAV", "FLAC"):

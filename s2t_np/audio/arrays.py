@@ -1,0 +1,77 @@
+"""Samples in memory -> float32, mono: integers divided by their range, floats as they are, channels mixed."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ..errors import AudioError, InputWarning
+from .checks import check_samples, usable_rate
+from .mixing import mixed
+
+MOST_CHANNELS = 8  # of a 2-D array
+SAMPLES_PER_CHANNEL = 16  # a 2-D array at most this many times as long as it has channels is not a recording
+
+
+def samples_of(samples, sampling_rate: float | None, model_rate: int) -> tuple[np.ndarray, float]:
+    """An array of samples as (N,) float32, and its rate. Raises AudioError."""
+    rate = usable_rate(sampling_rate, model_rate, "the array")
+    x = np.concatenate(list(mixed([oriented(scaled(as_numbers(samples)))], "the array")))
+    check_samples(x, 0, "the array")
+    return x.astype(np.float32, copy=False), rate
+
+
+def checked(arrays: Iterable) -> Iterator[np.ndarray]:
+    """Arrays of one recording, in order, each (n,) or (n, channels) -> (n,) float32. Raises AudioError."""
+    total = 0
+    for x in mixed((oriented(scaled(as_numbers(array))) for array in arrays if np.size(array)), "the iterator"):
+        check_samples(x, total, "the iterator")
+        total += len(x)
+        yield x.astype(np.float32, copy=False)
+
+
+def as_numbers(samples) -> np.ndarray:
+    """A numpy array of floats or integers. Raises AudioError for anything else."""
+    try:
+        x = np.asarray(samples)
+    except Exception as error:  # ragged lists, tensors on a GPU, an __array__ that fails in its own way
+        raise AudioError(f"a {type(samples).__name__} cannot be taken as an array of samples ({error})") from error
+    if x.dtype.kind not in "fiu":
+        raise AudioError(
+            f"a {type(samples).__name__} of {x.dtype} is not sound; expected a path, a binary file object, or an array "
+            "of floats in [-1, 1] or of integers"
+        )
+    if x.size == 0 or x.ndim == 0:
+        raise AudioError("the array is empty: there are no samples in it" if x.ndim else "a single number is not sound")
+    if isinstance(samples, list | tuple) and x.dtype == np.int64:
+        raise AudioError("a list of whole numbers does not say their range; pass np.array(samples, dtype=np.int16)")
+    return x
+
+
+def scaled(x: np.ndarray) -> np.ndarray:
+    """Integers divided by their range, unsigned ones centred first, to floats in [-1, 1): same shape."""
+    if x.dtype.kind == "f":
+        return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+    if x.dtype.itemsize == 8 and -(2**31) <= x.min() <= x.max() < 2**31:
+        warnings.warn(
+            f"an array of {x.dtype} in which nothing exceeds 32 bits comes out as silence; if these are 16-bit "
+            "samples, pass samples.astype(np.int16)",
+            InputWarning,
+            stacklevel=3,
+        )
+    half = 2.0 ** (8 * x.dtype.itemsize - 1)
+    centre = half if x.dtype.kind == "u" else 0.0
+    return (x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64) - centre) / half
+
+
+def oriented(x: np.ndarray) -> np.ndarray:
+    """(N,), (N, channels) or (channels, N) -> (N, channels). Raises AudioError where it is unclear which is which."""
+    few, many = min(x.shape), max(x.shape)
+    if x.ndim == 1 or (x.ndim == 2 and few == 1):
+        return x.reshape(-1, 1)
+    if x.ndim > 2 or few > MOST_CHANNELS or many < SAMPLES_PER_CHANNEL * few:
+        raise AudioError(
+            f"an array of shape {x.shape} is not plainly one recording; expected (samples,), or up to {MOST_CHANNELS} "
+            "channels as (samples, channels) or (channels, samples); pass the recordings of a batch one by one"
+        )
+    return x if x.shape[1] == few else x.T

@@ -1,0 +1,136 @@
+"""One part of a recording -> blocks of float32 samples, mono, at the model's rate. libsndfile decodes."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import AudioError
+from . import decoder, process
+from .checks import check_samples, usable_rate
+from .containers import Part
+from .kinds import described
+from .mixing import mixed
+from .resampling import resample
+
+BLOCK = 1 << 17  # samples read at a time, over all channels
+
+
+class LocalSound:
+    """A part as libsndfile reads it in this process."""
+
+    def __init__(self, part: Part):
+        stream, failure = libsndfile()
+        self.errors, self.refused, self.stream = 0, None, None
+        try:
+            self.stream = stream(part)
+        except failure as error:
+            self.refused = decoder.reason(error)
+            return
+        self.samplerate, self.channels = self.stream.samplerate, self.stream.channels
+
+    def read_into(self, block: np.ndarray, frames: int) -> tuple[int, str | None]:
+        """As decoder.read_into."""
+        return decoder.read_into(self.stream, block, frames)
+
+
+def libsndfile():
+    """decoder.stream_class(). Raises AudioError that says what to install."""
+    try:
+        return decoder.stream_class()
+    except ImportError as error:
+        raise AudioError(f"reading files needs the package soundfile ({error}): pip install soundfile") from error
+    except OSError as error:
+        raise AudioError(
+            f"reading files needs the library libsndfile, which the package soundfile does not find ({error}): install "
+            "it with apt install libsndfile1, apk add libsndfile, dnf install libsndfile or brew install libsndfile; "
+            "without it, WAV files of plain samples can be read through a pipe: s2t-np transcribe - < talk.wav"
+        ) from error
+
+
+def decode(part: Part, model_rate: int, name: str) -> Iterator[np.ndarray]:
+    """The sound of one part, blocks (n,). Raises AudioError; sets `part.note` where sound is missing."""
+    with sound_of(part, name) as sound:
+        rate = usable_rate(sound.samplerate, model_rate, name)
+        yield from resample(checked(mixed(frames_of(sound, part), name), name), rate, model_rate)
+    if part.error:
+        raise part.error
+    if part.shrunk and not part.note:
+        part.note = "became shorter while it was read"
+
+
+@contextlib.contextmanager
+def sound_of(part: Part, name: str) -> Iterator:
+    """One part, opened. Raises AudioError."""
+    libsndfile()  # not there: say so, and start no process for it
+    with contextlib.ExitStack() as stack:
+        apart = stack.enter_context(process.process()) if part.apart else None
+        try:
+            sound = process.RemoteSound(apart, part) if apart else LocalSound(part)
+        except process.DecoderDiedError as error:
+            raise AudioError(f"{name}: is not a recording that can be read ({error})") from error
+        if sound.refused:
+            raise refusal(part, name, sound.refused)
+        if isinstance(sound, LocalSound):
+            stack.enter_context(sound.stream)
+        yield sound
+
+
+def refusal(part: Part, name: str, words: str) -> BaseException:
+    """Why libsndfile did not open a part."""
+    if part.error:
+        return part.error
+    if part.shrunk:
+        return AudioError(f"{name}: became shorter while it was read; there is no sound left in it")
+    if part.size == 0:
+        return AudioError(f"{name}: is empty")
+    position, part.position = part.position, 0
+    head, part.position = part.read(4096), position
+    if found := described(head, name):
+        return AudioError(f"{name}: {found}")
+    return AudioError(
+        f"{name}: is not a recording that can be read ({words}); expected WAV, FLAC, OGG, MP3 or another format that "
+        "libsndfile knows"
+    )
+
+
+def frames_of(sound, part: Part) -> Iterator[np.ndarray]:
+    """Blocks of (up to BLOCK // channels, channels) float32 until no more sound comes; sets `part.note`."""
+    frames = max(1, BLOCK // sound.channels)
+    total, count, excused = 0, 1, part.excused
+    while count:
+        errors = max(sound.errors, excused)
+        count, failure, block = read_block(sound, frames)
+        if sound.errors > errors and not part.note:
+            part.note = f"is damaged about {total / sound.samplerate:.1f} s in: MPEG frames cannot be decoded"
+        total = part.decoded = total + count
+        if failure and (part.frames is None or total < part.frames):
+            part.note = f"is damaged or cut short after {total / sound.samplerate:.2f} s ({failure})"
+        if count:
+            yield block
+        if part.shrunk:  # what decoders of blocks give from now on is silence
+            break
+    if part.frames and total < part.frames and not part.note:
+        part.note = f"is cut short: its header promises {part.frames} samples, {total} are there"
+
+
+def read_block(sound, frames: int) -> tuple[int, str | None, np.ndarray]:
+    """As many frames as come, at most `frames` -> how many, what went wrong if something did, (n, C) float32."""
+    block = np.empty((frames, sound.channels), np.float32)
+    try:
+        count, failure = sound.read_into(block, frames)
+    except process.DecoderDiedError as error:
+        return 0, str(error), block[:0]
+    if count < 0:
+        decoded = np.flatnonzero(~np.isnan(block).any(axis=1))
+        count = int(decoded[-1]) + 1 if len(decoded) else 0
+    return count, failure, block[:count]
+
+
+def checked(blocks: Iterator[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """The same blocks. Raises AudioError for the first sample that is NaN or implausibly large."""
+    total = 0
+    for block in blocks:
+        check_samples(block, total, name)
+        total += len(block)
+        yield block

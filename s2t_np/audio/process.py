@@ -1,0 +1,163 @@
+"""A decoder in a process of its own, for the formats whose decoders print: MP3, SDS, ALAC, and what is not recognised.
+
+libmpg123 writes to standard error whatever it meets in a damaged file, and libsndfile has no way to ask it not to.
+Pointing the file descriptor elsewhere for the time would lose what other threads of this process print. A process of
+its own has descriptors of its own; its messages tell how much of the sound is damaged, and it may crash.
+
+Starting one takes about 0.15 s, so that one which has finished a file waits for the next.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+from . import decoder
+
+MOST_WAITING = os.cpu_count() or 1  # processes kept for the next file
+LEAVE = 5.0  # seconds for one to end by itself when this process ends
+_waiting: list["Process"] = []  # pop and append are atomic: threads share it without a lock
+
+
+class DecoderDiedError(Exception):
+    """The process ended in the middle of a file; its text says how."""
+
+
+class Process:
+    """decoder.py as a running program."""
+
+    def __init__(self):
+        paths = os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
+        environment = os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
+        self.running = subprocess.Popen(
+            [sys.executable, "-P", decoder.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd=os.path.dirname(decoder.__file__),  # libsndfile looks for a file called "._" where it works
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+
+    def ask(self, message: dict, part) -> tuple[dict, bytes]:
+        """One request -> the answer and its bytes; what the decoder wants to read of `part` is given meanwhile."""
+        try:
+            self._send(message)
+            while "at" in (answer := self._line()):
+                part.seek(answer["at"])
+                data = part.read(answer["count"])
+                self._send({"bytes": len(data)}, data)
+            return answer, self.running.stdout.read(answer.get("bytes", 0))
+        except (OSError, ValueError) as error:
+            self.kill()
+            raise DecoderDiedError(f"the decoder ended with exit code {self.running.returncode}") from error
+        except BaseException:  # Ctrl-C: what it would answer next is not known
+            self.kill()
+            raise
+
+    def wait_until_ready(self) -> bool:
+        """Whether it runs and has found soundfile."""
+        try:
+            return bool(self._line())
+        except ValueError:
+            self.kill()
+            return False
+
+    def _send(self, message: dict, data: bytes = b"") -> None:
+        self.running.stdin.write(json.dumps(message).encode() + b"\n" + data)
+        self.running.stdin.flush()
+
+    def _line(self) -> dict:
+        return json.loads(self.running.stdout.readline())  # ValueError where it has ended
+
+    def kill(self) -> None:
+        self.running.kill()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let it end, which it does when its standard input is closed."""
+        with contextlib.suppress(OSError):
+            self.running.stdin.close()
+        try:
+            self.running.wait(LEAVE)
+        except subprocess.TimeoutExpired:
+            self.running.kill()
+            self.running.wait()
+        self.running.stdout.close()
+
+
+class RemoteSound:
+    """A part as a decoder process reads it; the same face as LocalSound in decoding.py."""
+
+    def __init__(self, process: Process, part):
+        self.process, self.part, self.errors = process, part, 0
+        answer, _ = process.ask({"open": part.size}, part)
+        self.refused = answer.get("refused")
+        self.samplerate, self.channels = answer.get("rate"), answer.get("channels")
+
+    def read_into(self, block, frames: int) -> tuple[int, str | None]:
+        """As decoder.read_into."""
+        answer, data = self.process.ask({"read": frames}, self.part)
+        memoryview(block).cast("B")[: len(data)] = data
+        self.errors += answer["errors"]
+        return answer["frames"], answer["failure"]
+
+
+def possible() -> bool:
+    """Whether a process can be started: not by a program that is frozen, or embeds Python."""
+    return bool(sys.executable) and not getattr(sys, "frozen", False) and os.path.isfile(decoder.__file__)
+
+
+@contextlib.contextmanager
+def process():
+    """A decoder process, or None where there can be none."""
+    found = next_waiting() if possible() else None
+    try:
+        yield found
+    finally:
+        if found and found.running.returncode is None:
+            give_back(found)
+
+
+def next_waiting() -> Process | None:
+    """One that waits and is alive, or a new one; None if it does not start."""
+    while _waiting:
+        with contextlib.suppress(IndexError):  # another thread was quicker
+            if (found := _waiting.pop()).running.poll() is None:
+                return found
+            found.leave()
+    try:
+        found = Process()
+    except OSError:
+        return None
+    return found if found.wait_until_ready() else None
+
+
+def give_back(found: Process) -> None:
+    """Keep it for the next file, or let it end if enough wait already."""
+    if len(_waiting) < MOST_WAITING:
+        _waiting.append(found)
+    else:
+        found.leave()
+
+
+@atexit.register
+def close_all() -> None:
+    """Let all that wait end."""
+    while _waiting:
+        _waiting.pop().leave()
+
+
+def forget_all() -> None:
+    """In a forked child: the processes belong to its parent."""
+    for found in _waiting:
+        found.running.returncode = 0  # not ours to wait for
+        found.running.stdin.close()
+        found.running.stdout.close()
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_all)

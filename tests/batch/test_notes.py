@@ -1,0 +1,68 @@
+"""What identifies a recording, and everything else that decides a result."""
+
+import json
+import os
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+
+from s2t_np.batch.items import Input
+from s2t_np.batch.notes import identity, is_same, noted, stamp
+
+
+def test_a_stamp_changes_with_the_recording(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"one")
+    first = stamp(Input(str(path), "a"), "me")
+    assert stamp(Input(os.path.relpath(path), "a"), "me") == first
+    path.write_bytes(b"three")
+    second = stamp(Input(str(path), "a"), "me")
+    os.utime(path, ns=(1, 1))
+    assert len({json.dumps(s) for s in (first, second, stamp(Input(str(path), "a"), "me"))}) == 3
+
+
+def test_a_recording_is_the_same_in_another_place(tmp_path):
+    old, new = tmp_path / "a.wav", tmp_path / "moved" / "a.wav"
+    old.write_bytes(b"sound")
+    note = noted(stamp(Input(str(old), "a"), "me"), None)
+    new.parent.mkdir()
+    shutil.copy2(old, new)
+    assert is_same(note, stamp(Input(str(new), "a"), "me"), by_content=False)
+    assert not is_same(note, stamp(Input(str(new), "b"), "me"), by_content=False)
+
+
+def test_by_content_the_time_of_change_does_not_count_and_the_content_does(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"sound")
+    note = noted(stamp(Input(str(path), "a"), "me"), None)
+    os.utime(path, ns=(1, 1))
+    touched = stamp(Input(str(path), "a"), "me")
+    assert [is_same(note, touched, by_content) for by_content in (False, True)] == [False, True]
+    path.write_bytes(b"SOUND")
+    os.utime(path, ns=(touched["mtime_ns"], note["mtime_ns"]))
+    other = stamp(Input(str(path), "a"), "me")
+    assert [is_same(note, other, by_content) for by_content in (False, True)] == [True, False]
+
+
+def test_an_identity_changes_with_everything_that_decides_the_text(tmp_path):
+    (tmp_path / "model").write_bytes(b"weights")
+
+    def name(version="1", backend="numpy", dtype=np.float32, settings=(("beams", 5),)):
+        model = SimpleNamespace(folder=tmp_path, backend=SimpleNamespace(name=backend), dtype=dtype)
+        return identity(model, version, dict(settings))
+
+    assert name() == name()
+    others = [name("2"), name(backend="numba"), name(dtype=np.float64), name(settings=[("beams", 4)])]
+    (tmp_path / "model").write_bytes(b"WEIGHTS")
+    assert len({name(), *others}) == 5
+
+
+def test_a_model_that_was_downloaded_again_is_the_same(tmp_path):
+    (tmp_path / "model").write_bytes(bytes(range(256)) * 4096)
+    model = SimpleNamespace(folder=tmp_path, backend=SimpleNamespace(name="numpy"), dtype=np.float32)
+    first = identity(model, "1", {})
+    os.utime(tmp_path / "model", ns=(1, 1))
+    assert identity(model, "1", {}) == first
+    (tmp_path / "model").write_bytes(bytes(range(256)) * 4095 + bytes(256))
+    assert identity(model, "1", {}) != first
