@@ -224,8 +224,8 @@ WRONG = {
     (TokenizerConfig, "do_upper_case do_lower_case clean_up_tokenization_spaces"): FLAG,
 }  # fmt: skip
 OPTIONAL = ("bos_token_id", "max_new_tokens", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens", "seed",
-            "forced_bos_token_id", "forced_eos_token_id", "global_mean", "global_std", "languages", "tgt_lang", "lang_codes",
-            "clean_up_tokenization_spaces", "do_normalize")  # fmt: skip
+            "forced_bos_token_id", "forced_eos_token_id", "global_mean", "global_std", "languages", "tgt_lang",
+            "lang_codes", "clean_up_tokenization_spaces", "do_normalize")  # fmt: skip
 FIELDS = [(cls, field, values) for (cls, fields), values in WRONG.items() for field in fields.split()]
 
 
