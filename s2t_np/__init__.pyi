@@ -12,9 +12,9 @@ from .hf import Speech2TextFeatureExtractor as Speech2TextFeatureExtractor
 from .hf import Speech2TextForConditionalGeneration as Speech2TextForConditionalGeneration
 from .hf import Speech2TextProcessor as Speech2TextProcessor
 from .hf import Speech2TextTokenizer as Speech2TextTokenizer
+from .longform.options import StreamOptions as StreamOptions
 from .longform.segment import Segment as Segment
 from .longform.segment import Word as Word
-from .longform.options import StreamOptions as StreamOptions
 from .model import DEFAULT_MODEL as DEFAULT_MODEL
 from .model import S2T as S2T
 from .model import Score as Score

@@ -22,6 +22,13 @@ from .errors import ModelError, OptionError
 
 UTTERANCE_FILE = "s2t_np.json"
 MAX_JSON_BYTES = 8 << 20  # parsed, 30 times as much; the largest real file, vocab.json, has 0.2 MB
+# Upper bounds far above every released model, so that a wrong or hostile number is refused before anything is built:
+MOST_LAYERS = 1000
+MOST_UNITS = 1 << 17  # of any layer
+MOST_BINS = 1000
+MOST_TOKENS = 100_000  # of one utterance
+MOST_ROWS = 1024  # beams or draws side by side; their memory would be exhausted before the answer
+HIGHEST_RATE = 768_000  # Hz
 
 
 def rule(default: Any, expected: str, accepts: Callable[[Any], bool], optional: bool = False):
@@ -37,17 +44,17 @@ def is_integer(value, low=0, high=2**31 - 1):
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def is_real(value):
-    largest = sys.float_info.max  # an int may be larger, and then is no number to compute with; NaN compares False
-    return isinstance(value, int | float) and not isinstance(value, bool) and -largest <= value <= largest
+def is_real(value, low=-sys.float_info.max, high=sys.float_info.max):
+    """A finite number in a range: an int may be too large for a float, and NaN compares False."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def is_integers(value, low=0):
-    return isinstance(value, list | tuple) and all(is_integer(v, low) for v in value)
+def is_integers(value, low=0, high=2**31 - 1):
+    return isinstance(value, list | tuple) and all(is_integer(v, low, high) for v in value)
 
 
-def integer(default, low=0, optional=False):
-    return rule(default, f"a whole number of at least {low}", lambda v: is_integer(v, low), optional)
+def integer(default, low=0, high=2**31 - 1, optional=False):
+    return rule(default, f"a whole number from {low} to {high}", lambda v: is_integer(v, low, high), optional)
 
 
 def flag(default, optional=False):
@@ -62,16 +69,16 @@ def side(default):
     return rule(default, '"right" or "left"', lambda v: v in ("right", "left"))
 
 
-def positive(default):
-    return rule(default, "a number above 0", lambda v: is_real(v) and v > 0)
+def real(default, low, high):
+    return rule(default, f"a number from {low:g} to {high:g}", lambda v: is_real(v, low, high))
 
 
 def token_ids(default):
     return rule(default, "a list of token ids", is_integers, optional=True)
 
 
-def measured(default, help: str, low: float = 0.0, optional: bool = False):
-    """A number from `low` on, with a line of help for whoever sets it."""
+def bounded_number(default, help: str, low: float = 0.0, optional: bool = False):
+    """An option: a number of at least `low`, with a line of help for the command."""
     checked = rule(default, f"a number of at least {low:g}", lambda v: is_real(v) and v >= low, optional)
     return dataclasses.field(default=default, metadata={**checked.metadata, "help": help})
 
@@ -105,19 +112,21 @@ class ModelConfig:
     """config.json: the shape of the network (defaults: s2t-small)."""
 
     model_type: str = text("speech_to_text")
-    vocab_size: int = integer(10000, 1)  # V
-    d_model: int = integer(256, 4)  # D; the sinusoids need half of it to be more than one
-    encoder_layers: int = integer(12)
-    decoder_layers: int = integer(6)
-    encoder_attention_heads: int = integer(4, 1)  # H
-    decoder_attention_heads: int = integer(4, 1)
-    encoder_ffn_dim: int = integer(2048, 1)  # F
-    decoder_ffn_dim: int = integer(2048, 1)
-    num_conv_layers: int = integer(2, 1)
-    conv_kernel_sizes: tuple[int, ...] = rule((5, 5), "a list of odd kernel widths", lambda v: is_integers(v, 1))
-    conv_channels: int = integer(1024, 2)  # C of the inner convolutions, before the gate halves it
-    input_feat_per_channel: int = integer(80, 1)  # M
-    input_channels: int = integer(1, 1)
+    vocab_size: int = integer(10000, 1, 1 << 20)  # V
+    d_model: int = integer(256, 4, MOST_UNITS)  # D; the sinusoids need half of it to be more than one
+    encoder_layers: int = integer(12, 0, MOST_LAYERS)
+    decoder_layers: int = integer(6, 0, MOST_LAYERS)
+    encoder_attention_heads: int = integer(4, 1, MOST_UNITS)  # H
+    decoder_attention_heads: int = integer(4, 1, MOST_UNITS)
+    encoder_ffn_dim: int = integer(2048, 1, MOST_UNITS)  # F
+    decoder_ffn_dim: int = integer(2048, 1, MOST_UNITS)
+    num_conv_layers: int = integer(2, 1, 16)
+    conv_kernel_sizes: tuple[int, ...] = rule(
+        (5, 5), "a list of odd kernel widths up to 999", lambda v: is_integers(v, 1, 999)
+    )
+    conv_channels: int = integer(1024, 2, MOST_UNITS)  # C of the inner convolutions, before the gate halves it
+    input_feat_per_channel: int = integer(80, 1, MOST_BINS)  # M
+    input_channels: int = integer(1, 1, 64)
     activation_function: str = rule("relu", '"relu", the only one S2T was released with', lambda v: v == "relu")
     scale_embedding: bool = flag(True)  # multiply embeddings and subsampled features by sqrt(D)
     tie_word_embeddings: bool = flag(True)  # the vocabulary projection is the embedding table
@@ -160,22 +169,24 @@ class ModelConfig:
 class GenerationConfig:
     """How to turn logits into tokens; names, meaning and defaults are those of transformers' GenerationConfig."""
 
-    max_length: int = integer(200, 1)  # tokens in all, counting the start token
-    max_new_tokens: int | None = integer(None, 1, optional=True)  # replaces max_length: tokens after the prefix
-    min_length: int = integer(0)  # no EOS before this many tokens, counting the start token
-    min_new_tokens: int | None = integer(None, 0, optional=True)
-    num_beams: int = integer(1, 1)
-    num_return_sequences: int = integer(1, 1)  # n-best
+    max_length: int = integer(200, 1, MOST_TOKENS)  # tokens in all, counting the start token
+    max_new_tokens: int | None = integer(
+        None, 1, MOST_TOKENS, optional=True
+    )  # replaces max_length: tokens after the prefix
+    min_length: int = integer(0, 0, MOST_TOKENS)  # no EOS before this many tokens, counting the start token
+    min_new_tokens: int | None = integer(None, 0, MOST_TOKENS, optional=True)
+    num_beams: int = integer(1, 1, MOST_ROWS)
+    num_return_sequences: int = integer(1, 1, MOST_ROWS)  # n-best
     early_stopping: bool | str = rule(False, 'true, false or "never"', lambda v: isinstance(v, bool) or v == "never")
     length_penalty: float = rule(1.0, "a number", is_real)
     no_repeat_ngram_size: int = integer(0)
-    repetition_penalty: float = positive(1.0)
+    repetition_penalty: float = real(1.0, 1e-6, 1e6)
     suppress_tokens: tuple[int, ...] | None = token_ids(None)
     begin_suppress_tokens: tuple[int, ...] | None = token_ids(None)
     forced_bos_token_id: int | None = integer(None, optional=True)  # the first generated token
     forced_eos_token_id: int | None = integer(None, optional=True)  # the token at max_length
     do_sample: bool = flag(False)
-    temperature: float = positive(1.0)
+    temperature: float = real(1.0, 1e-6, 1e6)
     top_k: int = integer(50)  # 0 keeps all
     top_p: float = rule(1.0, "a number in (0, 1]", lambda v: is_real(v) and 0 < v <= 1)
     seed: int | None = integer(None, optional=True)  # of the sampling; not a field of transformers
@@ -207,9 +218,9 @@ class GenerationConfig:
 class FeatureConfig:
     """preprocessor_config.json: Kaldi filterbank and cepstral mean and variance normalisation."""
 
-    num_mel_bins: int = integer(80, 1)  # M
-    feature_size: int = integer(80, 1)  # the same number under upstream's general name
-    sampling_rate: int = integer(16000, 100)  # Hz
+    num_mel_bins: int = integer(80, 1, MOST_BINS)  # M
+    feature_size: int = integer(80, 1, MOST_BINS)  # the same number under upstream's general name
+    sampling_rate: int = integer(16000, 100, HIGHEST_RATE)  # Hz
     do_ceptral_normalize: bool = flag(True)  # upstream's spelling
     normalize_means: bool = flag(True)
     normalize_vars: bool = flag(True)
@@ -249,7 +260,7 @@ class TokenizerConfig:
     clean_up_tokenization_spaces: bool | None = flag(False, optional=True)  # close the space before punctuation
     padding_side: str = side("right")
     truncation_side: str = side("right")
-    model_max_length: float = measured(int(1e30), "tokens that truncation leaves; as large as this: no limit", 1)
+    model_max_length: float = bounded_number(int(1e30), "tokens that truncation leaves; as large as this: no limit", 1)
     lang_codes: str | None = text(None, optional=True)  # "mustc": pieces <lang:XX> choose the target language
 
     @classmethod
@@ -263,8 +274,8 @@ class TokenizerConfig:
 class UtteranceConfig:
     """s2t_np.json, a file of ours that transformers ignores: which utterances a model knows."""
 
-    longest_utterance: float = rule(30.0, "a number of seconds from 5 to 3600", lambda v: is_real(v) and 5 <= v <= 3600)
-    logprob_threshold: float = rule(-1.0, "a number from -1000 to 0", lambda v: is_real(v) and -1000 <= v <= 0)
+    longest_utterance: float = real(30.0, 5, 3600)  # seconds
+    logprob_threshold: float = real(-1.0, -1000, 0)
 
     @classmethod
     def from_folder(cls, folder: Path) -> "UtteranceConfig":
@@ -294,16 +305,23 @@ def parse_json(raw: bytes, source: str) -> dict:
     return data
 
 
-def read_json(path: Path) -> dict:
-    """Read one JSON object from a file of bounded size. Raises ModelError."""
+def read_bounded(path: Path, limit: int, expected: str) -> bytes:
+    """A file's bytes, if there are no more than `limit`. Raises ModelError, saying what was `expected`."""
+    data = bytearray()
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_JSON_BYTES + 1)
+            while len(data) <= limit and (part := file.read(1 << 20)):  # read(limit) would allocate all of it
+                data += part
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(raw) > MAX_JSON_BYTES:
-        raise ModelError(f"{path}: larger than {MAX_JSON_BYTES >> 20} MB, expected a small JSON file")
-    return parse_json(raw, str(path))
+    if len(data) > limit:
+        raise ModelError(f"{path}: larger than {limit >> 20} MB, expected {expected}")
+    return bytes(data)
+
+
+def read_json(path: Path) -> dict:
+    """Read one JSON object from a file of bounded size. Raises ModelError."""
+    return parse_json(read_bounded(path, MAX_JSON_BYTES, "a small JSON file"), str(path))
 
 
 def write_json(path: Path, data: dict) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import TokenizerConfig, read_json
+from .config import TokenizerConfig, read_bounded, read_json
 from .errors import ModelError, OptionError
 
 LANGUAGES = {"mustc": ("pt", "fr", "ru", "nl", "ro", "it", "es", "de")}  # by `lang_codes`; the first is the default
@@ -59,7 +59,7 @@ class Tokenizer:
     def from_folder(cls, folder: Path) -> "Tokenizer":
         """Read the tokenizer's files of a checkpoint folder. Raises ModelError."""
         config = TokenizerConfig.from_dict(read_settings(folder), str(folder / "tokenizer_config.json"))
-        model = read_bounded(folder / "sentencepiece.bpe.model", MAX_MODEL_BYTES)
+        model = read_bounded(folder / "sentencepiece.bpe.model", MAX_MODEL_BYTES, "a SentencePiece model")
         return cls(read_json(folder / "vocab.json"), model, config, folder)
 
     def __len__(self) -> int:
@@ -166,18 +166,6 @@ def read_settings(folder: Path) -> dict:
     if "added_tokens_decoder" not in settings and legacy.exists():
         settings = settings | read_json(legacy)
     return settings
-
-
-def read_bounded(path: Path, limit: int) -> bytes:
-    """A file's bytes, if there are no more than `limit`. Raises ModelError."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(data) > limit:
-        raise ModelError(f"{path}: larger than {limit >> 20} MB, expected a SentencePiece model of a few MB")
-    return data
 
 
 def pieces_by_id(vocab: dict, source: Path) -> list[str]:

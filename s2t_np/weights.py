@@ -5,6 +5,8 @@ The fields are named as the checkpoint names them, so `model.encoder.layers.3.se
 What a checkpoint of a given config must hold, and in which shapes, is written once, in `expected_shapes`.
 """
 
+import math
+from dataclasses import replace
 from types import GenericAlias
 from typing import NamedTuple, get_type_hints
 
@@ -143,6 +145,28 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def parameter_count(config: ModelConfig) -> int:
+    """The numbers in all tensors of the table, without building it: layers of a stack have the same shapes."""
+
+    def size(encoder_layers: int, decoder_layers: int) -> int:
+        shapes = expected_shapes(replace(config, encoder_layers=encoder_layers, decoder_layers=decoder_layers))
+        return sum(map(math.prod, shapes.values()))
+
+    rest = size(0, 0)
+    encoder, decoder = size(1, 0) - rest, size(0, 1) - rest
+    return rest + config.encoder_layers * encoder + config.decoder_layers * decoder
+
+
+def check_size(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> None:
+    """Refuse a config of a network far larger than its weights. Raises ModelError."""
+    described, found = parameter_count(config), sum(tensor.size for tensor in tensors.values())
+    if described > 4 * found + 1_000_000:
+        raise ModelError(
+            f"{source}: config.json describes a network of {described:,} parameters, the weights hold {found:,}; "
+            "does config.json belong to these weights?"
+        )
+
+
 def _first(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -163,6 +187,7 @@ def _check_finite(name: str, tensor: np.ndarray, source: str) -> None:
 
 def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> dict[str, np.ndarray]:
     """The table's tensors, in its order. Raises ModelError naming what is unknown, missing, misshaped or not finite."""
+    check_size(tensors, config, source)
     shapes = expected_shapes(config)
     optional = {*IGNORED, *(["lm_head.weight"] if config.tie_word_embeddings else [])}
     if missing := [name for name in shapes if name not in tensors]:

@@ -1,9 +1,9 @@
-"""From a checkpoint folder to {name: array}: one file per format, nothing in any of them executed.
+"""Read the weights of a checkpoint folder as {name: array}: one module per file format, nothing in a file is executed.
 
     safetensors.py    model.safetensors, read and written
     torch_zip.py      pytorch_model.bin since torch 1.6; stored_zip.py finds the entries of the archive
     torch_legacy.py   pytorch_model.bin before that
-    torch_objects.py  what both describe in their pickle; pickle_ops.py is the machine that interprets it
+    torch_objects.py  the tensors that both describe in their pickle; pickle_ops.py interprets it
     sharded.py        weights in several files, found through an index
     mapped.py         bytes of a file, as numbers
     hub.py            the folder of a model: bundled, given, cached, downloaded (hub_cache.py, hub_download.py)
@@ -71,7 +71,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def describe_missing(folder: Path) -> str:
-    """Why there are no weights to read, and what would help."""
+    """A message for a folder without weights: the files found there, and what to do."""
     with blame(folder):
         found = ", ".join(sorted(os.listdir(folder))[:8]) or "nothing"
     return f"neither {WEIGHTS[0]} nor {WEIGHTS[1]} is there (found: {found}); download one of them"

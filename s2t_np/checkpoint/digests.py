@@ -1,7 +1,7 @@
 """Whether a file is the one that was published: its checksum, compared with the one announced for it.
 
-Weights carry no checksum of their own, and one flipped bit of an exponent can change the text without any error. What a
-file should be is announced in one of three places:
+Weights carry no checksum of their own, and one flipped bit of an exponent can change the text without any error. The
+checksum that a file should have is announced in one of three places:
 
     the hub's cache        the file is a link to blobs/<digest>, which huggingface_hub names after the hub's ETag
     a folder of local_dir  .cache/huggingface/download/<file>.metadata: commit, ETag, time, a line each

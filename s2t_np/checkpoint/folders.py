@@ -1,4 +1,4 @@
-"""What a file or folder is that was given as a model and is none: named from its first bytes or its config.json.
+"""Name a file or folder that was given as a model but is not one, from its first bytes or its config.json.
 
 People hold one weights file, a fairseq download, a whisper model, or half of a checkpoint. Each gets one line that says
 what it is and what to do.
@@ -27,7 +27,7 @@ SIGNS = {  # first bytes of a file -> what it is
 
 
 def describe_file(path: Path) -> str:
-    """What a file is that stands where a model's folder should, and what to do."""
+    """Name a file given in place of a model's folder, and say what to do."""
     if path.suffix in (".safetensors", ".bin") and path.name != "sentencepiece.bpe.model":
         return f"is a weights file; give the folder that holds it and the JSON files, {str(path.parent)!r}"
     try:
@@ -58,7 +58,7 @@ def require_s2t(path: Path) -> None:
 
 
 def describe_folder(folder: Path, files: set[str]) -> str:
-    """What a folder is that lacks files of a model."""
+    """Name a folder that lacks files of a model."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     if not os.path.isdir(folder):
         return "there is no such folder"

@@ -1,10 +1,10 @@
 """Find the folder of a model: bundled, on disk, in the local Hugging Face cache, or downloaded into that cache.
 
-    hub_cache.py      what lies in the cache, read without any extra package
-    hub_download.py   the way there, through huggingface_hub (`pip install huggingface_hub`)
-    digests.py        whether a file is what was announced
+    hub_cache.py      the files in the cache, read without any extra package
+    hub_download.py   downloading, through huggingface_hub (`pip install huggingface_hub`)
+    digests.py        the checksums of files, compared with those announced
 
-`find` asks the network only for a hub id that is not cached. What is cached is used as it is, even when the hub has a
+`find` asks the network only for a hub id that is not cached. Cached files are used as they are, even when the hub has a
 newer commit: the same name gives the same model every day, and the hub does not learn what is run here. `download`
 always asks the hub. `verify` compares the files of a model with their checksums.
 """
@@ -47,7 +47,7 @@ def find(
     folder = local_folder(name)
     if folder is not None:
         if revision is not None:
-            raise OptionError(f"revision {revision!r:.80} means nothing for the folder {folder}; it is for hub ids")
+            raise OptionError(f"revision {revision!r:.80} was given for the folder {folder}; only hub ids have one")
         return folder
     source = hub_source(name, revision, cache_dir)
     if (found := cached(source)) is not None:

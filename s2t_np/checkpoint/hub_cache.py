@@ -121,7 +121,7 @@ def files_in(snapshot: Path) -> set[str]:
 
 
 def shards_are_there(index: Path) -> bool:
-    """Whether every file that an index names lies beside it. Raises ModelError for a damaged index."""
+    """Whether every file that an index names is in its folder. Raises ModelError for a damaged index."""
     return all(os.path.isfile(index.parent / shard) for shard in shard_names(index))
 
 

@@ -1,6 +1,6 @@
 """The bytes of a checkpoint file as numbers: mapped read-only, nothing copied, and never trusted.
 
-The formats beside this file say where numbers lie; here those bytes become arrays. All of them store little-endian.
+The modules of the formats say where the numbers are; here those bytes become arrays. All of them store little-endian.
 Whatever a format finds wrong it raises as `Malformed`, without knowing the file's name; `blame` puts the name in front
 and makes a ModelError of it.
 
@@ -36,7 +36,7 @@ MAX_BYTES = 2**63 - 1  # what numpy can address
 
 
 class Malformed(Exception):
-    """What was found in a file and what was expected there, and what to do about it; `blame` adds which file it is."""
+    """A fault in a file: what was found, what was expected, what to do; `blame` adds the name of the file."""
 
     def __init__(self, found: str, remedy: str = DOWNLOAD_AGAIN):
         super().__init__(f"{found}; {remedy}")
@@ -45,7 +45,7 @@ class Malformed(Exception):
 
 @contextmanager
 def blame(path: Path) -> Iterator[None]:
-    """Turn everything that reading `path` can meet into one ModelError that names it."""
+    """Turn every error while reading `path` into one ModelError that names it."""
     try:
         yield
     except Malformed as error:

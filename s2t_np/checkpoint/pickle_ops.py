@@ -47,7 +47,7 @@ class OrderedDict(dict):
 
 
 def interpret(program, at: int, table: Mapping[Global, object], persistent: Callable) -> tuple[object, int]:
-    """Run the pickle at byte `at` of `program`: what it builds, and the position behind it. Raises Malformed.
+    """Run the pickle at byte `at` of `program`: what it builds, and the position after it. Raises Malformed.
 
     `persistent` turns a persistent id (what torch writes in place of a storage) into an object.
     """
@@ -96,7 +96,7 @@ class Machine:
         return int.from_bytes(self.take(width), "little", signed=signed)
 
     def text(self, width: int) -> str:
-        """A string behind its length, which is given in `width` bytes."""
+        """A string that follows its length, which takes `width` bytes."""
         if (length := self.number(width)) > MAX_TEXT:
             raise Malformed(f"its pickle has a string of {length} bytes, expected at most {MAX_TEXT}")
         return decode(self.take(length))

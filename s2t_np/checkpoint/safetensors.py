@@ -55,7 +55,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def split(data: np.ndarray) -> tuple[dict, np.ndarray]:
-    """The parsed header and the buffer behind it, both bounded by what is really there."""
+    """The parsed header and the buffer after it, both bounded by the size of the file."""
     if len(data) < 8:
         raise Malformed(f"has {len(data)} bytes, expected at least the 8 of the header's length")
     length = int.from_bytes(data[:8].tobytes(), "little")
@@ -100,7 +100,7 @@ def _no_duplicates(pairs: list[tuple]) -> dict:
 
 
 def check_metadata(metadata) -> None:
-    """`__metadata__` maps strings to strings; nobody here reads it."""
+    """`__metadata__` maps strings to strings; it is not used here."""
     if not isinstance(metadata, dict) or not all(isinstance(part, str) for item in metadata.items() for part in item):
         raise Malformed(f"{METADATA} holds something else than strings, expected an object of strings")
 
@@ -136,7 +136,7 @@ def _printable(name: str) -> str:
 
 
 def check_layout(entries: list[Entry], size: int) -> None:
-    """Together the tensors cover the buffer of `size` bytes: no hole, no overlap, nothing behind the last."""
+    """Together the tensors cover the buffer of `size` bytes: no hole, no overlap, nothing after the last."""
     covered = 0
     for entry in sorted(entries, key=lambda e: (e.begin, e.end)):
         if entry.begin != covered:
@@ -157,7 +157,8 @@ def write(
     """Write {name: array} so that this module, safetensors and transformers read it. Raises ModelError.
 
     The order is fixed (wide types first, then by name), so equal tensors make equal files and all numbers are aligned.
-    A reader sees the old file or the new one, never a part: the bytes go to a file beside it which then takes its name.
+    A reader sees the old file or the new one, never a part: the bytes go to a draft in the same folder, which then
+    takes the name.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     with blame(path):
@@ -199,17 +200,17 @@ def dtype_name(name: str, array: np.ndarray) -> str:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes `path` when all went well, and vanishes when not. Raises ModelError."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with open(beside, "xb") as file:
+        with open(draft, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(draft, path)
     except OSError as error:
         raise ModelError(
             f"{path}: cannot be written ({error.strerror or error}); check space and permissions"
         ) from None
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):  # it has taken its name, or could not be opened at all
-            beside.unlink()
+            draft.unlink()

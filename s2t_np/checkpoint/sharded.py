@@ -4,8 +4,8 @@
     {"metadata": {"total_size": ...},
      "weight_map": {"model.decoder.embed_tokens.weight": "model-00001-of-00002.safetensors", ...}}
 
-The shards lie beside the index. Each is read as a checkpoint of its own; together they must hold exactly the tensors
-that the index names, each in the file it names.
+The shards are in the folder of the index. Each is read as a checkpoint of its own; together they must hold exactly the
+tensors that the index names, each in the file it names.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def weight_map(index: Path) -> dict[str, str]:
         raise ModelError(f"{index}: has no weight_map, expected an object of tensors and their files")
     for tensor, file in entries.items():
         if not isinstance(file, str) or Path(file).name != file or "\\" in file or Path(file).suffix not in SUFFIXES:
-            raise ModelError(f"{index}: {show(tensor)} lies in {show(file)}, expected the name of a file beside it")
+            raise ModelError(f"{index}: {show(tensor)} is in {show(file)}, expected a file of the same folder")
     if (count := len(set(entries.values()))) > MOST_SHARDS:
         raise ModelError(f"{index}: names {count} files, expected at most {MOST_SHARDS}")
     return entries

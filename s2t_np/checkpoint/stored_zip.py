@@ -76,7 +76,7 @@ def stored_entries(data: np.ndarray) -> dict[bytes, Range]:
 
 
 def fields(layout: struct.Struct, data: np.ndarray, at: int, signature: bytes, what: str) -> tuple:
-    """The fields of a record behind its signature. Raises Malformed if it is not all there."""
+    """The fields of a record after its signature. Raises Malformed if it breaks off."""
     raw = data[at : at + layout.size].tobytes()
     if len(raw) < layout.size or raw[:4] != signature:
         raise Malformed(f"has no {what} at byte {at}, where one is expected")
@@ -108,7 +108,7 @@ def find_end(data: np.ndarray) -> int:
     if found < 0 or len(tail) - found < END.size:
         raise Malformed("has no end record: the archive is cut short")
     if (comment := len(tail) - found - END.size) != int.from_bytes(tail[found + 20 : found + 22], "little"):
-        raise Malformed(f"has {comment} bytes behind its end record, expected the comment it announces")
+        raise Malformed(f"has {comment} bytes after its end record, expected the comment it announces")
     return len(data) - len(tail) + found
 
 
@@ -135,7 +135,7 @@ def central_entries(data: np.ndarray, directory: Directory) -> Iterator[Entry]:
         name_at, extra_at = at + CENTRAL.size, at + CENTRAL.size + name_size
         at = extra_at + extra_size + comment_size
         if at > directory.limit:
-            raise Malformed(f"has a directory entry that ends at {at}, behind the directory's end {directory.limit}")
+            raise Malformed(f"has a directory entry that ends at {at}, after the directory's end {directory.limit}")
         yield parse_central(header, data[name_at:extra_at].tobytes(), data[extra_at:][:extra_size].tobytes())
     if at != directory.limit:
         raise Malformed(f"has a directory of {at - directory.offset} bytes, expected {directory.size}")
@@ -167,7 +167,7 @@ def widen_zip64(short: tuple[int, ...], extra: bytes, name: bytes) -> Iterator[i
 
 
 def zip64_extra(extra: bytes) -> bytes:
-    """The zip64 field among the extra fields, or nothing: each is an id, a size, and so many bytes."""
+    """The zip64 field among the extra fields, or nothing: each is an id, a size, and that many bytes."""
     while len(extra) >= 4:
         kind, size = struct.unpack("<2H", extra[:4])
         if kind == ZIP64_EXTRA:
@@ -177,7 +177,7 @@ def zip64_extra(extra: bytes) -> bytes:
 
 
 def data_range(data: np.ndarray, entry: Entry, limit: int) -> Range:
-    """Where an entry's data lie: behind its local header, before the central directory at `limit`."""
+    """The place of an entry's data: after its local header, before the central directory at `limit`."""
     header = fields(LOCAL, data, entry.offset, b"PK\x03\x04", f"local header of {shown(entry.name)}")
     _needed, flags, method, _time, _date, _crc, packed, size, name_size, extra_size = header
     name_at = entry.offset + LOCAL.size

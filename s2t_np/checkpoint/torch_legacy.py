@@ -5,7 +5,7 @@
     pickle      {"little_endian": True, ...}
     pickle      the state dict; storages are persistent ids ('storage', type, key, location, count, None)
     pickle      the keys of the storages, in the order in which they follow
-    storages    each an int64 count and so many numbers, little-endian, without any alignment
+    storages    each an int64 count and that many numbers, little-endian, without any alignment
 
 The layout is that of torch/serialization.py (`_legacy_save`). Storages lie wherever the one before ended: those at
 addresses that do not divide by the size of their numbers are copied, the others are views of the file.
@@ -48,7 +48,7 @@ def _no_storage(identity):
 
 
 def check_preamble(data: np.ndarray) -> int:
-    """The three pickles before the state dict; the position behind them."""
+    """The three pickles before the state dict; the position after them."""
     if (head := data[: len(MAGIC_PICKLE)].tobytes()) != MAGIC_PICKLE:
         raise Malformed(f"begins with {shown(head)}, expected torch's magic number")
     protocol, at = plain_pickle(data, len(MAGIC_PICKLE))
@@ -63,14 +63,14 @@ def check_preamble(data: np.ndarray) -> int:
 def check_keys(keys, storages: dict[str, Storage]) -> list[str]:
     """The list of storages holds each one that the state dict uses, once, and no other."""
     if type(keys) is not list or any(type(key) is not str for key in keys):
-        raise Malformed("has no list of storage keys behind its state dict")
+        raise Malformed("has no list of storage keys after its state dict")
     if len(set(keys)) != len(keys) or set(keys) != storages.keys():
         raise Malformed(f"lists {len(keys)} storages, expected each of the {len(storages)} in its state dict once")
     return keys
 
 
 def locate_storages(data: np.ndarray, at: int, keys: list[str], storages: dict[str, Storage]) -> dict[str, int]:
-    """The byte at which each storage's numbers begin. They must all be there, and nothing behind them."""
+    """The byte at which each storage's numbers begin. They must all be there, and nothing after them."""
     places = {}
     for key in keys:
         storage = storages[key]
@@ -82,5 +82,5 @@ def locate_storages(data: np.ndarray, at: int, keys: list[str], storages: dict[s
         if at > len(data):
             raise Malformed(f"ends inside storage {shown(key)}: {at} bytes are needed, {len(data)} are there")
     if at != len(data):
-        raise Malformed(f"has {len(data) - at} bytes behind its last storage, expected none")
+        raise Malformed(f"has {len(data) - at} bytes after its last storage, expected none")
     return places

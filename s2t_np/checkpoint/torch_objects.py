@@ -1,4 +1,4 @@
-"""What the pickle of a torch checkpoint may name, and how the tensors it describes become arrays.
+"""The names that the pickle of a torch checkpoint may use, and how the tensors it describes become arrays.
 
 A tensor in such a pickle is a call `_rebuild_tensor_v2(storage, offset, size, stride, ...)`, and a storage is a
 persistent id ('storage', type, key, location, count). Interpreting the pickle (`pickle_ops`) leaves only descriptions,
@@ -15,7 +15,7 @@ import numpy as np
 from .mapped import BF16, BOOL, F16, F32, F64, I8, I16, I32, I64, U8, Element, Malformed, is_natural, is_shape, shown
 from .pickle_ops import ORDERED, Call, ForbiddenGlobal, Global, OrderedDict, expect, interpret
 
-FAIRSEQ = "is a fairseq checkpoint (args or cfg beside model), expected one of transformers"
+FAIRSEQ = "is a fairseq checkpoint (args or cfg with model), expected one of transformers"
 CONVERTED = "use the converted model, for example facebook/s2t-small-librispeech-asr"
 FAIRSEQ_PACKAGES = {"argparse", "fairseq", "omegaconf"}
 
@@ -83,7 +83,7 @@ def rebuild_from_type(arguments: tuple) -> Tensor:
 
 
 class PlainType(NamedTuple):
-    """The stand-in for torch.Tensor and torch.nn.Parameter, named beside tensors with attributes."""
+    """The stand-in for torch.Tensor and torch.nn.Parameter, named with tensors that have attributes."""
 
     name: str
 
@@ -115,7 +115,7 @@ ALLOWED: dict[Global, object] = {
 
 
 def interpret_checkpoint(program, at: int, parts: int) -> tuple[dict[str, Tensor], dict[str, Storage], int]:
-    """Run the pickle of a state dict: its tensors by name, its storages by key, the position behind it.
+    """Run the pickle of a state dict: its tensors by name, its storages by key, the position after it.
 
     `parts` is the number of fields in a persistent id: 5 in the zip format, 6 in the stream. Raises Malformed.
     """
@@ -145,7 +145,7 @@ def find_storage(identity, parts: int, storages: dict[str, Storage]) -> Storage:
 
 
 def check_state_dict(made) -> dict[str, Tensor]:
-    """A checkpoint is a dict of tensors by name, or holds one under "state_dict" beside notes on the training."""
+    """A checkpoint is a dict of tensors by name, or holds one under "state_dict" with notes on the training."""
     if type(made) not in (dict, OrderedDict):
         raise Malformed(f"its pickle holds a {type(made).__name__}, expected a dict of tensors")
     if "model" in made and ("args" in made or "cfg" in made):

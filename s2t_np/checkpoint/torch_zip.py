@@ -67,7 +67,7 @@ def interpret_pickle(data: np.ndarray, where: Range):
     made = interpret_checkpoint(data[where.begin : where.end], 0, parts=5)
     if made[2] != size:
         raise Malformed(
-            f"has a data.pkl of {size} bytes whose pickle ends at byte {made[2]}, expected nothing behind it"
+            f"has a data.pkl of {size} bytes whose pickle ends at byte {made[2]}, expected nothing after it"
         )
     return made
 

@@ -5,7 +5,7 @@ from contextlib import closing, nullcontext
 
 from .. import __version__
 from ..batch.inputs import Failure, Input
-from ..batch.resume import identity
+from ..batch.notes import identity
 from ..errors import OptionError
 from ..evaluation import Utterance, align, read_corpus
 from ..evaluation.report import Outcome, Results, show_alignment, summary

@@ -49,8 +49,13 @@ class OnCPU:
         return self
 
 
-class Fields(OnCPU, dict):
+class Fields(dict):
     """A dict whose entries are attributes too: `batch.input_features` is `batch["input_features"]`."""
+
+    def to(self, device="cpu", *args, **kwargs) -> "Fields":
+        """Return self; another device than "cpu" gets an InputWarning."""
+        accept_device(device)
+        return self
 
     def __getattr__(self, name: str):
         if name in self:
@@ -93,7 +98,7 @@ def rows_of(batch) -> list:
 
 
 def examples(batch, wanted: str) -> Fields:
-    """What a data collator has, a list of dicts or a dict of lists, as {field: rows}. Raises OptionError."""
+    """The input of `pad`, a list of dicts or a dict of lists, as {field: rows}. Raises OptionError."""
     if isinstance(batch, list | tuple) and batch and all(hasattr(example, "keys") for example in batch):
         batch = {key: [example[key] for example in batch] for key in batch[0]}
     if not hasattr(batch, "keys") or wanted not in batch:

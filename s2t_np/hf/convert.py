@@ -2,7 +2,7 @@
 
 The folder holds `model.safetensors` (the tensors of `weights.expected_shapes` under their own names; a tied head and
 the sinusoids, which both programs compute, are left out), the JSON files, the vocabulary and its sentencepiece model,
-and the card and licence that came with them. It is built under a hidden name beside its destination, loaded once to
+and the card and licence that came with them. It is built under a hidden name next to its destination, loaded once to
 prove that it loads, and renamed: it is there complete or not at all.
 """
 

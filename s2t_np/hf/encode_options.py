@@ -7,7 +7,7 @@ from .batch import check_return_tensors
 from .lengths import Lengths
 from .pretrained import check_names
 
-# Options of upstream's that mean nothing for S2T, and the values that ask for nothing.
+# Options of upstream's without a meaning for S2T, and their values that change nothing.
 NEUTRAL = {
     "stride": (0,),
     "is_split_into_words": (False,),
@@ -37,7 +37,7 @@ class EncodeOptions(NamedTuple):
         """Raises OptionError for an option that is unknown or not supported."""
         for name in [name for name in options if name in NEUTRAL]:
             if not any(options[name] is value for value in NEUTRAL[name]):
-                raise OptionError(f"{name}={options[name]!r:.40} is not supported: it means nothing for S2T")
+                raise OptionError(f"{name}={options[name]!r:.40} is not supported for S2T")
         rest = {name: value for name, value in options.items() if name not in NEUTRAL}
         check_names(rest, cls._fields, "tokenizer call")
         made = cls(**rest)

@@ -19,7 +19,7 @@ from .pretrained import Pretrained, check_names
 from .recordings import Recording, recordings
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(FeatureConfig))
-NOTES = ("feature_extractor_type", "processor_class")  # what `to_dict` and the files say besides
+NOTES = ("feature_extractor_type", "processor_class")  # further entries of `to_dict` and of the files
 
 
 class Speech2TextFeatureExtractor(Pretrained):
@@ -31,7 +31,7 @@ class Speech2TextFeatureExtractor(Pretrained):
     model_input_names = ("input_features", "attention_mask")
 
     def __init__(self, **settings):
-        """Raises OptionError for a setting that is unknown or means nothing."""
+        """Raises OptionError for a setting that is unknown or invalid."""
         settings = {name: value for name, value in settings.items() if name not in NOTES}
         check_names(settings, SETTINGS, "feature extractor")
         vars(self).update(dataclasses.asdict(FeatureConfig()) | settings)
@@ -39,7 +39,7 @@ class Speech2TextFeatureExtractor(Pretrained):
 
     @property
     def config(self) -> FeatureConfig:
-        """The settings as they stand. Raises OptionError for one that means nothing."""
+        """The current settings. Raises OptionError for an invalid one."""
         config = FeatureConfig(**{name: getattr(self, name) for name in SETTINGS})
         check_fields(config, "feature extractor", OptionError)
         return config
@@ -51,7 +51,7 @@ class Speech2TextFeatureExtractor(Pretrained):
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict, **overrides) -> "Speech2TextFeatureExtractor":
-        """From a dict such as `to_dict` gives; entries that mean nothing here are passed over. Raises ModelError."""
+        """From a dict such as `to_dict` gives; unknown entries are passed over. Raises ModelError."""
         return cls(**dataclasses.asdict(FeatureConfig.from_dict(feature_extractor_dict, "the dict")) | overrides)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The arguments of `generate` and of the call that mean something else, or nothing, on a CPU in numpy.
+"""The arguments of `generate` and of the call that change nothing on a CPU in numpy.
 
 Upstream takes about a hundred names. Those of `GenerationConfig` are obeyed. Those below are accepted with the values
 that ask for nothing; any other value is refused by name, so that nothing is ignored in silence.
@@ -84,6 +84,6 @@ def one_of(values: tuple) -> str:
 
 
 def generation_json(config: GenerationConfig) -> dict:
-    """What generation_config.json holds: the fields that are set and that transformers has."""
+    """The contents of generation_config.json: the fields that are set and that transformers has."""
     fields = dataclasses.asdict(config).items()
     return {name: value for name, value in fields if value is not None and name not in NOT_UPSTREAMS}

@@ -27,7 +27,7 @@ class Lengths(NamedTuple):
     def check(self) -> "Lengths":
         """The arguments with enums and strategies reduced to True, False and strings.
 
-        Raises OptionError for a value that means nothing, or for two that contradict each other.
+        Raises OptionError for an invalid value, or for two that contradict each other.
         """
         padding, truncation = (getattr(x, "value", x) for x in (self.padding, self.truncation))
         if not any(padding is known or padding == known != 1 for known in PADDINGS):

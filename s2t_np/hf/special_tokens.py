@@ -21,7 +21,7 @@ def special_id(kind: str) -> property:
 
 
 class SpecialTokens:
-    """What a tokenizer puts before and after a text, and how that is told from the text."""
+    """The pieces that a tokenizer puts before and after a text, and their masks."""
 
     tokenizer: Tokenizer
     bos_token, bos_token_id = special_piece("bos"), special_id("bos")
@@ -73,4 +73,4 @@ class SpecialTokens:
 def refuse_pairs(second) -> None:
     """Raise OptionError for a second text: S2T reads no pairs."""
     if second is not None:
-        raise OptionError("text pairs mean nothing to S2T; pass several texts as one list")
+        raise OptionError("text pairs are not supported by S2T; pass several texts as one list")

@@ -27,7 +27,7 @@ class TokenizerSettings:
     clean_up_tokenization_spaces = setting("clean_up_tokenization_spaces", "Whether decoding closes spaces.")
 
     def changed(self, **settings) -> Tokenizer:
-        """The same vocabulary under other settings. Raises OptionError for one that means nothing."""
+        """The same vocabulary under other settings. Raises OptionError for an invalid one."""
         t = self.tokenizer
         if settings.get("tgt_lang") is not None:
             t.language_id(settings["tgt_lang"])

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config import measured
+from ..config import bounded_number
 from ..search import Hypothesis
 
 LOOP_TIMES, LOOP_TOKENS = 4, 8  # a run that repeats this often in a row, and fills this many tokens, is a loop
@@ -20,13 +20,13 @@ LOOP_TIMES, LOOP_TOKENS = 4, 8  # a run that repeats this often in a row, and fi
 class QualityOptions:
     """When a text is doubtful, under whisper's names; None switches a sign off."""
 
-    compression_ratio_threshold: float | None = measured(
+    compression_ratio_threshold: float | None = bounded_number(
         2.4, "a text that zlib compresses better than this repeats itself", 0, True
     )
-    logprob_threshold: float | None = measured(
+    logprob_threshold: float | None = bounded_number(
         -1.0, "average log-probability per token below which a text is doubtful", -1000, True
     )
-    retry_no_repeat_ngram_size: int = measured(
+    retry_no_repeat_ngram_size: int = bounded_number(
         3, "length of the token sequences that the second search of a repetitive text may not repeat; 0: no retry"
     )
 

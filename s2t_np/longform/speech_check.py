@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config import measured
+from ..config import bounded_number
 
 WINDOW, HOP = 0.064, 0.020  # seconds: long enough that the lines of a voice blur when it moves
 LOWEST, HIGHEST = 200, 4000  # Hz
@@ -30,13 +30,13 @@ LAG = 3  # frames, 60 ms: how long a line has to stay
 class SpeechCheckOptions:
     """Limits beyond which a stretch of sound is not speech; None switches one off."""
 
-    min_level_spread: float | None = measured(
+    min_level_spread: float | None = bounded_number(
         1.5, "dB by which the level of speech varies; less is a tone, a hum, steady noise", 0, True
     )
-    max_flatness: float | None = measured(
+    max_flatness: float | None = bounded_number(
         -2.25, "local flatness of the spectrum in dB; more is noise of any colour", -200, True
     )
-    max_tonality: float | None = measured(
+    max_tonality: float | None = bounded_number(
         0.75, "how much spectral lines stay in place, 0 to 1; more is an instrument", -1, True
     )
 

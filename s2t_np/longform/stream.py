@@ -26,6 +26,7 @@ from .segmenter import Piece, pieces
 from .speech_check import is_speech_like
 from .word_times import align
 
+
 def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
     """True if samples (N,) at `rate` Hz may hold speech, or if the detector is switched off (`vad_filter`)."""
     return not options.vad_filter or any(True for _ in speech_pieces([samples], rate, options))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config import check_fields, is_real, measured
+from ..config import bounded_number, check_fields, is_real
 from ..errors import OptionError
 from ..features import frame_geometry
 
@@ -31,15 +31,17 @@ SHORTEST_BETWEEN_OVERLAPS = 2  # seconds of a longest segment that lie outside o
 class VadOptions:
     """When sound counts as speech, and where speech is cut: seconds and dB. Durations have faster-whisper's names."""
 
-    vad_threshold: float = measured(5.0, "dB above the noise floor at which speech begins")
-    floor_rise: float = measured(2.0, "dB per second by which the noise floor rises under growing noise")
-    silence_level: float = measured(-75.0, "dB of full scale below which everything is silence", -200)
-    min_speech_duration: float = measured(0.1, "seconds of speech that a segment must hold; less is a click", 0.03)
-    min_silence_duration: float = measured(0.5, "seconds of pause that end a segment", 0.05)
-    speech_pad: float = measured(0.2, "seconds of the surrounding pauses that are heard with a segment")
-    max_speech_duration: float = measured(28.0, "seconds of a segment; a longer one is cut at its widest pause")
-    min_cut_pause: float = measured(0.1, "seconds of the shortest pause to cut at; without one, speech is cut")
-    cut_overlap: float = measured(3.0, "seconds of speech that both sides of a cut through it hear")
+    vad_threshold: float = bounded_number(5.0, "dB above the noise floor at which speech begins")
+    floor_rise: float = bounded_number(2.0, "dB per second by which the noise floor rises under growing noise")
+    silence_level: float = bounded_number(-75.0, "dB of full scale below which everything is silence", -200)
+    min_speech_duration: float = bounded_number(
+        0.1, "seconds of speech that a segment holds; less is a click", 0.03
+    )
+    min_silence_duration: float = bounded_number(0.5, "seconds of pause that end a segment", 0.05)
+    speech_pad: float = bounded_number(0.2, "seconds of the surrounding pauses that are heard with a segment")
+    max_speech_duration: float = bounded_number(28.0, "seconds of a segment; a longer one is cut at its widest pause")
+    min_cut_pause: float = bounded_number(0.1, "seconds of the shortest pause to cut at; without one, speech is cut")
+    cut_overlap: float = bounded_number(3.0, "seconds of speech that both sides of a cut through it hear")
 
     def __post_init__(self):
         check_fields(self, "segments", OptionError)

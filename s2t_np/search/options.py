@@ -13,9 +13,6 @@ import numpy as np
 from ..config import GenerationConfig
 from ..errors import InputWarning, OptionError
 
-MAX_ROWS = (
-    1024  # beams or draws side by side; beyond it is a slip of the keyboard, and memory is gone before the answer
-)
 MAX_POWER = 1e30  # length ** length_penalty must leave room in float32 for a sum of log-probs divided by it
 OPTIONS_WITH_IDS = (
     "suppress_tokens",
@@ -89,8 +86,6 @@ def check_length_penalty(options: GenerationConfig) -> None:
 def check_rows(options: GenerationConfig) -> None:
     """How many beams, how many hypotheses, and by which kind of search."""
     beams, wanted = options.num_beams, options.num_return_sequences
-    if max(beams, wanted) > MAX_ROWS:
-        raise OptionError(f"num_beams {beams} or num_return_sequences {wanted} is above the limit of {MAX_ROWS}")
     if options.do_sample and beams > 1:
         raise OptionError(f"do_sample with num_beams {beams}: sampling follows single paths; set num_beams to 1")
     if not options.do_sample and wanted > beams:

@@ -63,7 +63,7 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
     assert hub.find("owner/model") == Path("owner/model")
     assert hub.find("~/owner") == hub.find(tmp_path / "owner") == tmp_path / "owner"
-    with pytest.raises(OptionError, match="revision 'main' means nothing"):
+    with pytest.raises(OptionError, match="revision 'main' was given for the folder"):
         hub.find(tmp_path, "main")
 
 

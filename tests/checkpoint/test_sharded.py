@@ -63,7 +63,7 @@ def test_a_sharded_model_transcribes(tmp_path):
 def test_an_index_that_leads_elsewhere(tmp_path, place):
     index = write_shards(tmp_path, example())
     change(index, extra=place)
-    with pytest.raises(ModelError, match=r"index.json: 'extra' lies in .*expected the name of a file beside it"):
+    with pytest.raises(ModelError, match=r"index.json: 'extra' is in .*expected a file of the same folder"):
         read_tensors(tmp_path)
 
 

@@ -110,7 +110,7 @@ REFUSED = {
         altered({"x": replace(X, count=2**40)}, storages=struct.pack("<q", 2**40) + SIX.tobytes()),
         "ends inside storage '0'",
     ),
-    "bytes behind the last storage": (altered() + b"\0", "1 bytes behind"),
+    "bytes behind the last storage": (altered() + b"\0", "1 bytes after"),
 }
 
 

@@ -140,12 +140,18 @@ def test_a_model_whose_folder_has_gone_cannot_be_saved(tmp_path):
 
 
 BAD_TEXTS = {
-    "a pair": (lambda t: t("one", "two"), "text pairs mean nothing to S2T"),
-    "a pair of labels": (lambda t: t(text_target="one", text_pair_target="two"), "text pairs mean nothing"),
-    "a pair of ids": (lambda t: t.build_inputs_with_special_tokens([5], [6]), "text pairs mean nothing"),
+    "a pair": (lambda t: t("one", "two"), "text pairs are not supported by S2T"),
+    "a pair of labels": (lambda t: t(text_target="one", text_pair_target="two"), "text pairs are not supported"),
+    "a pair of ids": (lambda t: t.build_inputs_with_special_tokens([5], [6]), "text pairs are not supported"),
     "nothing": (lambda t: t(), "text is None, expected a string"),
-    "offsets": (lambda t: t("one", return_offsets_mapping=True), "return_offsets_mapping=True is not supported"),
-    "token types": (lambda t: t("one", return_token_type_ids=True), "return_token_type_ids=True is not supported"),
+    "offsets": (
+        lambda t: t("one", return_offsets_mapping=True),
+        "return_offsets_mapping=True is not supported",
+    ),
+    "token types": (
+        lambda t: t("one", return_token_type_ids=True),
+        "return_token_type_ids=True is not supported",
+    ),
     "words": (lambda t: t(["one"], is_split_into_words=True), "is_split_into_words=True is not supported"),
     "an option": (lambda t: t("one", pading=True), "unknown tokenizer call setting pading"),
     "torch": (lambda t: t("one", return_tensors="pt"), "return_tensors is 'pt'"),

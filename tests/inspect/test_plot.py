@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture
 def matplotlib():
-    return pytest.importorskip("matplotlib", reason='needs matplotlib: pip install matplotlib')
+    return pytest.importorskip("matplotlib", reason="needs matplotlib: pip install matplotlib")
 
 
 def drawn(model, samples, **options):
@@ -122,4 +122,4 @@ def test_a_long_recording_does_not_fit(model, matplotlib):
 def test_without_matplotlib_it_is_said_before_the_model_is_loaded(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["plot", "--model", "no such model", str(TWO), "-o", "x.png"]) == 2
-    assert 'pip install matplotlib' in capsys.readouterr().err
+    assert "pip install matplotlib" in capsys.readouterr().err

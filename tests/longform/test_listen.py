@@ -144,7 +144,7 @@ def test_conversion_keeps_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ('{"longest_utterance": 0}', "longest_utterance is 0, expected a number of seconds from 5"),
+        ('{"longest_utterance": 0}', "longest_utterance is 0, expected a number from 5"),
         ('{"longest_utterance": true}', "longest_utterance is True"),
         ('{"logprob_threshold": 1}', "logprob_threshold is 1, expected a number from -1000 to 0"),
         ("[]", "expected a JSON object"),

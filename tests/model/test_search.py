@@ -226,8 +226,8 @@ BAD_OPTIONS = {
     "eos too high": ({"eos_token_id": 9}, "eos_token_id holds the token id 9"),
     "length penalty overflows": ({"length_penalty": 1e9}, "length_penalty is 1000000000.0"),
     "length penalty too low": ({"length_penalty": -40.0}, "length_penalty is -40.0"),
-    "a million beams": ({"num_beams": 10**6}, "above the limit of 1024"),
-    "a million draws": ({"do_sample": True, "num_return_sequences": 10**6}, "above the limit of 1024"),
+    "a million beams": ({"num_beams": 10**6}, "num_beams is 1000000, expected a whole number from 1 to 1024"),
+    "a million draws": ({"do_sample": True, "num_return_sequences": 10**6}, "expected a whole number from 1 to 1024"),
     "all suppressed": ({"suppress_tokens": [*range(9)]}, "after 1 tokens the options leave none"),
     "all suppressed, beams": (
         {"suppress_tokens": [*range(9)], "num_beams": 3},

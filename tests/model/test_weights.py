@@ -5,7 +5,7 @@ import pytest
 
 from s2t_np.config import ModelConfig, read_json
 from s2t_np.errors import ModelError
-from s2t_np.weights import build, expected_shapes
+from s2t_np.weights import build, expected_shapes, parameter_count
 from tests.support.paths import CHECKPOINT_CONFIGS, needs_shared
 from tests.support.small_models import SHAPES, small_model
 from tools.random_checkpoint import shape_config
@@ -40,6 +40,15 @@ def test_parameter_counts():
     counts = {name: sum(int(np.prod(s)) for s in table.values()) for name, table in shapes.items()}
     assert counts == {"small": 29_536_256, "medium": by_hand(512, 2048), "large": by_hand(1024, 4096)}
     assert counts["small"] == by_hand(256, 2048)
+    for name, count in counts.items():
+        assert parameter_count(ModelConfig.from_dict(shape_config(name))) == count
+
+
+def test_a_config_of_a_network_far_larger_than_the_file():
+    model = small_model(encoder_layers=2)
+    config = ModelConfig.from_dict(model.json | {"encoder_layers": 1000, "d_model": 4096})
+    with pytest.raises(ModelError, match=r"describes a network of [\d,]{14,} parameters, the weights hold [\d,]{4,7};"):
+        build(model.tensors, config, "folder")
 
 
 @needs_shared

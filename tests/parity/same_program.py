@@ -44,6 +44,21 @@ OPTIONS = {  # how to search
     "never": {"early_stopping": "never", "min_length": 6, "num_beams": 3},
     "few to return": {"num_beams": 3, "num_return_sequences": 3, "max_new_tokens": 1, "suppress_tokens": [2]},
 }
+SETTINGS = (
+    "feature_extractor_type feature_size sampling_rate num_mel_bins padding_value padding_side return_attention_mask "
+    "dither do_ceptral_normalize normalize_means normalize_vars"
+).split()
+ENCODINGS = {  # options of `encode`
+    "padded": {"padding": "max_length", "max_length": 12},
+    "length alone": {"max_length": 3},
+    "truncated": {"truncation": True},
+    "strategy": {"truncation": "longest_first", "max_length": 4},
+    "first": {"truncation": "only_first", "max_length": 2},
+    "not truncated": {"truncation": "do_not_truncate", "max_length": 2},
+    "to no length": {"padding": "max_length"},
+    "very short": {"truncation": True, "max_length": 1},
+    "bare": {"truncation": True, "max_length": 2, "add_special_tokens": False},
+}
 IGNORED = -100
 TEXTS = ["five six", "zero", "one two three four five six seven eight nine", "", "  seven  ", "7 </s> Five<pad>nine"]
 
@@ -91,6 +106,18 @@ class Program:
         out["matrix"] = plain(processor(np.stack(same).astype(np.float64), return_tensors=self.tensors, **rate))
         out["labels"] = plain(processor(audio, text=["five six", "zero"] + ["one"] * (len(audio) - 2), **rate))
         out["one label"] = plain(processor(audio[0], text="five six", return_tensors=self.tensors, **rate))
+        rows = [processor(x, sampling_rate=16000).input_features[0] for x in audio]
+        extractor = processor.feature_extractor
+        out["pad"] = plain(extractor.pad([{"input_features": row} for row in rows], return_tensors=self.tensors))
+        out["pad arrays"] = plain(extractor.pad({"input_features": rows}))
+        cut = {"max_length": 90, "truncation": True, "pad_to_multiple_of": 16}
+        out["pad cut"] = plain(extractor.pad({"input_features": rows}, **cut))
+        out["pad to a length"] = plain(extractor.pad({"input_features": rows}, padding="max_length", max_length=400))
+        out["pad no mask"] = plain(extractor.pad({"input_features": rows}, return_attention_mask=False))
+        ragged = processor(audio, return_tensors="np", **rate)
+        out["ragged"] = {name: [np.asarray(row) for row in value] for name, value in ragged.items()}
+        settings = extractor.to_dict()
+        out["settings"] = {name: settings[name] for name in SETTINGS}
         for name, value in {"do_ceptral_normalize": False, "normalize_vars": False, "padding_value": 3.5}.items():
             extractor = self.library.Speech2TextFeatureExtractor.from_pretrained(self.folder, **{name: value})
             out[name] = plain(extractor(audio, padding=True, return_tensors=self.tensors, **rate))
@@ -109,11 +136,45 @@ class Program:
             out[f"decode {skip}"] = [t.decode(ids, skip_special_tokens=skip) for ids in out["plain"]]
             out[f"rows {skip}"] = t.batch_decode(self.ids(out["padded"]["input_ids"]), skip_special_tokens=skip)
             out[f"pieces {skip}"] = t.convert_ids_to_tokens(out["plain"][0], skip_special_tokens=skip)
+        out |= self.more_texts(t)
         out["both"] = [t.decode(out["plain"]), t.decode(out["plain"][2][0]), t.batch_decode(out["plain"][2])]
         out["piece"] = [t.convert_ids_to_tokens(5), t.convert_tokens_to_ids(t.convert_ids_to_tokens(5))]
         out["ids"] = t.convert_tokens_to_ids([*t.all_special_tokens, "no such piece"])
         out["special"] = [t.all_special_ids, t.all_special_tokens, t.bos_token_id, t.pad_token_id, t.unk_token]
         out["size"] = [t.vocab_size, len(t), t.get_vocab(), t.lang_code_to_id, t.prefix_tokens, t.padding_side]
+        return out
+
+    def more_texts(self, t):
+        """The rest of the tokenizer's interface."""
+        out = {"tokenize": [t.tokenize(text) for text in TEXTS]}
+        out["strings"] = [t.convert_tokens_to_string(pieces) for pieces in out["tokenize"]]
+        out["target"] = plain(t(text_target=TEXTS[0]))
+        out["text and target"] = plain(
+            t(TEXTS, text_target=TEXTS[::-1], max_length=5, max_target_length=3, truncation=True)
+        )
+        out["masks"] = plain(t(TEXTS, padding=True, return_special_tokens_mask=True, add_special_tokens=True))
+        out["no masks"] = plain(t(TEXTS, return_special_tokens_mask=True, add_special_tokens=False))
+        out["length"] = plain(t(TEXTS[0], return_length=True, return_attention_mask=False))
+        for name, more in ENCODINGS.items():
+            out[f"encode {name}"] = [t.encode(text, **more) for text in TEXTS]
+        out["built"] = [t.build_inputs_with_special_tokens([5, 6]), t.num_special_tokens_to_add()]
+        out["mask of"] = [
+            t.get_special_tokens_mask([5, 6]),
+            t.get_special_tokens_mask([5, 2, 1, 0], already_has_special_tokens=True),
+        ]
+        out["map"] = {kind: t.special_tokens_map[f"{kind}_token"] for kind in ("bos", "eos", "unk", "pad")}
+        ids = [t.encode(text) for text in TEXTS]
+        for clean in (True, False):
+            out[f"clean {clean}"] = t.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=clean)
+        examples = [{"input_ids": row} for row in ids]
+        out["pad"] = plain(t.pad(examples))
+        out["pad tensors"] = plain(t.pad(examples, return_tensors=self.tensors, pad_to_multiple_of=8))
+        out["pad dict"] = plain(t.pad({"input_ids": ids}, padding="max_length", max_length=30))
+        out["pad one"] = plain(t.pad({"input_ids": ids[0]}, padding="max_length", max_length=30))
+        out["pad left"] = plain(t.pad(examples, padding_side="left"))
+        t.padding_side = t.truncation_side = "left"
+        out["left"] = plain(t(TEXTS, padding="max_length", truncation=True, max_length=4))
+        t.padding_side = t.truncation_side = "right"
         return out
 
     def languages(self, folder):
