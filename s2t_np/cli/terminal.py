@@ -14,10 +14,20 @@ import warnings
 from contextlib import contextmanager
 
 from ..errors import InputWarning
+from ..system.forks import renew_in_child
 
 ERASE_LINE = "\r\x1b[K"
 MARGIN = 3  # columns that a progress bar leaves free: a terminal writes ^C there, which must not begin another line
 _screen = threading.RLock()  # held by the thread that writes to the terminal
+
+
+def _renew_screen() -> None:
+    """In a forked child: a lock that no thread of the parent holds."""
+    global _screen  # noqa: PLW0603
+    _screen = threading.RLock()
+
+
+renew_in_child(_renew_screen)
 
 
 def guard_streams() -> None:
