@@ -20,6 +20,7 @@ from typing import Any
 
 from .errors import ModelError, OptionError
 
+SEARCHES = ("transformers", "fairseq")
 UTTERANCE_FILE = "s2t_np.json"
 MAX_JSON_BYTES = 8 << 20  # parsed, 30 times as much; the largest real file, vocab.json, has 0.2 MB
 # Upper bounds far above every released model, so that a wrong or hostile number is refused before anything is built:
@@ -71,6 +72,14 @@ def side(default):
 
 def real(default, low, high):
     return rule(default, f"a number from {low:g} to {high:g}", lambda v: is_real(v, low, high))
+
+
+def is_texts(value):
+    return isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+
+
+def numbers(default):
+    return rule(default, "a list of numbers", lambda v: isinstance(v, tuple | list) and all(map(is_real, v)), True)
 
 
 def token_ids(default):
@@ -189,6 +198,8 @@ class GenerationConfig:
     temperature: float = real(1.0, 1e-6, 1e6)
     top_k: int = integer(50)  # 0 keeps all
     top_p: float = rule(1.0, "a number in (0, 1]", lambda v: is_real(v) and 0 < v <= 1)
+    search: str = rule("transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES)  # whose; a field of ours
+    unk_penalty: float = rule(0.0, "a number", is_real)  # of <unk>, in fairseq's search; a field of ours
     seed: int | None = integer(None, optional=True)  # of the sampling; not a field of transformers
     eos_token_id: int = integer(2)
     pad_token_id: int = integer(1)
@@ -227,6 +238,9 @@ class FeatureConfig:
     padding_value: float = rule(0.0, "a number", is_real)
     padding_side: str = side("right")
     return_attention_mask: bool = flag(True)
+    global_mean: tuple[float, ...] | None = numbers(None)  # (M,) of fairseq's global CMVN, instead of the utterance's
+    global_std: tuple[float, ...] | None = numbers(None)  # (M,); both are fields of ours
+    one_pass_variance: bool = flag(False)  # E[x^2] - mean^2 in float32, as fairseq computes it; a field of ours
     dither: float = rule(0.0, "0: no noise is added to the sound here", lambda v: is_real(v) and v == 0)
     do_normalize: bool | None = flag(None, optional=True)  # kept for re-saving; upstream reads it nowhere
 
@@ -262,6 +276,7 @@ class TokenizerConfig:
     truncation_side: str = side("right")
     model_max_length: float = bounded_number(int(1e30), "tokens that truncation leaves; as large as this: no limit", 1)
     lang_codes: str | None = text(None, optional=True)  # "mustc": pieces <lang:XX> choose the target language
+    languages: tuple[str, ...] | None = rule(None, "a list of languages", is_texts, optional=True)  # a field of ours
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "tokenizer_config.json") -> "TokenizerConfig":

@@ -19,9 +19,10 @@ from . import arguments, search
 from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
+from .checkpoint.fairseq import checkpoint as fairseq
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find
-from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig, read_json
+from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .decoder import decode_full
 from .errors import ModelError, OptionError
 from .features import features
@@ -228,13 +229,28 @@ def load(
 
 
 def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
-    """Read the files of a checkpoint folder and hold them to each other. Raises ModelError."""
+    """Read the files of a checkpoint folder, or a .pt of fairseq, and hold them to each other. Raises ModelError."""
+    if (checkpoint := fairseq.find(folder)) is not None:
+        return load_fairseq(fairseq.read(checkpoint), backend, dtype)
     require_model(folder)
     tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
     config, generation_config, weights = load_network(folder, backend, dtype)
     check_same_model(folder, config, feature_config, tokenizer)
     known = UtteranceConfig.from_folder(folder)
     return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder, known)
+
+
+def load_fairseq(parts: fairseq.FairseqCheckpoint, backend: Backend, dtype: type) -> S2T:
+    """The model of a checkpoint of fairseq's. Raises ModelError."""
+    source = str(parts.path)
+    tokenizer_config = TokenizerConfig.from_dict(parts.tokenizer_config, source)
+    tokenizer = Tokenizer.from_parts(parts.vocab, parts.sentencepiece, tokenizer_config)
+    feature_config = FeatureConfig.from_dict(parts.feature_config, source)
+    config = ModelConfig.from_dict(parts.config, source)
+    generation_config = GenerationConfig.from_dict(parts.generation_config, source)
+    check_same_model(parts.path, config, feature_config, tokenizer)
+    weights = backend.ops.prepare(build(parts.tensors, config, source, dtype))
+    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, parts.path)
 
 
 def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConfig, GenerationConfig, Weights]:

@@ -62,6 +62,12 @@ class Tokenizer:
         model = read_bounded(folder / "sentencepiece.bpe.model", MAX_MODEL_BYTES, "a SentencePiece model")
         return cls(read_json(folder / "vocab.json"), model, config, folder)
 
+    @classmethod
+    def from_parts(cls, vocab: dict[str, int], sentencepiece: Path, config: TokenizerConfig) -> "Tokenizer":
+        """From a vocabulary {piece: id} and the SentencePiece model in a file. Raises ModelError."""
+        model = read_bounded(sentencepiece, MAX_MODEL_BYTES, "a SentencePiece model")
+        return cls(vocab, model, config, sentencepiece.parent)
+
     def __len__(self) -> int:
         return len(self.id_to_piece)
 
@@ -215,6 +221,8 @@ def special_id(vocab: dict[str, int], kind: str, piece: str, folder: Path) -> in
 
 def language_ids(vocab: dict[str, int], config: TokenizerConfig, folder: Path) -> dict[str, int]:
     """Language -> id of its piece <lang:XX>, default first; empty where the config has no `lang_codes`."""
+    if config.languages is not None:
+        return {language: vocab[f"<lang:{language}>"] for language in config.languages}
     if config.lang_codes is None:
         return {}
     source = folder / "tokenizer_config.json"

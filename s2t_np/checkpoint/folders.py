@@ -36,8 +36,8 @@ def describe_file(path: Path) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     sign = next((words for start, words in SIGNS.items() if head.startswith(start)), "is a file")
-    if path.suffix == ".pt" or "torch" in sign:
-        return f"{sign}, probably fairseq's; give a folder with the model as transformers keeps it"
+    if "torch" in sign:
+        return f"{sign}; fairseq names its checkpoints NAME.pt, transformers keeps its own in a folder"
     return f"{sign}, not a folder"
 
 
@@ -64,8 +64,6 @@ def describe_folder(folder: Path, files: set[str]) -> str:
         return "there is no such folder"
     if not names:
         return "the folder is empty"
-    if any(name.endswith(".pt") for name in names) and not files & {"config.json", *WEIGHTS}:
-        return "looks like a fairseq download (a .pt file); expected the model as transformers keeps it"
     if "config.json" in files and files & {*WEIGHTS, *INDEXES}:
         return "holds a network without its processor; let `processor.save_pretrained` write there, too"
     if files & {*NEEDED} - {"config.json"} and "config.json" not in files:

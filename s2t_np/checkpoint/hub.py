@@ -95,13 +95,13 @@ def verify(folder: Path) -> dict[str, bool]:
 
 
 def local_folder(name: str | os.PathLike) -> Path | None:
-    """The folder that `name` means on this machine, None for a hub id. Raises HubError if it can be neither."""
+    """The folder, or fairseq's .pt, that `name` means on this machine; None for a hub id. Raises HubError otherwise."""
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise OptionError(f"model is {name!r:.80}, expected a folder, 'digits', or a hub id")
     if isinstance(name, str) and name in BUNDLED:
         return MODELS / name
     path = os.path.expanduser(name)
-    if os.path.isdir(path):
+    if os.path.isdir(path) or (os.path.isfile(path) and path.endswith(".pt")):
         return Path(path)
     if isinstance(name, str) and ID.fullmatch(name) and not os.path.lexists(path):
         return None

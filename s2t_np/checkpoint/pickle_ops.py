@@ -46,13 +46,21 @@ class OrderedDict(dict):
     """The stand-in for collections.OrderedDict: a dict that a program may also hang attributes on (`_metadata`)."""
 
 
-def interpret(program, at: int, table: Mapping[Global, object], persistent: Callable) -> tuple[object, int]:
+class Blank:
+    """The base of what may stand for an object that is not made; BUILD leaves the attributes in its `state`."""
+
+    state: object = None
+
+
+def interpret(
+    program, at: int, table: Mapping[Global, object], persistent: Callable, max_steps: int = MAX_STEPS
+) -> tuple[object, int]:
     """Run the pickle at byte `at` of `program`: what it builds, and the position after it. Raises Malformed.
 
     `persistent` turns a persistent id (what torch writes in place of a storage) into an object.
     """
     machine = Machine(bytes(program[: at + MAX_PROGRAM]), at, table, persistent)
-    return machine.run(), machine.at
+    return machine.run(max_steps), machine.at
 
 
 class Machine:
@@ -66,9 +74,9 @@ class Machine:
         self.stack: list[list] = [[]]
         self.memo: dict[int, object] = {}
 
-    def run(self):
+    def run(self, max_steps: int):
         """Take instructions until STOP; what is left on the stack is the result."""
-        for _ in range(MAX_STEPS):
+        for _ in range(max_steps):
             code = self.take(1)
             if code == b".":
                 return self.result()
@@ -77,7 +85,7 @@ class Machine:
                     f"its pickle has the opcode {shown(code)} at byte {self.at - 1}, which torch does not write"
                 )
             INSTRUCTIONS[code](self)
-        raise Malformed(f"its pickle takes more than {MAX_STEPS} steps, expected the tensors of one model")
+        raise Malformed(f"its pickle takes more than {max_steps} steps, expected the tensors of one model")
 
     def result(self):
         value = self.pop()
@@ -175,11 +183,23 @@ def reduce(machine: Machine) -> None:
     machine.push(expect(called, Call, "what to call").function(arguments))
 
 
+def new_object(machine: Machine) -> None:
+    """NEWOBJ: what REDUCE does, for a class whose objects are only described."""
+    at = machine.at - 1
+    reduce(machine)
+    if not isinstance(machine.top(), Blank):
+        raise Malformed(f"its pickle has the opcode {shown(bytes([0x81]))} at byte {at}, which torch does not write")
+
+
 def build(machine: Machine) -> None:
-    """BUILD: attributes for an OrderedDict (torch hangs `_metadata` there). They are dropped."""
+    """BUILD: attributes for an OrderedDict (torch hangs `_metadata` there), which are dropped, or for a Blank."""
     target, attributes = machine.pop_several(2)
-    expect(attributes, dict, "attributes")
-    machine.push(expect(target, OrderedDict, "what gets attributes"))
+    if isinstance(target, Blank):
+        target.state = attributes
+    else:
+        expect(attributes, dict, "attributes")
+        expect(target, OrderedDict, "what gets attributes")
+    machine.push(target)
 
 
 def extend(machine: Machine, values: list) -> None:
@@ -250,5 +270,6 @@ INSTRUCTIONS: dict[bytes, Callable[[Machine], None]] = {
     b"c": find_global,  # GLOBAL
     b"Q": lambda m: m.push(m.persistent(m.pop())),  # BINPERSID
     b"R": reduce,  # REDUCE
+    b"\x81": new_object,  # NEWOBJ
     b"b": build,  # BUILD
 }

@@ -11,13 +11,14 @@ The layout is that of torch/serialization.py (`_legacy_save`). Storages lie wher
 addresses that do not divide by the size of their numbers are copied, the others are views of the file.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from .mapped import Malformed, blame, elements, map_file, shown
 from .pickle_ops import interpret
-from .torch_objects import Storage, interpret_checkpoint, tensor_arrays
+from .torch_objects import Interpreter, Storage, interpret_checkpoint, tensor_arrays
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -30,12 +31,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
     """
     with blame(path):
-        data = map_file(path)
-        at = check_preamble(data)
-        tensors, storages, at = interpret_checkpoint(data, at, parts=6)
-        keys, at = plain_pickle(data, at)
-        places = locate_storages(data, at, check_keys(keys, storages), storages)
-        return tensor_arrays(tensors, lambda s: elements(data, places[s.key], s.count, s.element))
+        return tensor_arrays(*describe(map_file(path), interpret_checkpoint))
+
+
+def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
+    """What the main pickle of a stream describes, and the function that gives a storage's numbers. Raises Malformed."""
+    made, storages, at = interpreter(data, check_preamble(data), 6)
+    keys, at = plain_pickle(data, at)
+    places = locate_storages(data, at, check_keys(keys, storages), storages)
+    return made, lambda s: elements(data, places[s.key], s.count, s.element)
 
 
 def plain_pickle(data: np.ndarray, at: int) -> tuple[object, int]:

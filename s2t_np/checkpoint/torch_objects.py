@@ -8,12 +8,13 @@ Tensors that share a storage share its memory. Arguments mean what torch/_utils.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from .mapped import BF16, BOOL, F16, F32, F64, I8, I16, I32, I64, U8, Element, Malformed, is_natural, is_shape, shown
-from .pickle_ops import ORDERED, Call, ForbiddenGlobal, Global, OrderedDict, expect, interpret
+from .pickle_ops import MAX_STEPS, ORDERED, Call, ForbiddenGlobal, Global, OrderedDict, expect, interpret
 
 FAIRSEQ = "is a fairseq checkpoint (args or cfg with model), expected one of transformers"
 CONVERTED = "use the converted model, for example facebook/s2t-small-librispeech-asr"
@@ -114,19 +115,37 @@ ALLOWED: dict[Global, object] = {
 } | {Global("torch", name): element for name, element in STORAGE_TYPES.items()}
 
 
-def interpret_checkpoint(program, at: int, parts: int) -> tuple[dict[str, Tensor], dict[str, Storage], int]:
-    """Run the pickle of a state dict: its tensors by name, its storages by key, the position after it.
+class Described(NamedTuple):
+    """What a pickle describes, its storages by key, and the position after it."""
 
-    `parts` is the number of fields in a persistent id: 5 in the zip format, 6 in the stream. Raises Malformed.
+    made: object
+    storages: dict[str, Storage]
+    end: int
+
+
+Interpreter = Callable[[np.ndarray, int, int], Described]  # program, position, fields of a persistent id
+
+
+def interpret_objects(program, at: int, parts: int, table=ALLOWED, max_steps: int = MAX_STEPS) -> Described:
+    """Run a pickle of torch's that may name what `table` holds. Raises Malformed.
+
+    `parts` is the number of fields in a persistent id: 5 in the zip format, 6 in the stream.
     """
     storages: dict[str, Storage] = {}
+    find = partial(find_storage, parts=parts, storages=storages)
+    made, end = interpret(program, at, table, find, max_steps)
+    return Described(made, storages, end)
+
+
+def interpret_checkpoint(program, at: int, parts: int) -> Described:
+    """Run the pickle of a state dict: tensors by name. Raises Malformed."""
     try:
-        made, end = interpret(program, at, ALLOWED, lambda identity: find_storage(identity, parts, storages))
+        made, storages, end = interpret_objects(program, at, parts)
     except ForbiddenGlobal as error:
         if error.wanted.module.partition(".")[0] in FAIRSEQ_PACKAGES or error.in_sight & {"args", "cfg"}:
             raise Malformed(f"{FAIRSEQ} ({error.told})", CONVERTED) from None
         raise
-    return check_state_dict(made), storages, end
+    return Described(check_state_dict(made), storages, end)
 
 
 def find_storage(identity, parts: int, storages: dict[str, Storage]) -> Storage:

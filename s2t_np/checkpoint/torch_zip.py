@@ -8,6 +8,7 @@
 NAME is anything. The layout is that of torch/serialization.py (`_save`) and caffe2/serialize/inline_container.cc.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from .mapped import Malformed, blame, elements, map_file, shown
 from .pickle_ops import MAX_PROGRAM
 from .stored_zip import Range, stored_entries
-from .torch_objects import Storage, interpret_checkpoint, tensor_arrays
+from .torch_objects import Interpreter, Storage, interpret_checkpoint, tensor_arrays
 
 VERSIONS = range(1, 11)  # what torch reads (kMinSupportedFileFormatVersion to kMax...)
 PICKLE = b"/data.pkl"
@@ -27,12 +28,16 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
     """
     with blame(path):
-        data = map_file(path)
-        entries = stored_entries(data)
-        root = find_root(entries)
-        check_version(data, entries, root)
-        tensors, _, _ = interpret_pickle(data, entries[root + PICKLE])
-        return tensor_arrays(tensors, lambda storage: load(data, entries, root, storage))
+        return tensor_arrays(*describe(map_file(path), interpret_checkpoint))
+
+
+def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
+    """What the pickle of an archive describes, and the function that gives a storage's numbers. Raises Malformed."""
+    entries = stored_entries(data)
+    root = find_root(entries)
+    check_version(data, entries, root)
+    made = interpret_pickle(data, entries[root + PICKLE], interpreter)
+    return made, lambda storage: load(data, entries, root, storage)
 
 
 def find_root(entries: dict[bytes, Range]) -> bytes:
@@ -60,15 +65,13 @@ def content(data: np.ndarray, where: Range) -> bytes:
     return data[where.begin : min(where.end, where.begin + 64)].tobytes()
 
 
-def interpret_pickle(data: np.ndarray, where: Range):
+def interpret_pickle(data: np.ndarray, where: Range, interpreter: Interpreter) -> object:
     """Run data.pkl, which must be one pickle and nothing else."""
     if (size := where.end - where.begin) > MAX_PROGRAM:
         raise Malformed(f"has a data.pkl of {size} bytes, expected at most {MAX_PROGRAM}")
-    made = interpret_checkpoint(data[where.begin : where.end], 0, parts=5)
-    if made[2] != size:
-        raise Malformed(
-            f"has a data.pkl of {size} bytes whose pickle ends at byte {made[2]}, expected nothing after it"
-        )
+    made, _, end = interpreter(data[where.begin : where.end], 0, 5)
+    if end != size:
+        raise Malformed(f"has a data.pkl of {size} bytes whose pickle ends at byte {end}, expected nothing after it")
     return made
 
 

@@ -11,13 +11,12 @@ from ..evaluation import Utterance, align, read_corpus
 from ..evaluation.report import Outcome, Results, show_alignment, summary
 from ..evaluation.run import evaluate_all
 from ..model import S2T
+from .batch import HOW_TO_GO_ON, report
 from .command import load_model
 from .generation import beginning, generation_options
 from .progress import Progress
 from .terminal import bar_away, say, show
-from .transcribe import jobs, report
-
-GO_ON = "the same command with --resume continues"
+from .transcribe import jobs
 
 
 def check(args: Namespace) -> None:
@@ -106,5 +105,5 @@ def evaluated(args: Namespace, model: S2T, utterances: list[Utterance], generati
         try:
             outcomes, failed = run_all(args, model, [u for u in utterances if u.id not in done], results, generation)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(*([GO_ON] if results else [])) from None
+            raise KeyboardInterrupt(*([HOW_TO_GO_ON] if results else [])) from None
     return before + outcomes, failed

@@ -23,6 +23,11 @@ def token_ids(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text!r:.60} is not a list of token ids, such as 4,17") from None
 
 
+def language(text: str) -> str:
+    """The code of a language, for argparse; also the piece of a vocabulary that stands for it: fr, <lang:fr>."""
+    return text.removeprefix("<lang:").removesuffix(">")
+
+
 def early_stopping(text: str) -> bool | str:
     """true, false or never, for argparse."""
     if text.lower() not in EARLY_STOPPING:
@@ -67,7 +72,9 @@ def add_generation_arguments(parser: ArgumentParser) -> None:
     for flags, kind, metavar, says in GENERATION_OPTIONS:
         group.add_argument(*flags.split(), dest=field_name(flags), type=kind, metavar=metavar, help=says)
     group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens at random")
-    group.add_argument("--lang", metavar="XX", help="target language of a multilingual model, such as fr")
+    group.add_argument(
+        "--lang", type=language, metavar="XX", help="target language of a multilingual model, such as fr"
+    )
     prefix = group.add_mutually_exclusive_group()
     prefix.add_argument("--prefix", metavar="TEXT", help="begin the transcript with this text")
     prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same, as token ids")

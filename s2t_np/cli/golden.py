@@ -3,6 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from .. import audio
+from ..batch.inputs import STDIN
 from ..errors import OptionError
 from ..formats import to_json
 from ..model import load
@@ -10,23 +12,39 @@ from .command import Command
 from .inspect import about, add_format
 from .terminal import say, show
 
+LONGEST = 20.0  # seconds: with the bundled model a pack has 13 MB per second, with the released ones more
+
 
 def golden(args: Namespace) -> int:
     """Write a reference pack."""
     from ..inspect.golden import write_pack
 
     model = load(args.model, backend="numpy", revision=args.revision)
+    rate = model.feature_config.sampling_rate
     with about(args.file):
-        manifest = write_pack(model, args.file, args.output)
+        samples = audio.load(args.file, rate)
+        check_length(args, len(samples) / rate)
+        source = (samples, args.output, rate) if args.file == STDIN else (args.file, args.output)
+        manifest = write_pack(model, *source)
     size = sum(path.stat().st_size for path in Path(args.output).iterdir()) / 1e6
     say(f"{args.output}: {len(manifest['stages'])} stages, {size:,.1f} MB; FORMAT.md there describes the files")
     return 0
+
+
+def check_length(args: Namespace, seconds: float) -> None:
+    """Raise OptionError for a recording whose pack would be large without the user having asked for it."""
+    if seconds > LONGEST and not args.any_length:
+        raise OptionError(
+            f"{args.file}: {seconds:.1f} s make a pack of hundreds of megabytes, and a few seconds show all mistakes; "
+            "cut the recording, or give --any-length"
+        )
 
 
 def add_golden_arguments(parser: ArgumentParser) -> None:
     """The arguments of `golden`."""
     parser.add_argument("model", metavar="MODEL", help="digits (bundled), a folder, or a hub id")
     parser.add_argument("file", metavar="FILE", help="a recording of a few seconds")
+    parser.add_argument("--any-length", action="store_true", help=f"accept recordings of more than {LONGEST:g} s")
     parser.add_argument("-o", "--output", metavar="PACK", required=True, help="the folder to write; new or empty")
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
 

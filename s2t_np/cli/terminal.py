@@ -21,13 +21,13 @@ MARGIN = 3  # columns that a progress bar leaves free: a terminal writes ^C ther
 _screen = threading.RLock()  # held by the thread that writes to the terminal
 
 
-def _renew_screen() -> None:
-    """In a forked child: a lock that no thread of the parent holds."""
+def renew_lock() -> None:
+    """A free lock in a forked child, where a thread that held the old one does not exist."""
     global _screen  # noqa: PLW0603
     _screen = threading.RLock()
 
 
-renew_in_child(_renew_screen)
+renew_in_child(renew_lock)
 
 
 def guard_streams() -> None:

@@ -35,12 +35,12 @@ class Errors(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All that is wrong."""
+        """The number of errors of all kinds."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def length(self) -> int:
-        """Of the reference."""
+        """The length of the reference."""
         return self.hits + self.substitutions + self.deletions
 
     @property
@@ -86,7 +86,7 @@ def trace_back(table: np.ndarray) -> list[tuple[int, int]]:
 
 
 def common_ends(reference: Sequence, hypothesis: Sequence) -> tuple[int, int]:
-    """How many items the two begin with in common, and how many of the rest they end with in common."""
+    """The lengths of the common beginning and, of the rest, of the common end."""
     shorter = min(len(reference), len(hypothesis))
     first = next((i for i in range(shorter) if reference[i] != hypothesis[i]), shorter)
     rest = shorter - first
@@ -95,7 +95,7 @@ def common_ends(reference: Sequence, hypothesis: Sequence) -> tuple[int, int]:
 
 
 def step_between(reference: Sequence[str], hypothesis: Sequence[str], start, end) -> Step:
-    """What lies between two neighbouring cells of the table."""
+    """The step between two neighbouring cells of the table."""
     (i, j), (after_i, after_j) = start, end
     if after_i == i:
         return Step(INSERTION, None, hypothesis[j])
@@ -116,6 +116,6 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
 
 
 def count_errors(steps: Sequence[Step]) -> Errors:
-    """Steps of an alignment -> how many there are of each kind."""
+    """Count the steps of an alignment by kind."""
     kinds = [step.kind for step in steps]
     return Errors(*(kinds.count(kind) for kind in (HIT, SUBSTITUTION, DELETION, INSERTION)))

@@ -3,8 +3,8 @@
 case    both in upper case, white space collapsed. The published S2T figures upper-case the hypotheses, and
         LibriSpeech's references are upper case: on it this is the published recipe.
 none    white space collapsed, nothing else.
-words   as `case`, in Unicode's compatibility form NFKC, and punctuation is no part of a word: hyphens and the like
-        become spaces; apostrophes within a word stay.
+words   as `case`, in Unicode's compatibility form NFKC, and without punctuation: hyphens and the like become
+        spaces; apostrophes within a word stay.
 """
 
 import re
@@ -12,23 +12,23 @@ import unicodedata
 from collections.abc import Callable
 
 APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u0060\u00b4]")
-NO_WORD = re.compile(r"[^\w\s']|_|(?<!\w)'|'(?!\w)")
+NOT_WORD = re.compile(r"[^\w\s']|_|(?<!\w)'|'(?!\w)")
 
 
 def collapse(text: str) -> str:
-    """Words with one space between them."""
+    """Words separated by single spaces."""
     return " ".join(text.split())
 
 
 def upper(text: str) -> str:
-    """The same in upper case."""
+    """Upper case, with single spaces."""
     return collapse(text).upper()
 
 
 def words_only(text: str) -> str:
     """Upper case without punctuation."""
     plain = APOSTROPHES.sub("'", unicodedata.normalize("NFKC", text))
-    return upper(NO_WORD.sub(" ", plain))
+    return upper(NOT_WORD.sub(" ", plain))
 
 
 NORMALIZERS: dict[str, Callable[[str], str]] = {"case": upper, "none": collapse, "words": words_only}

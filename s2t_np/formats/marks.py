@@ -1,6 +1,6 @@
 """Marks in a transcript for what is missing: the end of a recording that breaks off, the end of a text cut off.
 
-Every format shows both, so that whoever reads only the file learns of it. json has fields for them; here is what the
+Every format shows both, so that a reader of the file alone learns of it. json has fields for them; here is what the
 others write.
 """
 

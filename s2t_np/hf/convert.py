@@ -16,10 +16,12 @@ import numpy as np
 
 from ..backend import NUMPY
 from ..checkpoint import read_tensors, safetensors
+from ..checkpoint.fairseq import checkpoint as fairseq
 from ..config import UTTERANCE_FILE, ModelConfig, read_json, write_json
 from ..errors import ModelError, OptionError
 from ..model import load_folder, read_generation_config
 from ..weights import check
+from .from_fairseq import write_files
 from .generation_options import generation_json
 
 DTYPES = {"float32": np.float32, "float16": np.float16}
@@ -38,7 +40,7 @@ COPIED = (
 )
 WRITTEN = ("config.json", "model.safetensors")
 # Files that --force may remove together with the folder it replaces: other forms of the same model, and nothing else.
-REPLACEABLE = {*COPIED, *WRITTEN, "pytorch_model.bin", "tf_model.h5", ".gitattributes"}
+REPLACEABLE = {*COPIED, *WRITTEN, "SHA256SUMS", "pytorch_model.bin", "tf_model.h5", ".gitattributes"}
 
 
 class Converted(NamedTuple):
@@ -64,17 +66,26 @@ def cast(tensors: dict[str, np.ndarray], dtype: str, source: str) -> dict[str, n
 
 def write_folder(source: Path, target: Path, dtype: str) -> tuple[int, int]:
     """Fill the empty folder `target`; returns the number of tensors and of parameters. Raises ModelError."""
+    if (path := fairseq.find(source)) is not None:
+        parts = fairseq.read(path)
+        write_files(parts, target)
+        return write_network(parts.config, parts.tensors, str(path), target, dtype)
     raw = read_json(source / "config.json")
-    config = ModelConfig.from_dict(raw, str(source / "config.json"))
-    tensors = cast(check(read_tensors(source), config, str(source)), dtype, str(source))
-    safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
-    kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
-    write_json(target / "config.json", kept | {"dtype": dtype})
     if not (source / "generation_config.json").exists():  # a checkpoint older than that file
         write_json(target / "generation_config.json", generation_json(read_generation_config(source, raw)))
     for name in COPIED:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
+    return write_network(raw, read_tensors(source), str(source), target, dtype)
+
+
+def write_network(raw: dict, tensors: dict[str, np.ndarray], source: str, target: Path, dtype: str) -> tuple[int, int]:
+    """Write config.json (the fields `raw`) and model.safetensors; returns how many tensors and parameters."""
+    config = ModelConfig.from_dict(raw, source)
+    tensors = cast(check(tensors, config, source), dtype, source)
+    safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
+    kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
+    write_json(target / "config.json", kept | {"dtype": dtype})
     return len(tensors), sum(tensor.size for tensor in tensors.values())
 
 

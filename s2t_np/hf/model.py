@@ -22,7 +22,7 @@ from ..ops import log_softmax
 from ..search import Hypothesis
 from ..weights import check, expected_shapes
 from .batch import Array, Fields, OnCPU, as_array, rows_of
-from .generation_options import NOT_FEATURES, drop_neutral, generation_json, plain_options
+from .generation_options import drop_neutral, generation_json, plain_options
 from .lengths import pad_row, stack
 from .pretrained import Pretrained
 
@@ -99,37 +99,27 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         inputs=None,
         decoder_input_ids=None,
         generation_config: GenerationConfig | None = None,
-        return_dict_in_generate: bool = False,
-        output_scores: bool = False,
-        padded_as_upstream: bool = False,
         **options,
     ) -> np.ndarray | Fields:
         """Features (B, T, M), and a mask (B, T) of the frames that count -> ids (B * num_return_sequences, U) int64.
 
-        Rows begin with the start token and end in EOS, then padding. `options` are the fields of GenerationConfig;
-        `decoder_input_ids` (B, P) what each row begins with; `inputs` another name for the features. As a dict:
+        Rows begin with the start token and end in EOS, then padding. `inputs` is another name for the features;
+        `decoder_input_ids` (B, P) are the beginning of each row. `options` are the fields of GenerationConfig and of
+        ResultOptions; arguments of upstream's without a meaning here are accepted with their neutral values. As a dict:
         `sequences`, `sequences_scores` (if `output_scores`; see `Hypothesis.score`) and `hypotheses`, a list for each
-        utterance. Arguments of upstream's with no meaning here are accepted with their neutral values. Raises
-        OptionError.
+        utterance. Raises OptionError.
         """
-        if input_features is None and inputs is None and "input_ids" in options:
-            raise OptionError(f"input_ids: {NOT_FEATURES}")
-        batch = split(inputs if input_features is None else input_features, attention_mask, padded_as_upstream)
-        config = self.generation_config if generation_config is None else generation_config
-        if not isinstance(config, GenerationConfig):
-            raise OptionError(f"generation_config is {config!r:.40}, expected a GenerationConfig of this project")
-        config = config.replace(**plain_options(options))
+        wanted, rest = ResultOptions.split(plain_options(options))
+        features = inputs if input_features is None else input_features
+        batch = split(features, attention_mask, wanted.padded_as_upstream)
+        config = (self.generation_config if generation_config is None else checked(generation_config)).replace(**rest)
         s2t = dataclasses.replace(self.s2t, generation_config=config)
         prompts = prompt_rows(decoder_input_ids, len(batch), config)
         found = [
             filled(s2t.generate(x, prefix=prompt[1:], padded_length=length), prompt, config.num_return_sequences)
             for (x, length), prompt in zip(batch, prompts, strict=True)
         ]
-        sequences = padded([h.tokens for row in found for h in row], config.pad_token_id)
-        if not return_dict_in_generate:
-            return sequences
-        scores = np.array([h.score for row in found for h in row], np.float32).view(Array) if output_scores else None
-        return Fields(sequences=sequences, sequences_scores=scores, hypotheses=found)
+        return wanted.results(found, config.pad_token_id)
 
     def __call__(
         self,
@@ -163,6 +153,36 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         start = np.full((len(labels), 1), self.config.decoder_start_token_id)
         tokens = np.concatenate([start, labels[:, :-1]], axis=1)
         return np.where(tokens == IGNORED, self.config.pad_token_id, tokens)
+
+
+def checked(config) -> GenerationConfig:
+    """A generation_config of the right type. Raises OptionError."""
+    if not isinstance(config, GenerationConfig):
+        raise OptionError(f"generation_config is {config!r:.40}, expected a GenerationConfig of this project")
+    return config
+
+
+class ResultOptions(NamedTuple):
+    """The options of `generate` that are not the search's: what it returns, and whose padding shows."""
+
+    return_dict_in_generate: bool = False
+    output_scores: bool = False
+    padded_as_upstream: bool = False
+
+    @classmethod
+    def split(cls, options: dict) -> tuple["ResultOptions", dict]:
+        """These options, and the others."""
+        own = {name: options[name] for name in cls._fields if options.get(name) is not None}
+        return cls(**own), {name: value for name, value in options.items() if name not in cls._fields}
+
+    def results(self, found: list[list[Hypothesis]], pad_token_id: int) -> np.ndarray | Fields:
+        """The hypotheses of each utterance as `generate` returns them."""
+        flat = [hypothesis for row in found for hypothesis in row]
+        sequences = padded([hypothesis.tokens for hypothesis in flat], pad_token_id)
+        if not self.return_dict_in_generate:
+            return sequences
+        scores = np.array([hypothesis.score for hypothesis in flat], np.float32).view(Array)
+        return Fields(sequences=sequences, sequences_scores=scores if self.output_scores else None, hypotheses=found)
 
 
 class Utterance(NamedTuple):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import TokenizerConfig, check_fields, read_json, write_json
+from ..config import TokenizerConfig, check_fields, read_bounded, read_json, write_json
 from ..errors import OptionError
-from ..tokenizer import MAX_MODEL_BYTES, Tokenizer, read_bounded
+from ..tokenizer import MAX_MODEL_BYTES, Tokenizer
 from .batch import Fields, as_array, examples, rows_of
 from .encode_options import NEUTRAL, EncodeOptions
 from .lengths import Lengths, check_side, stack
@@ -32,7 +32,7 @@ class Speech2TextTokenizer(TokenizerSettings, SpecialTokens, Pretrained):
         check_names(settings, SETTINGS, "tokenizer")
         config = dataclasses.replace(TokenizerConfig(), **settings)
         check_fields(config, "tokenizer", OptionError)
-        model = read_bounded(Path(spm_file), MAX_MODEL_BYTES)
+        model = read_bounded(Path(spm_file), MAX_MODEL_BYTES, "a SentencePiece model")
         self.tokenizer = Tokenizer(read_json(Path(vocab_file)), model, config, Path(vocab_file).parent)
 
     @classmethod

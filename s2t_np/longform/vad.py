@@ -34,9 +34,7 @@ class VadOptions:
     vad_threshold: float = bounded_number(5.0, "dB above the noise floor at which speech begins")
     floor_rise: float = bounded_number(2.0, "dB per second by which the noise floor rises under growing noise")
     silence_level: float = bounded_number(-75.0, "dB of full scale below which everything is silence", -200)
-    min_speech_duration: float = bounded_number(
-        0.1, "seconds of speech that a segment holds; less is a click", 0.03
-    )
+    min_speech_duration: float = bounded_number(0.1, "seconds of speech that a segment holds; less is a click", 0.03)
     min_silence_duration: float = bounded_number(0.5, "seconds of pause that end a segment", 0.05)
     speech_pad: float = bounded_number(0.2, "seconds of the surrounding pauses that are heard with a segment")
     max_speech_duration: float = bounded_number(28.0, "seconds of a segment; a longer one is cut at its widest pause")

@@ -6,6 +6,7 @@
     greedy.py       one path, always the best token
     sampling.py     one path or several, drawn by chance
     beam.py         K paths side by side: the one to read first
+    fairseq.py      the same as fairseq does it, on request
 
 Semantics, and the order in which things act, are those of transformers 5.x `generate`, token for token.
 """
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 
 from ..config import GenerationConfig
 from .beam import beam_search
+from .fairseq import fairseq_search
 from .greedy import greedy_search
 from .options import check_options, check_prefix
 from .port import Cache, Candidates, Decoder, Hypothesis, NextToken, next_token
@@ -29,6 +31,9 @@ def generate(decoder: Decoder, options: GenerationConfig, prefix: Sequence[int] 
     then fills up with rows that score about -1e9). Raises OptionError where options contradict each other or leave no
     token to choose, ModelError where the decoder returns NaN.
     """
+    if options.search == "fairseq":
+        forced = [token for token in (options.forced_bos_token_id,) if token is not None and not prefix]
+        return fairseq_search(decoder, options, [*forced, *check_prefix(prefix)])
     prompt = [options.decoder_start_token_id, *check_prefix(prefix)]
     options = check_options(options, len(prompt))
     if options.do_sample:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,8 @@ from tests.support.checkpoints import example
 from tests.support.paths import DIGITS
 
 FILES = {
-    "s2t_transformer_s.pt": (checkpoints.torch_zip(example()), "zip archive .*probably fairseq's"),
-    "old.pt": (checkpoints.torch_legacy(example()), "checkpoint from before torch 1.6, probably fairseq's"),
+    "s2t_transformer_s": (checkpoints.torch_zip(example()), "zip archive .*fairseq names its checkpoints NAME.pt"),
+    "old": (checkpoints.torch_legacy(example()), "checkpoint from before torch 1.6.*fairseq names"),
     "model.safetensors": (checkpoints.safetensors(example()), "is a weights file; give the folder that holds it"),
     "pytorch_model.bin": (b"x", "is a weights file; give the folder that holds it"),
     "ggml-base.en": (b"lmgg\1\0\0\0", "is a GGML model of whisper.cpp"),
@@ -38,11 +39,14 @@ def test_a_file_is_named_for_what_it_is(tmp_path, name):
 
 
 def test_a_file_under_a_name_like_a_hub_id(tmp_path, monkeypatch):
+    """A .pt is a checkpoint of fairseq's; another file is not looked up on the hub."""
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "best.pt").write_bytes(checkpoints.torch_zip(example()))
+    for name in ("best.pt", "best"):
+        (tmp_path / "runs" / name).write_bytes(checkpoints.torch_zip(example()))
     monkeypatch.chdir(tmp_path)
+    assert hub.find("runs/best.pt") == Path("runs/best.pt")
     with pytest.raises(HubError, match="fairseq"):
-        hub.find("runs/best.pt")
+        hub.find("runs/best")
 
 
 RECORDING = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -59,7 +63,7 @@ NETWORK = ("config.json", "generation_config.json", "model.safetensors")
 PROCESSOR = ("preprocessor_config.json", "vocab.json", "sentencepiece.bpe.model", "tokenizer_config.json")
 FOLDERS = {
     "empty": ((), {}, "the folder is empty"),
-    "fairseq": ((), {"s2t.pt": "x", "config.yaml": "x", "dict.txt": "x"}, "looks like a fairseq download"),
+    "fairseq": ((), {"s2t.pt": "x", "config.yaml": "x", "dict.txt": "x"}, "config.yaml: expected a small YAML file"),
     "network": (NETWORK, {}, "holds a network without its processor.* it lacks preprocessor_config.json, vocab.json"),
     "processor": (PROCESSOR, {}, "holds a processor without its network.* it lacks config.json, model.safetensors or"),
     "notes": ((), {"notes.txt": "x"}, r"is not a complete model \(found: notes.txt\)"),

@@ -164,9 +164,7 @@ def test_nothing_stays_behind_an_interrupted_first_run(cold, number):
     until(lambda: not runs(assistant), 5)
     count = len(kept(cache))
     environment = os.environ | {"S2T_NP_CACHE_DIR": str(cache), compile_workers.ASSISTING: "1"}
-    program = (
-        "from s2t_np_kernels.build import jit; from s2t_np_kernels.decoder import attention; jit.complete(); print(sum(list(jit.statistics.values())[:2]), jit.statistics)"
-    )
+    program = "from s2t_np_kernels.build import jit; from s2t_np_kernels.decoder import attention; jit.complete(); print(sum(list(jit.statistics.values())[:2]), jit.statistics)"
     again = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -122,6 +122,8 @@ def test_stages_within_a_layer_are_the_sums_after_its_blocks():
     h = numpy_ops.layer_norm(found["decoder.0.encoder_attn"], layer.final_layer_norm)
     expected = numpy_ops.linear(numpy_ops.linear_relu(h, layer.fc1), layer.fc2, found["decoder.0.encoder_attn"])
     np.testing.assert_allclose(found["decoder.0"], expected, atol=3e-5)
-    value = numpy_ops.linear(numpy_ops.layer_norm(found["embed_tokens"], layer.self_attn_layer_norm), layer.self_attn.v_proj)
+    value = numpy_ops.linear(
+        numpy_ops.layer_norm(found["embed_tokens"], layer.self_attn_layer_norm), layer.self_attn.v_proj
+    )
     alone = numpy_ops.linear(value, layer.self_attn.out_proj, found["embed_tokens"])  # one token looks at itself
     np.testing.assert_allclose(found["decoder.0.self_attn"], alone, atol=3e-5)

@@ -144,6 +144,7 @@ def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
         assert max(lengths) < (800 if heard is model else 3999)
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on(corpus, tmp_path, run):
     folder = tmp_path / "many"
     folder.mkdir()

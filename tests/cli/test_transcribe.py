@@ -1,17 +1,16 @@
-"""The command, in process: what it prints where, what it writes, which exit code it ends with."""
+"""The command `transcribe`, in process: what it prints and writes, what it refuses, and its exit codes."""
 
 import json
 import os
 import shutil
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import s2t_np
 from s2t_np import cli
-from s2t_np.errors import BackendError, HubError, InputWarning, OptionError
+from s2t_np.errors import BackendError, HubError, InputWarning
 from tests.support.paths import DIGITS
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -110,6 +109,14 @@ def test_output_dir_takes_files_and_stdout_stays_empty(transcribe, tmp_path):
     assert sorted(os.listdir(tmp_path / "new")) == ["five-five.json", "out"]
 
 
+def test_two_recordings_of_one_name_are_both_written(transcribe, tmp_path):
+    shutil.copy(FIVE, tmp_path / "five-five.wav")
+    code, out, err = transcribe(FIVE, tmp_path / "five-five.wav", "--output-dir", tmp_path / "out")
+    assert (code, out, len(err.splitlines())) == (0, "", 1)
+    texts = [path.read_text() for path in (tmp_path / "out").rglob("*.txt")]
+    assert texts == ["five five\n"] * 2
+
+
 def test_an_output_that_cannot_be_written_fails_its_input_only(transcribe, tmp_path):
     (tmp_path / "five-five.txt").mkdir()
     code, _, err = transcribe(FIVE, TWO, "--output-dir", tmp_path)
@@ -174,58 +181,6 @@ def test_usage_errors_are_one_line_and_need_no_model(run, no_load, argv, says):
     assert says in err
 
 
-def test_sampling_is_a_matter_of_the_seed(transcribe):
-    options = ("--sample", "--temperature", 3, "--top-k", 0, "--top-p", 0.99, "--nbest", 4)
-    first, again, other = (transcribe(FIVE, *options, "--seed", seed) for seed in (1, 1, 2))
-    assert first[0] == 0
-    assert len(first[1].splitlines()) == 4
-    assert first == again
-    assert first != other
-
-
-@pytest.mark.parametrize(
-    ("option", "text"),
-    [
-        (("--prefix", "nine"), "nine"),
-        (("--prefix-tokens", "4"), "nine"),
-        (("--forced-first", "4"), "nine"),
-        (("--forced-bos-token-id", "4"), "nine"),
-    ],
-)
-def test_the_beginning_can_be_given(transcribe, option, text):
-    code, out, _ = transcribe(FIVE, *option)
-    assert code == 0
-    assert out.startswith(text)
-
-
-def test_options_reach_the_search(transcribe):
-    assert transcribe(TWO, "--max-length", 3)[1] == "two nine [...]\n"
-    assert transcribe(TWO, "--max-new-tokens", 1)[1] == "two [...]\n"
-    assert "five" not in transcribe(FIVE, "--suppress-tokens", "5")[1]
-    assert transcribe(FIVE, "--no-repeat-ngram-size", 1)[1].split().count("five") <= 1
-    assert len(transcribe(FIVE, "--min-length", 8, "--beams", 1)[1].split()) > 2
-
-
-def test_every_generation_option_is_named_after_its_field():
-    fields = {f.name for f in s2t_np.config.dataclasses.fields(s2t_np.config.GenerationConfig)}
-    named = {cli.generation.field_name(flags) for flags, *_ in cli.generation.GENERATION_OPTIONS}
-    left_to_the_checkpoint = {"eos_token_id", "pad_token_id", "decoder_start_token_id"}
-    assert named | {"do_sample"} == fields - left_to_the_checkpoint
-
-
-def test_a_prefix_that_the_model_cannot_write_is_told_of(transcribe):
-    code, _, err = transcribe(FIVE, "--prefix", "hello")
-    assert code == 0
-    assert err.startswith("s2t-np: warning: 1 piece of --prefix is not in the model's vocabulary; ")
-    assert transcribe(FIVE, "--prefix", "five")[2] == ""
-
-
-def test_a_language_is_refused_by_a_model_of_one(transcribe):
-    code, _, err = transcribe(FIVE, "--lang", "fr")
-    assert code == 2
-    assert "one language only" in err
-
-
 def test_warnings_are_one_line_said_once(run, monkeypatch):
     def features(self, *args):
         for _ in range(2):
@@ -276,25 +231,3 @@ def test_exit_codes_of_what_can_happen_at_any_time(run, monkeypatch, error, code
     found, out, err = run("transcribe", FIVE)
     assert (found, out) == (code, "")
     assert len(err.splitlines()) == (0 if code == 141 else 1)
-
-
-def beginning(*argv):
-    """How a multilingual model would be made to begin."""
-    args = cli.build_parser().parse_args(["transcribe", "x", *argv])
-    languages = {"pt": 4, "fr": 5}
-    tokenizer = SimpleNamespace(
-        languages=languages, language_id=languages.__getitem__, encode=lambda *a: [5, 9, 2], unk_token_id=3
-    )
-    return cli.generation.beginning(args, tokenizer)
-
-
-def test_a_target_language_is_the_first_token(capsys):
-    assert beginning("--lang", "fr") == {"forced_bos_token_id": 5}
-    assert beginning("--lang", "fr", "--prefix", "oui") == {"prefix": [5, 9]}
-    assert beginning("--lang", "pt", "--prefix-tokens", "9") == {"prefix": [4, 9]}
-    assert beginning("--forced-first", "4") == {}
-    assert capsys.readouterr().err == ""
-    assert beginning() == {}
-    assert "this model writes pt, fr; without --lang" in capsys.readouterr().err
-    with pytest.raises(OptionError, match="--prefix needs --lang"):
-        beginning("--prefix", "oui")

@@ -1,0 +1,141 @@
+"""Beam search as fairseq's SequenceGenerator does it, for scores that can be compared with fairseq's own.
+
+`beam.py` is to be read first; this is how fairseq differs from it (fairseq/sequence_generator.py, version 0.12):
+
+    forced tokens    the prefix is generated like any token, and its log-probability counts
+    stop             only when K hypotheses have finished, however hopeless those that still run are
+    length           after `max_length` tokens only EOS may follow, so that every hypothesis ends in it
+    padding          is never chosen; <unk> pays `unk_penalty`
+    ended beams      a hypothesis that has ended keeps a place among the K, and that place is searched no further
+
+The score is the sum of log-probabilities over (number of generated tokens, EOS included) ** length_penalty, in float32.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..config import GenerationConfig
+from ..errors import OptionError
+from .constraints import ban_repeated_ngrams
+from .options import check_vocabulary, no_token_left
+from .port import Candidates, Decoder, Hypothesis, NextToken, advance, append_column, ranked
+
+UNK = 3  # in every dictionary of fairseq
+REFUSED = {
+    "do_sample": False,
+    "repetition_penalty": 1.0,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_eos_token_id": None,
+}
+
+
+class Rows(NamedTuple):
+    """K partial transcripts, best first."""
+
+    tokens: np.ndarray  # (K, U) start token and generated so far
+    log_probs: np.ndarray  # (K, G) float32, for each generated token
+    sums: np.ndarray  # (K,) float32, of those
+    closed: np.ndarray  # (K,) bool: holds the place of one that has ended
+    parents: np.ndarray  # (K,) which row of the step before each one continues
+
+
+def fairseq_search(decoder: Decoder, options: GenerationConfig, forced: Sequence[int]) -> list[Hypothesis]:
+    """The best `num_return_sequences` hypotheses, best score first; `forced` are the tokens that all begin with.
+
+    Of `options`: num_beams (K), length_penalty, unk_penalty, min_length, max_length (tokens before EOS),
+    no_repeat_ngram_size. Raises OptionError for others that would change the search, and for ids outside V.
+    """
+    check_fairseq_options(options)
+    count, start = options.num_beams, options.decoder_start_token_id
+    cache = decoder.start(count)
+    following = advance(decoder, np.full(count, start), cache)
+    check_vocabulary(options, [start, *forced], following.logits.shape[1])
+    rows, finished = first_rows(start, count), []
+    for step in range(options.max_length + 1):
+        candidates = extend(rows, allowed(following, rows, step, forced, options))
+        ended = (candidates.tokens == options.eos_token_id) & (candidates.scores > -np.inf)
+        ended[:count] &= ~rows.closed
+        finished += [as_hypothesis(rows, candidates, row, options) for row in np.flatnonzero(ended[:count])]
+        if len(finished) >= count or step == options.max_length:
+            break
+        rows = run_on(rows, candidates, ended)
+        cache.reorder(rows.parents)
+        following = advance(decoder, rows.tokens[:, -1], cache)
+    if not finished:
+        raise no_token_left(rows.tokens.shape[1])
+    best = sorted(finished[:count], key=lambda hypothesis: -hypothesis.score)
+    return best[: options.num_return_sequences]
+
+
+def check_fairseq_options(options: GenerationConfig) -> None:
+    """Refuse what fairseq's search does not know. Raises OptionError."""
+    for name, neutral in REFUSED.items():
+        if getattr(options, name) != neutral:
+            raise OptionError(
+                f"{name} is {getattr(options, name)!r:.40}, which fairseq's search does not have; leave it out"
+            )
+    if options.num_return_sequences > options.num_beams:
+        raise OptionError(
+            f"num_return_sequences is {options.num_return_sequences}, more than num_beams {options.num_beams}"
+        )
+
+
+def first_rows(start: int, count: int) -> Rows:
+    """K rows that hold the start token."""
+    tokens, sums = np.full((count, 1), start), np.zeros(count, np.float32)
+    return Rows(tokens, np.empty((count, 0), np.float32), sums, np.zeros(count, bool), np.arange(count))
+
+
+def allowed(
+    following: NextToken, rows: Rows, step: int, forced: Sequence[int], options: GenerationConfig
+) -> np.ndarray:
+    """Log-probabilities (K, V) of the next token, -inf where it may not come."""
+    log_probs = following.log_probs()
+    log_probs[:, options.pad_token_id] = -np.inf
+    log_probs[:, UNK] -= np.float32(options.unk_penalty)
+    if step >= options.max_length:
+        keep_only(log_probs, options.eos_token_id)
+    elif step < len(forced):
+        keep_only(log_probs, forced[step])
+    elif step < max(options.min_length, 1):
+        log_probs[:, options.eos_token_id] = -np.inf
+    if options.no_repeat_ngram_size:
+        ban_repeated_ngrams(rows.tokens, log_probs, options.no_repeat_ngram_size)
+    return log_probs
+
+
+def keep_only(log_probs: np.ndarray, token: int) -> None:
+    """Ban every other token in (K, V), in place."""
+    kept = log_probs[:, token].copy()
+    log_probs[:] = -np.inf
+    log_probs[:, token] = kept
+
+
+def extend(rows: Rows, log_probs: np.ndarray) -> Candidates:
+    """The best 2K continuations of log_probs (K, V), best first. At the first step all rows are alike; one counts."""
+    count = len(rows.sums)
+    if rows.tokens.shape[1] == 1:
+        log_probs = log_probs[:1]
+    scores = log_probs + rows.sums[: len(log_probs), None]
+    return ranked(log_probs, scores, min(2 * count, scores.size - 1))
+
+
+def run_on(rows: Rows, candidates: Candidates, ended: np.ndarray) -> Rows:
+    """The first K candidates that may run on; places of ended ones are filled with what is left, and closed."""
+    passive = ended.copy()
+    passive[: len(rows.closed)] |= rows.closed
+    chosen = np.argsort(passive, kind="stable")[: len(rows.closed)]
+    parents, tokens, log_probs, sums = (field[chosen] for field in candidates)
+    texts, history = append_column(rows.tokens[parents], tokens), append_column(rows.log_probs[parents], log_probs)
+    return Rows(texts, history, sums, passive[chosen], parents)
+
+
+def as_hypothesis(rows: Rows, candidates: Candidates, row: int, options: GenerationConfig) -> Hypothesis:
+    """A candidate that ends in EOS, with its score."""
+    parent, last = candidates.parents[row], int(candidates.tokens[row])
+    log_probs = (*rows.log_probs[parent].tolist(), float(candidates.log_probs[row]))
+    score = candidates.scores[row] / np.float32(float(len(log_probs)) ** options.length_penalty)
+    return Hypothesis((*rows.tokens[parent].tolist(), last), log_probs, float(score), True)
