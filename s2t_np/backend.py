@@ -27,14 +27,14 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     start_cache: Callable  # as decoder.start_cache
     step: Callable  # as decoder.step
-    describe: Callable[[], dict[str, str]]  # what `info` says about it
+    describe: Callable[[], dict[str, str]]  # what `info` prints about it
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r})"
 
 
 def describe() -> dict[str, str]:
-    """What `info` says about numpy."""
+    """What `info` prints about numpy."""
     return {"instructions": "those of numpy and its BLAS"}
 
 

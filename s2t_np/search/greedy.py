@@ -1,4 +1,4 @@
-"""One path: at every position the best token, until EOS or max_length.
+"""Greedy search: at every position the best token, until EOS or max_length.
 
 `follow` walks K rows side by side that know nothing of each other, each choosing its own next token. Greedy search is
 one such row that chooses the highest score; sampling (sampling.py) is several that draw.

@@ -96,7 +96,7 @@ class Decoder(NamedTuple):
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One transcript as ids, and how likely the model holds it. All logarithms are natural.
+    """A transcript as ids, and its probability by the model. All logarithms are natural.
 
     `score` is what the search ranks by: the sum of what it counted for each generated token, divided by their number
     (EOS included) to the power `length_penalty`. Beam search counts what the constraints left of the log-probability,

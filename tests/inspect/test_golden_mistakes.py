@@ -1,6 +1,7 @@
 """The usual mistakes, planted one by one in the pipeline: each is found at the right stage and called by its name."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -176,6 +177,16 @@ def without_residual(x, w, residual=None):
     return ops.linear(x, w)
 
 
+def gelu(x, w):
+    y = ops.linear(x, w)
+    return (0.5 * y * (1 + np.vectorize(math.erf)(y / math.sqrt(2)))).astype(y.dtype)
+
+
+def gelu_by_tanh(x, w):
+    y = ops.linear(x, w)
+    return (0.5 * y * (1 + np.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))).astype(y.dtype)
+
+
 IN_OPS = [
     ({"layer_norm": norm_with(spare=1)}, "encoder.layers.0.self_attn_layer_norm", "the unbiased variance, over D - 1"),
     ({"layer_norm": norm_with(gain=False)}, "encoder.layers.0.self_attn_layer_norm", "gain and offset are missing"),
@@ -183,6 +194,8 @@ IN_OPS = [
     ({"layer_norm": norm_with(epsilon=1e-1)}, "encoder.layers.0.self_attn_layer_norm", "unexplained"),
     ({"linear": without_residual}, "encoder.layers.0.self_attn_residual", "the residual is missing"),
     ({"linear_relu": ops.linear}, "encoder.layers.0.activation_fn", "the ReLU is missing"),
+    ({"linear_relu": gelu}, "encoder.layers.0.activation_fn", "GELU (exact, with erf)"),
+    ({"linear_relu": gelu_by_tanh}, "encoder.layers.0.activation_fn", "GELU (its tanh approximation)"),
 ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np import features, ops
+from s2t_np import audio, features, ops
 from s2t_np.errors import OptionError
 from s2t_np.inspect.golden import write_pack
 from s2t_np.inspect.trace import LIMIT, estimate, plan, trace
@@ -191,6 +191,15 @@ def test_a_trace_beyond_the_limit_is_refused(model):
         trace(model, FIVE, limit=5_000_000)
     assert list(trace(model, FIVE, ["memory"], limit=50_000))
     assert estimate(model, 16000 * 3600) > LIMIT
+
+
+def test_more_than_one_utterance_is_refused(model):
+    """`transcribe` would cut it, so a trace of the whole would show what nobody computes."""
+    longest = model.utterance_config.longest_utterance
+    samples = np.resize(audio.read(FIVE, 16000), round(16000 * (longest + 0.1)))
+    with pytest.raises(OptionError, match=r"is 6\.1 s long, and a trace follows one utterance, .* at most 6 s; choose"):
+        trace(model, samples, sampling_rate=16000)
+    assert trace(model, samples[: round(16000 * longest)], ["tokens"], sampling_rate=16000).transcript.text
 
 
 def test_a_packed_model_is_refused(model):

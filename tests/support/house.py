@@ -31,7 +31,7 @@ ORDER = (
     ("__main__",),
 )
 # Only inside the function that needs them:
-LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"}
+LATE = {"scipy", "yaml", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
     "onnxruntime",
@@ -116,22 +116,17 @@ def foreign_imports(sources: Sources) -> list[str]:
 def is_device(path: str) -> bool:
     """Whether a file of kernels is device code, or compiles it: only then may it import Numba."""
     room, name = PurePosixPath(path).parts[1], PurePosixPath(path).stem
-    return path in COMPILING or (
-        room in DEVICE_ROOMS and name not in ("__init__", "columns") and not name.endswith("host")
-    )
-
-
-FACES = ("kernels/backend.py", "kernels/doors.py")  # what may know s2t_np; the latter its errors only
+    return path in COMPILING or (room in DEVICE_ROOMS and name != "__init__" and not name.endswith(("host", "columns")))
 
 
 def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside numpy, llvmlite and itself; FACES may know s2t_np, device code Numba.
+    """What kernels imports beside numpy, llvmlite and itself; KNOW_THE_MODEL may know s2t_np, device code Numba.
 
     The running process never imports device code at once, so a run does without Numba.
     """
     found = []
     for path, text in sources.items():
-        besides = {"numba"} if is_device(path) else {"s2t_np"} if path in FACES else set()
+        besides = {"numba"} if is_device(path) else {"s2t_np"} if path in KNOW_THE_MODEL else set()
         for module, at_once in imported(path, text):
             if module.split(".")[0] not in KERNELS_MAY | besides:
                 found.append(f"{path}: imports {module}")

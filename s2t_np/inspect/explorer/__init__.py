@@ -1,15 +1,15 @@
-"""The explorer: one recording's way through the model as a page to look at, in one file that needs no network.
+"""The explorer: a page, in one file that needs no network, that follows a recording through the model.
 
-    from s2t_np.explorer import STAGES, page
+    from s2t_np.inspect.explorer import STAGES, page
     html = page(trace(model, "recording.flac", STAGES), model)
 
-    sections.py    the sections of the page in order: what each stage is, its formula, which arrays it shows
-    pictures.py arrays -> small integers with a scale, and all of them compressed into one block
-    search.py   the beam tree and the alternatives to each token
-    page.html, page.css, page.js   what the browser gets; `page` fills it in
+    sections.py   the sections of the page in order: text, formula and arrays of each stage
+    pictures.py   arrays -> small integers with a scale, all compressed into one block
+    search.py     the beam tree and the alternatives to each token
+    page.html, page.css, page.js   the page for the browser; `page` fills it in
 
-Sources are taken from the functions that computed the numbers, at the moment the page is written, so that they cannot
-drift from the code.
+The source code on the page is that of the functions that computed the numbers, read when the page is written, so it
+cannot drift from the code.
 """
 
 import inspect
@@ -34,7 +34,7 @@ def page(trace: Trace, model: S2T) -> str:
     pictures = Pictures()
     sections = [section_record(section, trace, pictures) for section in SECTIONS]
     data = {
-        "about": trace.about | {"model": model.folder.name},  # not where it lies on this machine
+        "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
         "sections": sections,
         "tokens": tokens_of(trace, model.tokenizer),
@@ -46,7 +46,7 @@ def page(trace: Trace, model: S2T) -> str:
 
 
 def fill(html: str, data: dict, block: str) -> str:
-    """The document with style, program and data in their places."""
+    """The document with style, program and data filled in."""
     title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
@@ -59,12 +59,12 @@ def fill(html: str, data: dict, block: str) -> str:
 
 
 def read(name: str) -> str:
-    """A file that lies beside this one."""
+    """The text of a file in this folder."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
-    """One section as the page wants it: texts, shapes on this recording, pictures, source."""
+    """One section as the page needs it: texts, shapes for this recording, pictures, source."""
     names = [name for view in section.views for name in view.names_in(trace)]
     return {
         "id": section.id,

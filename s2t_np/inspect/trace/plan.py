@@ -1,17 +1,16 @@
 """THE TABLE of stages: every name that a trace can hold, in order of computation, with its shape.
 
-Nothing is computed here. The table answers before a run how large a trace would be and which stages a pattern means,
-and it puts the stages of a finished trace in their order. Names are the checkpoint's own where it has one: a stage
-called like a module of the checkpoint (`encoder.layers.3.self_attn.q_proj`, `encoder.layers.3.fc1`) is that module's
-output. Beside those there are
+Nothing is computed here. Before a run the table gives the size of a trace and the stages that a pattern selects; after
+it, the order of the stages. Names are the checkpoint's own where it has one: a stage named like a module of the
+checkpoint (`encoder.layers.3.self_attn.q_proj`, `encoder.layers.3.fc1`) is that module's output. The others are
 
     features.*            the filterbank, stage by stage, and its tables (povey_window, mel_bank)
     *.glu, activation_fn  after the gate, after the ReLU
     *.attn_weights        softmax(Q K^T): (H, Q, S)
-    *.context             what attention makes of them, before out_proj
-    *_residual, *.output  the stream after self_attn or encoder_attn, and after the layer
+    *.context             the weighted sum of the values, before out_proj
+    *_residual, *.output  the residual stream after self_attn or encoder_attn, and after the layer
     *.embed_scale         convolved features, or token embeddings, times sqrt(D)
-    *.embeddings          what enters the first layer: the sum of that and of embed_positions
+    *.embeddings          the input of the first layer: embed_scale plus embed_positions
     steps.007.*           the eighth call of the decoder during the search, its first axis the K beams
     decoder.*             the best transcript once more, all its positions at once (teacher forcing)
 
@@ -30,7 +29,7 @@ from ...features import frame_geometry
 from ...model import S2T
 
 ALIASES = {"memory": "encoder.layer_norm", "logits": "lm_head"}
-TOKENS_PER_SECOND, MORE_TOKENS = 5, 10  # more than people say, so that an estimate is seldom too small
+TOKENS_PER_SECOND, MORE_TOKENS = 5, 10  # more than people speak, so that an estimate is seldom too small
 
 
 class Stage(NamedTuple):
@@ -47,7 +46,7 @@ class Stage(NamedTuple):
 
 
 class Size(NamedTuple):
-    """What the shapes depend on, beside the model."""
+    """The numbers that shapes depend on, besides the model."""
 
     samples: int  # N
     tokens: int  # U, the best transcript's inputs
@@ -164,13 +163,13 @@ def step_stages(config: ModelConfig, step: int, beams: int, memory: int, dtype) 
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a stage is meant: by a glob, by its name, or by the beginning of its name up to a dot."""
+    """True if a pattern selects a stage: as a glob, as its name, or as the beginning of its name up to a dot."""
     pattern = ALIASES.get(pattern, pattern)
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 def selection(table: Sequence[Stage], patterns: Sequence[str] | None) -> Callable[[str], bool]:
-    """Which stages to keep: all for None. Raises OptionError for a pattern that means none."""
+    """A function that tells from a name whether to keep a stage; None keeps all. Raises OptionError for no match."""
     if patterns is None:
         return lambda name: True
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -184,5 +183,5 @@ def selection(table: Sequence[Stage], patterns: Sequence[str] | None) -> Callabl
 
 
 def estimate(table: Sequence[Stage], wanted: Callable[[str], bool]) -> int:
-    """Bytes of the stages that are wanted."""
+    """Bytes of the wanted stages."""
     return sum(stage.size for stage in table if wanted(stage.name))

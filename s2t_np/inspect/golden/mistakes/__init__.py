@@ -1,8 +1,8 @@
-"""The usual mistakes: for a stage that is wrong, what it would hold if it had been made wrong in a known way.
+"""The usual mistakes: what a stage would hold if it had been computed wrong in a known way.
 
-Every function takes a `Evidence` of the stages before and the name of the stage; it yields what went wrong, in words, and
-the numbers that would give. TABLE says which functions are asked about which stages. Frameworks differ in what they
-call a window, a variance, a layer normalisation: most of these are somebody's default.
+Every function takes the `Evidence` of the stages before and the name of the stage; it yields a mistake, in words, and
+the numbers that it leads to. TABLE lists the functions for each stage. Frameworks differ in what they call a window, a
+variance, a layer normalisation: most of these mistakes are the default of one of them.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ TABLE: tuple[tuple[str, Callable[[Evidence, str], Guesses]], ...] = (
 
 
 def guesses(evidence: Evidence, stage: str) -> Guesses:
-    """All that TABLE has for a stage."""
+    """All guesses that TABLE has for a stage."""
     for pattern, function in TABLE:
         if fnmatchcase(stage, pattern):
             yield from function(evidence, stage)

@@ -1,4 +1,4 @@
-"""What the usual mistakes may look at: the port's own arrays where it dumped them, else the truth."""
+"""The arrays that the usual mistakes start from: the port's own where it dumped them, else the truth."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from ..pack import Pack
 
-Guesses = Iterator[tuple[str, np.ndarray]]  # what went wrong, in words, and the numbers that would give
+Guesses = Iterator[tuple[str, np.ndarray]]  # a mistake in words, and the numbers that it leads to
 
 
 class Evidence:
-    """What a mistake may start from: evidence("features.mel") is the port's array of that stage, or the truth."""
+    """The arrays of a port, completed by the truth: evidence("features.mel") is one."""
 
     def __init__(self, pack: Pack, dump: dict[str, np.ndarray]):
         """`dump` {stage: array} holds only arrays of the right shape."""
@@ -22,7 +22,7 @@ class Evidence:
         return np.asarray(self.dump.get(stage, self.pack.truth[stage]), np.float64)
 
     def heads(self, stage: str) -> int:
-        """How many heads attention has at a stage."""
+        """The number of attention heads at a stage."""
         return (
             self.config.encoder_attention_heads if stage.startswith("encoder") else self.config.decoder_attention_heads
         )
