@@ -41,6 +41,7 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
 TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
+KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
 DEVICE_ROOMS = ("simd", "ops", "decoder", "encoder")
 COMPILING = {
     f"kernels/build/{name}.py" for name in ("__main__", "compiler", "device", "device_types", "in_process", "modules")
@@ -120,7 +121,7 @@ def is_device(path: str) -> bool:
 
 
 def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside numpy, llvmlite and itself; KNOW_THE_MODEL may know s2t_np, device code Numba.
+    """What kernels imports beside numpy, llvmlite and itself; backend.py and doors.py may know s2t_np, device code Numba.
 
     The running process never imports device code at once, so a run does without Numba.
     """
