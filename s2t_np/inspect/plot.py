@@ -17,7 +17,7 @@ from ..longform.segment import Segment
 from ..longform.word_times import word_attention, words_of
 
 LONGEST = 120.0  # seconds in one picture: beyond that nothing can be read in it
-COLUMNS = 4000  # of the waveform: several for each pixel
+COLUMNS = 4000  # columns of the waveform: several for each pixel
 NARROWEST, WIDEST = 8.0, 60.0  # inches
 INCHES_PER_SECOND, INCHES_PER_WORD = 1.0, 0.22
 RESOLUTION = 100  # dots per inch
@@ -81,7 +81,7 @@ def draw_alignment(axes, segments: list[Segment], attentions: list[np.ndarray]) 
 
 
 def panels(seconds: float, words: int):
-    """An empty figure for so much sound and so many words, and its three axes."""
+    """An empty figure for a recording and its words, and its three axes."""
     heights = (1.5, 2.0, 0.5 + INCHES_PER_WORD * words)
     width = min(max(NARROWEST, INCHES_PER_SECOND * seconds), WIDEST)
     figure = figure_class()(figsize=(width, sum(heights) + 1), dpi=RESOLUTION, layout="constrained")
