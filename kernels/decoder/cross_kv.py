@@ -20,9 +20,21 @@ import numpy as np
 
 from ..build.device import entry, inlined
 from ..layout import FLOAT16, FLOAT32, INT8, NO_FLOOR, PANEL
-from ..ops.gemm_blocked import multiply_units, transpose, widen_panel
+from ..ops.gemm import linear_units
+from ..ops.gemm_blocked import transpose, widen_panel
+from ..ops.gemm_int8 import linear_units_int8
 from ..ops.gemm_panel import multiply_panel
-from ..ops.matrices import Matrix, MatrixSlice, Rows, Units, no_operand, panel_of, panel_words, prefetch_lines
+from ..ops.matrices import (
+    Matrix,
+    MatrixSlice,
+    Rows,
+    Units,
+    UnitWeights,
+    no_operand,
+    panel_of,
+    panel_words,
+    prefetch_lines,
+)
 from ..ops.quantize import quantize_unit
 from ..simd.copy import copy_row
 from ..simd.operands import Operand, Output
@@ -67,7 +79,11 @@ def _keys(shape, x, matrix, after, y):
     """Keys of a pair of units x (address) by one panel -> y (address) [feature][32 keys]."""
     units = Units(x, shape.unit, move(x, shape.words), shape.unit, move(x, shape.scales), shape.unit)
     out = Output(Operand(y, PANEL, LANES), no_operand(matrix.zeros), NO_FLOOR)
-    multiply_units(units, 2, matrix, MatrixSlice(0, PANEL, 0, shape.depth), out, after, matrix.zeros)
+    if matrix.dtype == INT8:
+        linear_units_int8(units, 2, matrix, MatrixSlice(0, PANEL, 0, shape.depth), out, after)
+    else:
+        w = UnitWeights(matrix.weights, 0, matrix.terms, 1, matrix.zeros)
+        linear_units(units, 2, shape.depth, w, PANEL, out, after)
 
 
 @inlined

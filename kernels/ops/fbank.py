@@ -4,8 +4,8 @@ A frame stands in each of 8 lanes, in float64, so that every stage is plain vect
 n of all frames is one vector of a buffer [n][8]. The stages have the twin's names. The transform of L real numbers is
 one of H = L / 2 complex ones, z[n] = x[2n] + i x[2n+1], which is how they lie there already:
 
-    Z = DFT of z           decimation in frequency, radix 4 (and one radix-2 stage where H is not a power of 4), in place;
-                           frequency k comes to lie at places[k]
+    Z = DFT of z           decimation in frequency, in place, radix 4 (and one radix-2 stage where H is not a power of
+                           4); frequency k comes to lie at places[k]
     2 X[k] = A + R         with A = Z[k] + conj(Z[H-k]) and R = -i e^(-2 pi i k / L) (Z[k] - conj(Z[H-k]));
                            2 X[H-k] is the conjugate of A - R
 

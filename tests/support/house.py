@@ -121,7 +121,7 @@ def is_device(path: str) -> bool:
 
 
 def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside numpy, llvmlite and itself; backend.py and doors.py may know s2t_np, device code Numba.
+    """What kernels imports beside numpy, llvmlite and itself; its face may know s2t_np, device code Numba.
 
     The running process never imports device code at once, so a run does without Numba.
     """
