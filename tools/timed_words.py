@@ -52,7 +52,7 @@ class Timed(NamedTuple):
 
 
 def loud_part(x: np.ndarray, db: float = TRIM_DB) -> tuple[int, int]:
-    """The stretch of x (N,) that is loud: from the first 10 ms to the end of the last that are less than `db` below the loudest."""
+    """The loud stretch of x (N,): from the first to the last 10 ms that are less than `db` below the loudest."""
     hop = RATE // 200
     frames = np.lib.stride_tricks.sliding_window_view(x, 2 * hop)[::hop]
     level = np.sqrt(np.mean(frames**2, axis=1))
