@@ -94,10 +94,15 @@ def trace_name(shown: str) -> str:
     return ALIASES[shown]
 
 
+def is_readable(model: S2T) -> bool:
+    """True if the model's encoder is the readable one, whose `ops` can be watched; others are compiled."""
+    return model.backend.encode is NUMPY.encode
+
+
 def is_available(model: S2T, name: str) -> bool:
     """True if the model's backend has the stage of that name: numpy has all."""
     bare = re.sub(r"^steps\.\d+\.", "", name)
-    return model.backend is NUMPY or any(fnmatchcase(bare, pattern) for pattern in COMPILED)
+    return is_readable(model) or any(fnmatchcase(bare, pattern) for pattern in COMPILED)
 
 
 def stages(model: S2T, size: Size) -> list[Stage]:
