@@ -118,7 +118,7 @@ class PackedDecoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
-    zero_points: np.ndarray | None  # of both output projections of the layers, int8 only: see `partial_zero_points`
+    zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
 
 
 class PackedWeights(NamedTuple):
