@@ -150,5 +150,5 @@ def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
 
 
 def picture_formats() -> list[str]:
-    """The formats that a picture can be saved in, as suffixes without the dot. Raises OptionError without matplotlib."""
+    """The formats that a picture can be saved in: suffixes without the dot. Raises OptionError without matplotlib."""
     return sorted(figure_class()().canvas.get_supported_filetypes())
