@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast it is: against numpy, transformers on torch, ONNX Runtime and OpenVINO; checked, then timed in turn.
 
-    python tools/bench.py [--only kernels fbank step encoder generate processes files] [--quick] [--json FILE]
+    python -m tools.bench [--only kernels fbank step encoder generate processes files] [--quick] [--json FILE]
         [--seconds 5 10 30 60] [--beams 1 5] [--runs 9] [--threads N] [--peer-python PATH ...] [--export DIR]
 
 Weights are random in the shape of the released s2t-small (tools/random_checkpoint.py), features are noise, and EOS is
@@ -29,8 +29,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import s2t_np
 from s2t_np.system.threads import processors

@@ -1,9 +1,6 @@
-"""`python tools/convert.py SRC DST` from a clone that is not installed: the same as `s2t-np convert SRC DST`."""
+"""`python -m tools.convert SRC DST` from a clone that is not installed: the same as `s2t-np convert SRC DST`."""
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from s2t_np.cli import main
 

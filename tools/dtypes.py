@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What it costs to keep weights in float16 or int8: logits, tokens and words against float32, on the same kernels.
 
-    python tools/dtypes.py MODEL MANIFEST.tsv [--speech FOLDER] [--beams 5] [--dtypes float16 int8]
+    python -m tools.dtypes MODEL MANIFEST.tsv [--speech FOLDER] [--beams 5] [--dtypes float16 int8]
 
 On MODEL, with the recordings and texts of MANIFEST (a corpus, as `s2t-np evaluate` takes it): the error of
 teacher-forced logits, as a share of their standard deviation (root mean square over everything, and the largest); the
@@ -11,14 +11,12 @@ case, for nothing there is certain.
 """
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
 from s2t_np.evaluation import align, count_errors, read_corpus
 from tools import random_checkpoint

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Kill a batch with SIGKILL at random moments, resume it until it is done, and hold what it wrote to an unharmed run.
 
-    python tools/kill_batch.py 1000             # at least 1000 kills; about three a second on one core
-    python tools/kill_batch.py 50 --spawn       # each attempt a new interpreter, not a fork of this one
-    python tools/kill_batch.py 50 --seed 7
+    python -m tools.kill_batch 1000             # at least 1000 kills; about three a second on one core
+    python -m tools.kill_batch 50 --spawn       # each attempt a new interpreter, not a fork of this one
+    python -m tools.kill_batch 50 --seed 7
 
 Each round takes an empty place, one way to write (a folder of files in all formats, a .jsonl, a text file of path and
 text) and one or two jobs. After every kill, and in the end, `judge` says what is wrong: a file that is torn, a result
@@ -65,7 +65,6 @@ def spawn(argv: Sequence[str]) -> int:
 
 def forker() -> Callable[[Sequence[str]], int]:
     """Load program and model once, so that attempts begin at once; returns a function that starts one, as `spawn`."""
-    sys.path.insert(0, str(ROOT))
     from s2t_np import cli, load, set_threads
 
     set_threads(1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the golden files: what torch and transformers compute for small seeded models and seeded sound.
 
-    python tools/make_golden.py [--folder tests/golden]
+    python -m tools.make_golden [--folder tests/golden]
 
 Torch itself runs in the worker of `tools/upstream.py`; the tests that read these files need neither. A test makes the
 same model and the same sound again from their seeds (random_checkpoint.py, signals.py) and compares. manifest.json says
@@ -12,13 +12,11 @@ differently a test says so instead of blaming the model.
 import argparse
 import hashlib
 import json
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from s2t_np.config import ModelConfig
 from s2t_np.layers import subsampled_length
 from tools.option_sets import option_sets
@@ -146,7 +144,7 @@ def write_golden(upstream: Upstream, folder: Path, scratch: Path) -> dict:
     text = ",\n".join(f"{json.dumps(k)}: [\n" + ",\n".join(map(json.dumps, v)) + "\n]" for k, v in found.items())
     (folder / "searches.json").write_text("{\n" + text + "\n}\n", encoding="utf-8")
     return {
-        "command": "python tools/make_golden.py",
+        "command": "python -m tools.make_golden",
         "versions": upstream("versions")[0],
         "seeds": {"sounds": SEED} | {name: model_seed(name) for name in [*MODELS, "small"]},
         "seconds": SECONDS,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far this project and transformers are apart, stage by stage, from sound to text.
 
-    python tools/parity.py CHECKPOINT AUDIO... [--padded] [--max-length N] [--backend numpy] [--python PYTHON]
+    python -m tools.parity CHECKPOINT AUDIO... [--padded] [--max-length N] [--backend numpy] [--python PYTHON]
 
 CHECKPOINT is a folder (or "digits", or a hub id in the cache), AUDIO recordings. torch and transformers run in a
 process of their own, with the interpreter PYTHON if given. One line a stage, over all recordings: the largest and the
@@ -16,12 +16,10 @@ short (random weights rarely end one). Exits 1 when a stage is out of its tolera
 
 import argparse
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
 from s2t_np import audio
 from s2t_np.inspect.trace import recorder_of

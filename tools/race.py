@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast, against transformers on torch: the same weights, the same features, in turn, on the same machine.
 
-    python tools/race.py [--shape small] [--seconds 10] [--tokens 30] [--beams 5] [--runs 9] [--backend auto]
+    python -m tools.race [--shape small] [--seconds 10] [--tokens 30] [--beams 5] [--runs 9] [--backend auto]
 
 Makes a checkpoint of a released shape with random weights and features of noise, checks that both give the same tokens,
 then lets the two generate in turn, so that a machine that slows down slows both. Prints medians and their ratio for the
@@ -10,14 +10,12 @@ encoder alone and for the whole of generate (features to tokens). EOS is kept ou
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
 from tools import random_checkpoint
 from tools.upstream import Upstream, numbered

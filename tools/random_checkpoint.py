@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A checkpoint folder of any shape with seeded random weights: parity, timing and tests without the released files.
 
-    python tools/random_checkpoint.py small|medium|large|tiny|CONFIG.json FOLDER [--seed 0] [--dtype float32|float16]
+    python -m tools.random_checkpoint small|medium|large|tiny|CONFIG.json FOLDER [--seed 0] [--dtype float32|float16]
 
 The folder holds what a released one holds: the JSON files, vocab.json, a sentencepiece model, model.safetensors.
 Everything is a function of shape and seed alone: the numbers are drawn from the raw bits of PCG64, whose stream numpy
@@ -16,13 +16,11 @@ import argparse
 import dataclasses
 import json
 import struct
-import sys
 from itertools import chain, islice, product
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from s2t_np.config import ModelConfig
 from s2t_np.weights import expected_shapes
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run a script in percent format and write it as a page: its text, its code, what it printed and drew.
 
-    python tools/render.py walkthrough/sound_to_text.py -o walkthrough.html
+    python -m tools.render walkthrough/sound_to_text.py -o walkthrough.html
 
 Cells begin with `# %%`; those with `# %% [markdown]` are text (headings, paragraphs, **bold**, `code`). Pictures are
 what matplotlib had open after a cell; without matplotlib there are none. The page is one file.
@@ -17,8 +17,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 STYLE = """
 :root { color-scheme: light dark; }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The recipe of the bundled `digits` model: a small S2T that writes down spoken English digits.
 
-    python tools/train_digits.py speak WORK [--count 4000]             synthesise voices (espeak-ng and flite)
-    python tools/train_digits.py mix   WORK --fsdd DIR [--babble DIR] [--count 24000] [--test-count 200]
-    python tools/train_digits.py train WORK [--epochs 5] [--rate 1.2e-3] [--continue-from DIR]
+    python -m tools.train_digits speak WORK [--count 4000]             synthesise voices (espeak-ng and flite)
+    python -m tools.train_digits mix   WORK --fsdd DIR [--babble DIR] [--count 24000] [--test-count 200]
+    python -m tools.train_digits train WORK [--epochs 5] [--rate 1.2e-3] [--continue-from DIR]
 
 `train` evaluates after every epoch and saves a checkpoint folder in WORK/digits. The bundled weights are 5 epochs at
 the default rate, then 5 more with `--rate 9e-4 --continue-from WORK/digits`: about 100 minutes on two cores. Needs the
@@ -18,7 +18,6 @@ import json
 import math
 import pickle
 import random
-import sys
 import time
 from functools import partial
 from multiprocessing import Pool
@@ -26,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))
 from s2t_np.evaluation import align, count_errors
 from tools.digits_data import HELD, WORDS, Mixer, speak
 

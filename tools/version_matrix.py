@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The oldest and the newest numpy and Numba that pyproject.toml admits: kernels compile, load and compute right.
 
-    python tools/version_matrix.py [oldest] [newest]
+    python -m tools.version_matrix [oldest] [newest]
 
 Each pair gets an environment of its own, with nothing in it but the core dependencies and pytest; in it a bounded part
 of the kernels' tests runs on an empty kernel cache, and a recording is transcribed. Exit code 1 if anything fails.

@@ -1,21 +1,19 @@
 #!/usr/bin/env python3
 """The error of word times, on speech whose word times are known (tools/timed_words.py).
 
-    python tools/word_times.py [--fsdd ../shared/audio/fsdd/recordings] [--espeak] [--count 60] [--backend auto]
+    python -m tools.word_times [--fsdd ../shared/audio/fsdd/recordings] [--espeak] [--count 60] [--backend auto]
 
 For each condition: how many utterances were transcribed without error (only these are counted), how many words they
 have, and of their starts and ends the median and the 90 % point of the absolute error and the median error (ms).
 """
 
 import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
 from s2t_np.longform.word_times import align
 from tools.timed_words import CONDITIONS, Timed, digits, synthesised

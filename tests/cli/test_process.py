@@ -216,10 +216,3 @@ def test_a_terminal_sees_progress_on_stderr_only(tmp_path):
     assert b"0/2" in seen
     assert b"1/2" in seen
     assert seen.endswith(b"\r\x1b[K")  # and takes it away in the end
-
-
-def test_the_tool_is_the_same_code(tmp_path):
-    tool = [sys.executable, str(ROOT / "tools" / "convert.py"), "digits", str(tmp_path / "out")]
-    done = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "model.safetensors").exists()

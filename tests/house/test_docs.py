@@ -1,12 +1,18 @@
 """README, docs and CONTRIBUTING are promises: their Python runs, what they print is true, their files are there."""
 
+import importlib
+import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from s2t_np.cli import build_parser
+from s2t_np.errors import OptionError
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -15,6 +21,8 @@ RUN = [page for page in PAGES if page.parent.name == "docs" or (page.name == "RE
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 README = TEXTS[ROOT / "README.md"]
 BLOCK = re.compile(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", flags=re.S)
+SHELL = re.compile(r"^```sh\n(.*?)^```", flags=re.S | re.M)
+BUNDLED = re.compile(r"s2t_np/recordings/|digits \S+/$")
 BLOCKS = [(page.name, *match) for page in RUN for match in BLOCK.findall(TEXTS[page])]
 LINKS = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^):]+)\)", TEXTS[page])]
 FILES = re.compile(r"`((?:s2t_np|tools|kernels|tests|walkthrough)/[\w/.]+)`")
@@ -74,3 +82,58 @@ def test_every_command_is_in_the_readme():
     from s2t_np.cli import COMMANDS
 
     assert not [command.name for command in COMMANDS if f"`s2t-np {command.name} " not in README]
+
+
+def commands(shell: str) -> list[str]:
+    """The invocations of s2t-np in a block, without comments, pipes and redirections."""
+    lines = [re.sub(r"(^|\s)#.*", "", line) for line in shell.splitlines()]
+    parts = [part.strip() for line in lines for part in re.split(r"\|(?=\s)|&&|>", line)]
+    return [part for part in parts if part.startswith("s2t-np ")]
+
+
+SHELLS = [(page.name, commands(block)) for page in PAGES for block in SHELL.findall(TEXTS[page]) if commands(block)]
+
+
+@pytest.mark.parametrize(("page", "lines"), SHELLS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(SHELLS)])
+def test_every_command_is_understood_and_those_on_bundled_recordings_run(page, lines, tmp_path):
+    (tmp_path / "s2t_np").symlink_to(ROOT / "s2t_np")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    for line in lines:
+        arguments = shlex.split(line)[1:]
+        build_parser().parse_args(arguments)
+        if BUNDLED.search(line):
+            if arguments[0] == "plot":
+                pytest.importorskip("matplotlib", reason="needs matplotlib: the picture of the page")
+            program = [sys.executable, "-m", "s2t_np", *arguments]
+            done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+
+
+def test_a_command_that_means_nothing_would_be_seen():
+    found = commands("cd x && s2t-np info --no  # s2t-np y\nffmpeg a | s2t-np transcribe - > q")
+    assert found == ["s2t-np info --no", "s2t-np transcribe -"]
+    with pytest.raises(OptionError, match="--no"):
+        build_parser().parse_args(shlex.split(found[0])[1:])
+    assert len(SHELLS) >= 8
+
+
+def test_every_extra_named_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {name for text in TEXTS.values() for name in re.findall(r"[\"`.]\.?\[([a-z]+)\]", text)}
+    assert {"hub", "plot", "test"} <= named <= set(extras)
+
+
+def test_every_tool_named_exists():
+    named = {name for text in TEXTS.values() for name in re.findall(r"python -m tools\.(\w+)", text)}
+    assert {"bench", "parity", "render"} <= named
+    assert not [name for name in named if not (ROOT / "tools" / f"{name}.py").exists()]
+
+
+def test_every_function_of_the_papers_exists():
+    table = TEXTS[ROOT / "docs" / "architecture.md"].partition("## Papers")[2]
+    names = re.findall(r"`([a-z_]+(?:\.\w+)+)`", table)
+    assert len(names) >= 14
+    for name in names:
+        room, _, function = name.rpartition(".")
+        if not hasattr(importlib.import_module(f"s2t_np.{room}"), function):
+            importlib.import_module(f"s2t_np.{name}")

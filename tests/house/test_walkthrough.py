@@ -72,8 +72,8 @@ def test_it_runs_as_a_script(tmp_path):
 def test_it_is_rendered_with_its_pictures(tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib: the pictures of the walkthrough")
     page = tmp_path / "page.html"
-    command = [sys.executable, str(ROOT / "tools" / "render.py"), str(FOLDER / "sound_to_text.py"), "-o", str(page)]
-    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "tools.render", str(FOLDER / "sound_to_text.py"), "-o", str(page)]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     text = page.read_text(encoding="utf-8")
     assert text.count("<img ") == text.count("\ndraw(") >= 6
@@ -85,8 +85,8 @@ def test_it_is_rendered_with_its_pictures(tmp_path):
 def test_what_fails_is_said(tmp_path):
     script = tmp_path / "broken.py"
     script.write_text("# %% [markdown]\n# # Title\n\n# %%\nassert 1 == 2\n")
-    command = [sys.executable, str(ROOT / "tools" / "render.py"), str(script), "-o", str(tmp_path / "page.html")]
-    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-m", "tools.render", str(script), "-o", str(tmp_path / "page.html")]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "AssertionError" in done.stderr and 'broken.py", line 5' in done.stderr
     assert not (tmp_path / "page.html").exists()
