@@ -119,7 +119,8 @@ def test_a_command_that_means_nothing_would_be_seen():
 
 def test_every_extra_named_exists():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    named = {name for text in TEXTS.values() for name in re.findall(r"[\"`.]\.?\[([a-z]+)\]", text)}
+    pages = "".join(TEXTS.values())
+    named = {*re.findall(r"\"\.\[([a-z]+)\]\"", pages), *re.findall(r"extra `\[([a-z]+)\]`", pages)}
     assert {"hub", "plot", "test"} <= named <= set(extras)
 
 
