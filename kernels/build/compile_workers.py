@@ -31,7 +31,7 @@ class BuildError(Exception):
 
 
 def processes() -> int:
-    """How many workers compile."""
+    """Return how many workers compile."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, MOST))
 
@@ -43,7 +43,7 @@ def python() -> str | None:
 
 
 def _errors():
-    """Where a worker's stderr goes: a file, so that nobody has to read along."""
+    """Return where a worker's stderr goes: a file, so that no pipe has to be drained."""
     try:
         return tempfile.TemporaryFile()
     except OSError:
@@ -119,7 +119,7 @@ def _next(news: queue.SimpleQueue) -> tuple[str, dict, bytes]:
 
 
 def _collect(team: list[Worker], orders: queue.SimpleQueue, news: queue.SimpleQueue) -> list[Code]:
-    """All functions that the first answer names, compiled by whoever is free."""
+    """All functions that the first answer names, compiled by the next free worker."""
     names, codes = None, {}
     while names is None or len(codes) < len(names):
         order, answer, data = _next(news)

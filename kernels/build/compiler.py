@@ -47,12 +47,13 @@ def typeof(kind):
 
 
 def scalar(marker):
-    """How a linked function takes a single value: pointers are integers."""
+    """Return how a linked function takes a single value: pointers are integers."""
     return types.int64 if isinstance(marker, PointerTo) else numba.typeof(SAMPLES[marker])
 
 
 def external(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
-    """The declaration of a function that is linked later. Numba loads what it compiles, though nobody calls it there,
+    """The declaration of a function that is linked later. Numba loads what it compiles, though it is never called
+    there,
     so LLVM must find something by that name.
     """
     if not name.startswith("llvm.") and llvm.address_of_symbol(name) is None:

@@ -3,7 +3,7 @@
 The rule, for the folder, each of its parents up to the root, each symbolic link on the way, and each file:
 
     it belongs to this user or to root, and
-    nobody else may write to it: not the group (unless that is the user's private group, whose name is the user's
+    no one else may write to it: not the group (unless that is the user's private group, whose name is the user's
     and which has no other members), not others. A folder of root's with the sticky bit, like /tmp, may be writable:
     there only the owner of an entry can replace it, and that the entry itself must pass.
 
@@ -38,7 +38,7 @@ class Untrusted(Exception):
 
 
 def _is_private_group(group: int) -> bool:
-    """Whether the group is this user's alone, as many systems give every user one."""
+    """Return whether the group is this user's alone, as many systems give every user one."""
     with contextlib.suppress(KeyError):
         user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
         return user.pw_gid == group and entry.gr_name == user.pw_name and set(entry.gr_mem) <= {user.pw_name}

@@ -14,7 +14,7 @@ from . import columns
 
 
 def layout(positions, width):
-    """Where a head's values begin, which follow its keys; floats of a head."""
+    """Return where a head's values begin, which follow its keys; floats of a head."""
     values = -(-positions // PANEL) * PANEL * width
     return values, values + -(-width // PANEL) * PANEL * positions
 
@@ -54,7 +54,7 @@ class CrossShape(NamedTuple):
 
 
 class ProjectMemoryCall(NamedTuple):
-    """What `project_memory` takes."""
+    """The arguments of `project_memory`."""
 
     state: OutWords
     x: Floats

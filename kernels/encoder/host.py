@@ -38,7 +38,7 @@ GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all
 
 
 class Sizes(NamedTuple):
-    """What the packed weights do not tell."""
+    """The sizes that cannot be read off the packed weights."""
 
     positions: int  # S
     hidden: int  # F
@@ -61,7 +61,7 @@ class EncoderShape(NamedTuple):
     frames: int  # T
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     inner: int  # F in whole panels
-    words: int  # of bytes in a unit of quantised activations
+    words: int  # words of bytes in a unit of quantised activations
     scales: int  # floats: scales of such a unit
     sums: int  # floats of a convolution's sums
     scratch: int  # floats of a thread: see EncoderScratch
@@ -73,7 +73,7 @@ class EncoderBuffers(NamedTuple):
     """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
 
     features: Floats  # (T, M)
-    frames: OutFloats  # of all convolutions, in planes
+    frames: OutFloats  # frames of all convolutions, in planes
     x: OutFloats  # (units,) the stream; at first the positions alone
     q: OutFloats  # (units,) queries of the layer at hand
     k: OutFloats  # (2, units) keys
@@ -95,10 +95,10 @@ class EncoderScratch(NamedTuple):
 
 
 class EncoderRun(NamedTuple):
-    """What all phases compute with."""
+    """The inputs common to all phases."""
 
     shape: EncoderShape
-    scale: Single  # of the embeddings
+    scale: Single  # scale of the embeddings
     w: Floats
     plan: columns.EncoderPlan  # (L + 1, columns.COUNT)
     convs: ConvTable  # (C, columns): see ops/host.py
@@ -114,7 +114,7 @@ class UnitGroup(NamedTuple):
 
 
 class EncoderPhasesCall(NamedTuple):
-    """What `encoder_phases` takes."""
+    """The arguments of `encoder_phases`."""
 
     state: OutWords
     begin: int
@@ -166,7 +166,7 @@ class Encoding(NamedTuple):
 
     @property
     def phases(self) -> int:
-        """How many there are: laying out the frames, C convolutions, L layers."""
+        """Return how many there are: laying out the frames, C convolutions, L layers."""
         return self.run.shape.convs + self.run.shape.layers + 1
 
     def compute(self, begin: int, end: int) -> None:
@@ -180,7 +180,7 @@ class Encoding(NamedTuple):
         return units.transpose(0, 2, 1).reshape(-1, shape.padded)[: shape.positions, : shape.width]
 
     def frames_after(self, number: int) -> np.ndarray:
-        """What a convolution before the last left in its planes: (frames, channels)."""
+        """Return what a convolution before the last left in its planes: (frames, channels)."""
         line = self.run.convs[number]
         planes, channels, row = line[PLANES], line[OUTPUTS], line[ROW]
         x = self.run.buffers.frames[line[TARGET] :][: planes * channels * row].reshape(planes, channels, row)

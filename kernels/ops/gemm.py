@@ -26,7 +26,7 @@ def rows_from(operand, r, address_offset):
 
 @inlined
 def _prefetch_of(r, rows, part, line, ahead):
-    """Where, after a part of the panel, what row r's tile prefetches begins; words from line to line.
+    """Return where, after a part of the panel, what row r's tile prefetches begins; words from line to line.
 
     Few rows are through with a part at once. Many read it from the first-level cache, and each tile has time for an
     eighth of the part that follows: 64 rows of 2560 take 142 GFLOP/s of one core so, 120 when they prefetch as few do.
@@ -79,7 +79,7 @@ def linear_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: int,
     While one panel is used the next is prefetched, so that arithmetic hides the reading of weights; `after` is the
     address of what follows the last.
     """
-    reach = depth // STEPS * CACHE_LINE  # of the next panel is what one tile prefetches
+    reach = depth // STEPS * CACHE_LINE  # bytes of the next panel that one tile prefetches
     y, sums, bound = out.y, out.accumulate, out.lower_bound
     for o in range(0, outputs, PANEL):
         panel = move(w.weights, o // PANEL * w.panel)

@@ -37,7 +37,7 @@ from .operands import Ahead, Bias, Operand, Output, TileSize
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
-STEPS = 4  # of the sum in one turn of the loop
+STEPS = 4  # terms of the sum in one turn of the loop
 POINTER, BYTES = F32.as_pointer(), ir.IntType(8).as_pointer()
 
 # The arguments of a tile after its rows and vectors, in the order of the structures' fields: names that end in _at are
@@ -94,7 +94,7 @@ class Emitter:
         return self.builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
 
     def begin(self, rows, vectors, apart: bool):
-        """Where the loop starts: steps left, addresses, sums. Sets how the rows of a are found from them.
+        """Return where the loop starts: steps left, addresses, sums. Sets how the rows of a are found from them.
 
         Rows apart have an address for every four of them: LLVM would otherwise make a chain of eight additions a step,
         which takes longer than the arithmetic, so how one address follows from another is hidden from it.
@@ -114,7 +114,7 @@ class Emitter:
         return state | {(r, v): self.start(r, v) for r in rows for v in vectors}
 
     def start(self, r, v):
-        """What the sum of a row and a vector begins with."""
+        """Return what the sum of a row and a vector begins with."""
         return ir.Constant(self.lanes, None)
 
     def step(self, state):
@@ -237,7 +237,7 @@ def call(builder, family: "Family", kinds, values) -> None:
 class Family(NamedTuple):
     """Tiles that differ in their shape only."""
 
-    name: str  # of the functions {name}_{rows}x{vectors}
+    name: str  # prefix of the functions {name}_{rows}x{vectors}
     shapes: list[tuple[int, int]]
     emitter: type[Emitter]
     terms: type = Bias

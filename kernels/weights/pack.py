@@ -57,7 +57,7 @@ class PackedConv(NamedTuple):
 
     @property
     def weight(self):
-        """What layers.py asks for: the shape of the weight that was packed, (O, I, taps)."""
+        """Return what layers.py asks for: the shape of the weight that was packed, (O, I, taps)."""
         return Shaped((2 * self.outputs, self.inputs, self.taps))
 
 
@@ -118,7 +118,7 @@ class PackedDecoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
-    zero_points: np.ndarray | None  # of both output projections of the layers, int8 only: see `partial_zero_points`
+    zero_points: np.ndarray | None  # both output projections of the layers, int8 only: see `partial_zero_points`
 
 
 class PackedWeights(NamedTuple):
@@ -195,7 +195,7 @@ class Arena:
         return panels.view(np.float16) if dtype == FLOAT16 else panels
 
     def offset(self, part: np.ndarray) -> int:
-        """Where a part that was taken lies, in floats."""
+        """Return where a part that was taken lies, in floats."""
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 

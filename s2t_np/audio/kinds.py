@@ -3,7 +3,7 @@
 import re
 import shlex
 
-UNREAD_SUFFIXES = frozenset(  # of sound, and of video with sound
+UNREAD_SUFFIXES = frozenset(  # formats of sound, and of video with sound
     (
         ".m4a .m4b .m4r .mp4 .m4v .mov .qt .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .mkv .mka .webm .flv "
         ".avi .mpg .mpeg .vob .m2ts .mts .amr .awb .ape .wv .tta .tak .mpc .ra .rm .rmvb .dsf .dff .dss .ds2"
@@ -50,7 +50,8 @@ OTHER = (  # nothing to hear in it
 
 
 def describe_format(head: bytes) -> str | None:
-    """What kind of sound or video the first bytes of a file (16 are enough) begin, if it is one that is not read.
+    """Return what kind of sound or video the first bytes of a file (16 are enough) begin, if it is one that is not
+    read.
 
     "MPEG-4 audio ...", "Matroska or WebM", ...; None for the formats that are read and for what is unknown.
     """

@@ -1,4 +1,4 @@
-"""What a batch is made of: recordings to transcribe, and those that could not be."""
+"""The items of a batch: recordings to transcribe, and those that could not be."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ class Input(NamedTuple):
     """One recording to transcribe."""
 
     path: str  # as it was given, or below the folder that was given; "-" is standard input
-    name: str  # of its output, without a suffix, relative to the output folder
+    name: str  # path of its output, without a suffix, relative to the output folder
 
 
 class Failure(NamedTuple):

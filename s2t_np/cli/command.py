@@ -1,4 +1,4 @@
-"""What a sub-command is, how its arguments are parsed, and the arguments that several of them take."""
+"""The definition of a sub-command, the parsing of its arguments, and arguments that several of them take."""
 
 import argparse
 import re
@@ -17,7 +17,7 @@ from .aliases import may_be_alias, suggestion, translated
 
 HELP_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
 OPTION = re.compile(r"(?<=[ ,])--?[a-z][\w-]*")
-OPTION_COLUMN = re.compile(r"^  (-.*?)(?:  |$)", re.MULTILINE)  # of the help: the names, before the explanation
+OPTION_COLUMN = re.compile(r"^  (-.*?)(?:  |$)", re.MULTILINE)  # the help: option names, before the explanation
 
 
 class Command(NamedTuple):

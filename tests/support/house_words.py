@@ -15,7 +15,12 @@ from .house import Sources
 COVERED = (  # beginnings of paths
     *(f"s2t_np/{name}.py" for name in ("__init__", "__main__", "arguments", "backend", "config", "decoder", "encoder")),
     *(f"s2t_np/{name}.py" for name in ("errors", "features", "layers", "model", "ops", "tokenizer", "weights")),
-    "s2t_np/search/",
+    *(f"s2t_np/{room}/" for room in ("audio", "batch", "formats", "search", "system")),
+    *(f"s2t_np/checkpoint/{name}" for name in ("__init__", "digests", "hub", "mapped", "pickle", "safetensors")),
+    *(f"s2t_np/checkpoint/{name}" for name in ("stored_zip", "torch")),
+    *(f"s2t_np/cli/{name}" for name in ("__", "aliases", "batch", "command", "golden", "highlight", "inspect")),
+    *(f"s2t_np/cli/{name}" for name in ("outputs", "plot", "progress", "segments", "terminal", "trace", "transcribe")),
+    "kernels/",
     "tests/model/",
 )
 INSTEAD = {  # pattern -> what to write
@@ -40,6 +45,20 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
+
+
+QUESTION = re.compile(r"(What|Where|How|Whether)\b")
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
+
+
+def questions(sources: Sources) -> list[str]:
+    """Docstrings that begin like a question, so that they lack a verb: "What is left" for "Return what is left"."""
+    return [
+        f"{path}:{getattr(node, 'lineno', 1)}: the docstring begins with {hit.group()!r}"
+        for path, text in sources.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, DOCUMENTED) and (hit := QUESTION.match(ast.get_docstring(node) or ""))
+    ]
 
 
 def unidiomatic(sources: Sources) -> list[str]:

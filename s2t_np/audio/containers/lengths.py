@@ -14,12 +14,12 @@ STREAMED = 0x7F000000  # from here on, a length beyond the end of the file is a 
 UNKNOWN = 1 << 62
 WRAP = 1 << 32  # a 32-bit length is the true one modulo this
 MOST_CHUNKS = 10_000  # a real file has a dozen
-MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")  # of other recordings
+MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")  # other recordings
 MOST_TAIL = 4096  # bytes after the sound that are not worth a warning: a tag, padding
 
 
 def is_name(four: bytes) -> bool:
-    """Whether these bytes can be the name of a chunk: four printable characters."""
+    """Return whether these bytes can be the name of a chunk: four printable characters."""
     return len(four) == 4 and all(0x20 <= byte < 0x7F for byte in four)
 
 
@@ -38,12 +38,14 @@ def chunks(source: Source, position: int, layout: str) -> Iterator[tuple[bytes, 
 
 
 def ends_chunks(source: Source, position: int) -> bool:
-    """Whether what stands at `position` is a tag or another recording, though it looks like a chunk."""
+    """Return whether what stands at `position` is a tag or another recording, though it looks like a chunk."""
     return source.at(position, 4) in MAGICS or after_tag(source, position) > position
 
 
 def next_chunk(source: Source, end: int, padded: bool) -> int:
-    """Where the chunk after a body that ends at `end` begins: RIFF pads odd lengths to even, though not all do."""
+    """Return where the chunk after a body that ends at `end` begins: RIFF pads odd lengths to even, though not all
+    do.
+    """
     forgotten = padded and not is_name(source.at(end + 1, 4)) and is_name(source.at(end, 4))
     return end + 1 if padded and not forgotten else end
 
@@ -63,7 +65,7 @@ def unwrapped(source: Source, body: int, claimed: int) -> int:
 
 
 def true_length(source: Source, body: int, claimed: int) -> tuple[int, str | None]:
-    """How many bytes from `body` on are sound, given what the header claims, and what to tell the user."""
+    """Return how many bytes from `body` on are sound, given what the header claims, and what to tell the user."""
     there = max(0, source.size - body)
     if claimed <= there:
         return claimed, None

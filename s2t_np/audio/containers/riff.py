@@ -11,7 +11,9 @@ from .source import Part, Source
 from .tags import after_tags
 
 MPEG_TAGS = (b"\x50\0", b"\x55\0")  # WAVEFORMATEX: MPEG layer I or II, MP3
-W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of the 16-byte names of W64, after "wave", "fmt ", ...
+W64_TAIL = (
+    b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # end of the 16-byte names of W64, after "wave", "fmt ", ...
+)
 W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 
 
@@ -40,7 +42,7 @@ def formatted(source: Source, sound: tuple[int, int], order: str, form: bytes, n
 
 
 def wave_data(source: Source, found: dict, order: str) -> tuple[int, int, str | None]:
-    """Where the sound of a WAVE file begins, its true length, and what to tell the user."""
+    """Return where the sound of a WAVE file begins, its true length, and what to tell the user."""
     body, claimed = found[b"data"]
     if claimed == 0xFFFFFFFF:
         claimed = int.from_bytes(source.at(found[b"ds64"][0] + 8, 8), "little") if b"ds64" in found else UNKNOWN
@@ -87,6 +89,6 @@ def w64(source: Source, start: int) -> tuple[list[Part], int]:
 
 
 def end_of_w64(source: Source, start: int, sound_end: int) -> int:
-    """Where the file ends by its own header, but not before its sound does."""
+    """Return where the file ends by its own header, but not before its sound does."""
     claimed = start + int.from_bytes(source.at(start + 16, 8), "little")
     return claimed if sound_end <= claimed < source.size else sound_end + -(sound_end - start) % 8
