@@ -146,6 +146,7 @@ class S2T:
     ) -> list[search.Hypothesis]:
         """The most probable token sequences for features (T, M), best first.
 
+        Features carry no sound for the detector, so it is not asked: noise may come out as words. `transcribe` asks it.
         `options` are the fields of GenerationConfig and override the checkpoint's own; `prefix` are token ids that
         every hypothesis begins with, after the start token. Raises OptionError.
         """

@@ -72,7 +72,7 @@ def weights_checksum(name: str) -> str:
 
 
 def valid_rows(stage: str, convolutions: int, frames: int, tokens: int) -> int:
-    """How many rows of a padded stage belong to an utterance of so many frames."""
+    """How many rows of a padded stage belong to an utterance of `frames` frames."""
     if stage.startswith("conv."):
         return subsampled_length(frames, int(stage.split(".")[1]) + 1)
     decoding = stage.startswith(("embed_tokens", "decoder", "logits"))

@@ -38,7 +38,7 @@ def root() -> Path:
 
 
 def _mode() -> int:
-    """The mode of new folders: a folder that the user named may be shared; the default one is private."""
+    """The mode of folders that are made: a chosen place may serve several users, the default place is private."""
     return 0o755 if os.environ.get("S2T_NP_CACHE_DIR") else 0o700
 
 

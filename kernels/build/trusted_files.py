@@ -1,4 +1,4 @@
-"""A folder whose files only this user or root can have written: loading machine code runs it.
+"""Folders whose files only this user or root can have written: loading machine code runs it.
 
 The rule, for the folder, each of its parents up to the root, each symbolic link on the way, and each file:
 

@@ -98,7 +98,7 @@ class EncoderRun(NamedTuple):
     """The inputs common to all phases."""
 
     shape: EncoderShape
-    scale: Single  # scale of the embeddings
+    scale: Single  # factor of the embeddings
     w: Floats
     plan: columns.EncoderPlan  # (L + 1, columns.COUNT)
     convs: ConvTable  # (C, columns): see ops/host.py

@@ -47,7 +47,7 @@ class Bias(NamedTuple):
 class Int8Terms(NamedTuple):
     """Terms that turn integer sums into results: addresses of the weights' terms, and the scales of the activations."""
 
-    scale: int  # scale of each output
+    scale: int  # address of the scale of each output
     zero_point: int  # int32, what the sum of each output begins with
     bias: int
     x_scale: int

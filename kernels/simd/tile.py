@@ -237,7 +237,7 @@ def call(builder, family: "Family", kinds, values) -> None:
 class Family(NamedTuple):
     """Tiles that differ in their shape only."""
 
-    name: str  # prefix of the functions {name}_{rows}x{vectors}
+    name: str  # first part of the functions' names {name}_{rows}x{vectors}
     shapes: list[tuple[int, int]]
     emitter: type[Emitter]
     terms: type = Bias

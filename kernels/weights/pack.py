@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..aligned import empty_aligned
-from ..layout import CHUNK, FLOAT16, FLOAT32, GATED, INT8, PANEL
+from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from .quantize import quantize_weights
 
 NOTHING = 64  # floats of zeros at the start of the arena
@@ -118,7 +118,7 @@ class PackedDecoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
-    zero_points: np.ndarray | None  # both output projections of the layers, int8 only: see `partial_zero_points`
+    zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
 
 
 class PackedWeights(NamedTuple):
@@ -266,15 +266,14 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
     return packed
 
 
-def plan(layers: tuple, *last) -> np.ndarray:
-    """The offsets a fused kernel needs: a row a layer, (weight, bias) of each part in the order of the layer's fields.
+def plan(columns: int, layers: tuple, *last) -> np.ndarray:
+    """The offsets a fused kernel needs: (layers + 1, columns). A row a layer: (weight, bias) of each part, as the fields.
 
     One more row holds those of what follows the layers, at its front.
     """
     rows = [[offset for part in leaves(layer) for offset in part[1:3]] for layer in layers]
     rows.append([offset for part in last for offset in part[1:3]])
-    width = max(map(len, rows))
-    return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
+    return np.array([row + [0] * (columns - len(row)) for row in rows], np.int64)
 
 
 def partial_zero_points(w: PackedLinear) -> np.ndarray:
@@ -307,7 +306,9 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
     return PackedWeights(
-        PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), dtype),
-        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head), zero_points),
+        PackedEncoder(*encoder, plan(ENCODER_COLUMNS, encoder.layers, encoder.layer_norm), dtype),
+        PackedDecoder(
+            PackedEmbedding(rows), layers, norm, plan(DECODER_COLUMNS, layers, norm, packed_head), zero_points
+        ),
         packed_head,
     )

@@ -17,7 +17,7 @@ def golden(args: Namespace) -> int:
     """Write a reference pack."""
     from ..inspect.golden import LIMIT, write_pack
 
-    model = load(args.model, backend="numpy", revision=args.revision)
+    model = load(args.model, backend=args.backend, revision=args.revision)
     limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
         manifest = write_pack(model, args.file, args.output, limit=limit)
@@ -32,6 +32,8 @@ def add_golden_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a recording of a few seconds")
     parser.add_argument("-o", "--output", metavar="PACK", required=True, help="the folder to write; new or empty")
     parser.add_argument("--limit", metavar="MB", type=megabytes, help="refuse above this many megabytes (default: 500)")
+    says = "numpy (default), numba or auto: computes in float32; a pack of numba has the stages that its kernels show"
+    parser.add_argument("--backend", default="numpy", help=says)
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
 
 

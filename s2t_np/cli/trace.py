@@ -48,6 +48,22 @@ def chosen_stages(args: Namespace) -> list[str] | None:
     return STAGES if args.output is None and not args.list else None
 
 
+def load_traced(args: Namespace) -> S2T:
+    """The model to trace. With --html, "auto" means numpy, which alone has what the page shows.
+
+    Raises ModelError, BackendError, OptionError.
+    """
+    if args.html is None:
+        return load_model(args)
+    from ..inspect.explorer import check_backend
+
+    if args.backend == "auto":
+        args.backend = "numpy"
+    model = load_model(args)
+    check_backend(model)
+    return model
+
+
 def trace(args: Namespace) -> int:
     """Transcribe a recording and write every number computed on the way."""
     from ..inspect.trace import LIMIT, check_length, estimate
@@ -55,7 +71,7 @@ def trace(args: Namespace) -> int:
 
     options, chosen = generation_options(args), chosen_stages(args)
     check_part(args)
-    model = load_model(args)
+    model = load_traced(args)
     options |= beginning(args, model.tokenizer)
     samples, start = load_sound(args, model)
     if args.list:
@@ -89,11 +105,12 @@ def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dic
     """Print the names, shapes and types of the stages that a trace would hold."""
     from ..inspect.trace import plan
 
-    table = plan.stages(model, plan.expected_size(model, samples, options))
+    table = plan.all_stages(model, plan.expected_size(model, samples, options))
     wanted = plan.selection(table, chosen)
     for stage in table:
         if wanted(stage.name):
-            show(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}\n")
+            note = "" if plan.is_available(model, stage.name) else "  (backend numpy only)"
+            show(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}{note}\n")
     return 0
 
 
@@ -128,6 +145,7 @@ TRACE = Command(
     description="Transcribe one recording and write every number computed on the way: the features, every layer's\n"
     "attention weights and outputs, every step of the search, as arrays in DIR/trace.npz. DIR/manifest.json describes\n"
     "each array, the function that computed it, and the outcome of each candidate of the search.\n"
+    "The backend is numpy unless --backend names another one; a compiled one has fewer stages (--list marks them).\n"
     "--html writes a page instead or as well: pictures of the stages, the attention, the search, and the code.\n"
     "A trace follows one utterance. Choose a part of a recording longer than the model's longest (30 s, digits: 6 s).",
     examples="examples:\n"

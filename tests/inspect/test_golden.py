@@ -135,7 +135,7 @@ def test_layouts_are_seen_through(single, folder, tmp_path, stage, change, layou
     assert not report.agrees
 
 
-def test_a_mistake_behind_a_batch_axis(single, folder, tmp_path):
+def test_a_mistake_under_a_batch_axis(single, folder, tmp_path):
     """Every stage has a batch axis, and one is wrong: the axis does not hide it."""
     arrays = {name: x[None] for name, x in single.items()}
     arrays["features.log_mel"] = arrays["features.log_mel"] / np.log(10)

@@ -28,7 +28,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def samples():
-    """Speech with a third of a second of digital silence behind it, where the floors show."""
+    """Speech with a third of a second of digital silence after it, where the floors show."""
     return np.concatenate([audio.load(RECORDINGS / "five-five.flac", 16000), np.zeros(5000, np.float32)])
 
 
@@ -246,7 +246,7 @@ CHANGED = [
 
 @pytest.mark.parametrize("stage, change, words", CHANGED, ids=lambda x: x if isinstance(x, str) else "")
 def test_a_changed_array(model, pack, tmp_path, stage, change, words):
-    """One stage changed, all others right: what is dumped behind it does not hide it."""
+    """One stage changed, all others right: what is dumped after it does not hide it."""
     folder, _ = pack
     arrays = dict(safetensors.read(folder / "float32.safetensors"))
     arrays[stage] = change(arrays[stage])

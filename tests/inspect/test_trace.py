@@ -202,12 +202,6 @@ def test_more_than_one_utterance_is_refused(model):
     assert trace(model, samples[: round(16000 * longest)], ["tokens"], sampling_rate=16000).transcript.text
 
 
-def test_a_packed_model_is_refused(model):
-    packed = s2t_np.S2T(**(vars(model) | {"backend": model.backend._replace(name="fast")}))
-    with pytest.raises(OptionError, match=r'backend "fast".*backend="numpy"'):
-        trace(packed, FIVE)
-
-
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])
 def test_saved_and_read_again(model, kind, tmp_path):
     from s2t_np.checkpoint import safetensors

@@ -20,17 +20,23 @@ from importlib.resources import files
 
 import numpy as np
 
+from ...errors import OptionError
 from ...model import S2T
 from ..trace import Trace
+from ..trace.plan import is_readable
 from .pictures import Pictures
 from .search import alternatives, tokens_of, tree_of
 from .sections import SECTIONS, STAGES, Section, View
 
-__all__ = ["STAGES", "page"]
+__all__ = ["STAGES", "check_backend", "page"]
 
 
 def page(trace: Trace, model: S2T) -> str:
-    """A Trace that holds STAGES, and the model that was traced -> one HTML document."""
+    """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
+
+    Only backend numpy has all of STAGES.
+    """
+    check_backend(model)
     pictures = Pictures()
     sections = [section_record(section, trace, pictures) for section in SECTIONS]
     data = {
@@ -43,6 +49,15 @@ def page(trace: Trace, model: S2T) -> str:
         "arrays": pictures.index,
     }
     return fill(read("page.html"), data, pictures.packed())
+
+
+def check_backend(model: S2T) -> None:
+    """Raise OptionError unless the model's backend has the stages of the page."""
+    if not is_readable(model):
+        raise OptionError(
+            f"the page shows stages that backend {model.backend.name!r} computes in one go with others; "
+            'load the model with backend "numpy" (--backend numpy)'
+        )
 
 
 def fill(html: str, data: dict, block: str) -> str:

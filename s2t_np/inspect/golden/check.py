@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether every stage is right and laid out as expected."""
+        """True if every stage is right and laid out as expected."""
         return all(finding.right and not finding.layout for finding in self.findings)
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...features import frame_geometry
 from .arrays import difference, factor, line, moved_rows, permutations, rms_difference, rounded
 from .mistakes import Evidence, guesses, guesses_before
 from .pack import rms
@@ -86,7 +87,7 @@ def known_factor(evidence: Evidence, value: float) -> str:
     """A name for a factor, " = 2^15", or nothing if it has none."""
     D, config = evidence.config.d_model, evidence.config
     heads = {"encoder": config.encoder_attention_heads, "decoder": config.decoder_attention_heads}
-    fft_length = 2 * len(evidence.pack.truth["features.mel_bank"])
+    fft_length = frame_geometry(evidence.rate)[2]
     names = {
         "2^15": 2.0**15,
         "2^16": 2.0**16,

@@ -2,7 +2,8 @@
 
 The same functions run twice over the same recording and transcript, once in float32 from the first sample on and once
 in float64. The float64 run is the truth; the error of the float32 run is the cost of float32, and a port may be off by
-ROOM times as much. No tolerance is set by hand. `format.py` describes the files.
+ROOM times as much. No tolerance is set by hand. With a model of a compiled backend, the float32 run is that of the
+compiled code, and the pack holds the stages which that has. `format.py` describes the files.
 """
 
 import hashlib
@@ -22,9 +23,9 @@ from ...checkpoint.mapped import blame
 from ...config import ModelConfig, parse_json, read_json
 from ...errors import ModelError, OptionError
 from ...model import S2T, load_folder
-from ..trace import plan
+from ..trace import plan, recorder_of
 from ..trace.record import Recorder
-from ..trace.recorder_backend import RecorderBackend, fbank_stages
+from ..trace.recorder_backend import fbank_stages
 from ..trace.store import write_manifest
 from .format import DOUBLE, FORMAT_MD, MANIFEST, NAME, PARAMETERS, README, SINGLE, VERSION
 
@@ -77,9 +78,13 @@ def forward(model: S2T, samples: np.ndarray, tokens: np.ndarray) -> Recorder:
     Raises AudioError for a recording shorter than one window.
     """
     record = Recorder(lambda stage: True)
-    recorder = RecorderBackend(model, record)
+    recorder = recorder_of(model, record)
     backend = recorder.backend()  # called without the doors of S2T, which would refuse what a broken port computes
-    memory = backend.encode(backend.ops, model.weights.encoder, model.config, follow_features(model, samples, record))
+    if plan.is_readable(model):
+        x = follow_features(model, samples, record)
+    else:
+        x = features.features(samples, model.feature_config, model.dtype, backend.fbank)
+    memory = backend.encode(backend.ops, model.weights.encoder, model.config, x)
     logits = recorder.decode_full(tokens[:-1], memory)
     record("log_probs", ops.log_softmax, ops.log_softmax(logits))
     record("tokens", S2T.generate, tokens)
@@ -141,6 +146,7 @@ def write_pack(model: S2T, audio, folder, sampling_rate: int | None = None, limi
     best = model.generate(model.features_of_samples(samples))[0]
     single = forward(model, samples, np.array(best.tokens))
     double = forward(load_folder(model.folder, NUMPY, np.float64), samples, np.array(best.tokens))
+    double.arrays = {stage: double.arrays[stage] for stage in single.arrays}
     os.makedirs(folder, exist_ok=True)
     write_arrays(folder, model, single, double)
     manifest = header(model, audio, samples, best) | {
@@ -166,6 +172,7 @@ def header(model: S2T, audio, samples: np.ndarray, best) -> dict:
         "format": NAME,
         "version": VERSION,
         "model": model.folder.name,
+        "backend": model.backend.name,
         "config": read_json(model.folder / "config.json"),
         "features": vars(model.feature_config),
         "audio": {

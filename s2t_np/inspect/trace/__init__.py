@@ -9,6 +9,7 @@
 
     plan.py               the table of stages: names, order, shapes; the meaning of patterns; the size of a trace
     recorder_backend.py   a Backend that records what passes through its functions
+    compiled_recorder.py  the same for a compiled backend, which shows its stages itself
     record.py             an array and an entry for every stage
     tree.py               the search as a tree
     store.py              writes a trace to a folder
@@ -25,7 +26,6 @@ from pathlib import Path
 import numpy as np
 
 from ...audio import load as load_audio
-from ...backend import NUMPY
 from ...errors import OptionError
 from ...longform.options import StreamOptions
 from ...longform.quality import quality_flags
@@ -33,13 +33,14 @@ from ...model import S2T, Transcript
 from ...ops import log_softmax
 from ...search.options import check_options
 from . import plan, store
+from .compiled_recorder import CompiledRecorder
 from .record import Entry, Recorder
 from .recorder_backend import RecorderBackend, log_probabilities
 from .tree import Tree, build_tree
 
 LIMIT = 2 << 30  # bytes of arrays that a trace may hold unless more is asked for
 
-__all__ = ["LIMIT", "Entry", "Trace", "Tree", "check_length", "estimate", "trace"]
+__all__ = ["LIMIT", "Entry", "Trace", "Tree", "check_length", "estimate", "recorder_of", "trace"]
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,9 @@ class Trace(Mapping):
         store.save(self, folder, kind)
 
 
-def checked(model: S2T) -> S2T:
-    """The model, if it can be traced. Raises OptionError."""
-    if model.backend is not NUMPY:
-        raise OptionError(
-            f'a trace follows the readable arithmetic, and this model was loaded with backend "{model.backend.name}"; '
-            'load it with backend="numpy"'
-        )
-    return model
+def recorder_of(model: S2T, record: Recorder) -> RecorderBackend | CompiledRecorder:
+    """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend."""
+    return (RecorderBackend if plan.is_readable(model) else CompiledRecorder)(model, record)
 
 
 def estimate(model: S2T, samples: int, stages: Sequence[str] | None = None, **options) -> int:
@@ -82,8 +78,7 @@ def estimate(model: S2T, samples: int, stages: Sequence[str] | None = None, **op
 
     Raises OptionError for an unknown option or a pattern that matches no stage.
     """
-    table = plan.stages(model, plan.expected_size(model, samples, options))
-    return plan.estimate(table, plan.selection(table, stages))
+    return plan.estimate(*plan.chosen(model, plan.expected_size(model, samples, options), stages))
 
 
 def trace(
@@ -98,17 +93,18 @@ def trace(
     """Transcribe one utterance and keep the numbers of every stage. `audio`, `sampling_rate` as in S2T.transcribe.
 
     `options` as in S2T.generate. `stages`: globs, or beginnings of names, of the stages to keep; None keeps all
-    (plan.py has the names). `limit`: bytes; a trace that is estimated to be larger is refused before anything is
-    computed, and so is one of more sound than the model hears as one utterance. The transcript is the model's own, bit
-    for bit; the detector is not asked whether there is speech. Raises AudioError, OptionError.
+    (plan.py has the names, and those that a compiled backend has). `limit`: bytes; a trace that is estimated to be
+    larger is refused before anything is computed, and so is one of more sound than the model hears as one utterance.
+    The transcript is the model's own, bit for bit; the detector is not asked whether there is speech. Raises
+    AudioError, OptionError.
     """
-    rate = checked(model).feature_config.sampling_rate
+    rate = model.feature_config.sampling_rate
     samples = load_audio(audio, rate, sampling_rate)
-    table = plan.stages(model, plan.expected_size(model, len(samples), options))
-    record = Recorder(plan.selection(table, stages))
+    table, wanted = plan.chosen(model, plan.expected_size(model, len(samples), options), stages)
+    record = Recorder(wanted)
     check_length(model, len(samples))
     check_size(plan.estimate(table, record.wanted), limit)
-    recorder = RecorderBackend(model, record)
+    recorder = recorder_of(model, record)
     recorded = dataclasses.replace(model, backend=recorder.backend())
     source = str(audio) if isinstance(audio, str | Path) else None
     hypotheses = recorded.generate(recorded.features_of_samples(samples), **options)
@@ -137,7 +133,7 @@ def check_size(size: int, limit: int) -> None:
         )
 
 
-def assembled(recorder: RecorderBackend, transcript: Transcript, options: dict) -> Trace:
+def assembled(recorder: RecorderBackend | CompiledRecorder, transcript: Transcript, options: dict) -> Trace:
     """A Trace of the recorded run, of its best transcript once more with all positions at once, and of the tree."""
     tokens = np.array(transcript.hypotheses[0].tokens)
     logits = recorder.decode_full(tokens[:-1], recorder.memory)
@@ -151,13 +147,13 @@ def assembled(recorder: RecorderBackend, transcript: Transcript, options: dict) 
     return Trace(arrays, entries, tree, transcript, about(recorder.model, transcript, options))
 
 
-def in_order(recorder: RecorderBackend, tokens: int) -> list[str]:
+def in_order(recorder: RecorderBackend | CompiledRecorder, tokens: int) -> list[str]:
     """The recorded stages in the order of the table."""
     size = plan.Size(recorder.samples, tokens, len(recorder.steps[0].tokens), len(recorder.steps))
     return [stage.name for stage in plan.stages(recorder.model, size) if stage.name in recorder.record.arrays]
 
 
-def tree_of(recorder: RecorderBackend, transcript: Transcript, options: dict) -> Tree:
+def tree_of(recorder: RecorderBackend | CompiledRecorder, transcript: Transcript, options: dict) -> Tree:
     """The tree of the recorded search, under the options that it ran with."""
     searched = recorder.model.generation_config.replace(**plan.of_the_search(options))
     prompt = [searched.decoder_start_token_id, *options.get("prefix", ())]
@@ -171,6 +167,7 @@ def about(model: S2T, transcript: Transcript, options: dict) -> dict:
         "duration": transcript.duration,
         "sampling_rate": model.feature_config.sampling_rate,
         "model": str(model.folder),
+        "backend": model.backend.name,
         "dtype": np.dtype(model.dtype).name,
         "numpy": np.__version__,
         "options": options,

@@ -45,14 +45,14 @@ def relative(path: str) -> str:
 
 
 def place_of(function: Callable) -> Place:
-    """Where a function is defined."""
+    """The place where a function is defined."""
     code = inspect.unwrap(function).__code__
     return Place(f"{function.__module__}.{function.__qualname__}", relative(code.co_filename), code.co_firstlineno)
 
 
 def calling_place() -> Place:
     """The line that called the recorded function: the nearest in the model, else the one in this package."""
-    frame = own = sys._getframe(2)  # whoever called the recorder
+    frame = own = sys._getframe(2)  # the caller of the recorder
     while frame is not None and not is_model_code(frame.f_code.co_filename):
         frame = frame.f_back
     frame = frame or own

@@ -9,6 +9,10 @@ from ..pack import Pack
 Guesses = Iterator[tuple[str, np.ndarray]]  # a mistake in words, and the numbers that it leads to
 
 
+class Absent(LookupError):
+    """A stage that the pack does not hold: one written with a compiled backend has no stages inside a block."""
+
+
 class Evidence:
     """The arrays of a port, completed by the truth: evidence("features.mel") is one."""
 
@@ -18,7 +22,9 @@ class Evidence:
         self.rate = pack.manifest["audio"]["sampling_rate"]
 
     def __call__(self, stage: str) -> np.ndarray:
-        """The array of a stage, in float64."""
+        """The array of a stage, in float64. Raises Absent."""
+        if stage not in self.pack.truth:
+            raise Absent(stage)
         return np.asarray(self.dump.get(stage, self.pack.truth[stage]), np.float64)
 
     def heads(self, stage: str) -> int:
