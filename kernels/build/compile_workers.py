@@ -43,7 +43,7 @@ def python() -> str | None:
 
 
 def _errors():
-    """Where a worker's stderr goes: a file, so that no thread has to read it meanwhile."""
+    """Return where a worker's stderr goes: a file, so that no thread has to read it meanwhile."""
     try:
         return tempfile.TemporaryFile()
     except OSError:

@@ -267,7 +267,7 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
 
 
 def plan(columns: int, layers: tuple, *last) -> np.ndarray:
-    """The offsets a fused kernel needs: (layers + 1, columns). A row a layer: (weight, bias) of each part, as the fields.
+    """The offsets a fused kernel needs: (layers + 1, columns). Each row is a layer: (weight, bias) of its parts.
 
     One more row holds those of what follows the layers, at its front.
     """

@@ -88,7 +88,9 @@ def test_idiomatic_words_are_not_found():
 
 
 def test_docstrings_have_a_verb():
-    assert house_words.questions({path: text for path, text in COVERED.items() if "tests/" not in path}) == []
+    judged = {path: text for path, text in ALL.items() if path.startswith(("s2t_np/", "kernels/"))}
+    done = {path: text for path, text in judged.items() if not path.startswith(house_words.QUESTIONS_REMAIN)}
+    assert done and house_words.questions(done) == []
 
 
 @pytest.mark.parametrize("begin", ["What is", "Where it is", "How many", "Whether it is"])
