@@ -5,8 +5,9 @@ Use them as `columns.FC1`: the decoder's plan has columns of the same names (dec
 """
 
 from ..build.arguments import table
+from ..layout import ENCODER_COLUMNS
 
 NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
-COUNT = 16
+COUNT = ENCODER_COLUMNS
 FINAL_NORM = 0  # in the plan's last row
 EncoderPlan = table(COUNT)

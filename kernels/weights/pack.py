@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..aligned import empty_aligned
-from ..layout import CHUNK, FLOAT16, FLOAT32, GATED, INT8, PANEL
+from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from .quantize import quantize_weights
 
 NOTHING = 64  # floats of zeros at the start of the arena
@@ -266,15 +266,14 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
     return packed
 
 
-def plan(layers: tuple, *last) -> np.ndarray:
-    """The offsets a fused kernel needs: a row a layer, (weight, bias) of each part in the order of the layer's fields.
+def plan(columns: int, layers: tuple, *last) -> np.ndarray:
+    """(layers + 1, columns): the offsets a fused kernel needs. A row a layer: (weight, bias) of each part.
 
     One more row holds those of what follows the layers, at its front.
     """
     rows = [[offset for part in leaves(layer) for offset in part[1:3]] for layer in layers]
     rows.append([offset for part in last for offset in part[1:3]])
-    width = max(map(len, rows))
-    return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
+    return np.array([row + [0] * (columns - len(row)) for row in rows], np.int64)
 
 
 def partial_zero_points(w: PackedLinear) -> np.ndarray:
@@ -307,7 +306,9 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
     return PackedWeights(
-        PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), dtype),
-        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head), zero_points),
+        PackedEncoder(*encoder, plan(ENCODER_COLUMNS, encoder.layers, encoder.layer_norm), dtype),
+        PackedDecoder(
+            PackedEmbedding(rows), layers, norm, plan(DECODER_COLUMNS, layers, norm, packed_head), zero_points
+        ),
         packed_head,
     )

@@ -37,7 +37,7 @@ def figure_class():
 
 
 def attention_of(model, samples: np.ndarray, segment: Segment) -> np.ndarray:
-    """The attention of the decoder over time for each word of a segment: samples (N,) of the whole recording -> (W, T)."""
+    """The attention of the decoder over time for each word of a segment: samples (N,) of the recording -> (W, T)."""
     rate = model.feature_config.sampling_rate
     features = model.features_of_samples(samples[round(segment.start * rate) : round(segment.end * rate)])
     groups = [group for _, group in words_of(model.tokenizer, segment.tokens)]
@@ -150,5 +150,5 @@ def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
 
 
 def picture_formats() -> list[str]:
-    """The formats that a picture can be saved in, as suffixes without the dot. Raises OptionError where matplotlib is missing."""
+    """The formats that a picture can be saved in, as suffixes. Raises OptionError where matplotlib is missing."""
     return sorted(figure_class()().canvas.get_supported_filetypes())

@@ -37,7 +37,9 @@ def pack(readable, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("options", [{}, {"num_beams": 1}, {"do_sample": True, "num_return_sequences": 3, "seed": 3}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"num_beams": 1}, {"do_sample": True, "num_return_sequences": 3, "seed": 3}], ids=str
+)
 @pytest.mark.parametrize("dtype", ["float32", "int8", "float16"])
 def test_tracing_changes_no_result(dtype, options):
     model = s2t_np.load("digits", backend="numba", dtype=dtype)

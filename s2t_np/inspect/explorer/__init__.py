@@ -20,10 +20,10 @@ from importlib.resources import files
 
 import numpy as np
 
-from ...backend import NUMPY
 from ...errors import OptionError
 from ...model import S2T
 from ..trace import Trace
+from ..trace.plan import is_readable
 from .pictures import Pictures
 from .search import alternatives, tokens_of, tree_of
 from .sections import SECTIONS, STAGES, Section, View
@@ -53,7 +53,7 @@ def page(trace: Trace, model: S2T) -> str:
 
 def check_backend(model: S2T) -> None:
     """Raise OptionError unless the model's backend has the stages of the page."""
-    if model.backend is not NUMPY:
+    if not is_readable(model):
         raise OptionError(
             f"the page shows stages that backend {model.backend.name!r} computes in one go with others; "
             'load the model with backend "numpy" (--backend numpy)'

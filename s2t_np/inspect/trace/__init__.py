@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 
 from ...audio import load as load_audio
-from ...backend import NUMPY
 from ...errors import OptionError
 from ...longform.options import StreamOptions
 from ...longform.quality import quality_flags
@@ -71,7 +70,7 @@ class Trace(Mapping):
 
 def recorder_of(model: S2T, record: Recorder) -> RecorderBackend | CompiledRecorder:
     """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend."""
-    return (RecorderBackend if model.backend is NUMPY else CompiledRecorder)(model, record)
+    return (RecorderBackend if plan.is_readable(model) else CompiledRecorder)(model, record)
 
 
 def estimate(model: S2T, samples: int, stages: Sequence[str] | None = None, **options) -> int:

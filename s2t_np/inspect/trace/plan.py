@@ -94,10 +94,15 @@ def trace_name(shown: str) -> str:
     return ALIASES[shown]
 
 
+def is_readable(model: S2T) -> bool:
+    """True if the model's encoder is the readable one, whose `ops` can be watched; others are compiled."""
+    return model.backend.encode is NUMPY.encode
+
+
 def is_available(model: S2T, name: str) -> bool:
     """True if the model's backend has the stage of that name: numpy has all."""
     bare = re.sub(r"^steps\.\d+\.", "", name)
-    return model.backend is NUMPY or any(fnmatchcase(bare, pattern) for pattern in COMPILED)
+    return is_readable(model) or any(fnmatchcase(bare, pattern) for pattern in COMPILED)
 
 
 def stages(model: S2T, size: Size) -> list[Stage]:
@@ -191,7 +196,7 @@ def decoder_stages(config: ModelConfig, tokens: int, memory: int, dtype) -> Iter
 
 
 def step_stages(config: ModelConfig, step: int, beams: int, memory: int, dtype) -> Iterator[tuple]:
-    """The stages of one call of the decoder by the search. Keys and values of the memory were made once, before the first."""
+    """The stages of one call of the decoder by the search. Keys and values of the memory were made before the first."""
     heads, prefix = config.decoder_attention_heads, f"steps.{step:03d}."
     weights = {"self_attn": (beams, heads, step + 1), "encoder_attn": (beams, heads, memory)}
     made_before = ("encoder_attn.k_proj", "encoder_attn.v_proj")
