@@ -34,7 +34,7 @@ COUNTERS = 8  # counters in a cache line: `take_near` gives each its own line
 # places in a persistent call's board: iterations begun, helpers that left, calls seen, counters of an iteration, and
 # from NUMBERS on the numbers of each iteration
 ITERATION, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16
-ITERATIONS, EACH = 64, 4  # of a persistent call before it takes fresh counters; numbers of an iteration
+ITERATIONS, EACH = 64, 4  # iterations of a persistent call before it takes fresh counters; numbers for each
 SPIN_LIMIT = 4000  # looks for the next iteration before a helper leaves: about a millisecond
 
 

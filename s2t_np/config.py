@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError, OptionError
+from .generation_refusals import refuse_unsupported
 
 SEARCHES = ("transformers", "fairseq")
 UTTERANCE_FILE = "s2t_np.json"
@@ -212,6 +213,7 @@ class GenerationConfig:
     @classmethod
     def from_dict(cls, data: dict, source: str = "generation_config.json") -> "GenerationConfig":
         """Check and build; null means "not set" for any field. Raises ModelError."""
+        refuse_unsupported(data, source)
         return from_dict(cls, {k: v for k, v in data.items() if v is not None}, source)
 
     def replace(self, **options) -> "GenerationConfig":

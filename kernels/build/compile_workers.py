@@ -43,7 +43,7 @@ def python() -> str | None:
 
 
 def _errors():
-    """Where a worker's stderr goes: a file, so that nobody has to read along."""
+    """Where a worker's stderr goes: a file, so that no thread has to read it meanwhile."""
     try:
         return tempfile.TemporaryFile()
     except OSError:
@@ -119,7 +119,7 @@ def _next(news: queue.SimpleQueue) -> tuple[str, dict, bytes]:
 
 
 def _collect(team: list[Worker], orders: queue.SimpleQueue, news: queue.SimpleQueue) -> list[Code]:
-    """All functions that the first answer names, compiled by whoever is free."""
+    """All functions that the first answer names, compiled by the workers that are free."""
     names, codes = None, {}
     while names is None or len(codes) < len(names):
         order, answer, data = _next(news)

@@ -1,9 +1,9 @@
-"""A folder whose files only this user or root can have written: loading machine code runs it.
+"""Folders whose files only this user or root can have written: loading machine code runs it.
 
 The rule, for the folder, each of its parents up to the root, each symbolic link on the way, and each file:
 
     it belongs to this user or to root, and
-    nobody else may write to it: not the group (unless that is the user's private group, whose name is the user's
+    no one else may write to it: not the group (unless that is the user's private group, whose name is the user's
     and which has no other members), not others. A folder of root's with the sticky bit, like /tmp, may be writable:
     there only the owner of an entry can replace it, and that the entry itself must pass.
 

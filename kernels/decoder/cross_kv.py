@@ -52,7 +52,7 @@ class Item(NamedTuple):
     """A panel of the keys or values of a layer, for some positions."""
 
     layer: int
-    column: int  # of the plan
+    column: int  # column of the plan
     feature: int  # the first of the panel's
     weights: int  # offset of the panel
     first: int  # position

@@ -15,7 +15,7 @@ from ..weights.pack import PackedWeights, round_up
 from . import columns
 
 SELF, CROSS, FORWARD, BLOCKS = range(4)
-MEMORY_KEYS = 256  # of the memory in a block
+MEMORY_KEYS = 256  # keys of the memory in a block
 
 
 class StepShape(NamedTuple):
@@ -25,12 +25,12 @@ class StepShape(NamedTuple):
     width: int  # D
     padded: int  # D in whole panels
     heads: int  # H
-    groups: int  # of heads: parts of attention
+    groups: int  # groups of heads: parts of attention
     hidden: int  # F
     shard: int  # hidden features of a part
     vocabulary: int  # V
     positions: int  # S
-    capacity: int  # of the cache, in positions
+    capacity: int  # positions that the cache has room for
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     threads: int
     layers: int  # L
@@ -60,7 +60,7 @@ class DecoderStep(NamedTuple):
     offsets: StepOffsets
     w: Floats
     plan: columns.DecoderPlan
-    head_zero_points: Floats  # of the output projections, head group by head group, where weights are bytes
+    head_zero_points: Floats  # zero points of the output projections, head group by head group, where weights are bytes
     cross: Floats  # CrossKV.block
     keys: OutFloats  # (L, capacity, K, D)
     values: OutFloats  # the same

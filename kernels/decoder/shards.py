@@ -50,7 +50,7 @@ class Part(NamedTuple):
 class Block(NamedTuple):
     """Some rows or columns of one of a block's two matrices."""
 
-    column: int  # of the plan
+    column: int  # column of the plan
     size: int  # outputs of the first matrix in whole panels, or inputs of the second
     first: int
     count: int

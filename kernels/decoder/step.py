@@ -46,7 +46,7 @@ from .shards import (
     sum_partials,
 )
 
-PREFETCHED_LINES = 512  # of the next weights, at most, while a thread waits
+PREFETCHED_LINES = 512  # lines of the next weights, at most, while a thread waits
 
 
 @inlined

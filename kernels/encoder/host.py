@@ -61,7 +61,7 @@ class EncoderShape(NamedTuple):
     frames: int  # T
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     inner: int  # F in whole panels
-    words: int  # of bytes in a unit of quantised activations
+    words: int  # words of bytes in a unit of quantised activations
     scales: int  # floats: scales of such a unit
     sums: int  # floats of a convolution's sums
     scratch: int  # floats of a thread: see EncoderScratch
@@ -73,7 +73,7 @@ class EncoderBuffers(NamedTuple):
     """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
 
     features: Floats  # (T, M)
-    frames: OutFloats  # of all convolutions, in planes
+    frames: OutFloats  # frames of all convolutions, in planes
     x: OutFloats  # (units,) the stream; at first the positions alone
     q: OutFloats  # (units,) queries of the layer at hand
     k: OutFloats  # (2, units) keys
@@ -98,7 +98,7 @@ class EncoderRun(NamedTuple):
     """What all phases compute with."""
 
     shape: EncoderShape
-    scale: Single  # of the embeddings
+    scale: Single  # factor of the embeddings
     w: Floats
     plan: columns.EncoderPlan  # (L + 1, columns.COUNT)
     convs: ConvTable  # (C, columns): see ops/host.py

@@ -46,7 +46,7 @@ class Head(NamedTuple):
     feature: int  # its first
     width: int
     keys: int  # S
-    vectors: int  # of queries: 1 or 2
+    vectors: int  # vectors of queries: 1 or 2
     scale: Single
     zeros: int  # address of LANES zeros
 

@@ -79,7 +79,7 @@ def linear_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: int,
     While one panel is used the next is prefetched, so that arithmetic hides the reading of weights; `after` is the
     address of what follows the last.
     """
-    reach = depth // STEPS * CACHE_LINE  # of the next panel is what one tile prefetches
+    reach = depth // STEPS * CACHE_LINE  # what one tile prefetches of the next panel
     y, sums, bound = out.y, out.accumulate, out.lower_bound
     for o in range(0, outputs, PANEL):
         panel = move(w.weights, o // PANEL * w.panel)

@@ -41,7 +41,7 @@ class Panel(NamedTuple):
     ahead: int  # words after the weight in use, to be prefetched
     bias: int  # address of 32, or of zeros
     scale: int
-    zero_point: int  # of the first chunk of inputs
+    zero_point: int  # zero point of the first chunk of inputs
     chunk: int  # words to the zero points of the next chunk
     zeros: int  # address of LANES zeros
 

@@ -45,7 +45,7 @@ class Bias(NamedTuple):
 class Int8Terms(NamedTuple):
     """What turns integer sums into results: addresses of the weights' terms, and the scales of the activations."""
 
-    scale: int  # of each output
+    scale: int  # address of the scale of each output
     zero_point: int  # int32, what the sum of each output begins with
     bias: int
     x_scale: int

@@ -37,7 +37,7 @@ from .operands import Ahead, Bias, Operand, Output, TileSize
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
-STEPS = 4  # of the sum in one turn of the loop
+STEPS = 4  # terms of the sum in one turn of the loop
 POINTER, BYTES = F32.as_pointer(), ir.IntType(8).as_pointer()
 
 # The arguments of a tile after its rows and vectors, in the order of the structures' fields: names that end in _at are
@@ -237,7 +237,7 @@ def call(builder, family: "Family", kinds, values) -> None:
 class Family(NamedTuple):
     """Tiles that differ in their shape only."""
 
-    name: str  # of the functions {name}_{rows}x{vectors}
+    name: str  # first part of the functions' names {name}_{rows}x{vectors}
     shapes: list[tuple[int, int]]
     emitter: type[Emitter]
     terms: type = Bias

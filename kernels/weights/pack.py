@@ -118,7 +118,7 @@ class PackedDecoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
-    zero_points: np.ndarray | None  # of both output projections of the layers, int8 only: see `partial_zero_points`
+    zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
 
 
 class PackedWeights(NamedTuple):
@@ -267,7 +267,11 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
 
 
 def plan(columns: int, layers: tuple, *last) -> np.ndarray:
+<<<<<<< HEAD
     """(layers + 1, columns): the offsets a fused kernel needs. A row a layer: (weight, bias) of each part.
+=======
+    """The offsets a fused kernel needs: (layers + 1, columns). A row a layer: (weight, bias) of each part, as the fields.
+>>>>>>> main
 
     One more row holds those of what follows the layers, at its front.
     """

@@ -21,7 +21,7 @@ from ..longform.word_times import word_attention, words_of
 
 LONGEST = 120.0  # seconds in one picture: beyond that nothing can be read in it
 ROW = 20.0  # seconds side by side: at INCHES_PER_SECOND they fit a screen, and words are legible
-COLUMNS = 4000  # of the waveform in a row: several for each pixel
+COLUMNS = 4000  # columns of the waveform in a row: several for each pixel
 NARROWEST = 8.0  # inches
 INCHES_PER_SECOND, INCHES_PER_WORD = 1.0, 0.22
 RESOLUTION = 100  # dots per inch
@@ -37,7 +37,11 @@ def figure_class():
 
 
 def attention_of(model, samples: np.ndarray, segment: Segment) -> np.ndarray:
+<<<<<<< HEAD
     """The attention of the decoder over time for each word of a segment: samples (N,) of the recording -> (W, T)."""
+=======
+    """The decoder's attention over time for each word of a segment: samples (N,) of the recording -> (W, T)."""
+>>>>>>> main
     rate = model.feature_config.sampling_rate
     features = model.features_of_samples(samples[round(segment.start * rate) : round(segment.end * rate)])
     groups = [group for _, group in words_of(model.tokenizer, segment.tokens)]
@@ -150,5 +154,9 @@ def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
 
 
 def picture_formats() -> list[str]:
+<<<<<<< HEAD
     """The formats that a picture can be saved in, as suffixes. Raises OptionError where matplotlib is missing."""
+=======
+    """The formats that a picture can be saved in: suffixes without the dot. Raises OptionError without matplotlib."""
+>>>>>>> main
     return sorted(figure_class()().canvas.get_supported_filetypes())

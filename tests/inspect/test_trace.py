@@ -15,7 +15,7 @@ from s2t_np.inspect.golden import write_pack
 from s2t_np.inspect.trace import LIMIT, estimate, plan, trace
 from tests.support.paths import DIGITS, ROOT
 from tests.support.small_models import SHAPES
-from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.random_checkpoint import variant_config, write_checkpoint
 from tools.signals import harmonics
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -79,7 +79,7 @@ def test_the_table_is_what_was_seen(model, seen):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_models_of_every_shape(shape, tmp_path):
     """One convolution or three, odd widths, no layers at all: the table holds, and so does the transcript."""
-    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    folder = write_checkpoint(tmp_path / "model", variant_config(shape))
     model, sound = s2t_np.load(folder, backend="numpy"), harmonics(0, 1.0)
     options = {"num_beams": 3, "max_length": 6}
     seen = trace(model, sound, sampling_rate=16000, **options)

@@ -15,7 +15,7 @@ OPS = backend.numba_ops
 
 @pytest.fixture(scope="module")
 def loaded():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     return config, OPS.prepare(plain)
 
 

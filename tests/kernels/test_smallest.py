@@ -31,7 +31,7 @@ def normal(*shape: int) -> np.ndarray:
 
 def prepared(kind: str):
     """Config, plain weights as that kind keeps them, and packed ones."""
-    config, plain = model("odd")
+    config, plain = model("lanes-odd")
     return config, in_halves(plain) if kind == "float16" else plain, backend.OPS[kind].prepare(plain)
 
 

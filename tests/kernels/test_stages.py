@@ -54,7 +54,7 @@ def test_stages_of_the_encoder(name, frames, padded_length):
 @pytest.mark.parametrize("kind", OPS)
 @pytest.mark.parametrize("frames", (61, 1100))
 def test_looking_at_the_encoder_changes_no_bit(kind, frames):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     x, packed = features(frames, config.input_feat_per_channel), OPS[kind].prepare(plain)
     expected = backend.encode(OPS[kind], packed.encoder, config, x)
     for count in (1, 2):
@@ -114,7 +114,7 @@ def test_stages_of_the_step(name):
 
 
 def test_stages_within_a_layer_are_the_sums_after_its_blocks():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, memory = backend.numba_ops.prepare(plain), features(33, config.d_model)
     cache = backend.start_cache(backend.numba_ops, packed, config, memory, 1)
     found, layer = {}, plain.decoder.layers[0]

@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry describes one stage of a trace, as its manifest lists it. Statistics are over finite numbers, or None."""
+    """One stage of a trace, as its manifest lists it. Statistics are over finite numbers; None if there are none."""
 
     stage: str
     shape: tuple[int, ...]

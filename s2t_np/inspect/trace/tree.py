@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     step: int  # the call of the decoder whose logits proposed it: steps.NNN
     parent: int  # the row that it continues
     token: int
-    log_prob: float  # of this token, as the model gave it
+    log_prob: float  # log-probability of this token, as the model gave it
     score: float  # beam search: the sum so far, after constraints; else log_prob. -inf: banned
     outcome: str
     beam: int | None = None

@@ -76,7 +76,7 @@ def mapped(node, path):
 
 @pytest.mark.parametrize("dtype", ("float32", "float16", "int8"))
 def test_weights_may_be_a_read_only_memory_map(dtype, tmp_path):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     ops, x = backend.OPS[dtype], np.ones((70, config.input_feat_per_channel), np.float32)
     packed = ops.prepare(plain)
     expected = backend.encode(ops, packed.encoder, config, x)

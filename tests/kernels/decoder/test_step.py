@@ -68,7 +68,7 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, k
 
 @pytest.mark.parametrize("kind", OPS)
 def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     ops, memory = OPS[kind], features(300, config.d_model)
     packed, results = ops.prepare(plain), []
     for count in THREADS:
@@ -96,7 +96,7 @@ def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
 
 
 def test_a_participant_may_join_in_the_middle_of_a_step():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, tokens = backend.numba_ops.prepare(plain), np.array([4, 1, 7])
     memory = features(50_000, config.d_model)  # so long that attention over it takes milliseconds
     threads.set_threads(1)
@@ -154,7 +154,7 @@ def test_shards_of_hidden_features_are_cut_where_sums_and_scales_are():
 
 
 def test_a_step_knows_the_peaks_of_its_own_logits():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, added = backend.numba_ops.prepare(plain), np.zeros(2, np.float32)
     cache = backend.start_cache(backend.numba_ops, packed, config, features(9, config.d_model), 2)
     kept = []

@@ -77,7 +77,7 @@ def memory_of_encoding(ops, packed, config, positions: int) -> int:
 
 @pytest.mark.parametrize("kind", OPS)
 def test_memory_of_the_encoder_grows_with_the_recording_and_no_faster(kind):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     ops = OPS[kind]
     packed = ops.prepare(plain)
     short, long = (memory_of_encoding(ops, packed, config, positions) for positions in (1_500, 15_000))
@@ -85,7 +85,7 @@ def test_memory_of_the_encoder_grows_with_the_recording_and_no_faster(kind):
 
 
 def test_encoder_reproduces_padded_batches():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, x = backend.numba_ops.prepare(plain), features(50, config.input_feat_per_channel)
     fast = backend.encode(backend.numba_ops, packed.encoder, config, x, 90)
     np.testing.assert_allclose(fast, encode(numpy_ops, plain.encoder, config, x, 90), atol=3e-5)

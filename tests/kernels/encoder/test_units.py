@@ -38,7 +38,7 @@ def near_the_readable_one(config, plain, packed, x, padded_length=None) -> None:
 
 @pytest.mark.parametrize("positions", (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257))
 def test_any_number_of_positions(positions):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed = backend.numba_ops.prepare(plain)
     for frames in (4 * positions - 3, 4 * positions):  # the fewest and the most that make so many
         near_the_readable_one(config, plain, packed, features(frames))
@@ -74,7 +74,7 @@ def test_nothing_is_read_that_was_not_written(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", OPS)
 def test_groups_are_dealt_to_any_number_of_threads(kind):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, results = OPS[kind].prepare(plain), []
     for count in (1, 2, 3, 7, 40):
         threads.set_threads(count)
@@ -84,7 +84,7 @@ def test_groups_are_dealt_to_any_number_of_threads(kind):
 
 
 def test_features_of_any_layout():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, x = backend.numba_ops.prepare(plain), features(77)
     expected = backend.encode(backend.numba_ops, packed.encoder, config, x)
     for same in (np.asfortranarray(x), x.astype(np.float64), np.repeat(x, 2, axis=0)[::2]):

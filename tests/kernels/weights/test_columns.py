@@ -18,7 +18,7 @@ def offsets(part) -> tuple[int, int]:
 
 
 def test_encoder():
-    _, plain = model("round")
+    _, plain = model("lanes-even")
     w, c = backend.numba_ops.prepare(plain).encoder, encoder_columns
     for row, layer in zip(w.plan, w.layers, strict=False):
         attention = layer.self_attn
@@ -31,7 +31,7 @@ def test_encoder():
 
 
 def test_decoder():
-    _, plain = model("round")
+    _, plain = model("lanes-even")
     packed, c = backend.numba_ops.prepare(plain), decoder_columns
     w = packed.decoder
     for row, layer in zip(w.plan, w.layers, strict=False):
