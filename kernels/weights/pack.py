@@ -267,11 +267,7 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
 
 
 def plan(columns: int, layers: tuple, *last) -> np.ndarray:
-<<<<<<< HEAD
-    """(layers + 1, columns): the offsets a fused kernel needs. A row a layer: (weight, bias) of each part.
-=======
     """The offsets a fused kernel needs: (layers + 1, columns). A row a layer: (weight, bias) of each part, as the fields.
->>>>>>> main
 
     One more row holds those of what follows the layers, at its front.
     """

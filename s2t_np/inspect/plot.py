@@ -37,11 +37,7 @@ def figure_class():
 
 
 def attention_of(model, samples: np.ndarray, segment: Segment) -> np.ndarray:
-<<<<<<< HEAD
-    """The attention of the decoder over time for each word of a segment: samples (N,) of the recording -> (W, T)."""
-=======
     """The decoder's attention over time for each word of a segment: samples (N,) of the recording -> (W, T)."""
->>>>>>> main
     rate = model.feature_config.sampling_rate
     features = model.features_of_samples(samples[round(segment.start * rate) : round(segment.end * rate)])
     groups = [group for _, group in words_of(model.tokenizer, segment.tokens)]
@@ -154,9 +150,5 @@ def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
 
 
 def picture_formats() -> list[str]:
-<<<<<<< HEAD
-    """The formats that a picture can be saved in, as suffixes. Raises OptionError where matplotlib is missing."""
-=======
     """The formats that a picture can be saved in: suffixes without the dot. Raises OptionError without matplotlib."""
->>>>>>> main
     return sorted(figure_class()().canvas.get_supported_filetypes())

@@ -196,11 +196,7 @@ def decoder_stages(config: ModelConfig, tokens: int, memory: int, dtype) -> Iter
 
 
 def step_stages(config: ModelConfig, step: int, beams: int, memory: int, dtype) -> Iterator[tuple]:
-<<<<<<< HEAD
-    """The stages of one call of the decoder by the search. Keys and values of the memory were made before the first."""
-=======
     """The stages of one decoder step in the search. Keys and values of the memory were made before the first."""
->>>>>>> main
     heads, prefix = config.decoder_attention_heads, f"steps.{step:03d}."
     weights = {"self_attn": (beams, heads, step + 1), "encoder_attn": (beams, heads, memory)}
     made_before = ("encoder_attn.k_proj", "encoder_attn.v_proj")
