@@ -73,8 +73,9 @@ def _empty_block(heads: int, positions: int, width: int) -> np.ndarray:
     """A block for that many heads of all layers. Lanes of values that no feature fills are zeros."""
     values, size = layout(positions, width)
     (block,) = empty_aligned(heads * size)
+    panels = (size - values) // (positions * PANEL)
     if rest := width % PANEL:
-        block.reshape(heads, size)[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, rest:] = 0
+        block.reshape(heads, size)[:, values:].reshape(heads, panels, positions, PANEL)[:, -1, :, rest:] = 0
     return block
 
 
