@@ -5,7 +5,7 @@
         [--seconds 5 10 30 60] [--beams 1 5] [--runs 9] [--threads N] [--peer-python PATH ...] [--export DIR]
 
 Weights are random in the shape of the released s2t-small (tools/random_checkpoint.py), features are noise, and EOS is
-kept out, so that all decode the 3 tokens a second asked for. Everybody computes on the same number of threads, in turn
+kept out, so that all decode the 3 tokens a second asked for. All compute on the same number of threads, in turn
 in one run, each peer in a process of its own; medians are printed, and ratios to the best float32 peer and to the bound
 that the measured roofs of this machine set. A peer that is not installed is left out by name.
 

@@ -71,7 +71,7 @@ def take_back(cache) -> None:
 
 
 class Peer:
-    """A peer's model, behind a pipe. `fixed`: what each of its jobs is told."""
+    """A peer's model, reached through a pipe. `fixed` are arguments of each of its jobs."""
 
     def __init__(self, upstream: Upstream, versions: dict, exact: bool, **fixed):
         self.upstream, self.versions, self.exact, self.fixed = upstream, versions, exact, fixed

@@ -1,4 +1,4 @@
-"""What a whole process costs that transcribes one file, and what many files cost on one core and on all.
+"""The cost of a whole process that transcribes one file, and of many files on one core and on all.
 
 Wall time is that of the process from outside. Peak memory is VmHWM, read by the process at its end: ru_maxrss would
 count what the parent held when it forked. "First run" compiles all kernels into an empty cache, "warm" finds them

@@ -1,4 +1,4 @@
-"""What this machine can do at most, and the clock of the bench.
+"""The limits of this machine, and the clock of the bench.
 
 A figure means little without its roof: the rate of multiply-adds in registers, of floats or of
 bytes (by VNNI where the processor has it, else as the plain path does them), or of reading memory. The multiply-add

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What it costs to keep weights in float16 or int8: logits, tokens and words against float32, on the same kernels.
+"""The cost of keeping weights in float16 or int8: logits, tokens and words against float32, on the same kernels.
 
     python -m tools.dtypes MODEL MANIFEST.tsv [--speech FOLDER] [--beams 5] [--dtypes float16 int8]
 

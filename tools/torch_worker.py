@@ -17,7 +17,7 @@ import transformers
 from transformers import Speech2TextFeatureExtractor, Speech2TextForConditionalGeneration, Speech2TextTokenizer
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # for the one neighbour below; behind everything else
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # last, so that it hides nothing; for the import below
 from serve_jobs import numbered, serve
 
 

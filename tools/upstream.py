@@ -27,7 +27,7 @@ class Upstream:
     """`upstream("stages", arrays, folder=...)` runs one job of the worker; use it in a `with`.
 
     `python` is an interpreter that has torch; `threads` how many it may use, as many as it likes if not given. One is
-    best beside a busy process: torch's threads wait for work without letting go of the processor.
+    best next to a busy process: torch's threads wait for work without letting go of the processor.
     """
 
     def __init__(self, python: str = sys.executable, threads: int | None = None, worker: Path = WORKER):
