@@ -8,6 +8,7 @@ hypotheses = search(step)                the best token sequences
 text = tokenizer.decode(tokens)
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,7 @@ from .checkpoint.folders import require_model
 from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .decoder import decode_full
-from .errors import ModelError, OptionError
+from .errors import InputWarning, ModelError, OptionError
 from .features import features
 from .longform.options import StreamOptions
 from .longform.quality import quality_flags
@@ -142,18 +143,22 @@ class S2T:
         return search.Decoder(start, step)
 
     def generate(
-        self, features: np.ndarray, *, prefix=(), padded_length: int | None = None, **options
+        self, features: np.ndarray, *, prefix=(), lang: str | None = None, padded_length: int | None = None, **options
     ) -> list[search.Hypothesis]:
         """The most probable token sequences for features (T, M), best first.
 
         Features carry no sound for the detector, so it is not asked: noise may come out as words. `transcribe` asks it.
         `options` are the fields of GenerationConfig and override the checkpoint's own; `prefix` are token ids that
-        every hypothesis begins with, after the start token. Raises OptionError.
+        every hypothesis begins with, after the start token; `lang`, such as "fr", is the language that a multilingual
+        model is to write: its piece comes first. Raises OptionError.
         """
-        return self.generate_from(self.encode(features, padded_length), prefix=prefix, **options)
+        return self.generate_from(self.encode(features, padded_length), prefix=prefix, lang=lang, **options)
 
-    def generate_from(self, memory: np.ndarray, *, prefix=(), **options) -> list[search.Hypothesis]:
+    def generate_from(
+        self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options
+    ) -> list[search.Hypothesis]:
         """The same for a memory (S, D). Raises OptionError."""
+        prefix, options = self.with_language(prefix, lang, options)
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(
@@ -162,10 +167,33 @@ class S2T:
             )
         return search.generate(self.decoder(memory), config, prefix)
 
+    def with_language(self, prefix, lang: str | None, options: dict) -> tuple[list[int], dict]:
+        """The prefix and the options that make a text begin in the language `lang`; None leaves them as they are.
+
+        Raises OptionError for a language that the model does not write, or another token that is forced to be first.
+        """
+        prefix = search.check_prefix(prefix)
+        if lang is None:
+            return prefix, options
+        piece = self.tokenizer.language_id(lang)
+        if options.get("forced_bos_token_id") not in (None, piece):
+            raise OptionError(f"lang {lang!r} and forced_bos_token_id both set the first token; give one")
+        if prefix:
+            return ([] if prefix[0] == piece else [piece]) + prefix, options
+        return prefix, options | {"forced_bos_token_id": piece}
+
+    def warn_of_open_language(self, generation: dict) -> None:
+        """Give an InputWarning if a model of several languages is asked for a text and not told in which."""
+        told = self.generation_config.forced_bos_token_id, *map(generation.get, ("lang", "forced_bos_token_id"))
+        if self.tokenizer.languages and told == (None, None, None) and not len(generation.get("prefix", ())):
+            warnings.warn(self.tokenizer.any_language, InputWarning, stacklevel=3)
+
     def transcribe(
         self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
     ) -> Transcript:
         """From sound to text. `audio` as in `features`, `generation` as in `generate`. Raises AudioError, OptionError.
+
+        Without `lang` a model of several languages picks one by itself, and an InputWarning says so.
 
         A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
         is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
@@ -173,6 +201,7 @@ class S2T:
         other; it has `segments`, no `hypotheses`.
         """
         options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
+        self.warn_of_open_language(generation)
         recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
         if recording.whole is None:
             found = segments_of(self, iter(recording), True, options, generation)
@@ -196,11 +225,15 @@ class S2T:
         before it, where a recording is damaged or cut short.
         """
         options = arguments.instance(options, "options", StreamOptions)
+        self.warn_of_open_language(generation)
         return stream(self, audio, sampling_rate, options, **generation)
 
-    def score(self, audio, text: str, sampling_rate: int | None = None) -> Score:
-        """The log-probability of a given transcript. Raises AudioError; OptionError for a text that is too long."""
-        labels = np.array(self.tokenizer.encode(text), dtype=np.int64)
+    def score(self, audio, text: str, sampling_rate: int | None = None, lang: str | None = None) -> Score:
+        """The log-probability of a given transcript, in the language `lang` of a model that writes several.
+
+        Raises AudioError; OptionError for a text that is too long, or a language that is not the model's.
+        """
+        labels = np.array(self.tokenizer.encode(text, lang), dtype=np.int64)
         if len(labels) > LONGEST_TEXT:
             raise OptionError(f"the text has {len(labels)} tokens, expected at most {LONGEST_TEXT}; score it in parts")
         memory = self.encode(self.features(audio, sampling_rate))

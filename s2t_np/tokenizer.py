@@ -99,6 +99,11 @@ class Tokenizer:
             raise OptionError(f"target language {lang!r:.40} is not known; this model has {known}")
         return self.languages[lang]
 
+    @property
+    def any_language(self) -> str:
+        """The words for a user who has not said which of several languages the model is to write."""
+        return f"this model writes {', '.join(self.languages)}; without a language (--lang, lang=) it may pick any"
+
     def pieces(self, ids) -> list[str]:
         """Ids (U,) -> their pieces. Raises OptionError for an id that is not in the vocabulary."""
         return [self.id_to_piece[i] for i in self.checked_ids(ids)]

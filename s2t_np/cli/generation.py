@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..config import GenerationConfig
 from ..errors import InputWarning, OptionError
+from ..search.fairseq import check_fairseq_options
 from ..search.options import check_options, check_prefix
 from ..tokenizer import Tokenizer
 from .terminal import say
@@ -44,7 +45,9 @@ GENERATION_OPTIONS = (
     ("--max-new-tokens", int, "U", "at most U tokens after the prefix (replaces --max-length)"),
     ("--min-length", int, "U", "at least U tokens, including the start token"),
     ("--min-new-tokens", int, "U", "at least U tokens after the prefix"),
+    ("--search", str, "WHOSE", "whose rules the search follows: transformers (default) or fairseq"),
     ("--lenpen --length-penalty", float, "P", "divide scores by length ** P: P above 0 favours long texts"),
+    ("--unkpen --unk-penalty", float, "P", "with --search fairseq: taken from the score of each unknown piece"),
     ("--early-stopping", early_stopping, "WHEN", "when a beam search has found enough: true, false or never"),
     ("--no-repeat-ngram-size", int, "N", "let no sequence of N tokens occur twice; 0 allows it"),
     ("--repetition-penalty", float, "P", "above 1 makes tokens that occurred before less likely"),
@@ -52,8 +55,6 @@ GENERATION_OPTIONS = (
     ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not be first"),
     ("--forced-first --forced-bos-token-id", int, "ID", "the first token"),
     ("--forced-last --forced-eos-token-id", int, "ID", "the last token of a text that reaches --max-length"),
-    ("--search", str, "NAME", "transformers (the default), or fairseq: beam search as its SequenceGenerator does it"),
-    ("--unkpen --unk-penalty", float, "P", "with --search fairseq: make the unknown piece less likely by P"),
     ("--temperature", float, "T", "with --sample: above 0; below 1 prefers likely tokens"),
     ("--top-k", int, "K", "with --sample: draw from the K likeliest tokens; 0 means all"),
     ("--top-p", float, "P", "with --sample: draw from the likeliest tokens whose probabilities sum to P"),
@@ -93,6 +94,8 @@ def generation_options(args: Namespace) -> dict:
     given = [f for f in ("lang", "prefix", "prefix_tokens") if getattr(args, f) is not None]
     if given and args.forced_bos_token_id is not None:
         raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both set the first token; give one")
+    if "unk_penalty" in options and options.get("search") != "fairseq":
+        raise OptionError("--unkpen has no effect without --search fairseq")
     check_together(options, args.prefix_tokens or ())
     return options
 
@@ -103,6 +106,8 @@ def check_together(options: dict, prefix_tokens: Sequence[int]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # the search will say it again, knowing the model's own options
         check_options(config, 1 + len(check_prefix(prefix_tokens)))
+    if config.search == "fairseq":
+        check_fairseq_options(config)
 
 
 def warn_of_unknown(tokens: Sequence[int], tokenizer: Tokenizer, what: str) -> None:
@@ -127,5 +132,5 @@ def beginning(args: Namespace, tokenizer: Tokenizer) -> dict:
     if language:
         return {"forced_bos_token_id": language[0]}
     if known and args.forced_bos_token_id is None:
-        say(f"warning: this model writes {known}; without --lang it may pick any of them")
+        warnings.warn(tokenizer.any_language, InputWarning, stacklevel=2)
     return {}

@@ -4,6 +4,7 @@ import math
 import platform
 from argparse import ArgumentParser, Namespace
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..system.atomic_files import atomic_file
 from ..system.threads import get_threads, set_threads
 from ..weights import expected_shapes
 from .command import Command, add_model_arguments, load_model
-from .generation import warn_of_unknown
+from .generation import language, warn_of_unknown
 from .terminal import say, show
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
@@ -138,6 +139,9 @@ def features(args: Namespace) -> int:
     if Path(args.output).is_dir():
         raise OptionError(f"--output {args.output} is a folder, expected a file to write")
     model = load_model(args)
+    if args.cmvn is not None:
+        config = replace(model.feature_config, one_pass_variance=args.cmvn == "fairseq")
+        model = replace(model, feature_config=config)
     with about(args.file):
         array = model.features(args.file)
     with atomic_file(args.output) as file:
@@ -150,6 +154,12 @@ def add_features_arguments(parser: ArgumentParser) -> None:
     """The arguments of `features`."""
     parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="OUT.npy", required=True, help="the file to write")
+    parser.add_argument(
+        "--cmvn",
+        choices=["fairseq", "stable"],
+        help="how the variance of an utterance is computed: as fairseq does, E[x^2] - mean^2 in float32, or in float64 "
+        "(default: as the model asks)",
+    )
     add_model_arguments(parser)
 
 
@@ -184,7 +194,7 @@ def score(args: Namespace) -> int:
     text = transcript_to_score(args)
     model = load_model(args)
     with about(args.file):
-        record = score_record(model, args.file, text, model.score(args.file, text))
+        record = score_record(model, args.file, text, model.score(args.file, text, lang=args.lang))
     warn_of_unknown(record["tokens"], model.tokenizer, "the text")
     if args.format == "txt":
         record = {key: record[key] for key in ("log_prob", "cross_entropy")} | {"tokens": len(record["tokens"])}
@@ -198,6 +208,7 @@ def add_score_arguments(parser: ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", help="the transcript")
     text.add_argument("--text-file", metavar="FILE", help="a UTF-8 file that holds it")
+    parser.add_argument("--lang", type=language, metavar="XX", help="its language, for a multilingual model")
     add_format(parser)
     add_model_arguments(parser)
 

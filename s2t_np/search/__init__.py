@@ -21,7 +21,7 @@ from .options import check_options, check_prefix
 from .port import Cache, Candidates, Decoder, Hypothesis, NextToken, next_token
 from .sampling import sample
 
-__all__ = ["Cache", "Candidates", "Decoder", "Hypothesis", "NextToken", "generate", "next_token"]
+__all__ = ["Cache", "Candidates", "Decoder", "Hypothesis", "NextToken", "check_prefix", "generate", "next_token"]
 
 
 def generate(decoder: Decoder, options: GenerationConfig, prefix: Sequence[int] = ()) -> list[Hypothesis]:

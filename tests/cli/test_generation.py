@@ -6,7 +6,7 @@ import pytest
 
 import s2t_np
 from s2t_np import cli
-from s2t_np.errors import OptionError
+from s2t_np.errors import InputWarning, OptionError
 from tests.support.paths import DIGITS
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -84,7 +84,11 @@ def beginning(*argv):
     args = cli.build_parser().parse_args(["transcribe", "x", *argv])
     languages = {"pt": 4, "fr": 5}
     tokenizer = SimpleNamespace(
-        languages=languages, language_id=languages.__getitem__, encode=lambda *a: [5, 9, 2], unk_token_id=3
+        any_language="this model writes pt, fr",
+        languages=languages,
+        language_id=languages.__getitem__,
+        encode=lambda *a: [5, 9, 2],
+        unk_token_id=3,
     )
     return cli.generation.beginning(args, tokenizer)
 
@@ -96,7 +100,29 @@ def test_a_target_language_is_the_first_token(capsys):
     assert beginning("--lang", "pt", "--prefix-tokens", "9") == {"prefix": [4, 9]}
     assert beginning("--forced-first", "4") == {}
     assert capsys.readouterr().err == ""
-    assert beginning() == {}
-    assert "this model writes pt, fr; without --lang" in capsys.readouterr().err
+    with pytest.warns(InputWarning, match="this model writes pt, fr"):
+        assert beginning() == {}
     with pytest.raises(OptionError, match="--prefix needs --lang"):
         beginning("--prefix", "oui")
+
+
+def test_fairseq_search_and_its_names(transcribe):
+    args = cli.build_parser().parse_args(
+        ["transcribe", "x", "--search", "fairseq", "--lenpen", "0.3", "--unkpen", "0.5"]
+    )
+    expected = {"search": "fairseq", "length_penalty": 0.3, "unk_penalty": 0.5}
+    assert cli.generation.generation_options(args) == expected
+    assert transcribe(FIVE, "--search", "fairseq")[:2] == (0, "five five\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--search", "espnet"), 'search is \'espnet\', expected "transformers" or "fairseq"'),
+        (("--unkpen", "1"), "--unkpen has no effect without --search fairseq"),
+        (("--search", "fairseq", "--repetition-penalty", "2"), "which fairseq's search does not have"),
+    ],
+)
+def test_what_a_search_does_not_know(transcribe, options, message):
+    code, _, err = transcribe(FIVE, *options)
+    assert code == 2 and message in err

@@ -93,3 +93,20 @@ def test_score_refuses_a_text_file_it_cannot_read(run, tmp_path, content, no_loa
     code, _, err = run("score", FIVE, "--text-file", tmp_path / "text")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "--text-file" in err
+
+
+def test_features_as_fairseq_normalises_them(run, tmp_path):
+    found = {}
+    for arithmetic in ("fairseq", "stable", None):
+        path = tmp_path / f"{arithmetic}.npy"
+        assert (
+            run("features", "--model", "digits", FIVE, "-o", path, *(["--cmvn", arithmetic] if arithmetic else []))[0]
+            == 0
+        )
+        found[arithmetic] = np.load(path)
+    fbank = s2t_np.features.fbank(s2t_np.audio.load(FIVE, 16000), 16000)
+    variance = np.square(fbank).sum(axis=0) / len(fbank) - np.square(fbank.mean(axis=0))
+    expected = (fbank - fbank.mean(axis=0)) / np.sqrt(variance)
+    np.testing.assert_allclose(found["fairseq"], expected, atol=5e-3)
+    np.testing.assert_array_equal(found["stable"], found[None])
+    assert (found["fairseq"] != found["stable"]).any()
