@@ -1,4 +1,4 @@
-"""Whole utterances and single decoder steps of all contenders in turn: checked, timed, compared with the machine's limits.
+"""Whole utterances and single decoder steps of every contender: checked, timed, compared with the machine's limits.
 
 The bound is what an implementation would take that computes the encoder at the rate of multiply-adds (int8: at that of
 bytes) and reads the decoder's weights and the keys and values of the sound at the rate of memory, once a step: nothing

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # From sound to text, by hand
 #
-# The whole of S2T in small steps, to be read next to the code in `s2t_np/`. Every step says what it does in a line or two
+# The whole of S2T in small steps, to read next to the code in `s2t_np/`. Every step says what it does in a line or two
 # of numpy, and then asserts that the project's own function does the same. Run it as a script, cell by cell in an
 # editor that knows `# %%`, or as a notebook (`jupytext --to ipynb walkthrough/sound_to_text.py`). It needs the
 # package and nothing else; with matplotlib (`pip install ".[plot]"`) it also draws.
