@@ -2,16 +2,16 @@
 
 import numpy as np
 
-LINE = 16  # floats in a line of the cache
+CACHE_LINE = 16  # floats in a line of the cache
 
 
 def empty_aligned(*sizes: int) -> list[np.ndarray]:
     """Uninitialised float32 arrays of these sizes, each at the beginning of a line."""
-    block = np.empty(sum(sizes) + LINE * (len(sizes) + 1), np.float32)
-    first, parts = -(block.ctypes.data // 4) % LINE, []
+    block = np.empty(sum(sizes) + CACHE_LINE * (len(sizes) + 1), np.float32)
+    first, parts = -(block.ctypes.data // 4) % CACHE_LINE, []
     for size in sizes:
         parts.append(block[first : first + size])
-        first += -(-size // LINE) * LINE
+        first += -(-size // CACHE_LINE) * CACHE_LINE
     return parts
 
 

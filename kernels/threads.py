@@ -1,39 +1,41 @@
-"""One piece of work, several threads, no lock: how kernels use the cores.
+"""One piece of work, several threads, no lock: how kernels use the cores. (simd/scheduling.py is the device's side.)
 
-A parallel kernel is cut into phases, a phase into items. Whoever is there takes the next item off a counter (`take`)
-and counts it when done (`finish`); a phase is over when all its items are counted (`wait`). The calling thread runs the
-kernel itself, idle helpers join in. Nobody waits for a certain helper: one that comes late, because another call keeps
-it busy, finds the counters used up and leaves. So any number of Python threads may call at once, nothing can deadlock,
-and Numba's threading layers (one of which aborts when two threads enter it) are never used. Which thread computes an
-item has no influence on it: results are the same bits for any number of threads.
+A parallel kernel is cut into phases, a phase into items. A thread takes the next item off a counter (`next_item`) and
+counts it when it is finished (`done`); a phase is over when all its items are counted (`barrier`). The calling thread
+runs the kernel itself, idle helpers join in. No thread waits for a particular helper: one that comes late, because
+another call keeps it busy, finds the counters used up and leaves. So any number of Python threads may call at once,
+nothing can deadlock, and Numba's threading layers (one of which aborts when two threads enter it) are never used. Which
+thread computes an item has no influence on it: results are the same bits for any number of threads.
 
-Where items lie one behind the other in memory and are read once, as in a decoder step, every participant has a part of
-them to itself (`take_near`), in memory order, and takes from the others' parts only when its own is used up: the
-processor's prefetching follows one line of reading, and counters are not fought over. While it waits it asks for what
-it will read next (`wait_near`).
+Where items lie one after the other in memory and are read once, as in a decoder step, every thread has a part of them
+to itself, in memory order, and takes from the others' parts only when its own is used up (`next_or_steal`): the
+processor's prefetching follows one line of reading, and counters are not fought over. While it waits it prefetches what
+it will read next (`barrier_prefetching`).
 
-Helpers are daemon threads that block in `queue.SimpleQueue.get`; from there they need the interpreter twice, and were
-at work 150 us later on a virtual machine, a tenth of a decoder step. So a kernel that is called again and again has a
-`Session`: helpers make one call of it for many turns, and look for the next turn for a while before they leave; the
-caller's own call is bound once for all turns, not spelled out for each.
-`wait` spins, gives the processor away after a while, and is short by construction: the phase's last items are already
-being computed.
+Helpers are daemon threads that block in `queue.SimpleQueue.get`. To leave it they need the interpreter twice; on a
+virtual machine they were at work 150 us later, a tenth of a decoder step. So a kernel that is called again and again is
+a `PersistentCall`: helpers make one call of it for many iterations, and look for the next iteration for a while before
+they leave; the caller's own call is bound once for all iterations, not spelled out for each. Waiting is spinning, which
+gives the processor away after a while; it is short by construction, because the phase's last items are being computed.
 """
 
 import os
 import queue
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from .build.arguments import OutWords, Words
 from .build.options import COMPILED
 
 COUNTERS = 8  # counters in a cache line: `take_near` gives each its own line
-# places in a session's board: turns begun, helpers that left, calls seen, counters of a turn, the turns' numbers
-TURN, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16
-TURNS, EACH = 64, 4  # turns of a session, before it takes fresh counters; numbers of a turn
-PATIENCE = 4000  # looks for the next turn before a helper leaves: about a millisecond
+# places in a persistent call's board: iterations begun, helpers that left, calls seen, counters of an iteration, and
+# from NUMBERS on the numbers of each iteration
+ITERATION, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16
+ITERATIONS, EACH = 64, 4  # iterations of a persistent call before it takes fresh counters; numbers for each
+SPIN_LIMIT = 4000  # looks for the next iteration before a helper leaves: about a millisecond
 
 
 class _Crew:
@@ -83,14 +85,23 @@ def parallel(function, phases: int, *arguments) -> None:
     work()
 
 
-class Session:
-    """Many calls of one kernel on the same arguments, apart from EACH numbers for each.
+class Loop(NamedTuple):
+    """What a thread that takes part in a persistent call needs to know."""
 
-    The kernel is called as function(session, calls, states, turn, patience, *arguments); it runs `await_turn`, then the
-    turn with counters states[turn * session[SIZE] :], which no other turn uses, and with the EACH numbers from
-    session[NUMBERS + EACH * turn] on.
-    Helpers go on with the next turn as long as `await_turn` tells them to; the caller's thread runs one, which it does
-    alone if need be.
+    board: OutWords
+    calls: Words  # (1,) of all kernels so far
+    states: OutWords  # counters of all iterations
+    iteration: int  # the first of a helper
+    spin_limit: int  # 0 for the caller's own thread
+
+
+class PersistentCall:
+    """Many calls of one kernel on the same arguments, apart from EACH numbers for each: iterations.
+
+    The kernel is called as function(Loop, *arguments); it runs `await_iteration`, then the iteration, with counters
+    states[iteration * board[SIZE] :], which no other iteration uses, and with the EACH numbers from
+    board[NUMBERS + EACH * iteration] on. Helpers go on with the next iteration as long as `await_iteration` tells them
+    to; the caller's thread runs one, alone if need be.
     """
 
     def __init__(self, function, phases: int, threads: int, *arguments):
@@ -99,25 +110,27 @@ class Session:
         self._begin()
 
     def _begin(self) -> None:
-        """Fresh counters for TURNS turns; helpers of those before find nothing new and leave."""
-        self.board, self.states = np.zeros(NUMBERS + EACH * TURNS, np.int64), np.zeros(TURNS * self.counters, np.int64)
+        """Fresh counters for ITERATIONS iterations; helpers of those before find nothing new and leave."""
+        self.board = np.zeros(NUMBERS + EACH * ITERATIONS, np.int64)
+        self.states = np.zeros(ITERATIONS * self.counters, np.int64)
         self.board[SIZE] = self.counters
-        self.called, self.take_turn = 0, self._bound(0, 0)
+        self.called, self.iterate = 0, self._bound(0, 0)
 
-    def _bound(self, turn: int, patience: int) -> Callable[[], None]:
-        return self.function.bind(self.board, _crew.calls, self.states, turn, patience, *self.arguments)
+    def _bound(self, iteration: int, spin_limit: int) -> Callable[[], None]:
+        loop = Loop(self.board, _crew.calls, self.states, iteration, spin_limit)
+        return self.function.bind(loop, *self.arguments)
 
     def run(self, *numbers: int) -> None:
-        """The next turn. Its call is bound once: spelling out a dozen arrays takes 20 us, a step of int8 takes 500."""
-        if self.board[TURN] == TURNS:
+        """The next iteration. Its call is bound once: spelling out the arrays takes 20 us, a step of int8 takes 500."""
+        if self.board[ITERATION] == ITERATIONS:
             self._begin()
-        turn = int(self.board[TURN])
-        self.board[NUMBERS + EACH * turn : NUMBERS + EACH * (turn + 1)] = numbers
+        iteration = int(self.board[ITERATION])
+        self.board[NUMBERS + EACH * iteration : NUMBERS + EACH * (iteration + 1)] = numbers
         if missing := self.helpers - self.called + int(self.board[LEFT]):
             self.called += missing
             self.board[SEEN] = _crew.calls[0] + 1
-            _crew.call(missing, self._bound(turn, PATIENCE))
-        self.take_turn()
+            _crew.call(missing, self._bound(iteration, SPIN_LIMIT))
+        self.iterate()
 
 
 def _after_fork() -> None:

@@ -1,7 +1,7 @@
 """`python -m s2t_np` and `s2t-np` begin here, with nothing imported yet.
 
 Importing numpy and the rest takes a few tenths of a second. An interrupt in that time cannot be left to Python: its
-KeyboardInterrupt would come out of somebody's import statement, or as an ImportError, with a page of traceback.
+KeyboardInterrupt would come out of some import statement, or as an ImportError, with a page of traceback.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 
 def leave(*_) -> None:
-    """End at once, as the command does when it is interrupted later on; there is nothing to tidy yet."""
+    """End at once, as the command does when it is interrupted later on; nothing has to be tidied yet."""
     os.write(2, b"s2t-np: interrupted\n")
     os._exit(130)
 

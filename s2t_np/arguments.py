@@ -4,6 +4,7 @@ Each function returns the value in the form that is computed with, or raises an 
 what was expected. Behind these checks no backend needs its own.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -27,9 +28,10 @@ def as_array(value, name: str, kinds: str, expected: str) -> np.ndarray:
 
 def finite(array: np.ndarray, name: str, dtype: type) -> np.ndarray:
     """The array in `dtype`, contiguous: any shape. Raises OptionError for NaN and for what `dtype` cannot hold."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         array = np.ascontiguousarray(array, dtype)
-    if not np.isfinite(array).all():
+        total = np.add.reduce(array, axis=None)  # one pass, nothing allocated; it may overflow, hence the second look
+    if not math.isfinite(total) and not np.isfinite(array).all():
         count = int(np.count_nonzero(~np.isfinite(array)))
         raise OptionError(f"{name}: {count} of {array.size} numbers are NaN, infinite or beyond {np.dtype(dtype).name}")
     return array

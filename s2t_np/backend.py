@@ -27,14 +27,14 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     start_cache: Callable  # as decoder.start_cache
     step: Callable  # as decoder.step
-    describe: Callable[[], dict[str, str]]  # what `info` says about it
+    describe: Callable[[], dict[str, str]]  # what `info` prints about it
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r})"
 
 
 def describe() -> dict[str, str]:
-    """What `info` says about numpy."""
+    """What `info` prints about numpy."""
     return {"instructions": "those of numpy and its BLAS"}
 
 
@@ -68,19 +68,23 @@ def choose(name: str, dtype: str = "float32") -> Backend:
     return best(dtype) if name == "auto" else NUMPY
 
 
-def compiled(dtype: str) -> Backend:
-    """The Numba backend for a dtype, compiled when first used. Raises BackendError where it cannot run."""
+def compiled(dtype: str, private: bool = True) -> Backend:
+    """The Numba backend for a dtype, compiled when first used. Raises BackendError where it cannot run.
+
+    Where compiled kernels cannot be kept, they are compiled for this process alone, or, with `private` false, not at
+    all: it takes ten seconds in every run.
+    """
     if dtype == "float64":
         raise BackendError('backend "numba" computes in float32, not float64; use backend "numpy"')
     try:
         import s2t_np_kernels.backend as kernels
 
-        kernels.complete()
+        kernels.complete(private)
     except ImportError as error:
         raise BackendError(f'backend "numba" cannot run here ({error}); {remedy()}') from None
     except Exception as error:  # whatever a compiler meets on a machine where this was never tried
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason:.300})') from error
+        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
     calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
@@ -98,7 +102,7 @@ def best(dtype: str) -> Backend:
     if dtype != "float32" or importlib.util.find_spec("numba") is None:
         return NUMPY
     try:
-        found = compiled(dtype)
+        found = compiled(dtype, private=False)
     except BackendError as error:
         warnings.warn(f"{error}; numpy computes instead", InputWarning, stacklevel=2)
         return NUMPY

@@ -6,8 +6,8 @@
     tokenizer_config.json     TokenizerConfig    how ids become text
     s2t_np.json               UtteranceConfig    which utterances the model knows (a file of ours, which need not exist)
 
-Field names are those of the files. Fields a file holds that mean nothing to inference (dropout rates, versions, ...)
-are passed over; fields that are here are checked, and a wrong one is refused by name.
+Field names are those of the files. Fields that inference does not use (dropout rates, versions, ...)
+are ignored; fields that are here are checked, and a wrong one is refused by name.
 """
 
 import dataclasses
@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError, OptionError
+from .generation_refusals import refuse_unsupported
 
 SEARCHES = ("transformers", "fairseq")
 UTTERANCE_FILE = "s2t_np.json"
 MAX_JSON_BYTES = 8 << 20  # parsed, 30 times as much; the largest real file, vocab.json, has 0.2 MB
 # Upper bounds far above every released model, so that a wrong or hostile number is refused before anything is built:
 MOST_LAYERS = 1000
-MOST_UNITS = 1 << 17  # of any layer
+MOST_UNITS = 1 << 17  # width of any layer
 MOST_BINS = 1000
-MOST_TOKENS = 100_000  # of one utterance
+MOST_TOKENS = 100_000  # length of a transcript
 MOST_ROWS = 1024  # beams or draws side by side; their memory would be exhausted before the answer
 HIGHEST_RATE = 768_000  # Hz
 
@@ -157,7 +158,7 @@ class ModelConfig:
         return config
 
     def check_shape(self, source: str) -> None:
-        """What the fields must satisfy together."""
+        """Hold the fields to each other. Raises ModelError."""
         for side in ("encoder", "decoder"):
             heads = getattr(self, f"{side}_attention_heads")
             if self.d_model % heads:
@@ -176,7 +177,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How to turn logits into tokens; names, meaning and defaults are those of transformers' GenerationConfig."""
+    """The search options; names, meaning and defaults are those of transformers' GenerationConfig."""
 
     max_length: int = integer(200, 1, MOST_TOKENS)  # tokens in all, counting the start token
     max_new_tokens: int | None = integer(
@@ -198,9 +199,13 @@ class GenerationConfig:
     temperature: float = real(1.0, 1e-6, 1e6)
     top_k: int = integer(50)  # 0 keeps all
     top_p: float = rule(1.0, "a number in (0, 1]", lambda v: is_real(v) and 0 < v <= 1)
-    search: str = rule("transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES)  # whose; a field of ours
-    unk_penalty: float = rule(0.0, "a number", is_real)  # of <unk>, in fairseq's search; a field of ours
-    seed: int | None = integer(None, optional=True)  # of the sampling; not a field of transformers
+    search: str = rule(
+        "transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES
+    )  # whose rules; a field of ours
+    unk_penalty: float = rule(
+        0.0, "a number", is_real
+    )  # taken from <unk>'s log-probability in fairseq's search; a field of ours
+    seed: int | None = integer(None, optional=True)  # makes sampling repeatable; not a field of transformers
     eos_token_id: int = integer(2)
     pad_token_id: int = integer(1)
     decoder_start_token_id: int = integer(2)
@@ -208,12 +213,13 @@ class GenerationConfig:
     @classmethod
     def from_dict(cls, data: dict, source: str = "generation_config.json") -> "GenerationConfig":
         """Check and build; null means "not set" for any field. Raises ModelError."""
+        refuse_unsupported(data, source)
         return from_dict(cls, {k: v for k, v in data.items() if v is not None}, source)
 
     def replace(self, **options) -> "GenerationConfig":
         """A copy with some fields changed. Asking for samples without naming `num_beams` means single paths.
 
-        Raises OptionError for an unknown name or a value that means nothing.
+        Raises OptionError for an unknown name or an invalid value.
         """
         if options.get("do_sample"):
             options = {"num_beams": 1} | options

@@ -65,9 +65,9 @@ def embed_tokens(w: Decoder, config: ModelConfig, tokens: np.ndarray, position: 
 def decoder_layer(
     ops: Ops, w: DecoderLayer, x: np.ndarray, heads: int, attend_self: Callable, cross: KeysValues
 ) -> np.ndarray:
-    """Look at the text so far, look at the sound, think: (U, D) or, one row a beam, (K, D) -> the same.
+    """Self-attention over the text so far, attention over the sound, feed-forward: (U, D), or (K, D) -> the same.
 
-    `attend_self(q, new_keys_values)` decides what "so far" is: the rows before in a full pass, the cache in a step.
+    `attend_self(q, new_keys_values)` decides what "so far" is: the earlier rows in a full pass, the cache in a step.
     """
     h = ops.layer_norm(x, w.self_attn_layer_norm)
     mixed = attend_self(queries(ops, w.self_attn, h, heads), keys_values(ops, w.self_attn, h))

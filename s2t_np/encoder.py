@@ -22,7 +22,7 @@ def embed_features(
 
 
 def encoder_layer(ops: Ops, w: EncoderLayer, x: np.ndarray, heads: int) -> np.ndarray:
-    """Look around, then think: (S, D) -> (S, D)."""
+    """Self-attention, then feed-forward: look around, then think. (S, D) -> (S, D)."""
     x = self_attention(ops, w.self_attn, ops.layer_norm(x, w.self_attn_layer_norm), heads, residual=x)
     return feed_forward(ops, w, x)
 

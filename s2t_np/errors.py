@@ -1,7 +1,7 @@
-"""What can go wrong, as one small tree.
+"""The exceptions that this project raises, as one small tree.
 
-Every error a user can cause ends in one of these, with one line that says which file or option it is about, what was
-found there, what was expected, and what to do. The command turns them into exit codes (`cli.py`).
+Every error that a user can cause ends in one of these, with one line that says which file or option it is about, what
+was found there, what was expected, and what to do. The command turns them into exit codes (`cli/`).
 """
 
 
@@ -14,7 +14,7 @@ class AudioError(S2TError):
 
 
 class IncompleteAudioError(AudioError):
-    """A recording that is damaged or cut short; all the sound there is has been given before."""
+    """A recording that is damaged or cut short; all of its sound that could be read was returned before."""
 
 
 class ModelError(S2TError):
@@ -22,16 +22,16 @@ class ModelError(S2TError):
 
 
 class HubError(ModelError):
-    """A model that is neither in the local cache nor to be had from the hub."""
+    """A model that is not in the local cache and cannot be downloaded from the hub."""
 
 
 class OptionError(S2TError, ValueError):
-    """An argument with a value that means nothing here, or two that contradict each other."""
+    """An argument with an invalid value, or two arguments that contradict each other."""
 
 
 class BackendError(S2TError):
-    """A backend asked for by name that cannot run on this machine."""
+    """A backend that was asked for by name and cannot run on this machine."""
 
 
 class InputWarning(UserWarning):
-    """Something about an input that a careful user wants to know, though there is an answer (float peak above 1.5)."""
+    """Something unusual about an input that was accepted all the same (a float peak above 1.5, for instance)."""

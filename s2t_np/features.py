@@ -175,7 +175,7 @@ def normalize(features: np.ndarray, config: FeatureConfig) -> np.ndarray:
 def features(
     samples: np.ndarray, config: FeatureConfig, dtype: type = np.float32, fbank: Callable = fbank
 ) -> np.ndarray:
-    """What the encoder reads, as preprocessor_config.json asks: (N,) samples at the model's rate -> (T, M) in `dtype`.
+    """The encoder's input, as preprocessor_config.json asks: (N,) samples at the model's rate -> (T, M) in `dtype`.
 
     `fbank` may be a fast twin of the function above. Raises AudioError for a recording shorter than one window.
     """
@@ -183,12 +183,12 @@ def features(
     if len(samples) < frame_geometry(rate)[0]:
         raise AudioError(
             f"the recording is {1000 * len(samples) / rate:.3g} ms long ({len(samples)} samples at {rate} Hz), "
-            f"expected at least {WINDOW_MS} ms: there is nothing to transcribe in less"
+            f"expected at least {WINDOW_MS} ms: less cannot be transcribed"
         )
     return normalize(fbank(samples, rate, config.num_mel_bins, dtype), config)
 
 
 def _read_only(table: np.ndarray) -> np.ndarray:
-    """A cached table that nobody can change for the next caller."""
+    """The table, read-only: it is cached, and the next caller must find it unchanged."""
     table.flags.writeable = False
     return table

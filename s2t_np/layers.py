@@ -1,4 +1,4 @@
-"""What encoder and decoder are made of: subsampler, positions, attention block, feed-forward.
+"""The parts of encoder and decoder: subsampler, positions, attention block, feed-forward.
 
 Sources: Wang et al. 2020, "fairseq S2T" (arXiv 2010.05171), section 3 for the subsampler; Vaswani et al. 2017,
 "Attention is all you need", sections 3.2 and 3.5 for attention and positions. Layers are pre-norm: each block sees the
@@ -15,7 +15,7 @@ from .weights import Attention, EncoderLayer, Subsampler
 
 
 class KeysValues(NamedTuple):
-    """What attention looks at: keys to match with queries, values to take from."""
+    """Keys, which attention matches with queries, and the values that it takes from them."""
 
     k: np.ndarray  # (S, D), or (K, S, D) with a history for each beam
     v: np.ndarray  # the same shape
@@ -90,7 +90,7 @@ def keys_values(ops: Ops, w: Attention, x: np.ndarray) -> KeysValues:
 
 
 def self_attention(ops: Ops, w: Attention, x: np.ndarray, heads: int, residual: np.ndarray) -> np.ndarray:
-    """Every row looks at every row: (S, D) -> (S, D)."""
+    """Attention of every row over every row: (S, D) -> (S, D)."""
     mixed = ops.attention(queries(ops, w, x, heads), *keys_values(ops, w, x), heads)
     return ops.linear(mixed, w.out_proj, residual)
 

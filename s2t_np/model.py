@@ -44,14 +44,14 @@ LONGEST_TEXT = (
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard in one recording."""
+    """The result of transcribing one recording."""
 
-    text: str  # of the best hypothesis
+    text: str  # the best hypothesis
     hypotheses: list[search.Hypothesis]  # best first, as many as `num_return_sequences`
     texts: list[str]  # their texts, in the same order
     duration: float  # seconds of audio
     source: str | None = None  # the file, if it was one
-    segments: tuple[Segment, ...] = ()  # of a recording too long to be heard whole; it has no hypotheses of its own
+    segments: tuple[Segment, ...] = ()  # if the recording was too long to be one utterance; then no hypotheses
     flags: tuple[str, ...] = ()  # why the text is doubtful: "low_logprob", "repetition", "unfinished", "cut"
 
     @classmethod
@@ -68,7 +68,7 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Score:
-    """How probable a given transcript is (natural logarithms)."""
+    """The log-probability of a given transcript (natural logarithms)."""
 
     tokens: np.ndarray  # (U,) the transcript's ids, ending in EOS
     token_log_probs: np.ndarray  # (U,)
@@ -147,6 +147,7 @@ class S2T:
     ) -> list[search.Hypothesis]:
         """The most probable token sequences for features (T, M), best first.
 
+        Features carry no sound for the detector, so it is not asked: noise may come out as words. `transcribe` asks it.
         `options` are the fields of GenerationConfig and override the checkpoint's own; `prefix` are token ids that
         every hypothesis begins with, after the start token; `lang`, such as "fr", is the language that a multilingual
         model is to write: its piece comes first. Raises OptionError.
@@ -295,7 +296,7 @@ def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConf
 
 
 def check_same_model(folder: Path, config: ModelConfig, features: FeatureConfig, tokenizer: Tokenizer) -> None:
-    """Raise ModelError where the network's input or output width is not that of the files beside it."""
+    """Raise ModelError if the network's input or output width differs from that of the other files."""
     bins = config.input_feat_per_channel * config.input_channels
     if features.num_mel_bins != bins:
         found = f"num_mel_bins is {features.num_mel_bins} in the preprocessor's file, config.json expects {bins}"

@@ -205,7 +205,7 @@ def load_processor(model: bytes, source: Path):
 
 
 def damaged(source: Path) -> ModelError:
-    """What to raise for a SentencePiece model that does not work."""
+    """The error for a SentencePiece model that does not work."""
     return ModelError(f"{source}: damaged, or not a SentencePiece model; download it again")
 
 

@@ -28,7 +28,7 @@ class Attention(NamedTuple):
 
 
 class EncoderLayer(NamedTuple):
-    """Self-attention and feed-forward, each behind a layer normalisation."""
+    """Self-attention and feed-forward, each after a layer normalisation."""
 
     self_attn_layer_norm: LayerNorm
     self_attn: Attention
@@ -39,7 +39,7 @@ class EncoderLayer(NamedTuple):
 
 
 class DecoderLayer(NamedTuple):
-    """Self-attention, attention over the encoder's memory, feed-forward, each behind a layer normalisation."""
+    """Self-attention, attention over the encoder's memory, feed-forward, each after a layer normalisation."""
 
     self_attn_layer_norm: LayerNorm
     self_attn: Attention
@@ -84,7 +84,7 @@ class Decoder(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """All of a model. `lm_head` is the embedding table itself in tied models."""
+    """All weights of a model. `lm_head` is the embedding table itself in tied models."""
 
     encoder: Encoder
     decoder: Decoder

@@ -71,7 +71,7 @@ def take_back(cache) -> None:
 
 
 class Peer:
-    """Somebody else's model, behind a pipe. `fixed`: what each of its jobs is told."""
+    """A peer's model, behind a pipe. `fixed`: what each of its jobs is told."""
 
     def __init__(self, upstream: Upstream, versions: dict, exact: bool, **fixed):
         self.upstream, self.versions, self.exact, self.fixed = upstream, versions, exact, fixed

@@ -13,7 +13,7 @@ from tools.bench_contenders import PEER_WORKER, worker
 from tools.upstream import Upstream
 
 RATE, BINS, SECONDS, BURST = 16_000, 80, 10, 5
-TOLERANCE = 2e-2  # of a logarithm: Kaldi computes in float32, where a nearly silent bin has few digits
+TOLERANCE = 2e-2  # difference of logarithms: Kaldi computes in float32, where a nearly silent bin has few digits
 
 
 def kaldi(stack: ExitStack, pythons: list[str]) -> Upstream | None:

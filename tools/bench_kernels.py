@@ -17,7 +17,7 @@ from tools.bench_roofs import interleaved, medians
 
 RNG = np.random.default_rng(0)
 TOLERANCE = 2e-4
-KINDS = {  # of weights: bytes, how far a product of unit variance may be off, its roof, what the table says
+KINDS = {  # kinds of weights: bytes, how far a product of unit variance may be off, its roof, what the table says
     FLOAT32: (4, TOLERANCE, "GFLOP/s", ""),
     FLOAT16: (2, 5e-3, "GFLOP/s", " float16"),
     INT8: (1, 0.1, "GOP/s", " int8"),

@@ -91,7 +91,7 @@ def compute_bytes(call: CountCall):
 @compiled
 @entry
 def read(call: ReadCall):
-    """Read x once; the sum goes to y, so that nobody can say it was not needed."""
+    """Read x once; the sum goes to y, so that the compiler cannot leave it out."""
     x, size, y = call
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     for i in range(0, size - 63, 64):

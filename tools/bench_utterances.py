@@ -19,7 +19,7 @@ REST = 0.3  # seconds between runs: for a moment after its work, a thread pool k
 TOKENS_A_SECOND = 3
 STEPS = 20  # decoder steps in a row, as in a search
 BYTES = {"float32": 4, "float16": 2, "int8": 1}
-MEMORY_TOLERANCE, LOGITS_TOLERANCE = 1e-3, 2e-3  # of their root mean square
+MEMORY_TOLERANCE, LOGITS_TOLERANCE = 1e-3, 2e-3  # shares of their root mean square
 
 
 class Work(NamedTuple):

@@ -37,10 +37,10 @@ class Heard(NamedTuple):
 class Cost(NamedTuple):
     """One row of the table."""
 
-    rms: float  # of the logits' error, in standard deviations of the reference's logits
+    rms: float  # r.m.s. of the logits' error, in standard deviations of the reference's logits
     largest: float
     changed: int  # tokens
-    tokens: int  # of the reference
+    tokens: int  # tokens of the reference
     recordings: int  # with changed tokens
     word_errors: int
 

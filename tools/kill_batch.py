@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kill a batch with SIGKILL at random moments, resume it until it is done, and hold what it wrote to an unharmed run.
 
-    python tools/kill_batch.py 1000             # so many kills; about three a second on one core
+    python tools/kill_batch.py 1000             # at least 1000 kills; about three a second on one core
     python tools/kill_batch.py 50 --spawn       # each attempt a new interpreter, not a fork of this one
     python tools/kill_batch.py 50 --seed 7
 
@@ -36,15 +36,15 @@ def arguments(folder: Path, way: Sequence[str], jobs: int) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file that a user sees below a folder, inputs left out."""
+    """The visible files below a folder, without the inputs."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
     return {str(p.relative_to(folder)): p.read_bytes() for p in files if "in" not in p.relative_to(folder).parts}
 
 
 def judge(folder: Path, expected: dict[str, bytes], done: bool) -> list[str]:
-    """What is wrong with the files of a run: all of them if it is `done`, else those that there are.
+    """What is wrong with the files of a run, one text each; none may be missing if it is `done`.
 
-    A file that grows may lack its end; any other is whole or not there.
+    Until then a file that grows may lack its end; any other is complete or not there.
     """
     found = tree(folder)
     wrong = [f"{name} is not there" for name in expected.keys() - found.keys() if done]
@@ -58,13 +58,13 @@ def judge(folder: Path, expected: dict[str, bytes], done: bool) -> list[str]:
 
 
 def spawn(argv: Sequence[str]) -> int:
-    """Start the command in a new interpreter; its process id."""
+    """Start the command in a new interpreter; returns its process id."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-m", "s2t_np", *argv], env=environment, stderr=subprocess.DEVNULL).pid
 
 
 def forker() -> Callable[[Sequence[str]], int]:
-    """Loads program and model once, so that every attempt begins at once; returns what starts one, as `spawn`."""
+    """Load program and model once, so that attempts begin at once; returns a function that starts one, as `spawn`."""
     sys.path.insert(0, str(ROOT))
     from s2t_np import cli, load, set_threads
 
@@ -93,7 +93,7 @@ def ended(pid: int, limit: float) -> int | None:
 
 
 def kill_until_done(start: Callable, argv: list[str], longest: float, check: Callable, draw: random.Random) -> int:
-    """Start a batch again and again, kill it after 0 to `longest` seconds; how many kills until it was done.
+    """Start a batch again and again and kill it after 0 to `longest` seconds; returns the kills until it was done.
 
     `check(done)` says what is wrong with the files. Raises SystemExit.
     """
@@ -110,7 +110,7 @@ def kill_until_done(start: Callable, argv: list[str], longest: float, check: Cal
 
 
 def prepare(folder: Path, copies: int) -> None:
-    """folder/in: so many copies of each bundled recording."""
+    """Put `copies` copies of each bundled recording into folder/in."""
     for copy in range(copies):
         shutil.copytree(RECORDINGS, folder / "in" / str(copy), ignore=shutil.ignore_patterns("*.md"))
 
@@ -127,14 +127,14 @@ def reference(start: Callable, folder: Path, way: Sequence[str]) -> tuple[dict[s
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run left below the folder, but its inputs."""
+    """Remove everything below the folder except the inputs."""
     for path in folder.iterdir():
         if path.name != "in":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def torture(kills: int, start: Callable, seed: int, copies: int = 6, ways: Sequence[Sequence[str]] = WAYS) -> str:
-    """Kill batches at least so many times; says how many of them came to their end. Raises SystemExit."""
+    """Kill batches at least `kills` times; returns a summary. Raises SystemExit."""
     draw, rounds, done = random.Random(seed), 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -24,7 +24,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import s2t_np
 from s2t_np import audio
-from tools.stages import model_stages
+from s2t_np.inspect.trace import recorder_of
+from s2t_np.inspect.trace.plan import trace_name
+from s2t_np.inspect.trace.record import Recorder
+from s2t_np.layers import subsampled_length
 from tools.ties import Task, explain
 from tools.upstream import Upstream, numbered
 
@@ -33,7 +36,7 @@ RATIO = 1.5  # our error to torch's; the filterbank, in float64 on both sides, i
 
 
 class Errors(NamedTuple):
-    """What one stage was off by, over all numbers of all recordings."""
+    """The errors of one stage, over all numbers of all recordings."""
 
     stage: str
     difference: np.ndarray  # ours - torch
@@ -58,7 +61,7 @@ class Errors(NamedTuple):
 
     @property
     def within(self) -> bool:
-        """Whether the stage keeps its tolerances."""
+        """True if the stage keeps its tolerances."""
         near = self.largest <= LARGEST.get(self.stage, np.inf)
         return near and (self.stage == "fbank" or max(self.ratio, self.tail_ratio) <= RATIO)
 
@@ -102,6 +105,42 @@ def feature_stages(model: s2t_np.S2T, samples: np.ndarray) -> dict[str, np.ndarr
     c = model.feature_config
     fbank = model.backend.fbank(samples, c.sampling_rate, c.num_mel_bins, model.dtype)
     return {"fbank": fbank, "cmvn": model.features_of_samples(samples)}
+
+
+def stage_names(model: s2t_np.S2T) -> list[str]:
+    """The names of the upstream side (torch_worker.py) for the stages from the first convolution to the logits."""
+    w = model.weights
+    convs = [f"conv.{i}" for i in range(len(w.encoder.conv.conv_layers))]
+    encoder, decoder = ([f"{side}.{i}" for i in range(len(getattr(w, side).layers))] for side in ("encoder", "decoder"))
+    return [*convs, "embed_features", *encoder, "memory", "embed_tokens", *decoder, "logits"]
+
+
+def recorded_stages(model: s2t_np.S2T, features: np.ndarray, tokens, padded_length: int | None = None) -> dict:
+    """From conv.0 to logits, teacher-forced, as the recorder of `trace` sees them: features (T, M), tokens (U,)."""
+    names = {trace_name(name): name for name in stage_names(model)}
+    recorder = recorder_of(model, Recorder(names.__contains__))
+    backend, tokens = recorder.backend(), np.asarray(tokens)
+    memory = backend.encode(backend.ops, model.weights.encoder, model.config, features, padded_length)
+    recorder.decode_full(tokens, memory)
+    found = {shown: recorder.record.arrays[name] for name, shown in names.items()}
+    for i in range(len(model.weights.encoder.conv.conv_layers)):  # a padded batch reaches further
+        found[f"conv.{i}"] = found[f"conv.{i}"][: subsampled_length(len(features), i + 1)]
+    return found
+
+
+def stepped_logits(model: s2t_np.S2T, memory: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """The same logits (U, V) from the cached decoder, one token at a time, as the search gets them."""
+    decoder = model.decoder(memory)
+    cache = decoder.start(1)
+    return np.concatenate([decoder.step(np.array([token]), cache).logits for token in tokens])
+
+
+def model_stages(model: s2t_np.S2T, features: np.ndarray, tokens, padded_length: int | None = None) -> dict:
+    """Everything after the features (T, M), in order; `logits (steps)` are those of the cached decoder."""
+    features, tokens = np.asarray(features, model.dtype), np.asarray(tokens)
+    found = recorded_stages(model, features, tokens, padded_length)
+    found["logits"] = model.logits(found["memory"], tokens)
+    return found | {"logits (steps)": stepped_logits(model, found["memory"], tokens)}
 
 
 def compare_features(pair: Pair, recordings: list[np.ndarray]) -> list[dict[str, tuple]]:
@@ -151,7 +190,7 @@ def errors_of(rows: list[dict[str, tuple]]) -> list[Errors]:
 
 
 def trimmed(row: list[int], eos: int) -> tuple[int, ...]:
-    """A row of an upstream batch without the padding behind its first generated EOS."""
+    """A row of an upstream batch without the padding after its first generated EOS."""
     return tuple(row[: row.index(eos, 1) + 1] if eos in row[1:] else row)
 
 

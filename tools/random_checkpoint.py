@@ -51,6 +51,38 @@ SHAPES = {
         "vocab_size": 64,
     },
 }
+LANES = {  # the kernels' tests: sizes around the 16 lanes of a vector and the 32 columns of a panel
+    "vocab_size": 101,
+    "encoder_layers": 3,
+    "decoder_layers": 2,
+    "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 72,
+    "conv_channels": 44,
+    "input_feat_per_channel": 20,
+}
+VARIANTS = {  # the family of small models that all tests and golden files draw from: name -> changes to the tiny shape
+    "tied": {},
+    "untied": {"tie_word_embeddings": False, "vocab_size": 51, "d_model": 24, "decoder_attention_heads": 3},
+    "odd": {
+        "d_model": 15,
+        "encoder_attention_heads": 5,
+        "decoder_attention_heads": 3,
+        "vocab_size": 37,
+        "conv_kernel_sizes": [3, 7],
+        "scale_embedding": False,
+        "decoder_layers": 3,
+    },
+    "one-conv": {"num_conv_layers": 1, "conv_kernel_sizes": [5], "decoder_layers": 1, "encoder_layers": 1},
+    "three-conv": {"num_conv_layers": 3, "conv_kernel_sizes": [5, 3, 5], "decoder_layers": 1, "encoder_layers": 1},
+    "unscaled": {"scale_embedding": False, "encoder_ffn_dim": 7, "decoder_ffn_dim": 5},
+    "no-layers": {"encoder_layers": 0, "decoder_layers": 0},
+    "lanes-even": LANES
+    | {"d_model": 64, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 640},
+    "lanes-odd": LANES
+    | {"d_model": 36, "encoder_attention_heads": 3, "decoder_attention_heads": 4, "encoder_ffn_dim": 50},
+    "lanes-untied": LANES
+    | {"d_model": 32, "encoder_attention_heads": 1, "decoder_attention_heads": 2, "tie_word_embeddings": False},
+}
 PREPROCESSOR = {
     "do_ceptral_normalize": True,
     "normalize_means": True,
@@ -88,6 +120,11 @@ def shape_config(shape: str, **changes) -> dict:
     else:
         data = json.loads(Path(shape).read_text(encoding="utf-8"))
     return data | {"architectures": ["Speech2TextForConditionalGeneration"], "is_encoder_decoder": True} | changes
+
+
+def variant_config(variant: str, **changes) -> dict:
+    """config.json of one of the VARIANTS, with some fields changed."""
+    return shape_config("tiny", **VARIANTS[variant] | changes)
 
 
 def uniform(bits: np.random.PCG64, shape: tuple[int, ...], mean: float, deviation: float) -> np.ndarray:

@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     """A piece of the script."""
 
     is_text: bool
-    line: int  # of its first line in the file, from 1
+    line: int  # number of its first line in the file, from 1
     source: str
 
 

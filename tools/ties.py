@@ -15,8 +15,8 @@ from s2t_np import search
 from s2t_np.model import S2T
 from s2t_np.ops import log_softmax
 
-NUDGES = 1e-7, 1e-6, 1e-5  # of the largest logit; float32 logits are off by up to half of the last on either side
-TRIALS = 5  # of each: the first nudges upstream's tokens only, the others all logits at random as well
+NUDGES = 1e-7, 1e-6, 1e-5  # times the largest logit; float32 logits are off by up to half of the last on either side
+TRIALS = 5  # trials of each: the first nudges upstream's tokens only, the others all logits at random as well
 
 
 class Task(NamedTuple):

@@ -24,7 +24,7 @@ RETRIEVAL, RATE_PARAMETER, CHARACTERS_UTF8 = 2, 1, 1  # AUDIO_OUTPUT_SYNCHRONOUS
 
 
 class Condition(NamedTuple):
-    """What is between the words, and behind them."""
+    """A condition says what sounds between the words, and under them."""
 
     pauses: tuple[float, float]  # shortest and longest, seconds
     snr: float = 60.0  # speech to white noise, dB
@@ -52,7 +52,7 @@ class Timed(NamedTuple):
 
 
 def loud_part(x: np.ndarray, db: float = TRIM_DB) -> tuple[int, int]:
-    """Where x (N,) is loud: from the first 10 ms to the end of the last that are less than `db` below the loudest."""
+    """The loud stretch of x (N,): from the first to the last 10 ms that are less than `db` below the loudest."""
     hop = RATE // 200
     frames = np.lib.stride_tricks.sliding_window_view(x, 2 * hop)[::hop]
     level = np.sqrt(np.mean(frames**2, axis=1))
@@ -61,7 +61,7 @@ def loud_part(x: np.ndarray, db: float = TRIM_DB) -> tuple[int, int]:
 
 
 def silence(random, low: float, high: float) -> np.ndarray:
-    """Nothing, for low to high seconds."""
+    """Digital silence that lasts `low` to `high` seconds."""
     return np.zeros(int(random.uniform(low, high) * RATE), np.float32)
 
 
@@ -72,7 +72,7 @@ def with_noise(random, x: np.ndarray, snr: float) -> np.ndarray:
 
 
 def pause(random, condition: Condition) -> np.ndarray:
-    """What comes between two words: (N,)."""
+    """The sound between two words: (N,)."""
     x = silence(random, *condition.pauses)
     if condition.clicks:
         click = 0.05 * np.hanning(int(random.uniform(0.04, 0.12) * RATE))

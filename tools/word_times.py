@@ -22,7 +22,7 @@ from tools.timed_words import CONDITIONS, Timed, digits, synthesised
 
 
 class Errors(NamedTuple):
-    """What was measured in a condition."""
+    """The errors measured in one condition."""
 
     heard: int  # utterances transcribed without error
     utterances: int
@@ -36,7 +36,7 @@ def words_of(model, samples: np.ndarray):
 
 
 def measure(model, utterances: Iterable[Timed]) -> Errors:
-    """Transcribe and align them all, and compare with the truth."""
+    """Transcribe and align all utterances, and compare with the truth."""
     errors, count = [], 0
     for utterance in utterances:
         count += 1

@@ -39,6 +39,7 @@ def serve(orders: queue.SimpleQueue, say) -> None:
 
 
 def main() -> None:
+    """Answer on what was stdout; an exception is an answer too."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed must not be taken for an answer
 
@@ -52,8 +53,8 @@ def main() -> None:
         serve(orders, say)
     except KeyboardInterrupt:  # the parent hears it too
         pass
-    except BaseException:
-        say({"error": traceback.format_exc(limit=-3)})
+    except BaseException as error:
+        say({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
 
 
 if __name__ == "__main__":

@@ -96,14 +96,19 @@ def address_of(array, kind: PointerTo) -> int:
     """
     if not isinstance(array, np.ndarray):
         raise ArgumentError(f"expected an array of {kind.dtype}, found {type(array).__name__}")
-    found = f"found {array.dtype} of shape {array.shape}"
-    if array.dtype != kind.dtype or not (array.flags.c_contiguous and array.flags.aligned):
-        raise ArgumentError(f"expected a contiguous, aligned array of {kind.dtype}, {found}")
+    flags = array.flags
+    if array.dtype != kind.dtype or not (flags.c_contiguous and flags.aligned):
+        raise ArgumentError(f"expected a contiguous, aligned array of {kind.dtype}, {_found(array)}")
     if kind.columns and (array.ndim != 2 or array.shape[1] != kind.columns):
-        raise ArgumentError(f"expected {kind.columns} columns, {found}")
-    if kind.written and not array.flags.writeable:
-        raise ArgumentError(f"the kernel writes to this array, which is read-only, {found}")
+        raise ArgumentError(f"expected {kind.columns} columns, {_found(array)}")
+    if kind.written and not flags.writeable:
+        raise ArgumentError(f"the kernel writes to this array, which is read-only, {_found(array)}")
     return _raw_address(array)
+
+
+def _found(array: np.ndarray) -> str:
+    """An array for a message; made only for one, because numpy takes its time to name a dtype."""
+    return f"found {array.dtype} of shape {array.shape}"
 
 
 def word_of(value, marker) -> int:

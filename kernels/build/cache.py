@@ -38,7 +38,7 @@ def root() -> Path:
 
 
 def _mode() -> int:
-    """Of folders that are made: a place that somebody chose may be meant for several users; theirs is their own."""
+    """The mode of folders that are made: a chosen place may serve several users, the default place is private."""
     return 0o755 if os.environ.get("S2T_NP_CACHE_DIR") else 0o700
 
 

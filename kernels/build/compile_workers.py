@@ -1,8 +1,8 @@
 """The processes that compile: the only ones that import Numba.
 
-Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same Python
-is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its input;
-an answer is a line of JSON and as many bytes as it says. Nothing else is shared: only the parent writes to the cache.
+Threads would not do: Numba's way to LLVM is Python, and llvmlite lets one thread at a time into LLVM. So the same
+Python is started once for each core, as `__main__.py`, and compiles what it is told by name. Orders are lines on its
+input; an answer is a line of JSON and as many bytes as it says. Only the parent writes to the cache.
 
 A worker ends when its input does, so none stays behind when this process is killed. Where no plain Python can be
 started (an application that embeds it, a frozen one) this process imports Numba and compiles by itself.
@@ -43,7 +43,7 @@ def python() -> str | None:
 
 
 def _errors():
-    """Where a worker's stderr goes: a file, so that nobody has to read along."""
+    """Where a worker's stderr goes: a file, so that no thread has to read it meanwhile."""
     try:
         return tempfile.TemporaryFile()
     except OSError:
@@ -112,13 +112,14 @@ def _next(news: queue.SimpleQueue) -> tuple[str, dict, bytes]:
     except queue.Empty:
         raise BuildError(f"nothing was heard from the compiling processes for {PATIENCE:.0f} s") from None
     if "error" in answer:
-        what = "" if order.startswith("[") else f"{order}: "
-        raise BuildError(what + answer["error"])
+        failure = BuildError(("" if order.startswith("[") else f"{order}: ") + answer["error"])
+        failure.add_note(answer.get("traceback", ""))
+        raise failure
     return order, answer, data
 
 
 def _collect(team: list[Worker], orders: queue.SimpleQueue, news: queue.SimpleQueue) -> list[Code]:
-    """All functions that the first answer names, compiled by whoever is free."""
+    """All functions that the first answer names, compiled by the workers that are free."""
     names, codes = None, {}
     while names is None or len(codes) < len(names):
         order, answer, data = _next(news)

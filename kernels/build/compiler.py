@@ -52,7 +52,7 @@ def scalar(marker):
 
 
 def external(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
-    """The declaration of a function that is linked later. Numba loads what it compiles, though nobody calls it there,
+    """The declaration of a function that is linked later. Numba loads what it compiles, though it never calls it,
     so LLVM must find something by that name.
     """
     if not name.startswith("llvm.") and llvm.address_of_symbol(name) is None:

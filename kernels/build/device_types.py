@@ -52,6 +52,8 @@ def typeof_pointer(value: PointerTo, context):
 
 @type_callable(operator.getitem)
 def type_getitem(context):
+    """An element, or the row of a table."""
+
     def typer(pointer, index):
         if not isinstance(pointer, Pointer):
             return None
@@ -64,6 +66,8 @@ def type_getitem(context):
 
 @type_callable(operator.setitem)
 def type_setitem(context):
+    """Elements only; rows are not assigned."""
+
     def typer(pointer, index, value):
         fits = isinstance(pointer, Pointer) and not pointer.columns and isinstance(index, types.Integer)
         return types.none if fits else None

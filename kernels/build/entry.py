@@ -1,4 +1,4 @@
-"""The host's side of a kernel: a name, the arguments it takes, and a C function as soon as the machine code is there."""
+"""The host's side of a kernel: its name, its arguments, and a C function as soon as the machine code is there."""
 
 import ctypes
 import functools

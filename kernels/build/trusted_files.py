@@ -1,9 +1,9 @@
-"""A folder whose files only this user or root can have written: loading machine code runs it.
+"""Folders whose files only this user or root can have written: loading machine code runs it.
 
 The rule, for the folder, each of its parents up to the root, each symbolic link on the way, and each file:
 
     it belongs to this user or to root, and
-    nobody else may write to it: not the group (unless that is the user's private group, whose name is the user's
+    no one else may write to it: not the group (unless that is the user's private group, whose name is the user's
     and which has no other members), not others. A folder of root's with the sticky bit, like /tmp, may be writable:
     there only the owner of an entry can replace it, and that the entry itself must pass.
 
@@ -21,6 +21,10 @@ import stat
 from pathlib import Path
 
 POSIX = os.name == "posix"
+if POSIX:
+    import grp
+    import pwd
+
 LINKS = 40  # on the way to a folder, at most
 LIMIT = 64 << 20  # bytes in a file, at most
 # to go through a folder it need not be readable
@@ -35,9 +39,6 @@ class Untrusted(Exception):
 
 def _is_private_group(group: int) -> bool:
     """Whether the group is this user's alone, as many systems give every user one."""
-    import grp
-    import pwd
-
     with contextlib.suppress(KeyError):
         user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
         return user.pw_gid == group and entry.gr_name == user.pw_name and set(entry.gr_mem) <= {user.pw_name}
@@ -153,13 +154,19 @@ class Folder:
             descriptor = self._open(name, os.O_RDONLY)
         except FileNotFoundError:
             return None
+        try:
+            self._check_file(os.fstat(descriptor), str(self.path / name))
+        except Untrusted:
+            os.close(descriptor)
+            raise
         with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > LIMIT:
-                raise Untrusted(f"{self.path / name} is not a regular file of at most {LIMIT >> 20} MB")
-            if POSIX:
-                check(status, str(self.path / name))
             return file.read(LIMIT)
+
+    def _check_file(self, status: os.stat_result, path: str) -> None:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LIMIT:
+            raise Untrusted(f"{path} is not a regular file of at most {LIMIT >> 20} MB")
+        if POSIX:
+            check(status, path)
 
     def check_writable(self) -> None:
         """Raise OSError if no file can be made there."""

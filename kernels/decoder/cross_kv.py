@@ -1,18 +1,20 @@
 """What a decoder step reads of the encoder's memory: all layers' keys and values, made once an utterance.
 
-Readable twin: decoder.start_cache. A step reads all of them once for each token, head by head, so each head's lie in
-the order of reading, in one block:
+Readable twin: decoder.start_cache. A step reads all of them once for each token, head by head, so the keys and values
+of a head lie in the order of reading, in one block:
 
     layer, head: keys [key / 32][feature][32 keys], then values [feature / 32][key][32 features]
 
 The memory is first laid out in units of 16 positions, [feature][16], as the encoder has them. Positions are then the
-lanes of keys, which a product leaves as they shall lie, and for values scalars side by side. All layers are one phase,
+lanes of keys, which a product leaves in the right order, and scalars side by side for values. All layers are one phase,
 whose items are 512 positions by one panel of weights.
 
 Versions (s2t-small, 250 positions, two cores; the arithmetic alone takes 1.15 ms): a product for each matrix, whose
 keys numpy transposed, 2.6 ms; rows of the memory, whose keys were moved one by one, 1.69 to 1.79, in bytes 0.70 to
 0.90; as here 1.49, in bytes 0.58 to 0.70. Keeping the block for the next utterance gained nothing.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,144 +23,170 @@ from ..layout import FLOAT16, FLOAT32, INT8, NO_FLOOR, PANEL
 from ..ops.gemm import linear_units
 from ..ops.gemm_blocked import transpose, widen_panel
 from ..ops.gemm_int8 import linear_units_int8
-from ..ops.gemm_panel import ask, multiply_panel, panel_words
+from ..ops.gemm_panel import multiply_panel
+from ..ops.matrices import (
+    Matrix,
+    MatrixSlice,
+    Rows,
+    Units,
+    UnitWeights,
+    no_operand,
+    panel_of,
+    panel_words,
+    prefetch_lines,
+)
 from ..ops.quantize import quantize_unit
-from ..simd.scheduling import finish, slot, take, wait
-from ..simd.vector import LANES, at, move
-from ..weights.pack import CROSS_K, CROSS_V
-from .attention import copy_row
+from ..simd.copy import copy_row
+from ..simd.operands import Operand, Output
+from ..simd.scheduling import barrier, done, next_item, thread_id
+from ..simd.vector import LANES, at, move, skip
+from . import columns
 from .cross_kv_host import ProjectMemoryCall, layout
 
 POSITIONS = 512  # in an item, at most
 
-
 sizes = inlined(layout)
 
 
+class Item(NamedTuple):
+    """A panel of the keys or values of a layer, for some positions."""
+
+    layer: int
+    column: int  # column of the plan
+    feature: int  # the first of the panel's
+    weights: int  # offset of the panel
+    first: int  # position
+
+
 @inlined
-def _lay_out(number, shape, x, units):
-    """Unit `number` of the memory x (S, D), flat; positions behind the last are zeros."""
-    first, start, whole = number * LANES, number * shape.unit, 0
+def _lay_out(call, number):
+    """Unit `number` of the memory; positions after the last are zeros."""
+    shape, first, vectors = call.shape, number * LANES, 0
+    x, unit = skip(call.x, first * shape.depth), skip(call.units, number * shape.unit)
     if first + LANES <= shape.positions:
-        whole = shape.depth - shape.depth % LANES
-        for d in range(0, whole, LANES):
-            transpose(at(x, first * shape.depth + d), shape.depth, at(units, start + d * LANES))
+        vectors = shape.depth - shape.depth % LANES
+        for d in range(0, vectors, LANES):
+            transpose(at(x, d), shape.depth, at(unit, d * LANES))
     for lane in range(LANES):
-        for d in range(whole, shape.depth):
-            value = x[(first + lane) * shape.depth + d] if first + lane < shape.positions else np.float32(0.0)
-            units[start + d * LANES + lane] = value
-    if shape.kind == INT8:
-        unit = at(units, start)
-        quantize_unit(unit, shape.depth, move(unit, shape.words), move(unit, shape.scales))
+        for d in range(vectors, shape.depth):
+            unit[d * LANES + lane] = x[lane * shape.depth + d] if first + lane < shape.positions else np.float32(0.0)
+    if shape.dtype == INT8:
+        quantize_unit(at(unit, 0), shape.depth, at(unit, shape.words), at(unit, shape.scales))
 
 
 @inlined
-def _keys(x, shape, kind, panel, terms, zeros, after, y):
+def _keys(shape, x, matrix, after, y):
     """Keys of a pair of units x (address) by one panel -> y (address) [feature][32 keys]."""
-    words, scales = (move(x, shape.words), shape.unit), (move(x, shape.scales), shape.unit)
-    weight, nothing, y = (panel, 0), (zeros, 0, 0), (y, PANEL, LANES)
-    if kind == INT8:
-        linear_units_int8(*(words, scales, 2, 0, shape.depth, weight, terms, PANEL, zeros, nothing, NO_FLOOR, y, after))
+    units = Units(x, shape.unit, move(x, shape.words), shape.unit, move(x, shape.scales), shape.unit)
+    out = Output(Operand(y, PANEL, LANES), no_operand(matrix.zeros), NO_FLOOR)
+    if matrix.dtype == INT8:
+        linear_units_int8(units, 2, matrix, MatrixSlice(0, PANEL, 0, shape.depth), out, after)
     else:
-        bias = (terms[0], 1)
-        linear_units((x, shape.unit), 2, shape.depth, weight, bias, PANEL, zeros, nothing, NO_FLOOR, y, after)
+        w = UnitWeights(matrix.weights, 0, matrix.terms, 1, matrix.zeros)
+        linear_units(units, 2, shape.depth, w, PANEL, out, after)
 
 
 @inlined
-def _values(x, rows, shape, kind, panel, terms, zeros, after, y):
+def _values(shape, x, rows, matrix, after, y):
     """Values of `rows` positions of a pair of units x (address) by one panel -> y (address) [position][32]."""
-    lines = _share(shape) // 2 // LANES
+    lines = _share_of_panel(shape) // 2 // LANES
+    panel = panel_of(matrix.weights, matrix.terms, matrix.outputs, matrix.zeros)
     for first in range(0, rows, LANES):
-        unit, here = move(x, first // LANES * shape.unit), min(LANES, rows - first)
-        words, scales = (move(unit, shape.words), 1, LANES), (move(unit, shape.scales), 1, LANES)
-        ask(move(after, first * lines), lines)
-        multiply_panel(
-            *(kind, (unit, 1, LANES), words, scales, here, shape.depth, panel, terms, zeros, (zeros, 0, 0)),
-            *(NO_FLOOR, (move(y, first * PANEL), PANEL, LANES)),
-        )
+        unit, count = move(x, first // LANES * shape.unit), min(LANES, rows - first)
+        prefetch_lines(move(after, first * lines), lines)
+        words, scales = Operand(move(unit, shape.words), 1, LANES), Operand(move(unit, shape.scales), 1, LANES)
+        out = Output(Operand(move(y, first * PANEL), PANEL, LANES), no_operand(matrix.zeros), NO_FLOOR)
+        multiply_panel(matrix.dtype, Rows(Operand(unit, 1, LANES), words, scales), count, shape.depth, panel, out)
 
 
 @inlined
-def _place(layer, column, feature, first, shape):
+def _place(shape, item, feature, first):
     """Where in the block keys or values of a feature, positions from `first` on, begin."""
     width = shape.depth // shape.heads
     values, size = sizes(shape.positions, width)
-    head, d = (layer * shape.heads + feature // width) * size, feature % width
-    if column == CROSS_K:
+    head, d = (item.layer * shape.heads + feature // width) * size, feature % width
+    if item.column == columns.CROSS_K:
         return head + first * width + d * PANEL
     return head + values + (d // PANEL * shape.positions + first) * PANEL + d % PANEL
 
 
 @inlined
-def _distribute(x, start, layer, column, feature, first, rows, shape, block):
-    """What `_keys` or `_values` left at x[start:], 32 features, some of which may belong to another head."""
-    width, done, count = shape.depth // shape.heads, 0, min(PANEL, shape.depth - feature)
-    while done < count:
-        d = (feature + done) % width
-        here, place = (
-            min(width - d, count - done, PANEL - d % PANEL),
-            _place(layer, column, feature + done, first, shape),
-        )
-        if column == CROSS_K:
-            copy_row(x, start + done * PANEL, block, place, here * PANEL)
+def _distribute(call, item, x, first, rows):
+    """What `_keys` or `_values` left at x: 32 features, some of which may belong to another head."""
+    shape, width = call.shape, call.shape.depth // call.shape.heads
+    finished, count = 0, min(PANEL, shape.depth - item.feature)
+    while finished < count:
+        d = (item.feature + finished) % width
+        here = min(width - d, count - finished, PANEL - d % PANEL)
+        target = skip(call.block, _place(shape, item, item.feature + finished, first))
+        if item.column == columns.CROSS_K:
+            copy_row(skip(x, finished * PANEL), target, here * PANEL)
         else:
             for r in range(rows):
-                copy_row(x, start + r * PANEL + done, block, place + r * PANEL, here)
-        done += here
+                copy_row(skip(x, r * PANEL + finished), skip(target, r * PANEL), here)
+        finished += here
 
 
 @inlined
-def _share(shape):
-    """Words of the panel that will be needed next, to be asked for with each pair of units."""
-    return panel_words(shape.depth, shape.kind) // 8
+def _share_of_panel(shape):
+    """Words of the panel that will be needed next, to be prefetched with each pair of units."""
+    return panel_words(shape.depth, shape.dtype) // 8
 
 
 @inlined
-def _item(number, shape, plan):
-    """Layer, column of the plan, first feature, offset of the panel, first position."""
-    panels = -(-shape.depth // PANEL)
+def _item(call, number):
+    """The item of that number."""
+    shape, panels = call.shape, -(-call.shape.depth // PANEL)
     o, matrix, block = number % panels, number // panels % (2 * shape.layers), number // panels // (2 * shape.layers)
-    layer, column = matrix // 2, CROSS_V if matrix % 2 else CROSS_K
-    return layer, column, o * PANEL, plan[layer, column] + o * panel_words(shape.depth, shape.kind), block * POSITIONS
+    layer, column = matrix // 2, columns.CROSS_V if matrix % 2 else columns.CROSS_K
+    weights = call.plan[layer, column] + o * panel_words(shape.depth, shape.dtype)
+    return Item(layer, column, o * PANEL, weights, block * POSITIONS)
 
 
 @inlined
-def _project(number, items, shape, w, plan, units, block, scratch, own):
+def _matrix_of(call, item, own):
+    """The item's panel as a matrix, of floats where it is kept in halves: those are widened into scratch."""
+    shape, dtype, weights = call.shape, call.shape.dtype, at(call.w, item.weights)
+    if dtype == FLOAT16:
+        dtype, weights = FLOAT32, at(own, PANEL * PANEL)
+        widen_panel(at(call.w, item.weights), shape.depth, weights)
+    terms = at(call.w, call.plan[item.layer, item.column + 1] + item.feature)
+    return Matrix(dtype, weights, terms, shape.depth, -(-shape.depth // PANEL) * PANEL, at(call.w, 0))
+
+
+@inlined
+def _project(call, number, items, own):
     """An item: one panel of a matrix times 512 positions."""
-    layer, column, o, offset, begin = _item(number, shape, plan)
-    after = at(w, _item(min(number + shape.threads, items - 1), shape, plan)[3])
-    zeros, kind, panel, fits = at(w, 0), shape.kind, at(w, offset), shape.depth // shape.heads % PANEL == 0
-    terms = (at(w, plan[layer, column + 1] + o), -(-shape.depth // PANEL) * PANEL)
-    if kind == FLOAT16:
-        kind, panel = FLOAT32, at(scratch, own + PANEL * PANEL)
-        widen_panel(at(w, offset), shape.depth, panel)
-    for first in range(begin, min(shape.positions, begin + POSITIONS), PANEL):
-        x, rows = at(units, first // LANES * shape.unit), min(PANEL, shape.positions - first)
-        soon = move(after, first // PANEL % 8 * _share(shape))
-        y = at(block, _place(layer, column, o, first, shape)) if fits else at(scratch, own)
-        if column == CROSS_K:
-            _keys(x, shape, kind, panel, terms, zeros, soon, y)
+    shape, item = call.shape, _item(call, number)
+    after = at(call.w, _item(call, min(number + shape.threads, items - 1)).weights)
+    matrix, fits = _matrix_of(call, item, own), shape.depth // shape.heads % PANEL == 0
+    for first in range(item.first, min(shape.positions, item.first + POSITIONS), PANEL):
+        x, rows = at(call.units, first // LANES * shape.unit), min(PANEL, shape.positions - first)
+        soon = move(after, first // PANEL % 8 * _share_of_panel(shape))
+        y = at(call.block, _place(shape, item, item.feature, first)) if fits else at(own, 0)
+        if item.column == columns.CROSS_K:
+            _keys(shape, x, matrix, soon, y)
         else:
-            _values(x, rows, shape, kind, panel, terms, zeros, soon, y)
+            _values(shape, x, rows, matrix, soon, y)
         if not fits:
-            _distribute(scratch, own, layer, column, o, first, rows, shape, block)
+            _distribute(call, item, own, first, rows)
 
 
 @entry
 def project_memory(call: ProjectMemoryCall):
-    """Memory x (S, D), flat -> block; units: room for it in units, in pairs, with bytes and scales."""
-    state, x, shape, w, plan, units, block, scratch = call
-    own, pairs = slot(state) * shape.scratch, -(-shape.positions // PANEL)
-    item = take(state, 0)
+    """Memory x (S, D), flat -> block; units: memory for it in units, in pairs, with bytes and scales."""
+    state, shape = call.state, call.shape
+    own, pairs = skip(call.scratch, thread_id(state) * shape.scratch), -(-shape.positions // PANEL)
+    item = next_item(state, 0)
     while item < 2 * pairs:
-        _lay_out(item, shape, x, units)
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, 2 * pairs)
+        _lay_out(call, item)
+        done(state, 0)
+        item = next_item(state, 0)
+    barrier(state, 0, 2 * pairs)
     items = -(-shape.positions // POSITIONS) * 2 * shape.layers * -(-shape.depth // PANEL)
-    item = take(state, 1)
+    item = next_item(state, 1)
     while item < items:
-        _project(item, items, shape, w, plan, units, block, scratch, own)
-        finish(state, 1)
-        item = take(state, 1)
-    wait(state, 1, items)
+        _project(call, item, items, own)
+        done(state, 1)
+        item = next_item(state, 1)
+    barrier(state, 1, items)

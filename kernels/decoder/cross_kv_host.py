@@ -4,20 +4,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords
 from ..build.entry import Entry
 from ..layout import CHUNK, FLOAT16, INT8, LANES, PANEL
 from ..threads import get_threads, parallel
-from ..weights.pack import DecoderPlan, empty_lines, whole
+from ..weights.pack import round_up
+from . import columns
 
 
 def layout(positions, width):
-    """Where a head's values begin, behind its keys; floats of a head."""
+    """Where a head's values begin, which follow its keys; floats of a head."""
     values = -(-positions // PANEL) * PANEL * width
     return values, values + -(-width // PANEL) * PANEL * positions
 
 
-class Memory(NamedTuple):
+class CrossKV(NamedTuple):
     """Keys and values of all layers."""
 
     block: np.ndarray  # (L * H * floats of a head,)
@@ -37,13 +39,13 @@ class Memory(NamedTuple):
 
 
 class CrossShape(NamedTuple):
-    """Sizes of a call."""
+    """Sizes of a call of `project_memory`."""
 
     positions: int  # S
     depth: int  # D
     heads: int  # H
     layers: int  # L
-    kind: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     threads: int
     words: int  # where in a unit the bytes of its floats begin
     scales: int  # and their scales
@@ -58,7 +60,7 @@ class ProjectMemoryCall(NamedTuple):
     x: Floats
     shape: CrossShape
     w: Floats
-    plan: DecoderPlan
+    plan: columns.DecoderPlan
     units: OutFloats
     block: OutFloats
     scratch: OutFloats
@@ -67,28 +69,31 @@ class ProjectMemoryCall(NamedTuple):
 project_memory = Entry("decoder.cross_kv", "project_memory", ProjectMemoryCall)
 
 
-def _room(heads: int, positions: int, width: int) -> np.ndarray:
-    """A block for that many heads of all layers; lanes of values that no feature fills are computed with: zeros."""
+def _empty_block(heads: int, positions: int, width: int) -> np.ndarray:
+    """A block for that many heads of all layers. Lanes of values that no feature fills are zeros."""
     values, size = layout(positions, width)
-    (block,) = empty_lines(heads * size)
+    (block,) = empty_aligned(heads * size)
     if rest := width % PANEL:
         block.reshape(heads, size)[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, rest:] = 0
     return block
 
 
-def _shape(positions: int, depth: int, heads: int, layers: int, kind: int) -> CrossShape:
+def _shape(positions: int, depth: int, heads: int, layers: int, dtype: int) -> CrossShape:
     """Sizes for a memory (S, D)."""
-    words, panel = depth * LANES, depth * PANEL if kind == FLOAT16 else 0
-    scales = words + (whole(depth) // 4 * LANES if kind == INT8 else 0)
-    unit = scales + (-(-depth // CHUNK) * LANES if kind == INT8 else 0)
-    return CrossShape(positions, depth, heads, layers, kind, get_threads(), words, scales, unit, PANEL * PANEL + panel)
+    words, panel = depth * LANES, depth * PANEL if dtype == FLOAT16 else 0
+    scales = words + (round_up(depth) // 4 * LANES if dtype == INT8 else 0)
+    unit = scales + (-(-depth // CHUNK) * LANES if dtype == INT8 else 0)
+    return CrossShape(positions, depth, heads, layers, dtype, get_threads(), words, scales, unit, PANEL * PANEL + panel)
 
 
-def project(memory: np.ndarray, w, kind: int, heads: int) -> Memory:
+def project(memory: np.ndarray, w, dtype: int, heads: int) -> CrossKV:
     """Memory (S, D) -> keys and values of all layers; `w` is the packed decoder."""
     (positions, depth), layers = memory.shape, len(w.layers)
-    shape, block = _shape(positions, depth, heads, layers, kind), _room(layers * heads, positions, depth // heads)
-    units, scratch = empty_lines(whole(positions) // LANES * shape.unit, shape.threads * shape.scratch)
+    shape, block = (
+        _shape(positions, depth, heads, layers, dtype),
+        _empty_block(layers * heads, positions, depth // heads),
+    )
+    units, scratch = empty_aligned(round_up(positions) // LANES * shape.unit, shape.threads * shape.scratch)
     x = np.ascontiguousarray(memory, np.float32).reshape(-1)
     parallel(project_memory, 2, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
-    return Memory(block, layers, heads, positions, depth // heads)
+    return CrossKV(block, layers, heads, positions, depth // heads)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import doors
+from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single
 from ..build.entry import Entry
 from ..layout import CHUNK, FLOAT16, LANES, PANEL
@@ -26,14 +28,24 @@ from ..ops.host import (
     plan_convolutions,
 )
 from ..threads import get_threads, parallel
-from ..weights.pack import EncoderPlan, PackedConv, PackedEncoder, PackedNorm, empty_lines, whole
+from ..weights.pack import PackedConv, PackedEncoder, PackedNorm, round_up
+from . import columns
 
-HIDDEN = CHUNK  # inner features of the feed-forward part at a time
+INNER = CHUNK  # inner features of the feed-forward part at a time
+
 LONG = 2000  # positions beyond which phases are calls of their own, so that Ctrl-C is heard between two
-GROUP = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
+GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
 
 
-class Shape(NamedTuple):
+class Sizes(NamedTuple):
+    """What the packed weights do not tell."""
+
+    positions: int  # S
+    hidden: int  # F
+    heads: int  # H
+
+
+class EncoderShape(NamedTuple):
     """Sizes of a run."""
 
     width: int  # D
@@ -47,21 +59,21 @@ class Shape(NamedTuple):
     wide: int  # units of all frames: more than `units` where the batch is padded
     cuts: int  # items of each plane of a convolution before the last
     frames: int  # T
-    kind: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     inner: int  # F in whole panels
-    words: int  # of bytes in a unit of quantised activations
+    words: int  # words of bytes in a unit of quantised activations
     scales: int  # floats: scales of such a unit
     sums: int  # floats of a convolution's sums
-    scratch: int  # floats of a thread: see Places
+    scratch: int  # floats of a thread: see EncoderScratch
     layers: int  # L
     convs: int  # C
 
 
-class Buffers(NamedTuple):
+class EncoderBuffers(NamedTuple):
     """Memory of a run. Units are [padded D][16]; two of a field means: of even and of odd layers."""
 
     features: Floats  # (T, M)
-    frames: OutFloats  # of all convolutions, in planes
+    frames: OutFloats  # frames of all convolutions, in planes
     x: OutFloats  # (units,) the stream; at first the positions alone
     q: OutFloats  # (units,) queries of the layer at hand
     k: OutFloats  # (2, units) keys
@@ -70,16 +82,35 @@ class Buffers(NamedTuple):
     memory: OutFloats  # (S, D)
 
 
-class Places(NamedTuple):
-    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `room` for halves."""
+class EncoderScratch(NamedTuple):
+    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `panel` for halves."""
 
     units: int  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
-    hidden: int  # (group, HIDDEN, 16) inner features
+    hidden: int  # (group, INNER, 16) inner features
     attending: int  # (ATTENTION_SCRATCH,)
     words: int  # (group, words) the bytes of `units`, then (group, scales)
     inner_words: int  # the same for `hidden`
     sums: int  # (units, outputs, 16) of a convolution
-    room: int  # (inputs, PANEL) a panel of floats
+    panel: int  # (inputs, PANEL) a panel of floats
+
+
+class EncoderRun(NamedTuple):
+    """What all phases compute with."""
+
+    shape: EncoderShape
+    scale: Single  # factor of the embeddings
+    w: Floats
+    plan: columns.EncoderPlan  # (L + 1, columns.COUNT)
+    convs: ConvTable  # (C, columns): see ops/host.py
+    buffers: EncoderBuffers
+
+
+class UnitGroup(NamedTuple):
+    """Some units on their way through a layer."""
+
+    layer: int
+    first: int
+    count: int
 
 
 class EncoderPhasesCall(NamedTuple):
@@ -88,12 +119,7 @@ class EncoderPhasesCall(NamedTuple):
     state: OutWords
     begin: int
     end: int
-    shape: Shape
-    scale: Single
-    w: Floats
-    plan: EncoderPlan
-    convs: ConvTable
-    buffers: Buffers
+    run: EncoderRun
 
 
 encoder_phases = Entry("encoder.kernel", "encoder_phases", EncoderPhasesCall)
@@ -105,110 +131,110 @@ def _deal(units: int, most: int) -> int:
     return min(units, threads * -(-units // (threads * most)))
 
 
-def shape_of(w: PackedEncoder, convs: np.ndarray, positions: int, frames: int, hidden: int, heads: int) -> Shape:
-    """Sizes for S positions of T frames."""
+def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes) -> EncoderShape:
+    """The shape of a run over T frames."""
+    positions, hidden, heads = sizes
     units, wide = -(-positions // LANES), -(-frames // (LANES << len(convs)))
-    groups, cuts, width = _deal(units, GROUP), _deal(wide, CONV_GROUP), w.layer_norm.inputs
-    group, padded = max(-(-units // groups), -(-wide // cuts)), whole(width)
-    words, scales = max(padded, HIDDEN) // 4 * LANES, -(-padded // CHUNK) * LANES
+    groups, cuts, width = _deal(units, GROUP_UNITS), _deal(wide, CONV_GROUP), w.layer_norm.inputs
+    group, padded = max(-(-units // groups), -(-wide // cuts)), round_up(width)
+    words, scales = max(padded, INNER) // 4 * LANES, -(-padded // CHUNK) * LANES
     sums = group * int(convs[:, WIDTH].max()) * LANES
-    scratch = group * LANES * (padded + HIDDEN) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
-    scratch += max(padded, HIDDEN) * PANEL if w.kind == FLOAT16 else 0
-    return Shape(
-        *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.kind, whole(hidden)),
+    scratch = group * LANES * (padded + INNER) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
+    scratch += max(padded, INNER) * PANEL if w.dtype == FLOAT16 else 0
+    return EncoderShape(
+        *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),
         *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),
     )
 
 
-def buffers_of(shape: Shape, features: np.ndarray, frames: np.ndarray, x: np.ndarray) -> tuple[Buffers, np.ndarray]:
+def buffers_of(
+    shape: EncoderShape, features: np.ndarray, frames: np.ndarray, x: np.ndarray
+) -> tuple[EncoderBuffers, np.ndarray]:
     """Memory of a run, x copied into it, and the array (S, D) that will hold the encoder's."""
     memory, size = np.empty((shape.positions, shape.width), np.float32), x.size
-    stream, q, k, v, scratch = empty_lines(size, size, 2 * size, 2 * size, get_threads() * shape.scratch)
+    stream, q, k, v, scratch = empty_aligned(size, size, 2 * size, 2 * size, get_threads() * shape.scratch)
     stream[:] = x.reshape(-1)
     flat = np.ascontiguousarray(features, np.float32).reshape(-1)
-    return Buffers(flat, frames, stream, q, k, v, scratch, memory.reshape(-1)), memory
+    return EncoderBuffers(flat, frames, stream, q, k, v, scratch, memory.reshape(-1)), memory
 
 
-class Run(NamedTuple):
+class Encoding(NamedTuple):
     """One utterance on its way through the encoder."""
 
-    shape: Shape
-    scale: float  # of the embeddings
-    w: PackedEncoder
-    convs: np.ndarray  # the table of convolutions: see ops/conv.py
-    buffers: Buffers
+    run: EncoderRun
     memory: np.ndarray  # (S, D) the result
 
     @property
     def phases(self) -> int:
         """How many there are: laying out the frames, C convolutions, L layers."""
-        return len(self.convs) + len(self.w.plan)
+        return self.run.shape.convs + self.run.shape.layers + 1
 
     def compute(self, begin: int, end: int) -> None:
         """Run phases begin .. end-1."""
-        fixed = (self.shape, np.float32(self.scale), self.w.layer_norm.arena, self.w.plan, self.convs, self.buffers)
-        parallel(encoder_phases, end - begin, begin, end, *fixed)
+        parallel(encoder_phases, end - begin, begin, end, self.run)
 
     def rows(self) -> np.ndarray:
         """The stream as it is now: (S, D)."""
-        units = self.buffers.x.reshape(self.shape.units, self.shape.padded, LANES)
-        return units.transpose(0, 2, 1).reshape(-1, self.shape.padded)[: self.shape.positions, : self.shape.width]
+        shape = self.run.shape
+        units = self.run.buffers.x.reshape(shape.units, shape.padded, LANES)
+        return units.transpose(0, 2, 1).reshape(-1, shape.padded)[: shape.positions, : shape.width]
 
     def frames_after(self, number: int) -> np.ndarray:
         """What a convolution before the last left in its planes: (frames, channels)."""
-        line = self.convs[number]
+        line = self.run.convs[number]
         planes, channels, row = line[PLANES], line[OUTPUTS], line[ROW]
-        x = self.buffers.frames[line[TARGET] :][: planes * channels * row].reshape(planes, channels, row)
+        x = self.run.buffers.frames[line[TARGET] :][: planes * channels * row].reshape(planes, channels, row)
         return x[:, :, line[MARGIN] :].transpose(2, 0, 1).reshape(-1, channels)[: line[FRAMES]]
 
 
-def prepare(features: np.ndarray, x: np.ndarray, w: PackedEncoder, positions: int, scale: float, sizes) -> Run:
-    """A run over features (T, M); x (units, D in whole panels, 16) are the position rows, `sizes` (F, H)."""
+def prepare(features: np.ndarray, x: np.ndarray, w: PackedEncoder, scale: float, sizes: Sizes) -> Encoding:
+    """An encoding of features (T, M); x (units, D in whole panels, 16) are the position rows."""
     convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
-    shape = shape_of(w, convs, positions, len(features), *sizes)
+    shape = shape_of(w, convs, len(features), sizes)
     buffers, memory = buffers_of(shape, features, frames, x)
-    return Run(shape, scale, w, convs, buffers, memory)
+    run = EncoderRun(shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
+    return Encoding(run, memory)
 
 
-def encode(run: Run) -> np.ndarray:
+def encode(encoding: Encoding) -> np.ndarray:
     """The memory (S, D)."""
-    step = run.phases if run.shape.positions <= LONG else 1
-    for begin in range(0, run.phases, step):
-        run.compute(begin, min(begin + step, run.phases))
-    return run.memory
+    step = encoding.phases if encoding.run.shape.positions <= LONG else 1
+    for begin in range(0, encoding.phases, step):
+        encoding.compute(begin, min(begin + step, encoding.phases))
+    return encoding.memory
 
 
-def stages(run: Run) -> Iterator[tuple[str, np.ndarray]]:
+def stages(encoding: Encoding) -> Iterator[tuple[str, np.ndarray]]:
     """The same phases one by one: (name, rows) of every convolution, of the embedded features, of every layer; memory.
 
     The last convolution adds to the position rows, scaled. To be seen alone it runs twice, at first by 1 onto zeros.
     """
-    last = len(run.convs) - 1
+    last, x = encoding.run.shape.convs - 1, encoding.run.buffers.x
     for phase in range(last + 1):
-        run.compute(phase, phase + 1)
+        encoding.compute(phase, phase + 1)
         if phase:
-            yield f"conv.{phase - 1}", run.frames_after(phase - 1)
-    positions = run.buffers.x.copy()
-    run.buffers.x[:] = 0
-    run._replace(scale=1.0).compute(last + 1, last + 2)
-    yield f"conv.{last}", run.rows()
-    run.buffers.x[:] = positions
-    run.compute(last + 1, last + 2)
-    yield "embed_features", run.rows()
-    for layer in range(len(run.w.plan) - 1):
-        run.compute(last + 2 + layer, last + 3 + layer)
-        yield f"encoder.{layer}", run.rows()
-    yield "memory", run.memory
+            yield f"conv.{phase - 1}", encoding.frames_after(phase - 1)
+    positions = x.copy()
+    x[:] = 0
+    encoding._replace(run=encoding.run._replace(scale=np.float32(1.0))).compute(last + 1, last + 2)
+    yield f"conv.{last}", encoding.rows()
+    x[:] = positions
+    encoding.compute(last + 1, last + 2)
+    yield "embed_features", encoding.rows()
+    for layer in range(encoding.run.shape.layers):
+        encoding.compute(last + 2 + layer, last + 3 + layer)
+        yield f"encoder.{layer}", encoding.rows()
+    yield "memory", encoding.memory
 
 
-def encode_in_stages(run: Run, show: Callable[[str, np.ndarray], None]) -> np.ndarray:
+def encode_in_stages(encoding: Encoding, show: Callable[[str, np.ndarray], None]) -> np.ndarray:
     """The memory (S, D) as `encode` gives it, after show(name, rows) of every stage; rows are copies."""
-    for name, rows in stages(run):
+    for name, rows in stages(encoding):
         show(name, rows.copy())
-    return run.memory
+    return encoding.memory
 
 
-class _Convolutions(NamedTuple):
+class _Subsampler(NamedTuple):
     """Stands for weights.Subsampler."""
 
     conv_layers: tuple[PackedConv, ...]
@@ -216,11 +242,10 @@ class _Convolutions(NamedTuple):
 
 def conv1d_glu(x: np.ndarray, w: PackedConv) -> np.ndarray:
     """(T, I) -> ((T-1)//2 + 1, O/2), as ops.conv1d_glu: an encoder that has this convolution and no layers."""
-    alone = PackedEncoder(
-        _Convolutions((w,)), (), PackedNorm(w.arena, 0, 0, w.outputs), np.zeros((1, 2), np.int64), w.kind
-    )
-    positions = (len(x) - 1) // 2 + 1
-    zeros = np.zeros((-(-positions // LANES), whole(w.outputs), LANES), np.float32)
-    run = prepare(x, zeros, alone, positions, 1.0, (0, 1))
-    run.compute(0, 2)
-    return run.rows().copy()
+    x = doors.matrix("x", x, w.inputs)
+    norm, plan = PackedNorm(w.arena, 0, 0, w.outputs), np.zeros((1, columns.COUNT), np.int64)
+    alone, positions = PackedEncoder(_Subsampler((w,)), (), norm, plan, w.dtype), (len(x) - 1) // 2 + 1
+    zeros = np.zeros((-(-positions // LANES), round_up(w.outputs), LANES), np.float32)
+    encoding = prepare(x, zeros, alone, 1.0, Sizes(positions, 0, 1))
+    encoding.compute(0, 2)
+    return encoding.rows().copy()

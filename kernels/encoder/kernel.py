@@ -22,258 +22,284 @@ huge pages for all buffers; asking for the value projection's panels beforehand.
 
 import numpy as np
 
-from ..build.arguments import Floats, Words
 from ..build.device import entry, inlined, linked
 from ..layout import INT8, NO_FLOOR, PANEL, RELU
-from ..ops.attention import attend
-from ..ops.conv import PLANES, WIDTH, convolve, gate, gate_planes, spread_frames
-from ..ops.gemm_blocked import multiply_units, panel_offset
+from ..ops.attention import Head, KeysAndValues, attend
+from ..ops.conv import convolve, gate, gate_planes, spread_frames
+from ..ops.gemm_blocked import multiply_units
 from ..ops.gemm_panel import multiply_panel
-from ..ops.host import ATTENTION_SCRATCH, ConvScratch
+from ..ops.host import ATTENTION_SCRATCH, PLANES, WIDTH, ConvRun, ConvScratch, ConvUnits, Norm
+from ..ops.matrices import Matrix, MatrixSlice, Rows, Units, no_operand, panel_of, panel_offset
 from ..ops.norm import normalize_unit
 from ..ops.quantize import quantize_unit
-from ..simd.scheduling import finish, slot, take, wait
+from ..simd.operands import Operand, Output
+from ..simd.scheduling import barrier, done, next_item, thread_id
 from ..simd.vector import LANES, at, move
-from .host import HIDDEN, Buffers, EncoderPhasesCall, Places, Shape
-
-# columns of the plan: weight and bias offsets of the parts of an encoder layer, in the order of its fields
-NORM_1, Q, K, V, OUT, NORM_2, FC1, FC2 = range(0, 16, 2)
+from . import columns
+from .host import INNER, EncoderPhasesCall, EncoderRun, EncoderScratch, UnitGroup
 
 
 @inlined
-def places(scratch, shape):
-    """The parts of a thread's scratch memory, an address."""
-    hidden = move(scratch, shape.group * LANES * shape.padded)
-    attending = move(hidden, shape.group * LANES * HIDDEN)
+def _scratch_of(run, thread):
+    """The parts of a thread's scratch memory."""
+    shape = run.shape
+    units = at(run.buffers.scratch, thread * shape.scratch)
+    hidden = move(units, shape.group * LANES * shape.padded)
+    attending = move(hidden, shape.group * LANES * INNER)
     words = move(attending, ATTENTION_SCRATCH)
     inner_words = move(words, shape.group * (shape.words + shape.scales))
     sums = move(inner_words, shape.group * (shape.words + shape.scales))
-    return Places(scratch, hidden, attending, words, inner_words, sums, move(sums, shape.sums))
+    return EncoderScratch(units, hidden, attending, words, inner_words, sums, move(sums, shape.sums))
 
 
 @inlined
-def room(own, shape):
-    """The same memory as convolutions use it."""
-    return ConvScratch(
-        own.hidden, own.inner_words, move(own.inner_words, shape.group * shape.words), own.sums, own.room
-    )
+def _conv_run(run, number, own):
+    """A convolution, computing in the same scratch memory."""
+    scales = move(own.inner_words, run.shape.group * run.shape.words)
+    scratch = ConvScratch(own.hidden, own.inner_words, scales, own.sums, own.panel)
+    return ConvRun(run.convs[number], run.shape.dtype, run.w, run.buffers.frames, scratch)
 
 
 @inlined
-def _normalize(first, units, which, shape, w, plan, x, y):
-    """Layer norm of some units of the stream x into y (address)."""
-    unit = shape.padded * LANES
-    for u in range(units):
-        normalize_unit(at(x, (first + u) * unit), shape.width, w, plan[which], plan[which + 1], move(y, u * unit))
+def _unit(run):
+    """Floats of a unit of D features."""
+    return run.shape.padded * LANES
 
 
 @inlined
-def _convolve(item, conv, shape, w, buffers, own):
+def _normalize(run, group, column, y):
+    """Layer norm of some units of the stream into y (address)."""
+    plan = run.plan[group.layer]
+    norm = Norm(run.w, plan[column], plan[column + 1], run.shape.width)
+    for u in range(group.count):
+        normalize_unit(at(run.buffers.x, (group.first + u) * _unit(run)), norm, move(y, u * _unit(run)))
+
+
+@inlined
+def _convolve(run, number, item, own):
     """A convolution before the last, some units of a plane."""
-    own = room(own, shape)
-    plane, cut = item // shape.cuts, item % shape.cuts
-    first = cut * shape.wide // shape.cuts
-    units = (cut + 1) * shape.wide // shape.cuts - first
-    convolve(first, units, plane, conv, shape.kind, w, buffers.frames, own)
-    gate_planes(first, units, plane, conv, w, buffers.frames, own)
+    plane, cut = item // run.shape.cuts, item % run.shape.cuts
+    first = cut * run.shape.wide // run.shape.cuts
+    here = ConvUnits(plane, first, (cut + 1) * run.shape.wide // run.shape.cuts - first)
+    conv = _conv_run(run, number, own)
+    convolve(conv, here)
+    gate_planes(conv, here)
 
 
 @inlined
-def _embed(first, units, conv, scale, shape, w, buffers, own):
+def _embed(run, group, own):
     """The last convolution, times the scale, onto the positions that wait in the stream."""
-    own = room(own, shape)
-    convolve(first, units, 0, conv, shape.kind, w, buffers.frames, own)
-    for u in range(units):
-        x = (at(buffers.x, (first + u) * shape.padded * LANES), LANES)
-        gate(move(own.sums, u * conv[WIDTH] * LANES), shape.width, scale, x, x)
+    conv = _conv_run(run, run.shape.convs - 1, own)
+    convolve(conv, ConvUnits(0, group.first, group.count))
+    for u in range(group.count):
+        x = Operand(at(run.buffers.x, (group.first + u) * _unit(run)), LANES, 0)
+        gate(move(own.sums, u * conv.conv[WIDTH] * LANES), run.shape.width, run.scale, x, x)
 
 
 @inlined
-def _quantize(x, x_unit, units, depth, shape, words):
-    """Where weights are bytes: units x (address) of `depth` features into bytes at `words`, their scales behind."""
-    if shape.kind == INT8:
-        for u in range(units):
-            scales = move(words, shape.group * shape.words + u * shape.scales)
-            quantize_unit(move(x, u * x_unit), depth, move(words, u * shape.words), scales)
+def _units(run, floats, unit, words):
+    """Units at an address with their bytes, whose scales follow the bytes of all units."""
+    scales = move(words, run.shape.group * run.shape.words)
+    return Units(floats, unit, words, run.shape.words, scales, run.shape.scales)
 
 
 @inlined
-def _matrix(which, inputs, outputs, w, plan):
-    """What `multiply_units` must know of a part of the plan."""
-    return at(w, plan[which]), at(w, plan[which + 1]), inputs, outputs
+def _quantize(run, x, count, depth):
+    """Where weights are bytes: the floats of some units, `depth` features each, become words and scales."""
+    if run.shape.dtype == INT8:
+        for u in range(count):
+            words, scales = move(x.words, u * x.words_unit), move(x.scales, u * x.scales_unit)
+            quantize_unit(move(x.floats, u * x.unit), depth, words, scales)
+
+
+@inlined
+def _matrix(run, layer, column, inputs, outputs):
+    """A matrix of the plan."""
+    plan = run.plan[layer]
+    return Matrix(run.shape.dtype, at(run.w, plan[column]), at(run.w, plan[column + 1]), inputs, outputs, at(run.w, 0))
 
 
 @linked
-def _project(
-    which: int, residual: int, y: int, after: int, units: int, shape: Shape, w: Floats, plan: Words, own: Places
-):
-    """y = W x + b (+ y if `residual`): from the units that wait in scratch to units of D features at y."""
-    unit, zeros, d, dd = shape.padded * LANES, at(w, 0), shape.width, shape.padded
-    added, scales = (y, LANES, unit) if residual else (zeros, 0, 0), move(own.words, shape.group * shape.words)
+def _project(run: EncoderRun, group: UnitGroup, column: int, y: int, residual: int, after: int, own: EncoderScratch):
+    """y = W x + b (+ y if `residual`), from units in scratch to units at y; `after`: the next column."""
+    shape, target = run.shape, Operand(y, LANES, _unit(run))
+    out = Output(target, target if residual else no_operand(at(run.w, 0)), NO_FLOOR)
     multiply_units(
-        *(shape.kind, (own.units, unit), (own.words, shape.words), (scales, shape.scales), units),
-        *(_matrix(which, d, dd, w, plan), (0, dd), (0, d), zeros, added, NO_FLOOR, (y, unit), at(w, plan[after])),
-        own.room,
+        _units(run, own.units, _unit(run), own.words),
+        group.count,
+        _matrix(run, group.layer, column, shape.width, shape.padded),
+        MatrixSlice(0, shape.padded, 0, shape.width),
+        out,
+        at(run.w, run.plan[group.layer, after]),
+        own.panel,
     )
 
 
 @inlined
-def _project_values(first, units, shape, w, plan, v, own):
+def _project_values(run, group, v, own):
     """Values of the units that wait in scratch, as rows of 16 features: v[panel][position][16] from address v on."""
-    zeros, d, unit = at(w, 0), shape.width, shape.padded * LANES
+    shape, matrix = run.shape, _matrix(run, group.layer, columns.V, run.shape.width, run.shape.padded)
+    all_units = _units(run, own.units, _unit(run), own.words)
     for o in range(0, shape.padded, PANEL):
-        panel, terms = at(w, plan[V] + panel_offset(shape.kind, d, o, 0)), (at(w, plan[V + 1] + o), shape.padded)
-        for u in range(units):
-            words = move(own.words, u * shape.words)
-            scales = move(own.words, shape.group * shape.words + u * shape.scales)
-            y = move(v, (o * shape.units + (first + u) * LANES) * LANES)
-            multiply_panel(
-                *(shape.kind, (move(own.units, u * unit), 1, LANES), (words, 1, LANES), (scales, 1, LANES), LANES, d),
-                *(panel, terms, zeros, (zeros, 0, 0), NO_FLOOR, (y, LANES, shape.units * LANES * LANES)),
+        weights = move(matrix.weights, panel_offset(shape.dtype, shape.width, o, 0))
+        panel = panel_of(weights, move(matrix.terms, o), shape.padded, matrix.zeros)
+        for u in range(group.count):
+            x = Rows(
+                Operand(move(own.units, u * _unit(run)), 1, LANES),
+                Operand(move(all_units.words, u * shape.words), 1, LANES),
+                Operand(move(all_units.scales, u * shape.scales), 1, LANES),
             )
+            y = Operand(
+                move(v, (o * shape.units + (group.first + u) * LANES) * LANES), LANES, shape.units * LANES * LANES
+            )
+            multiply_panel(shape.dtype, x, LANES, shape.width, panel, Output(y, no_operand(matrix.zeros), NO_FLOOR))
 
 
 @inlined
-def _self_attention(first, units, layer, shape, w, buffers, own):
+def _side(run, layer):
+    """Where the keys and values of a layer begin: even and odd layers take turns."""
+    return (layer % 2) * run.shape.units * _unit(run)
+
+
+@inlined
+def _self_attention(run, group, own):
     """Every query of some units looks at all positions; the result waits in scratch."""
-    unit, head_width = shape.padded * LANES, shape.width // shape.heads
-    side = (layer % 2) * shape.units * unit
-    zeros, scale = at(w, 0), np.float32(1.0 / np.sqrt(head_width))
-    for head in range(0, shape.width, head_width):
-        keys = (at(buffers.k, side + head * LANES), 1, LANES, unit)
-        values = (at(buffers.v, side), LANES, shape.units * LANES * LANES)
-        for u in range(0, units, 2):
+    shape, unit, side, zeros = run.shape, _unit(run), _side(run, group.layer), at(run.w, 0)
+    width, values = shape.width // shape.heads, at(run.buffers.v, _side(run, group.layer))
+    scale = np.float32(1.0 / np.sqrt(width))
+    for feature in range(0, shape.width, width):
+        keys = at(run.buffers.k, side + feature * LANES)
+        past = KeysAndValues(keys, 1, LANES, unit, values, LANES, shape.units * LANES * LANES)
+        for u in range(0, group.count, 2):
             attend(
-                (at(buffers.q, (first + u) * unit + head * LANES), LANES, unit),
-                keys,
-                values,
-                (zeros, 0, 0),
-                shape.positions,
-                head,
-                head_width,
-                min(2, units - u),
-                scale,
-                zeros,
+                Operand(at(run.buffers.q, (group.first + u) * unit + feature * LANES), LANES, unit),
+                past,
+                no_operand(zeros),
+                Head(feature, width, shape.positions, min(2, group.count - u), scale, zeros),
                 own.attending,
-                (move(own.units, u * unit + head * LANES), LANES, unit),
+                Operand(move(own.units, u * unit + feature * LANES), LANES, unit),
             )
 
 
 @inlined
-def _widen(f, depth, units, shape, w, plan, own):
+def _widen(run, group, f, depth, own):
     """`depth` inner features from f on: relu(W1 x + b1)."""
-    zeros, scales = at(w, 0), move(own.words, shape.group * shape.words)
-    following = at(w, plan[FC2] + panel_offset(shape.kind, shape.hidden, 0, f))
+    shape, zeros = run.shape, at(run.w, 0)
+    after = run.plan[group.layer, columns.FC2] + panel_offset(shape.dtype, shape.hidden, 0, f)
     multiply_units(
-        *(shape.kind, (own.units, shape.padded * LANES), (own.words, shape.words), (scales, shape.scales), units),
-        *(_matrix(FC1, shape.width, shape.inner, w, plan), (f, depth), (0, shape.width), zeros, (zeros, 0, 0), RELU),
-        *((own.hidden, HIDDEN * LANES), following, own.room),
+        _units(run, own.units, _unit(run), own.words),
+        group.count,
+        _matrix(run, group.layer, columns.FC1, shape.width, shape.inner),
+        MatrixSlice(f, depth, 0, shape.width),
+        Output(Operand(own.hidden, LANES, INNER * LANES), no_operand(zeros), RELU),
+        at(run.w, after),
+        own.panel,
     )
 
 
 @inlined
-def _narrow(f, depth, units, shape, w, plan, x, own):
-    """What `depth` inner features from f on add to the stream x: W2 h, with b2 if they are the first."""
-    unit, scales = shape.padded * LANES, move(own.inner_words, shape.group * shape.words)
-    following = at(w, plan[FC1] + panel_offset(shape.kind, shape.width, f + depth, 0))
+def _narrow(run, group, f, depth, own):
+    """What `depth` inner features from f on add to the stream: W2 h, with b2 if they are the first."""
+    shape, x = run.shape, Operand(at(run.buffers.x, group.first * _unit(run)), LANES, _unit(run))
+    after = run.plan[group.layer, columns.FC1] + panel_offset(shape.dtype, shape.width, f + depth, 0)
     multiply_units(
-        *(shape.kind, (own.hidden, HIDDEN * LANES), (own.inner_words, shape.words), (scales, shape.scales), units),
-        *(_matrix(FC2, shape.hidden, shape.padded, w, plan), (0, shape.padded), (f, depth), at(w, 0), (x, LANES, unit)),
-        *(NO_FLOOR, (x, unit), following, own.room),
+        _units(run, own.hidden, INNER * LANES, own.inner_words),
+        group.count,
+        _matrix(run, group.layer, columns.FC2, shape.hidden, shape.padded),
+        MatrixSlice(0, shape.padded, f, depth),
+        Output(x, x, NO_FLOOR),
+        at(run.w, after),
+        own.panel,
     )
 
 
 @linked
-def _feed_forward(first: int, units: int, shape: Shape, w: Floats, plan: Words, x: Floats, own: Places):
-    """x += W2 relu(W1 normed), the normed units waiting in scratch: inner features in portions."""
-    stream = at(x, first * shape.padded * LANES)
-    for f in range(0, shape.hidden, HIDDEN):
-        depth = min(HIDDEN, shape.hidden - f)
-        _widen(f, depth, units, shape, w, plan, own)
-        _quantize(own.hidden, HIDDEN * LANES, units, depth, shape, own.inner_words)
-        _narrow(f, depth, units, shape, w, plan, stream, own)
+def _feed_forward(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
+    """x += W2 relu(W1 normed); the normalised units wait in scratch, and inner features come in portions."""
+    for f in range(0, run.shape.hidden, INNER):
+        depth = min(INNER, run.shape.hidden - f)
+        _widen(run, group, f, depth, own)
+        _quantize(run, _units(run, own.hidden, INNER * LANES, own.inner_words), group.count, depth)
+        _narrow(run, group, f, depth, own)
 
 
 @linked
-def _finish_layer(
-    first: int, units: int, layer: int, shape: Shape, w: Floats, plan: Words, buffers: Buffers, own: Places
-):
+def _finish_layer(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     """From queries, keys and values to the end of the layer."""
-    unit = shape.padded * LANES
-    _self_attention(first, units, layer, shape, w, buffers, own)
-    _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _project(OUT, 1, at(buffers.x, first * unit), FC1, units, shape, w, plan, own)
-    _normalize(first, units, NORM_2, shape, w, plan, buffers.x, own.units)
-    _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _feed_forward(first, units, shape, w, plan, buffers.x, own)
+    waiting = _units(run, own.units, _unit(run), own.words)
+    _self_attention(run, group, own)
+    _quantize(run, waiting, group.count, run.shape.width)
+    _project(run, group, columns.OUT, at(run.buffers.x, group.first * _unit(run)), 1, columns.FC1, own)
+    _normalize(run, group, columns.NORM_2, own.units)
+    _quantize(run, waiting, group.count, run.shape.width)
+    _feed_forward(run, group, own)
 
 
 @linked
-def _begin_layer(
-    first: int, units: int, layer: int, shape: Shape, w: Floats, plan: Words, buffers: Buffers, own: Places
-):
+def _begin_layer(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     """Norm, then queries, keys and values of some units."""
-    unit = shape.padded * LANES
-    side = (layer % 2) * shape.units * unit
-    _normalize(first, units, NORM_1, shape, w, plan, buffers.x, own.units)
-    _quantize(own.units, unit, units, shape.width, shape, own.words)
-    _project(Q, 0, at(buffers.q, first * unit), K, units, shape, w, plan, own)
-    _project(K, 0, at(buffers.k, side + first * unit), V, units, shape, w, plan, own)
-    _project_values(first, units, shape, w, plan, at(buffers.v, side), own)
+    start, side = group.first * _unit(run), _side(run, group.layer)
+    _normalize(run, group, columns.NORM_1, own.units)
+    _quantize(run, _units(run, own.units, _unit(run), own.words), group.count, run.shape.width)
+    _project(run, group, columns.Q, at(run.buffers.q, start), 0, columns.K, own)
+    _project(run, group, columns.K, at(run.buffers.k, side + start), 0, columns.V, own)
+    _project_values(run, group, at(run.buffers.v, side), own)
 
 
 @linked
-def _write_memory(first: int, units: int, shape: Shape, x: Floats, memory: Floats):
-    """Normalised units x as rows of D."""
-    for u in range(first, first + units):
+def _write_memory(run: EncoderRun, group: UnitGroup):
+    """Normalised units, which wait in the place of queries, as rows of D."""
+    shape, x, memory = run.shape, run.buffers.q, run.buffers.memory
+    for u in range(group.first, group.first + group.count):
         for lane in range(min(LANES, shape.positions - u * LANES)):
             for d in range(shape.width):
                 memory[(u * LANES + lane) * shape.width + d] = x[(u * shape.padded + d) * LANES + lane]
 
 
 @inlined
-def _layer(item, layer, scale, shape, w, plan, convs, buffers, own):
+def _layer(run, layer, item, own):
     """Some units: the end of layer - 1, or what comes before all layers; the beginning of layer, or the final norm."""
-    first, layers = item * shape.units // shape.groups, shape.layers
-    units = (item + 1) * shape.units // shape.groups - first
+    shape, first = run.shape, item * run.shape.units // run.shape.groups
+    count = (item + 1) * shape.units // shape.groups - first
+    group = UnitGroup(layer, first, count)
     if layer > 0:
-        _finish_layer(first, units, layer - 1, shape, w, plan[layer - 1], buffers, own)
+        _finish_layer(run, UnitGroup(layer - 1, first, count), own)
     else:
-        _embed(first, units, convs[shape.convs - 1], scale, shape, w, buffers, own)
-    if layer < layers:
-        _begin_layer(first, units, layer, shape, w, plan[layer], buffers, own)
+        _embed(run, group, own)
+    if layer < shape.layers:
+        _begin_layer(run, group, own)
     else:
-        _normalize(first, units, 0, shape, w, plan[layer], buffers.x, at(buffers.q, first * shape.padded * LANES))
-        _write_memory(first, units, shape, buffers.q, buffers.memory)
+        _normalize(run, group, columns.FINAL_NORM, at(run.buffers.q, first * _unit(run)))
+        _write_memory(run, group)
 
 
 @inlined
-def _items(phase, shape, convs):
+def _items(run, phase):
     """Items of a phase."""
     if phase == 0:
-        return 2 * convs[0, PLANES] * shape.wide
-    return convs[phase - 1, PLANES] * shape.cuts if phase < shape.convs else shape.groups
+        return 2 * run.convs[0, PLANES] * run.shape.wide
+    return run.convs[phase - 1, PLANES] * run.shape.cuts if phase < run.shape.convs else run.shape.groups
 
 
 @entry
 def encoder_phases(call: EncoderPhasesCall):
     """Phases begin .. end-1 of C + L + 1, where `convs` has C rows and `plan` L + 1.
 
-    Phase 0 lays the features out in planes, phase c < C is convolution c - 1. Phase C is the last one with the
+    Phase 0 lays the features out in planes, phase c < C is convolution c - 1. Phase C is the last convolution with the
     beginning of layer 0, phase C + l ends layer l - 1 and begins layer l; the last one ends in the final norm.
     """
-    state, begin, end, shape, scale, w, plan, convs, buffers = call
-    own = places(at(buffers.scratch, slot(state) * shape.scratch), shape)
-    for phase in range(begin, end):
-        number, items = phase - begin, _items(phase, shape, convs)
-        item = take(state, number)
+    run, shape = call.run, call.run.shape
+    own = _scratch_of(run, thread_id(call.state))
+    for phase in range(call.begin, call.end):
+        number, items = phase - call.begin, _items(run, phase)
+        item = next_item(call.state, number)
         while item < items:
             if phase == 0:
-                spread_frames(item, shape.wide, convs[0], shape.frames, buffers.features, buffers.frames)
+                spread_frames(item, shape.wide, run.convs[0], shape.frames, run.buffers.features, run.buffers.frames)
             elif phase < shape.convs:
-                _convolve(item, convs[phase - 1], shape, w, buffers, own)
+                _convolve(run, phase - 1, item, own)
             else:
-                _layer(item, phase - shape.convs, scale, shape, w, plan, convs, buffers, own)
-            finish(state, number)
-            item = take(state, number)
-        wait(state, number, items)
+                _layer(run, phase - shape.convs, item, own)
+            done(call.state, number)
+            item = next_item(call.state, number)
+        barrier(call.state, number, items)

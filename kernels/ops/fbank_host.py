@@ -17,7 +17,7 @@ class Tables(NamedTuple):
     places: Words  # (H,) int64: where the transform leaves frequency k
     filters: Words  # (3 M,) int64: first bin, bins, place of the first weight
     weights: Doubles  # float64, filter after filter
-    samples: int  # of a window
+    samples: int  # samples in a window
     points: int  # L, of the transform
     bins: int  # M
 

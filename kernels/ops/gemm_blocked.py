@@ -1,22 +1,23 @@
-"""Units of 16 positions times a matrix, whatever its weights are kept in: `linear_units` and its kin by kind.
+"""Units of 16 positions times a slice of a matrix, whatever dtype its weights have.
 
-Plain twin: ops.linear. Halves in the lanes are widened as they are loaded (`tile_half.py`). As scalars, which the tile
-spreads over the lanes, each would take an instruction of its own: a panel is widened before a group of units uses it.
+Plain twin: ops.linear. Halves in the lanes are widened as they are loaded (`tile_float16.py`). As scalars, which the
+tile spreads over the lanes, each would take an instruction of its own: a panel is widened before a group of units uses
+it.
 """
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..build.arguments import Address1, Address2, Address3, Single
 from ..build.device import inlined, linked
 from ..build.options import COMPILED
-from ..layout import FLOAT16, INT8, PANEL
+from ..layout import FLOAT16, INT8, LANES, PANEL
+from ..simd.operands import Output
 from ..simd.tile_float16 import HALF_LANES, load_half
-from ..simd.vector import INTEGERS, LANES, VECTOR, move, store
-from .gemm import linear_units
+from ..simd.vector import INTEGERS, VECTOR, move, store
+from .gemm import linear_units, rows_from
 from .gemm_int8 import linear_units_int8
-from .gemm_panel import panel_words
+from .matrices import Matrix, MatrixSlice, Units, UnitWeights, panel_offset
 
 
 def _exchanged(builder, rows, distance: int):
@@ -57,64 +58,39 @@ transpose = _transpose if COMPILED else _plain_transpose
 
 
 @inlined
-def panel_offset(kind, inputs, output, begin):
-    """Where, in words behind its first weight, a matrix (O, I) has the panel of an output, from input `begin` on."""
-    return output // PANEL * panel_words(inputs, kind) + panel_words(begin, kind)
-
-
-@inlined
-def widen_panel(panel, depth, room):
-    """A panel of halves as one of floats."""
+def widen_panel(panel, depth, target):
+    """A panel of halves as one of floats, at an address."""
     for i in range(depth * PANEL // LANES):
-        store(move(room, i * LANES), load_half(move(panel, i * HALF_LANES)))
+        store(move(target, i * LANES), load_half(move(panel, i * HALF_LANES)))
 
 
 @inlined
-def _multiply_units_half(x, units, depth, weight, bias, outputs, zeros, added, floor, y, after, room):
-    """linear.linear_units over halves, a panel at a time."""
-    for o in range(0, outputs, PANEL):
-        panel = move(weight[0], o // PANEL * weight[1])
-        following = move(panel, weight[1]) if o + PANEL < outputs else after
-        widen_panel(panel, depth, room)
-        terms, sums = (move(bias[0], o * bias[1]), bias[1]), (move(added[0], o * added[1]), added[1], added[2])
-        target = (move(y[0], o * y[1]), y[1], y[2])
-        linear_units(x, units, depth, (room, 0), terms, PANEL, zeros, sums, floor, target, following)
+def _multiply_units_half(x, units, w, part, out, after, widened):
+    """`linear_units` over halves, a panel at a time; `widened` is the address of floats for one."""
+    for o in range(0, part.outputs, PANEL):
+        panel = move(w.weights, o // PANEL * w.panel)
+        following = move(panel, w.panel) if o + PANEL < part.outputs else after
+        widen_panel(panel, part.inputs, widened)
+        one = UnitWeights(widened, 0, move(w.bias, o * w.bias_step), w.bias_step, w.zeros)
+        target = Output(rows_from(out.y, o, 0), rows_from(out.accumulate, o, 0), out.lower_bound)
+        linear_units(x, units, part.inputs, one, PANEL, target, following)
 
 
 @linked
-def multiply_units(
-    kind: int,
-    x: Address1,
-    words: Address1,
-    scales: Address1,
-    units: int,
-    matrix: Address3,
-    outputs: Address1,
-    inputs: Address1,
-    zeros: int,
-    added: Address2,
-    floor: Single,
-    y: Address1,
-    after: int,
-    room: int,
-):
-    """Some outputs (first, count) from some inputs (first, count) of a matrix: units x -> units y.
+def multiply_units(x: Units, units: int, matrix: Matrix, part: MatrixSlice, out: Output, after: int, widened: int):
+    """A slice of a matrix times some units: Units x -> out, whose rows are the outputs and whose steps are the units.
 
-    x, or words and scales, are (address, unit) and begin at the first of the inputs. matrix: addresses of weight and of
-    bias or terms, then I and the outputs in whole panels. `added` (address, row, unit) and y (address, unit) begin at
-    the first of the outputs; the bias goes with input 0. `after` is the address of what is needed next, `room` that of
-    floats for a panel, if it is halves.
+    x begins at the first input of the slice, out at its first output; the bias goes with input 0. `after` is the
+    address of what is needed next, `widened` that of floats for a panel, used if the weights are halves.
     """
-    (weight, bias, whole_depth, width), (o, count), (begin, depth) = matrix, outputs, inputs
-    start, stride = move(weight, panel_offset(kind, whole_depth, o, begin)), panel_offset(kind, whole_depth, PANEL, 0)
-    target = (y[0], LANES, y[1])
-    panels, terms = (start, stride), (zeros, 0) if begin else (move(bias, o), 1)
-    if kind == INT8:
-        scaling = (move(bias, o), width)
-        linear_units_int8(
-            words, scales, units, begin, depth, panels, scaling, count, zeros, added, floor, target, after
-        )
-    elif kind == FLOAT16:
-        _multiply_units_half(x, units, depth, panels, terms, count, zeros, added, floor, target, after, room)
+    if matrix.dtype == INT8:
+        linear_units_int8(x, units, matrix, part, out, after)
     else:
-        linear_units(x, units, depth, panels, terms, count, zeros, added, floor, target, after)
+        start = panel_offset(matrix.dtype, matrix.inputs, part.output, part.input)
+        stride = panel_offset(matrix.dtype, matrix.inputs, PANEL, 0)
+        bias, step = (matrix.zeros, 0) if part.input else (move(matrix.terms, part.output), 1)
+        w = UnitWeights(move(matrix.weights, start), stride, bias, step, matrix.zeros)
+        if matrix.dtype == FLOAT16:
+            _multiply_units_half(x, units, w, part, out, after, widened)
+        else:
+            linear_units(x, units, part.inputs, w, part.outputs, out, after)

@@ -1,57 +1,62 @@
-"""Any number of rows times a packed matrix, as the parallel kernel behind ops.linear and ops.linear_relu.
+"""Any number of rows times a packed matrix: the parallel kernel of ops.linear and ops.linear_relu.
 
-The fused kernels do without it; it projects the memory to keys and values once an utterance, and serves teacher
-forcing.
+Teacher forcing (`decode_full`, which scores given texts) computes with it. The fused encoder and step do without.
 """
 
 from ..build.device import entry, inlined
 from ..layout import CHUNK, INT8, PANEL
-from ..simd.scheduling import finish, take, wait
+from ..simd.operands import Operand, Output
+from ..simd.scheduling import barrier, done, next_item
 from ..simd.vector import LANES, at
-from .gemm_panel import multiply_panel, panel_words
+from .gemm_panel import multiply_panel
 from .host import LinearRowsCall
+from .matrices import Rows, panel_of, panel_words
 from .quantize import quantize_row
 
-ROWS = 64  # in an item
+ROWS_OF_ITEM = 64
 
 
 @inlined
-def quantize_rows(state, x, stride, depth, rows, words, row, scales):
-    """Phase 0: rows of x, `stride` apart, as bytes: words (rows, row) and scales (rows, chunks)."""
-    item = take(state, 0)
-    while item < rows:
-        quantize_row(at(x, item * stride), depth, at(words, item * row), at(scales, item * -(-depth // CHUNK)))
-        finish(state, 0)
-        item = take(state, 0)
-    wait(state, 0, rows)
+def _quantize(call, row, chunks):
+    """Phase 0: rows of x as bytes, `row` words and `chunks` scales each."""
+    item = next_item(call.state, 0)
+    while item < call.rows:
+        words, scales = at(call.words, item * row), at(call.scales, item * chunks)
+        quantize_row(at(call.x, item * call.depth), call.depth, words, scales)
+        done(call.state, 0)
+        item = next_item(call.state, 0)
+    barrier(call.state, 0, call.rows)
+
+
+@inlined
+def _multiply(call, item, row, chunks):
+    """An item: ROWS_OF_ITEM rows by one panel."""
+    blocks, width = -(-call.rows // ROWS_OF_ITEM), call.width
+    first, o = item % blocks * ROWS_OF_ITEM, item // blocks * PANEL
+    weights = at(call.w, call.weight + o // PANEL * panel_words(call.depth, call.dtype))
+    x = Rows(
+        Operand(at(call.x, first * call.depth), call.depth, 1),
+        Operand(at(call.words, first * row), row, 1),
+        Operand(at(call.scales, first * chunks), chunks, 1),
+    )
+    y, sums = Operand(at(call.y, first * width + o), width, LANES), Operand(at(call.accumulate, 0), 0, 0)
+    if call.residual:
+        sums = Operand(at(call.accumulate, first * width + o), width, LANES)
+    panel = panel_of(weights, at(call.w, call.bias + o), width, at(call.w, 0))
+    rows = min(ROWS_OF_ITEM, call.rows - first)
+    multiply_panel(call.dtype, x, rows, call.depth, panel, Output(y, sums, call.lower_bound))
 
 
 @entry
 def linear_rows(call: LinearRowsCall):
-    """x (R, I) -> y (R, width), both flat, width the outputs in whole panels; weight and bias are offsets into w.
-
-    `added` (R, width) with added_row = width, or 16 zeros with added_row = 0. An item is ROWS rows by one panel. words
-    (R, whole(I) / 4) and scales (R, chunks) are room for the bytes of x, where the weights are bytes: the first phase.
-    """
-    state, x, rows, depth, w, kind, weight, bias, added, added_row, floor, y, width, words, scales = call
-    chunks, stride = -(-depth // CHUNK), -(-depth // PANEL) * PANEL // 4
-    blocks = -(-rows // ROWS)
-    if kind == INT8:
-        quantize_rows(state, x, depth, depth, rows, words, stride, scales)
-    items = blocks * (width // PANEL)
-    item = take(state, 1)
+    """x (R, I) -> y (R, width), flat; width is the outputs in whole panels."""
+    chunks, row = -(-call.depth // CHUNK), -(-call.depth // PANEL) * PANEL // 4
+    if call.dtype == INT8:
+        _quantize(call, row, chunks)
+    items = -(-call.rows // ROWS_OF_ITEM) * (call.width // PANEL)
+    item = next_item(call.state, 1)
     while item < items:
-        first, o = item % blocks * ROWS, item // blocks * PANEL
-        here, zeros, target = min(ROWS, rows - first), at(w, 0), (at(y, first * width + o), width, LANES)
-        sums = (at(added, first * added_row + (o if added_row else 0)), added_row, LANES if added_row else 0)
-        multiply_panel(
-            kind,
-            (at(x, first * depth), depth, 1),
-            (at(words, first * stride), stride, 1),
-            (at(scales, first * chunks), chunks, 1),
-            *(here, depth, at(w, weight + o // PANEL * panel_words(depth, kind)), (at(w, bias + o), width)),
-            *(zeros, sums, floor, target),
-        )
-        finish(state, 1)
-        item = take(state, 1)
-    wait(state, 1, items)
+        _multiply(call, item, row, chunks)
+        done(call.state, 1)
+        item = next_item(call.state, 1)
+    barrier(call.state, 1, items)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..build.arguments import Floats
 from ..build.device import entry, inlined, linked
-from ..simd.vector import LANES, at, fma, load, move, splat, sqrt, store, total
-from .host import LayerNormRowsCall
+from ..simd.vector import LANES, at, fma, load, move, skip, splat, sqrt, store, total
+from .host import LayerNormRowsCall, Norm
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default
 
@@ -39,49 +39,49 @@ def _center(x, width, mean, y):
 
 
 @linked
-def normalize_unit(x: int, width: int, w: Floats, gain: int, offset: int, y: int):
-    """16 positions: x [D][16] -> y [D][16], addresses; gain and offset are D floats each at w[gain:], w[offset:]."""
-    count = splat(float(width))
+def normalize_unit(x: int, norm: Norm, y: int):
+    """16 positions, addresses: x [D][16] -> y [D][16]."""
+    width, count = norm.width, splat(float(norm.width))
     mean = _sum(x, width) / count
     variance = _center(x, width, mean, y) / count
     inverse = splat(1.0) / sqrt(variance + splat(EPSILON))
     for i in range(width):
         v = load(move(y, i * LANES)) * inverse
-        store(move(y, i * LANES), fma(v, splat(w[gain + i]), splat(w[offset + i])))
+        store(move(y, i * LANES), fma(v, splat(norm.w[norm.gain + i]), splat(norm.w[norm.offset + i])))
 
 
 @inlined
-def _row_sums(x, start, width, mean):
+def _row_sums(x, width, mean):
     """Sum of x - mean, and of its squares, over one row."""
     first, second, centre = splat(0.0), splat(0.0), splat(mean)
-    whole = width - width % LANES
-    for i in range(0, whole, LANES):
-        v = load(at(x, start + i)) - centre
+    vectors = width - width % LANES
+    for i in range(0, vectors, LANES):
+        v = load(at(x, i)) - centre
         first, second = first + v, fma(v, v, second)
     sums, squares = total(first), total(second)
-    for i in range(whole, width):
-        v = x[start + i] - mean
+    for i in range(vectors, width):
+        v = x[i] - mean
         sums, squares = sums + v, squares + v * v
     return sums, squares
 
 
 @linked
-def normalize_row(x: Floats, start: int, width: int, w: Floats, gain: int, offset: int, y: Floats, to: int):
-    """One position: x[start:] (D,) -> y[to:] (D,); gain and offset are D floats each at w[gain:], w[offset:]."""
-    mean = _row_sums(x, start, width, np.float32(0.0))[0] / np.float32(width)
-    variance = _row_sums(x, start, width, mean)[1] / np.float32(width)
+def normalize_row(x: Floats, norm: Norm, y: Floats):
+    """One position: x (D,) -> y (D,)."""
+    w, width = norm.w, norm.width
+    mean = _row_sums(x, width, np.float32(0.0))[0] / np.float32(width)
+    variance = _row_sums(x, width, mean)[1] / np.float32(width)
     inverse = np.float32(1.0) / np.sqrt(variance + np.float32(EPSILON))
-    whole = width - width % LANES
-    for i in range(0, whole, LANES):
-        v = (load(at(x, start + i)) - splat(mean)) * splat(inverse)
-        store(at(y, to + i), fma(v, load(at(w, gain + i)), load(at(w, offset + i))))
-    for i in range(whole, width):
-        y[to + i] = (x[start + i] - mean) * inverse * w[gain + i] + w[offset + i]
+    vectors = width - width % LANES
+    for i in range(0, vectors, LANES):
+        v = (load(at(x, i)) - splat(mean)) * splat(inverse)
+        store(at(y, i), fma(v, load(at(w, norm.gain + i)), load(at(w, norm.offset + i))))
+    for i in range(vectors, width):
+        y[i] = (x[i] - mean) * inverse * w[norm.gain + i] + w[norm.offset + i]
 
 
 @entry
 def layer_norm_rows(call: LayerNormRowsCall):
-    """Rows of D floats: x (rows * D,) -> y; gain and offset at w[gain:], w[offset:]."""
-    x, size, width, w, gain, offset, y = call
-    for start in range(0, size, width):
-        normalize_row(x, start, width, w, gain, offset, y, start)
+    """Rows of D floats: x (rows * D,) -> y."""
+    for start in range(0, call.size, call.norm.width):
+        normalize_row(skip(call.x, start), call.norm, skip(call.y, start))

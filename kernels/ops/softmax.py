@@ -1,22 +1,23 @@
-"""What the search needs of all logits: their peaks and the best of them (search.Outlook).
+"""What the search needs of all logits (search.NextToken): their peaks, and the best of them.
 
 Peaks are the maximum of each panel of 32 logits, of each row, and a row's log sum exp(x - maximum). For the best, only
-panels are looked into whose maximum can reach them.
+panels are looked into whose maximum can reach them. A table is one array: logits (K, V), then top (K,), shift (K,), and
+highest (K, panels).
 
-For 5 rows of 10,000: log softmax, which writes a table, took 27 us, and going through that for the best 10 another 18.
+For 5 rows of 10,000: log softmax, which writes a table, took 27 us, and finding the best 10 in it another 18.
 """
 
 import numpy as np
 
 from ..build.device import entry, inlined
 from ..layout import PANEL
-from ..simd.vector import LANES, at, exp_falling, greatest, load, maximum, splat, total
+from ..simd.vector import LANES, at, exp_falling, floats_at, greatest, load, maximum, skip, splat, total
 from .softmax_host import BestOfRowsCall, PeaksOfRowsCall
 
 
 @inlined
 def panel_highest(x, start, count):
-    """Greatest of x[start : start + count], 32 or fewer. A NaN may be lost; that of `row_shift` tells of it."""
+    """Greatest of x[start : start + count], 32 or fewer. A NaN may be dropped here; row_shift detects it."""
     if count == PANEL:
         return greatest(maximum(load(at(x, start)), load(at(x, start + LANES))))
     top = x[start]
@@ -28,11 +29,11 @@ def panel_highest(x, start, count):
 @inlined
 def row_highest(highest, first, panels):
     """Greatest of a row, from those of its panels: highest[first : first + panels]."""
-    whole, a = panels - panels % LANES, splat(np.float32(-np.inf))
-    for i in range(0, whole, LANES):
+    vectors, a = panels - panels % LANES, splat(np.float32(-np.inf))
+    for i in range(0, vectors, LANES):
         a = maximum(a, load(at(highest, first + i)))
     top = greatest(a)
-    for i in range(first + whole, first + panels):
+    for i in range(first + vectors, first + panels):
         top = highest[i] if highest[i] > top else top
     return top
 
@@ -52,56 +53,74 @@ def row_shift(x, start, width, top):
 
 @entry
 def peaks_of_rows(call: PeaksOfRowsCall):
-    """x (K, V) -> y: top (K,), shift (K,), highest (K, G), one behind the other; all flat."""
-    x, rows, width, y = call
-    panels = -(-width // PANEL)
+    """The peaks of the logits (K, V) that a table begins with, into the rest of the table."""
+    rows, width = call.rows, call.width
+    panels, peaks = -(-width // PANEL), skip(call.table, rows * width)
     for r in range(rows):
         row, first = r * width, 2 * rows + r * panels
         for g in range(panels):
-            y[first + g] = panel_highest(x, row + g * PANEL, min(PANEL, width - g * PANEL))
-        y[r] = row_highest(y, first, panels)
-        y[rows + r] = row_shift(x, row, width, y[r])
+            peaks[first + g] = panel_highest(call.table, row + g * PANEL, min(PANEL, width - g * PANEL))
+        peaks[r] = row_highest(peaks, first, panels)
+        peaks[rows + r] = row_shift(call.table, row, width, peaks[r])
 
 
 @inlined
-def _insert(score, place, scores, places, filled, room):
-    """Put one into the descending list of the best, behind its equals; the last falls out of a full list."""
-    i = min(filled, room - 1)
+def _insert(score, place, call, filled):
+    """Put one into the descending list of the best, after its equals; the last falls out of a full list."""
+    scores, places = call.y, call.places
+    i = min(filled, call.count - 1)
     while i > 0 and scores[i - 1] < score:
         scores[i], places[i] = scores[i - 1], places[i - 1]
         i -= 1
     scores[i], places[i] = score, place
 
 
+@inlined
+def _search_group(call, r, g, table, filled):
+    """Put the scores of a group of logits that belong there into the list; how many are in it then."""
+    rows, width, y, worst = call.rows, call.width, call.y, call.count - 1
+    peaks = skip(table, rows * width)
+    top, shift, more = peaks[r], peaks[rows + r], y[2 * call.count + r]
+    for v in range(g * PANEL, min((g + 1) * PANEL, width)):
+        score = table[r * width + v] - top - shift + more
+        if filled < call.count or score > y[worst]:
+            _insert(score, r * width + v, call, filled)
+            filled = min(filled + 1, call.count)
+    return filled
+
+
+@inlined
+def _search_row(call, r, table, filled):
+    """The same for all groups of a row. Those that hold none of the best so far are passed over, LANES at once."""
+    rows, y, worst, groups = call.rows, call.y, call.count - 1, -(-call.width // PANEL)
+    peaks = skip(table, rows * call.width)
+    top, shift, more, highest = peaks[r], peaks[rows + r], y[2 * call.count + r], 2 * rows + r * groups
+    for first in range(0, groups, LANES):
+        last = min(first + LANES, groups)
+        if filled == call.count and last - first == LANES:
+            bounds = load(at(peaks, highest + first)) - splat(top) - splat(shift) + splat(more)
+            if greatest(bounds) <= y[worst]:
+                continue
+        for g in range(first, last):
+            if filled < call.count or peaks[highest + g] - top - shift + more > y[worst]:
+                filled = _search_group(call, r, g, table, filled)
+    return filled
+
+
 @entry
 def best_of_rows(call: BestOfRowsCall):
-    """The highest of (x[r, v] - top[r] - shift[r]) + added[r], highest first, equals in their order.
+    """The highest of (logits[r, v] - top[r] - shift[r]) + added[r], highest first, equals in their order.
 
-    x[known:] is as peaks_of_rows has made it, of logits (K, V) that begin at x[places[2 * room] :], maybe outside of x.
-    y: the scores that are found, their log-probabilities, and, given, added (K,). places: their tokens, their rows.
-    `room` are found, and there are that many logits at least. A group's maximum is a bound, for logits may
-    have been lowered: groups that hold none of the best so far are passed over, 16 at once.
+    `count` are found, and there are that many logits at least. y: their scores, their log-probabilities, and, given,
+    added (K,). places: their tokens, their rows, and, given, the address of the table. A group's maximum is a bound:
+    logits may have been lowered since.
     """
-    x, rows, width, known, y, room, places = call
-    groups, filled, start = -(-width // PANEL), 0, places[2 * room]
+    count, rows, width, y, places = call.count, call.rows, call.width, call.y, call.places
+    table, filled = floats_at(places[2 * count]), 0
+    peaks = skip(table, rows * width)
     for r in range(rows):
-        top, shift, more = x[known + r], x[known + rows + r], y[2 * room + r]
-        row, highest = start + r * width, known + 2 * rows + r * groups
-        for first in range(0, groups, LANES):
-            last = min(first + LANES, groups)
-            if filled == room and last - first == LANES:
-                bounds = load(at(x, highest + first)) - splat(top) - splat(shift) + splat(more)
-                if greatest(bounds) <= y[room - 1]:
-                    continue
-            for g in range(first, last):
-                if filled == room and x[highest + g] - top - shift + more <= y[room - 1]:
-                    continue
-                for v in range(g * PANEL, min((g + 1) * PANEL, width)):
-                    score = x[row + v] - top - shift + more
-                    if filled < room or score > y[room - 1]:
-                        _insert(score, r * width + v, y, places, filled, room)
-                        filled = min(filled + 1, room)
-    for i in range(room):
+        filled = _search_row(call, r, table, filled)
+    for i in range(count):
         r, v = places[i] // width, places[i] % width
-        y[room + i] = x[start + r * width + v] - x[known + r] - x[known + rows + r]
-        places[i], places[room + i] = v, r
+        y[count + i] = table[r * width + v] - peaks[r] - peaks[rows + r]
+        places[i], places[count + i] = v, r

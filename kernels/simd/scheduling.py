@@ -1,7 +1,7 @@
 """How threads share the items of a phase: the device's side of `threads.py`, which explains it.
 
-`state` has one counter for `slot` and a second that is not used, then [items taken, items finished] for each phase. In
-a session's counters every one has a cache line to itself.
+`state` has one counter for `thread_id` and a second that is not used, then [items taken, items finished] for each
+phase. In a persistent call every counter has a cache line to itself.
 """
 
 import sys
@@ -10,15 +10,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..aligned import CACHE_LINE
 from ..build.compiler import external
 from ..build.device import inlined
 from ..build.options import COMPILED
-from ..threads import COUNTERS, LEFT, SEEN, TURN
-from .vector import move, prefetch
+from ..threads import COUNTERS, ITERATION, LEFT, SEEN
+from .vector import move, prefetch, skip
 
 I64 = ir.IntType(64)
-LINE = 16  # floats in a cache line
-EAGER = 24  # lines that are asked for even when nobody has to wait
+EAGER = 24  # lines that are prefetched even when there is no need to wait
 SPINS = 2000  # looks at a counter, a few nanoseconds each, before the processor is offered to others
 
 
@@ -64,25 +64,25 @@ add, look, give_way = (_add, _look, _yield) if COMPILED else (_plain_add, lambda
 
 
 @inlined
-def take(state, phase):
+def next_item(state, phase):
     """The number of the next item of this phase, for this thread alone."""
     return add(state, 2 * phase + 2, 1)
 
 
 @inlined
-def slot(state):
+def thread_id(state):
     """The number of this participant, below the number of threads: which part of the scratch memory is its own."""
     return add(state, 0, 1)
 
 
 @inlined
-def finish(state, phase):
+def done(state, phase):
     """Count one item of this phase as done."""
     add(state, 2 * phase + 3, 1)
 
 
 @inlined
-def wait(state, phase, items):
+def barrier(state, phase, items):
     """Return when all items of this phase are done."""
     spins = 0
     while look(state, 2 * phase + 3) < items:
@@ -92,8 +92,8 @@ def wait(state, phase, items):
 
 
 @inlined
-def take_near(state, phase, parts, own, items):
-    """The next of this participant's items, else of another's; `items` when there is none left."""
+def next_or_steal(state, phase, parts, own, items):
+    """The next of this thread's items, else of another's; `items` when there is none left."""
     for i in range(parts):
         part = (own + i) % parts
         item = items * part // parts + add(state, (1 + phase * (parts + 1) + part) * COUNTERS, 1)
@@ -103,47 +103,55 @@ def take_near(state, phase, parts, own, items):
 
 
 @inlined
-def wait_near(state, phase, parts, done, items, ahead, lines):
-    """Count `done` items of this phase, return when all are; meanwhile ask for up to `lines` from an address on."""
-    counter = (1 + phase * (parts + 1) + parts) * COUNTERS
-    add(state, counter, done)
+def barrier_prefetching(counter, finished, items, ahead, lines):
+    """Count `finished` items, return when all are; meanwhile prefetch up to `lines` from an address on.
+
+    `counter` begins at that of the phase: see `phase_counter`.
+    """
+    add(counter, 0, finished)
     spins = 0
     while spins < min(lines, EAGER):
-        prefetch(move(ahead, spins * LINE))
+        prefetch(move(ahead, spins * CACHE_LINE))
         spins += 1
-    while look(state, counter) < items:
+    while look(counter, 0) < items:
         if spins < lines:
-            prefetch(move(ahead, spins * LINE))
+            prefetch(move(ahead, spins * CACHE_LINE))
         spins += 1
         if spins > SPINS:
             give_way()
 
 
 @inlined
-def next_turn(session, turn, patience):
-    """The first turn of this participant: a helper is told, the caller begins the one that nobody has begun."""
-    return turn if patience else look(session, TURN)
+def phase_counter(state, phase, parts):
+    """The counter of finished items of a phase in a persistent call's counters."""
+    return skip(state, (1 + phase * (parts + 1) + parts) * COUNTERS)
 
 
 @inlined
-def await_turn(session, calls, turn, patience, ahead, lines):
-    """Whether turn `turn` of a session has begun; after `patience` looks the helper counts itself out.
+def first_iteration(loop):
+    """The first iteration of this thread: a helper is told, the caller begins the one that is next."""
+    return loop.iteration if loop.spin_limit else look(loop.board, ITERATION)
 
-    It does so at once when there is other work, of which `calls` tells. The caller's own thread, with patience 0,
-    begins the turn, whose number is that of turns begun before (`next_turn`). Meanwhile some lines from an address on
-    are asked for.
+
+@inlined
+def await_iteration(loop, iteration, ahead, lines):
+    """True when an iteration of a persistent call has begun; False when the helper has left.
+
+    A helper leaves after `spin_limit` looks, and at once when there is other work, of which `calls` tells. The caller's
+    own thread, whose spin_limit is 0, begins the iteration, whose number is that of iterations begun before. Meanwhile
+    some lines from an address on are prefetched.
     """
-    if patience == 0:
-        add(session, TURN, 1)
+    if loop.spin_limit == 0:
+        add(loop.board, ITERATION, 1)
         return True
-    for looked in range(patience):
-        if look(session, TURN) > turn:
+    for looked in range(loop.spin_limit):
+        if look(loop.board, ITERATION) > iteration:
             return True
-        if look(calls, 0) != session[SEEN]:
+        if look(loop.calls, 0) != loop.board[SEEN]:
             break
         if looked < lines:
-            prefetch(move(ahead, looked * LINE))
+            prefetch(move(ahead, looked * CACHE_LINE))
         if looked > SPINS:
             give_way()
-    add(session, LEFT, 1)
+    add(loop.board, LEFT, 1)
     return False

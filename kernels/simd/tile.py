@@ -1,31 +1,26 @@
-"""The inner loop under every matrix product: a tile of C = max(A B + bias + added, floor), held in registers.
+"""The inner loop of every matrix product: a tile of C = max(A B + bias + accumulate, lower_bound), held in registers.
 
-    tile(rows, vectors, depth, a, b, row_bias, column_bias, added, floor, c, ahead)
+    tile(size, a, b, bias, out, ahead)      size: TileSize, a, b: Operand, bias: Bias, out: Output, ahead: Ahead
 
-`rows` is 1..8, `vectors` 1 or 2 (of 16 columns), `depth` the length of the sums. Operands are tuples of an address
-(`at(array, offset)`) and strides, counted in floats:
-
-    a            (address, row, step)      a scalar for each row and step of the sum, spread over the lanes
-    b            (address, step, vector)   a vector for each step and vector of columns
-    row_bias     (address, row)            a scalar for each row      (row stride 0 and a zero: none)
-    column_bias  (address, vector)         a vector for all rows      (stride 0 and 16 zeros: none)
-    added, c     (address, row, vector)    a vector for each row      (strides 0 and 16 zeros: none)
-
-    ahead        (address, step)           what is needed soon: a line is asked for at every turn
+`size` is 1 to 8 rows by 1 or 2 vectors of 16 columns, and the length of the sums. `a` gives a scalar for each row and
+step of the sum, which is spread over the lanes; `b` a vector for each step and vector of columns (its `row` is the
+stride from step to step, its `step` that from vector to vector); operands.py has the others.
 
 Free strides make one tile serve both directions: activations spread over weights in the lanes (few rows: decoding),
 and weights spread over positions in the lanes (many rows: the encoder, where norms and softmax then run down the lanes
 without a horizontal sum, and no matrix is ever transposed).
 
 Each output is one chain of multiply-adds over the depth, in order, whatever the shape of its tile, so results do not
-depend on how work is cut. `added` lets longer sums continue (c as its own `added`) and carries residuals.
+depend on how the work is cut. `accumulate` lets longer sums continue (c as its own `accumulate`) and carries residuals.
 
 Versions (GFLOP/s on one core of an Emerald Rapids whose measured roof is 176; 256 deep, 8 x 2, weights as scalars):
 one step a turn 153; four steps a turn 168-174. With free strides, and LLVM's optimisation of the whole function: 65,
-for it gathers the loads of all steps at the front and spills; without: 110, for it chains eight additions of
-addresses; with rows side by side told apart from rows apart, and those hidden from it (`begin`): 172-174 both. Tiles of
-12 x 2 and 14 x 2 gain nothing over 8 x 2 and do not divide panels of 32; 6 x 2 stays at 158.
+because it gathers the loads of all steps at the front and spills; without: 110, because it chains eight additions of
+addresses; with rows side by side told apart from rows apart, and the latter hidden from it (`begin`): 172-174 both.
+Tiles of 12 x 2 and 14 x 2 gain nothing over 8 x 2 and do not divide panels of 32; 6 x 2 stays at 158.
 """
+
+from typing import NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -33,34 +28,30 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..build.arguments import Address1, Address2
 from ..build.compiler import external, typeof
 from ..build.device import emitted
 from ..build.object_loader import Code, code_of
 from ..build.options import COMPILED
 from ..cpu import detect
+from .operands import Ahead, Bias, Operand, Output, TileSize
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
-STEPS = 4  # of the sum in one turn of the loop
+STEPS = 4  # terms of the sum in one turn of the loop
 POINTER, BYTES = F32.as_pointer(), ir.IntType(8).as_pointer()
 
-# the arguments of a tile, in order: those with a name that ends in _at are addresses, the rest strides
-ARGUMENTS = (
-    *("depth", "a_at", "a_row", "a_step", "b_at", "b_step", "b_vector", "row_bias_at", "row_bias_row"),
-    *("column_bias_at", "column_bias_vector", "added_at", "added_row", "added_vector"),
-    *("floor", "c_at", "c_row", "c_vector", "ahead_at", "ahead_step"),
-)
+# The arguments of a tile after its rows and vectors, in the order of the structures' fields: names that end in _at are
+# addresses, the rest strides.
+FACTORS = ("depth", "a_at", "a_row", "a_step", "b_at", "b_step", "b_vector")
+RESULTS = ("c_at", "c_row", "c_vector", "accumulate_at", "accumulate_row", "accumulate_vector", "lower_bound")
+BIASES = ("row_bias_at", "row_bias_row", "column_bias_at", "column_bias_vector")
+ARGUMENTS = (*FACTORS, *BIASES, *RESULTS, "ahead_at", "ahead_step")
 SHAPES = [(rows, vectors) for rows in range(1, MAX_ROWS + 1) for vectors in range(1, MAX_VECTORS + 1)]
-NAME = "s2t_np_tile"
 
 
 def argument_types(arguments):
     """LLVM types of a tile's arguments, by their names."""
-    return tuple(POINTER if name.endswith("_at") else F32 if name == "floor" else I64 for name in arguments)
-
-
-FUNCTION = ir.FunctionType(ir.VoidType(), argument_types(ARGUMENTS))
+    return tuple(POINTER if name.endswith("_at") else F32 if name == "lower_bound" else I64 for name in arguments)
 
 
 def _integer(value: int):
@@ -71,7 +62,7 @@ class Emitter:
     """Writes the LLVM function of one tile shape; a subclass may have other elements (`tile_int8.py`)."""
 
     element, lanes, arguments = F32, VECTOR, ARGUMENTS
-    near = 2  # where to what is asked for comes: 3 the first-level cache, 2 the second
+    near = 2  # prefetch locality hint: 3 is the first-level cache, 2 the second
 
     def __init__(self, function, rows: int, vectors: int):
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -169,7 +160,7 @@ class Emitter:
         )
 
     def finish(self, state):
-        """Add biases and `added`, hold to the floor (NaN stays), store."""
+        """Add biases and `accumulate`, hold to the lower bound (NaN stays), store."""
         builder = self.builder
         for r, v in ((r, v) for r in self.places for v in self.here):
             row_bias = builder.load(self.place(self.row_bias_at, (self.row_bias_row, r)), align=4)
@@ -178,15 +169,15 @@ class Emitter:
             self.put(total, r, v)
 
     def put(self, total, r, v):
-        """Add `added`, hold to the floor, store."""
-        builder, floor = self.builder, spread(self.builder, self.floor)
-        added = self.load(self.place(self.added_at, (self.added_row, r), (self.added_vector, v)), VECTOR)
-        total = builder.fadd(total, added)
-        total = builder.select(builder.fcmp_ordered("<", total, floor), floor, total)
+        """Add `accumulate`, hold to the lower bound, store."""
+        builder, bound = self.builder, spread(self.builder, self.lower_bound)
+        place = self.place(self.accumulate_at, (self.accumulate_row, r), (self.accumulate_vector, v))
+        total = builder.fadd(total, self.load(place, VECTOR))
+        total = builder.select(builder.fcmp_ordered("<", total, bound), bound, total)
         self.store(total, self.place(self.c_at, (self.c_row, r), (self.c_vector, v)))
 
     def terms(self, vectors):
-        """Addresses of what `finish` will read and should have asked for; a bias is there in time without."""
+        """Addresses that `finish` will read and that should be prefetched; a bias arrives in time without."""
         return []
 
     def block(self, rows, vectors, apart: bool):
@@ -218,72 +209,90 @@ class Emitter:
         self.blocks(apart=True)
 
 
-def emit(name: str, rows: int, vectors: int, module) -> None:
-    """The function of one shape, into an LLVM module."""
-    Emitter(ir.Function(module, FUNCTION, f"{name}_{rows}x{vectors}"), rows, vectors).emit()
+def leaves(builder, kind, value) -> list:
+    """The single LLVM values in a tuple of tuples, in order."""
+    if not isinstance(kind, types.BaseTuple):
+        return [value]
+    return [x for i, part in enumerate(kind) for x in leaves(builder, part, builder.extract_value(value, i))]
 
 
-def _compile(name: str, shapes, write) -> Code:
-    """Machine code of a family of tiles, emitted unoptimised: the IR is already scheduled by hand."""
-    source = ir.Module(name)
-    for shape in shapes:
-        write(name, *shape, source)
-    return code_of(llvm.parse_assembly(str(source)))
-
-
-def link(name: str, shapes, write) -> None:
-    """Have the tiles `name`_{rows}x{vectors} known to the linker before kernels run."""
-    emitted(name, lambda: _compile(name, shapes, write))
-
-
-def call(builder, name: str, shapes, arguments, kinds, values) -> None:
-    """Unpack the tuples among `values` (rows, vectors, operands...) and branch to the function of the shape at hand."""
-    rows, vectors, *operands = values
-    flat = []
-    for kind, value in zip(kinds[2:], operands, strict=True):
-        count = len(kind) if isinstance(kind, types.BaseTuple) else 0
-        flat += [builder.extract_value(value, i) for i in range(count)] or [value]
-    pairs = zip(arguments, flat, strict=True)
+def call(builder, family: "Family", kinds, values) -> None:
+    """Branch to the function of the shape at hand; `values` are the structures that a tile takes."""
+    parts = [leaves(builder, kind, value) for kind, value in zip(kinds, values, strict=True)]
+    rows, vectors, *flat = [x for part in parts for x in part]
+    pairs = zip(family.emitter.arguments, flat, strict=True)
     flat = [builder.inttoptr(v, POINTER) if argument.endswith("_at") else v for argument, v in pairs]
     done = builder.append_basic_block("done")
     switch = builder.switch(builder.add(builder.mul(rows, _integer(MAX_VECTORS)), vectors), done)
-    kind = ir.FunctionType(ir.VoidType(), argument_types(arguments))
-    for r, v in shapes:
+    kind = ir.FunctionType(ir.VoidType(), argument_types(family.emitter.arguments))
+    for r, v in family.shapes:
         case = builder.append_basic_block(f"tile_{r}x{v}")
         switch.add_case(_integer(r * MAX_VECTORS + v), case)
         builder.position_at_end(case)
-        builder.call(external(builder.module, kind, f"{name}_{r}x{v}"), flat)
+        builder.call(external(builder.module, kind, f"{family.name}_{r}x{v}"), flat)
         builder.branch(done)
     builder.position_at_end(done)
 
 
-@intrinsic
-def _tile(typing, rows, vectors, depth, a, b, row_bias, column_bias, added, floor, c, ahead):
-    def build(context, builder, sig, args):
-        call(builder, NAME, SHAPES, ARGUMENTS, sig.args, args)
-        return context.get_dummy_value()
+class Family(NamedTuple):
+    """Tiles that differ in their shape only."""
 
-    integer, one, two = types.int64, typeof(Address1), typeof(Address2)
-    operands = (two, two, one, one, two, types.float32, two, one)
-    return types.void(integer, integer, integer, *operands), build
+    name: str  # first part of the functions' names {name}_{rows}x{vectors}
+    shapes: list[tuple[int, int]]
+    emitter: type[Emitter]
+    terms: type = Bias
+
+    def tile(self):
+        """The function that kernels call. The tiles become known to the linker."""
+        emitted(self.name, self._compile)
+
+        @intrinsic
+        def tile(typing, size, a, b, terms, out, ahead):
+            def build(context, builder, sig, args):
+                call(builder, self, sig.args, args)
+                return context.get_dummy_value()
+
+            return types.void(*map(typeof, (TileSize, Operand, Operand, self.terms, Output, Ahead))), build
+
+        return tile
+
+    def _compile(self) -> Code:
+        """Machine code of all shapes, emitted unoptimised: the IR is already scheduled by hand."""
+        source = ir.Module(self.name)
+        kind = ir.FunctionType(ir.VoidType(), argument_types(self.emitter.arguments))
+        for rows, vectors in self.shapes:
+            self.emitter(ir.Function(source, kind, f"{self.name}_{rows}x{vectors}"), rows, vectors).emit()
+        return code_of(llvm.parse_assembly(str(source)))
 
 
-def _plain_tile(rows, vectors, depth, a, b, row_bias, column_bias, added, floor, c, ahead):
-    """The same from the definition: `at` gives slices here."""
-
-    def vector(operand, first, second):
-        start = operand[1] * first + (operand[2] * second if len(operand) > 2 else 0)
-        return operand[0][start : start + LANES]
-
-    for r in range(rows):
-        for v in range(vectors):
-            total = np.zeros(LANES, np.float32)
-            for i in range(depth):
-                total += a[0][a[1] * r + a[2] * i] * vector(b, i, v)
-            total += row_bias[0][row_bias[1] * r] + vector(column_bias, v, 0) + vector(added, r, v)
-            vector(c, r, v)[:] = np.maximum(total, floor)
+def plain_vector(operand, first, second):
+    """Without compilation, where addresses are slices: the vector of an operand."""
+    return operand[0][operand[1] * first + operand[2] * second :][:LANES]
 
 
-tile = _tile if COMPILED else _plain_tile
-if COMPILED:
-    link(NAME, SHAPES, emit)
+def plain_results(size, out, sums):
+    """The end of a tile from its definition; sums(r, v) are vectors."""
+    for r in range(size.rows):
+        for v in range(size.vectors):
+            total = sums(r, v) + plain_vector(out.accumulate, r, v)
+            plain_vector(out.y, r, v)[:] = np.maximum(total, out.lower_bound)
+
+
+def plain_sums(size, a, b, bias, vector):
+    """A function of row and vector: the sums with their biases; `vector` reads one of b."""
+
+    def sums(r, v):
+        total = np.zeros(LANES, np.float32)
+        for i in range(size.depth):
+            total += a.address[a.row * r + a.step * i] * vector(b, i, v)
+        return total + (bias.rows[bias.row * r] + bias.columns[bias.vector * v :][:LANES])
+
+    return sums
+
+
+def _plain_tile(size, a, b, bias, out, ahead):
+    """The same from the definition."""
+    plain_results(size, out, plain_sums(size, a, b, bias, plain_vector))
+
+
+tile = Family("s2t_np_tile", SHAPES, Emitter).tile() if COMPILED else _plain_tile

@@ -14,15 +14,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..build.arguments import Address1, Address2
-from ..build.compiler import typeof
 from ..build.options import COMPILED
 from ..cpu import detect
-from .tile import ARGUMENTS, FUNCTION, MAX_ROWS, Emitter, call, link
+from .tile import MAX_ROWS, Emitter, Family, plain_results, plain_sums
 from .vector import INTEGERS, LANES, VECTOR, constant, vec
 
-NAME = "s2t_np_tile_half"
-SHAPES = [(rows, 2) for rows in range(1, MAX_ROWS + 1)]
+TWO_VECTORS = [(rows, 2) for rows in range(1, MAX_ROWS + 1)]
 HALVES, SHORTS = ir.VectorType(ir.HalfType(), LANES), ir.VectorType(ir.IntType(16), LANES)
 HALF_LANES = LANES // 2  # words of 16 halves
 
@@ -46,22 +43,6 @@ class HalfEmitter(Emitter):
         return widened(self.builder, address)
 
 
-def emit(name: str, rows: int, vectors: int, module) -> None:
-    """The function of one shape, into an LLVM module."""
-    HalfEmitter(ir.Function(module, FUNCTION, f"{name}_{rows}x{vectors}"), rows, vectors).emit()
-
-
-@intrinsic
-def _tile_half(typing, rows, vectors, depth, a, b, row_bias, column_bias, added, floor, c, ahead):
-    def build(context, builder, sig, args):
-        call(builder, NAME, SHAPES, ARGUMENTS, sig.args, args)
-        return context.get_dummy_value()
-
-    integer, one, two = types.int64, typeof(Address1), typeof(Address2)
-    operands = (two, two, one, one, two, types.float32, two, one)
-    return types.void(integer, integer, integer, *operands), build
-
-
 @intrinsic
 def _load_half(typing, address):
     """16 halves at an address as a Vec."""
@@ -76,18 +57,16 @@ def _plain_load_half(address):
     return address[:HALF_LANES].view(np.float16).astype(np.float32)
 
 
-def _plain_tile_half(rows, vectors, depth, a, b, row_bias, column_bias, added, floor, c, ahead):
-    """The same from the definition: `at` gives slices here."""
-    for r in range(rows):
-        for v in range(vectors):
-            total = np.zeros(LANES, np.float32)
-            for i in range(depth):
-                total += a[0][a[1] * r + a[2] * i] * _plain_load_half(b[0][b[1] * i + b[2] * v :])
-            total += row_bias[0][row_bias[1] * r] + column_bias[0][column_bias[1] * v :][:LANES]
-            total += added[0][added[1] * r + added[2] * v :][:LANES]
-            c[0][c[1] * r + c[2] * v :][:LANES] = np.maximum(total, floor)
+def _plain_half_vector(operand, first, second):
+    return _plain_load_half(operand[0][operand[1] * first + operand[2] * second :])
 
 
-tile_half, load_half = (_tile_half, _load_half) if COMPILED else (_plain_tile_half, _plain_load_half)
+def _plain_tile_half(size, a, b, bias, out, ahead):
+    """The same from the definition."""
+    plain_results(size, out, plain_sums(size, a, b, bias, _plain_half_vector))
+
+
 if COMPILED:
-    link(NAME, SHAPES, emit)
+    tile_half, load_half = Family("s2t_np_tile_half", TWO_VECTORS, HalfEmitter).tile(), _load_half
+else:
+    tile_half, load_half = _plain_tile_half, _plain_load_half

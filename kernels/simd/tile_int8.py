@@ -1,12 +1,12 @@
-"""The tile of `tile.py` over bytes: C = max((A B + comp) * scale + bias + added, floor), with exact 32-bit sums.
+"""The tile of `tile.py` over bytes: C = max((A B + zero_point) scale + bias + accumulate, lower_bound), exact sums.
 
-Weights are signed bytes w = round(W / s), one s for each output; activations unsigned ones, u = round(x / t) + 128, one
-t for each row and CHUNK inputs (`quantize.py`). Then sum W x = s t (sum w u - 128 sum w), and comp = -128 sum w, which
-is known beforehand, is what the sums begin with. Four steps of the sum lie in one 32-bit word, so all strides are in
-words and those of the float tile hold with a quarter of the depth. Which side the weights are on decides which operand
-is signed and where the terms go:
+Weights are signed bytes w = round(W / s), with one s for each output; activations are unsigned, u = round(x / t) + 128,
+with one t for each row and CHUNK inputs (`ops/quantize.py`). Then sum W x = s t (sum w u - 128 sum w). The second term,
+zero_point = -128 sum w, is known beforehand; the 32-bit sums begin with it. Four steps of the sum lie in one 32-bit
+word, so all strides are in words, and those of the float tile hold with a quarter of the depth. The side the weights
+are on decides which operand is signed and where the terms (Int8Terms) go:
 
-    tile_rows     weights in the lanes, activations as scalars: terms are vectors, activation scales scalars
+    tile_rows     weights in the lanes, activations as scalars: terms are vectors, activation scales are scalars
     tile_units    weights as scalars, activations in the lanes: the other way round
 
 On AVX-512 VNNI a word's four products and their sum are one instruction (vpdpbusd); elsewhere they are written out in
@@ -15,26 +15,17 @@ On AVX-512 VNNI a word's four products and their sum are one instruction (vpdpbu
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from ..build.arguments import Address1, Address2
-from ..build.compiler import typeof
 from ..build.options import COMPILED
 from ..cpu import detect
-from .tile import MAX_ROWS, Emitter, argument_types, call, link
+from .operands import Int8Terms
+from .tile import FACTORS, MAX_ROWS, RESULTS, Emitter, Family, plain_results, plain_vector
+from .tile_float16 import TWO_VECTORS
 from .vector import F32, I32, I64, INTEGERS, LANES, VECTOR, constant, multiply_add, spread
 from .vector import call as call_llvm
 
-# as in tile.py; terms: the addresses of scale, comp and bias of the first output
-ARGUMENTS = (
-    *("depth", "a_at", "a_row", "a_step", "b_at", "b_step", "b_vector", "scale_at", "comp_at", "bias_at"),
-    *("x_scale_at", "x_scale_step", "added_at", "added_row", "added_vector"),
-    *("floor", "c_at", "c_row", "c_vector", "ahead_at", "ahead_step"),
-)
-ROWS_NAME, UNITS_NAME = "s2t_np_tile_int8_rows", "s2t_np_tile_int8_units"
-ROWS_SHAPES = [(rows, 2) for rows in range(1, MAX_ROWS + 1)]
-UNITS_SHAPES = [(MAX_ROWS, vectors) for vectors in (1, 2)]
+TERMS = ("scale_at", "zero_point_at", "bias_at", "x_scale_at", "x_scale_step")  # the fields of Int8Terms
+INT8_ARGUMENTS = (*FACTORS, *TERMS, *RESULTS, "ahead_at", "ahead_step")
 
 
 def dot(builder, total, unsigned, signed):
@@ -51,18 +42,20 @@ def dot(builder, total, unsigned, signed):
 class RowsEmitter(Emitter):
     """Weights in the lanes."""
 
-    element, lanes, arguments = I32, INTEGERS, ARGUMENTS
+    element, lanes, arguments = I32, INTEGERS, INT8_ARGUMENTS
 
     def multiply_add(self, a, b, total):
         return dot(self.builder, total, a, b)
 
     def terms(self, vectors):
-        """Six lines for a tile that reads 64 of weights: asked for at its start, a step takes 5 % less."""
+        """Six lines for a tile that reads 64 of weights: prefetched at its start, a step takes 5 % less."""
         offsets = [(ir.Constant(I64, LANES), v) for v in vectors]
-        return [self.place(at, offset) for at in (self.scale_at, self.comp_at, self.bias_at) for offset in offsets]
+        return [
+            self.place(at, offset) for at in (self.scale_at, self.zero_point_at, self.bias_at) for offset in offsets
+        ]
 
     def start(self, r, v):
-        return self.load(self.place(self.comp_at, (ir.Constant(I64, LANES), v)))
+        return self.load(self.place(self.zero_point_at, (ir.Constant(I64, LANES), v)))
 
     def finish(self, state):
         builder = self.builder
@@ -88,7 +81,9 @@ class UnitsEmitter(RowsEmitter):
         return dot(self.builder, total, b, a)
 
     def start(self, r, v):
-        return spread(self.builder, self.load(self.builder.gep(self.comp_at, [ir.Constant(I64, r)]), I32), INTEGERS)
+        return spread(
+            self.builder, self.load(self.builder.gep(self.zero_point_at, [ir.Constant(I64, r)]), I32), INTEGERS
+        )
 
     def finish(self, state):
         builder = self.builder
@@ -102,67 +97,38 @@ class UnitsEmitter(RowsEmitter):
                 self.put(self.scaled(state[r, v], builder.fmul(scale, x_scale), bias), r, v)
 
 
-def _writer(emitter):
-    kind = ir.FunctionType(ir.VoidType(), argument_types(ARGUMENTS))
-
-    def write(name: str, rows: int, vectors: int, module) -> None:
-        emitter(ir.Function(module, kind, f"{name}_{rows}x{vectors}"), rows, vectors).emit()
-
-    return write
-
-
-def _family(name: str, shapes):
-    """The intrinsic of a family of tiles."""
-
-    @intrinsic
-    def tile(typing, rows, vectors, depth, a, b, terms, x_scale, added, floor, c, ahead):
-        def build(context, builder, sig, args):
-            call(builder, name, shapes, ARGUMENTS, sig.args, args)
-            return context.get_dummy_value()
-
-        integer, one, two = types.int64, typeof(Address1), typeof(Address2)
-        operands = (two, two, two, one, two, types.float32, two, one)
-        return types.void(integer, integer, integer, *operands), build
-
-    return tile
-
-
 def _bytes(word, kind) -> np.ndarray:
     return np.ascontiguousarray(word).view(kind).astype(np.int64).reshape(-1, 4)
 
 
-def _plain_tile(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, weights_in_lanes: bool):
+def _plain_int8_tile(size, a, b, terms, out, weights_in_lanes: bool):
     """Both families from the definition, where addresses are slices of float32 arrays."""
     kind_a, kind_b = (np.uint8, np.int8) if weights_in_lanes else (np.int8, np.uint8)
-    scale, comp, bias = terms[0], terms[1].view(np.int32), terms[2]
-    for r in range(rows):
-        for v in range(vectors):
-            total = np.zeros(LANES, np.int64)
-            for i in range(depth):
-                left = _bytes(a[0][a[1] * r + a[2] * i :][:1], kind_a)
-                total += (left * _bytes(b[0][b[1] * i + b[2] * v :][:LANES], kind_b)).sum(axis=1)
-            own = slice(v * LANES, v * LANES + LANES) if weights_in_lanes else slice(r, r + 1)
-            other = (
-                slice(x_scale[1] * r, x_scale[1] * r + 1)
-                if weights_in_lanes
-                else slice(x_scale[1] * v, x_scale[1] * v + LANES)
-            )
-            y = (total + comp[own]).astype(np.float32) * (scale[own] * x_scale[0][other]) + bias[own]
-            y = y + added[0][added[1] * r + added[2] * v :][:LANES]
-            c[0][c[1] * r + c[2] * v :][:LANES] = np.maximum(y, floor)
+    zero_point = terms.zero_point.view(np.int32)
+
+    def sums(r, v):
+        total = np.zeros(LANES, np.int64)
+        for i in range(size.depth):
+            left = _bytes(a.address[a.row * r + a.step * i :][:1], kind_a)
+            total += (left * _bytes(plain_vector(b, i, v), kind_b)).sum(axis=1)
+        lanes, row = slice(v * LANES, (v + 1) * LANES), slice(r, r + 1)
+        own, other = (lanes, (r, 1)) if weights_in_lanes else (row, (v, LANES))
+        x_scale = terms.x_scale[terms.x_scale_step * other[0] :][: other[1]]
+        return (total + zero_point[own]).astype(np.float32) * (terms.scale[own] * x_scale) + terms.bias[own]
+
+    plain_results(size, out, sums)
 
 
-def _plain_rows(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, ahead):
-    _plain_tile(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, True)
+def _plain_rows(size, a, b, terms, out, ahead):
+    _plain_int8_tile(size, a, b, terms, out, True)
 
 
-def _plain_units(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, ahead):
-    _plain_tile(rows, vectors, depth, a, b, terms, x_scale, added, floor, c, False)
+def _plain_units(size, a, b, terms, out, ahead):
+    _plain_int8_tile(size, a, b, terms, out, False)
 
 
 if COMPILED:
-    tile_rows, tile_units = _family(ROWS_NAME, ROWS_SHAPES), _family(UNITS_NAME, UNITS_SHAPES)
-    link(ROWS_NAME, ROWS_SHAPES, _writer(RowsEmitter))
-    link(UNITS_NAME, UNITS_SHAPES, _writer(UnitsEmitter))
+    tile_rows = Family("s2t_np_tile_int8_rows", TWO_VECTORS, RowsEmitter, Int8Terms).tile()
+    tile_units = Family("s2t_np_tile_int8_units", [(MAX_ROWS, 1), (MAX_ROWS, 2)], UnitsEmitter, Int8Terms).tile()
 else:
     tile_rows, tile_units = _plain_rows, _plain_units

@@ -18,19 +18,19 @@ from ..build.device_types import vector_type
 from ..build.options import COMPILED
 from .vector import F32, I32, I64, constant, multiply_add, spread
 
-LANES = 8
+DOUBLE_LANES = 8
 F64 = ir.DoubleType()
-VECTOR, INTEGERS = ir.VectorType(F64, LANES), ir.VectorType(I64, LANES)
+DOUBLE_VECTOR, LONGS = ir.VectorType(F64, DOUBLE_LANES), ir.VectorType(I64, DOUBLE_LANES)
 
 
-doubles = vector_type("Vec64", VECTOR)  # Numba's type of an LLVM vector of 8 doubles
+doubles = vector_type("Vec64", DOUBLE_VECTOR)  # Numba's type of an LLVM vector of 8 doubles
 
 
 @intrinsic
 def _load(typing, array, index):
     def build(context, builder, sig, args):
         address = sig.args[0].to(builder, *args)
-        return builder.load(builder.bitcast(address, VECTOR.as_pointer()), align=8)
+        return builder.load(builder.bitcast(address, DOUBLE_VECTOR.as_pointer()), align=8)
 
     return doubles(array, types.int64), build
 
@@ -39,7 +39,7 @@ def _load(typing, array, index):
 def _store(typing, array, index, value):
     def build(context, builder, sig, args):
         address = sig.args[0].to(builder, *args[:2])
-        builder.store(args[2], builder.bitcast(address, VECTOR.as_pointer()), align=8)
+        builder.store(args[2], builder.bitcast(address, DOUBLE_VECTOR.as_pointer()), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, doubles), build
@@ -48,7 +48,7 @@ def _store(typing, array, index, value):
 @intrinsic
 def _splat(typing, x):
     def build(context, builder, sig, args):
-        return spread(builder, args[0], VECTOR)
+        return spread(builder, args[0], DOUBLE_VECTOR)
 
     return doubles(types.float64), build
 
@@ -73,17 +73,20 @@ def _maximum(typing, a, b):
 
 @intrinsic
 def _gather(typing, array, index, stride, count):
-    """Every stride-th float32 from an index on, `count` of them; the lanes behind repeat the last."""
+    """Every stride-th float32 from an index on, `count` of them; the other lanes repeat the last."""
 
     def build(context, builder, sig, args):
-        last, result = builder.sub(args[3], ir.Constant(I64, 1)), ir.Constant(ir.VectorType(F32, LANES), ir.Undefined)
+        last, result = (
+            builder.sub(args[3], ir.Constant(I64, 1)),
+            ir.Constant(ir.VectorType(F32, DOUBLE_LANES), ir.Undefined),
+        )
         base = sig.args[0].to(builder, *args[:2])
-        for lane in range(LANES):
+        for lane in range(DOUBLE_LANES):
             step = ir.Constant(I64, lane)
             step = builder.select(builder.icmp_signed("<", step, last), step, last)
             scalar = builder.load(builder.gep(base, [builder.mul(step, args[2])]), align=4)
             result = builder.insert_element(result, scalar, ir.Constant(I32, lane))
-        return builder.fpext(result, VECTOR)
+        return builder.fpext(result, DOUBLE_VECTOR)
 
     return doubles(array, types.int64, types.int64, types.int64), build
 
@@ -94,8 +97,8 @@ def _scatter(typing, array, index, stride, count, value):
 
     def build(context, builder, sig, args):
         base = sig.args[0].to(builder, *args[:2])
-        narrow = builder.fptrunc(args[4], ir.VectorType(F32, LANES))
-        for lane in range(LANES):
+        narrow = builder.fptrunc(args[4], ir.VectorType(F32, DOUBLE_LANES))
+        for lane in range(DOUBLE_LANES):
             with builder.if_then(builder.icmp_signed(">", args[3], ir.Constant(I64, lane))):
                 scalar = builder.extract_element(narrow, ir.Constant(I32, lane))
                 builder.store(scalar, builder.gep(base, [builder.mul(ir.Constant(I64, lane), args[2])]), align=4)
@@ -110,32 +113,32 @@ TWO_THIRDS = 0x3FE5555555555555  # the bits of 2/3
 @intrinsic
 def _log(typing, x):
     def build(context, builder, sig, args):
-        (x,), one = args, constant(1.0, VECTOR)
-        above = builder.sub(builder.bitcast(x, INTEGERS), constant(TWO_THIRDS, INTEGERS))
-        exponent = builder.ashr(above, constant(52, INTEGERS))
-        power = builder.shl(exponent, constant(52, INTEGERS))
-        m = builder.bitcast(builder.sub(builder.bitcast(x, INTEGERS), power), VECTOR)
+        (x,), one = args, constant(1.0, DOUBLE_VECTOR)
+        above = builder.sub(builder.bitcast(x, LONGS), constant(TWO_THIRDS, LONGS))
+        exponent = builder.ashr(above, constant(52, LONGS))
+        power = builder.shl(exponent, constant(52, LONGS))
+        m = builder.bitcast(builder.sub(builder.bitcast(x, LONGS), power), DOUBLE_VECTOR)
         s = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
-        square, series = builder.fmul(s, s), constant(2 / 13, VECTOR)
+        square, series = builder.fmul(s, s), constant(2 / 13, DOUBLE_VECTOR)
         for odd in (11, 9, 7, 5, 3, 1):
-            series = multiply_add(builder, series, square, constant(2 / odd, VECTOR))
-        n = builder.sitofp(exponent, VECTOR)
-        result = multiply_add(builder, n, constant(float(np.log(2.0)), VECTOR), builder.fmul(series, s))
-        return builder.select(builder.fcmp_ordered("<", x, constant(float("inf"), VECTOR)), result, x)
+            series = multiply_add(builder, series, square, constant(2 / odd, DOUBLE_VECTOR))
+        n = builder.sitofp(exponent, DOUBLE_VECTOR)
+        result = multiply_add(builder, n, constant(float(np.log(2.0)), DOUBLE_VECTOR), builder.fmul(series, s))
+        return builder.select(builder.fcmp_ordered("<", x, constant(float("inf"), DOUBLE_VECTOR)), result, x)
 
     return doubles(doubles), build
 
 
 def _plain_load(array, index):
-    return array[index : index + LANES].copy()
+    return array[index : index + DOUBLE_LANES].copy()
 
 
 def _plain_store(array, index, value):
-    array[index : index + LANES] = value
+    array[index : index + DOUBLE_LANES] = value
 
 
 def _plain_splat(x):
-    return np.full(LANES, x)
+    return np.full(DOUBLE_LANES, x)
 
 
 def _plain_fma(a, b, c):
@@ -143,7 +146,7 @@ def _plain_fma(a, b, c):
 
 
 def _plain_gather(array, index, stride, count):
-    return array[index + np.minimum(np.arange(LANES), count - 1) * stride].astype(np.float64)
+    return array[index + np.minimum(np.arange(DOUBLE_LANES), count - 1) * stride].astype(np.float64)
 
 
 def _plain_scatter(array, index, stride, count, value):

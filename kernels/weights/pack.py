@@ -17,15 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..build.arguments import table
-from ..layout import CHUNK, FLOAT16, FLOAT32, GATED, INT8, LANES, PANEL
+from ..aligned import empty_aligned
+from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from .quantize import quantize_weights
 
 NOTHING = 64  # floats of zeros at the start of the arena
-
-# columns of the decoder's plan: weight and bias offsets of the parts of a layer, in the order of its fields
-NORM_1, Q, K, V, OUT, NORM_2, CROSS_Q, CROSS_K, CROSS_V, CROSS_OUT, NORM_3, FC1, FC2 = range(0, 26, 2)
-DecoderPlan, EncoderPlan = table(26), table(16)
 
 
 class PackedLinear(NamedTuple):
@@ -33,10 +29,10 @@ class PackedLinear(NamedTuple):
 
     arena: np.ndarray  # (everything,) float32
     panels: int  # offset
-    bias: int  # offset; with int8 of the bias and, behind it, the other terms (linear_int8.py)
+    bias: int  # offset; with int8 of the terms: bias, scale, zero points (ops/gemm_int8.py)
     inputs: int  # I
     outputs: int  # O
-    kind: int  # FLOAT32, INT8 or FLOAT16
+    dtype: int  # FLOAT32, INT8 or FLOAT16
 
 
 class Shaped(NamedTuple):
@@ -57,7 +53,7 @@ class PackedConv(NamedTuple):
     inputs: int  # I
     outputs: int  # O/2, what the gate leaves
     taps: int
-    kind: int
+    dtype: int
 
     @property
     def weight(self):
@@ -74,13 +70,13 @@ class PackedNorm(NamedTuple):
     inputs: int  # D
 
 
-class Rows:
+class PanelRows:
     """Rows of a packed matrix of floats or halves, gathered on demand: what `embed_tokens.weight[tokens]` needs."""
 
     def __init__(self, w: PackedLinear):
-        count, line = -(-w.outputs // PANEL), words(PANEL, w.kind)
+        count, line = -(-w.outputs // PANEL), n_words(PANEL, w.dtype)
         panels = w.arena[w.panels : w.panels + count * w.inputs * line]
-        self.panels = panels.view(np.float16 if w.kind == FLOAT16 else np.float32).reshape(count, w.inputs, PANEL)
+        self.panels = panels.view(np.float16 if w.dtype == FLOAT16 else np.float32).reshape(count, w.inputs, PANEL)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """(U,) ints -> (U, I) float32."""
@@ -89,7 +85,7 @@ class Rows:
 
 
 class HalfRows:
-    """Rows of a matrix kept in float16, where the packed one is too coarse to be read."""
+    """PanelRows of a matrix kept in float16, where the packed one is too coarse to be read."""
 
     def __init__(self, weight: np.ndarray):
         self.half = weight.astype(np.float16)
@@ -102,7 +98,7 @@ class HalfRows:
 class PackedEmbedding(NamedTuple):
     """Stands for weights.Embedding: `weight[tokens]` gives the rows."""
 
-    weight: Rows | HalfRows
+    weight: PanelRows | HalfRows
 
 
 class PackedEncoder(NamedTuple):
@@ -112,7 +108,7 @@ class PackedEncoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 16) int64: see `plan`
-    kind: int  # of the weights
+    dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
 
 
 class PackedDecoder(NamedTuple):
@@ -122,7 +118,7 @@ class PackedDecoder(NamedTuple):
     layers: tuple
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
-    comps: np.ndarray | None  # of both output projections of the layers, int8 only: see `partial_comps`
+    zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
 
 
 class PackedWeights(NamedTuple):
@@ -142,14 +138,14 @@ def leaves(node):
             yield from leaves(child)
 
 
-def whole(outputs: int) -> int:
+def round_up(outputs: int) -> int:
     """Outputs in whole panels."""
     return -(-outputs // PANEL) * PANEL
 
 
-def words(weights: int, kind: int) -> int:
-    """Words of 32 bits, in which the arena is counted, that so many weights of one input take."""
-    return weights // 2 if kind == FLOAT16 else weights
+def n_words(weights: int, dtype: int) -> int:
+    """Words of 32 bits, the unit of the arena, that this many weights of one input take."""
+    return weights // 2 if dtype == FLOAT16 else weights
 
 
 def check_halves(weights) -> None:
@@ -163,36 +159,26 @@ def _panel_count(shape: tuple[int, ...]) -> int:
     return -(-shape[0] // PANEL) if len(shape) == 2 else -(-(shape[0] // 2) // GATED)
 
 
-def _size(node, kind: int) -> int:
+def _size(node, dtype: int) -> int:
     """Floats that a part takes in the arena."""
     shape = node.weight.shape
     if len(shape) == 1:
         return 2 * _rounded(shape[0])
     outputs, inputs = _panel_count(shape) * PANEL, math.prod(shape[1:])
-    if kind == INT8:
+    if dtype == INT8:
         return outputs * (-(-inputs // 4) + 2 - (-inputs // CHUNK))
-    return words(outputs, kind) * inputs + outputs
+    return n_words(outputs, dtype) * inputs + outputs
 
 
 def _rounded(count: int) -> int:
     return -(-count // 16) * 16
 
 
-def empty_lines(*sizes: int) -> list[np.ndarray]:
-    """Empty arrays of so many floats, which begin at lines of the cache: vectors that straddle two are slower."""
-    room = np.empty(sum(sizes) + LANES * (len(sizes) + 1), np.float32)
-    first, parts = -(room.ctypes.data // 4) % LANES, []
-    for size in sizes:
-        parts.append(room[first : first + size])
-        first += -(-size // LANES) * LANES
-    return parts
-
-
 class Arena:
     """One aligned block, handed out from the front."""
 
     def __init__(self, floats: int):
-        (self.block,), self.used = empty_lines(NOTHING + floats), NOTHING
+        (self.block,), self.used = empty_aligned(NOTHING + floats), NOTHING
         self.block[:NOTHING] = 0
 
     def take(self, *shape: int) -> np.ndarray:
@@ -203,22 +189,22 @@ class Arena:
         part.fill(0)
         return part
 
-    def take_panels(self, count: int, inputs: int, kind: int) -> np.ndarray:
+    def take_panels(self, count: int, inputs: int, dtype: int) -> np.ndarray:
         """Room for panels of floats or halves: (count, inputs, PANEL) of zeros."""
-        panels = self.take(count, inputs, words(PANEL, kind))
-        return panels.view(np.float16) if kind == FLOAT16 else panels
+        panels = self.take(count, inputs, n_words(PANEL, dtype))
+        return panels.view(np.float16) if dtype == FLOAT16 else panels
 
     def offset(self, part: np.ndarray) -> int:
         """Where a part that was taken lies, in floats."""
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 
-def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, kind: int) -> tuple[int, int]:
+def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, dtype: int) -> tuple[int, int]:
     """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
-    if kind == INT8:
+    if dtype == INT8:
         return _pack_int8(arena, weight, bias)
     (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
-    panels, biases, full = arena.take_panels(count, inputs, kind), arena.take(count * PANEL), outputs // PANEL
+    panels, biases, full = arena.take_panels(count, inputs, dtype), arena.take(count * PANEL), outputs // PANEL
     panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
     if rest := outputs - full * PANEL:
         panels[full, :, :rest] = weight[full * PANEL :].T
@@ -228,27 +214,27 @@ def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, kind: int) 
 
 
 def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
-    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of linear_int8.py."""
+    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of ops/gemm_int8.py."""
     (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
-    quantized, scale, comp = quantize_weights(weight)
+    quantized, scale, zero_point = quantize_weights(weight)
     quads = -(-inputs // 4)
-    panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(comp), count * PANEL)
+    panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(zero_point), count * PANEL)
     padded = np.zeros((count * PANEL, quads * 4), np.int8)
     padded[:outputs, :inputs] = quantized
     view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
     view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
     terms[0, :outputs], terms[1, :outputs] = 0 if bias is None else bias, scale
-    terms[2:, :outputs] = comp.view(np.float32)
+    terms[2:, :outputs] = zero_point.view(np.float32)
     return arena.offset(panels), arena.offset(terms)
 
 
-def pack_linear(arena: Arena, w, kind: int = FLOAT32) -> PackedLinear:
+def pack_linear(arena: Arena, w, dtype: int = FLOAT32) -> PackedLinear:
     """ops.Linear (O, I) -> PackedLinear."""
     outputs, inputs = w.weight.shape
-    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, kind), inputs, outputs, kind)
+    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, dtype), inputs, outputs, dtype)
 
 
-def pack_conv(arena: Arena, w, kind: int = FLOAT32) -> PackedConv:
+def pack_conv(arena: Arena, w, dtype: int = FLOAT32) -> PackedConv:
     """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
     outputs, inputs, taps = w.weight.shape
     channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
@@ -257,7 +243,7 @@ def pack_conv(arena: Arena, w, kind: int = FLOAT32) -> PackedConv:
     weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
     weight[real] = w.weight.transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
     bias[real] = w.bias[order[real]]
-    return PackedConv(arena.block, *_pack(arena, weight, bias, kind), inputs, outputs // 2, taps, kind)
+    return PackedConv(arena.block, *_pack(arena, weight, bias, dtype), inputs, outputs // 2, taps, dtype)
 
 
 def pack_norm(arena: Arena, w) -> PackedNorm:
@@ -267,61 +253,62 @@ def pack_norm(arena: Arena, w) -> PackedNorm:
     return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
 
 
-def pack_tree(arena: Arena, node, kind: int, release: Callable):
+def pack_tree(arena: Arena, node, dtype: int, release: Callable):
     """Every leaf packed, in tuples of the same types as before; release(weight) is called when one is done."""
     if not hasattr(node, "weight"):
-        children = [pack_tree(arena, child, kind, release) for child in node]
+        children = [pack_tree(arena, child, dtype, release) for child in node]
         return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
     if node.weight.ndim == 1:
         packed = pack_norm(arena, node)
     else:
-        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, kind)
+        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, dtype)
     release(node.weight)
     return packed
 
 
-def plan(layers: tuple, *last) -> np.ndarray:
-    """The offsets a fused kernel needs: a row a layer, (weight, bias) of each part in the order of the layer's fields.
+def plan(columns: int, layers: tuple, *last) -> np.ndarray:
+    """The offsets a fused kernel needs: (layers + 1, columns). A row a layer: (weight, bias) of each part, as the fields.
 
-    One more row holds those of what comes behind the layers, at its front.
+    One more row holds those of what follows the layers, at its front.
     """
     rows = [[offset for part in leaves(layer) for offset in part[1:3]] for layer in layers]
     rows.append([offset for part in last for offset in part[1:3]])
-    width = max(map(len, rows))
-    return np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
+    return np.array([row + [0] * (columns - len(row)) for row in rows], np.int64)
 
 
-def partial_comps(w: PackedLinear) -> np.ndarray:
-    """The comp of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
+def partial_zero_points(w: PackedLinear) -> np.ndarray:
+    """Zero points of the first 0, 32, 64, ... inputs of a matrix of bytes: (ceil(I/32) + 1, O in whole panels) int32.
 
     The difference of two is that of the inputs between: what a step needs, which takes a matrix head by head.
     """
-    count, quads, step = whole(w.outputs) // PANEL, -(-w.inputs // 4), PANEL // 4
+    count, quads, step = round_up(w.outputs) // PANEL, -(-w.inputs // 4), PANEL // 4
     panels = w.arena[w.panels : w.panels + count * quads * PANEL].view(np.int8).reshape(count, quads, PANEL, 4)
     sums = np.add.reduceat(panels.sum(axis=3, dtype=np.int32), range(0, quads, step), axis=1)
-    sums = sums.transpose(1, 0, 2).reshape(-1, whole(w.outputs))
+    sums = sums.transpose(1, 0, 2).reshape(-1, round_up(w.outputs))
     return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
 
 
-def pack(weights, kind: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
+def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
     `release` is called with every weight that is packed: its memory may go. Raises OverflowError for weights that
     float16 cannot hold.
     """
-    if kind == FLOAT16:
+    if dtype == FLOAT16:
         check_halves(weights)
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
-    apart = kind != INT8 and embedding.weight is not head.weight
-    arena = Arena(sum(_size(leaf, kind) for leaf in leaves((*parts, head) if apart else parts)))
-    encoder, layers, norm, packed_head = pack_tree(arena, parts, kind, release)
-    table = pack_linear(arena, head._replace(weight=embedding.weight), kind) if apart else packed_head
-    rows = HalfRows(embedding.weight) if kind == INT8 else Rows(table)
+    apart = dtype != INT8 and embedding.weight is not head.weight
+    arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)))
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, release)
+    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype) if apart else packed_head
+    rows = HalfRows(embedding.weight) if dtype == INT8 else PanelRows(table)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
-    comps = np.stack([partial_comps(w) for w in outs]) if kind == INT8 else None
+    zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
     return PackedWeights(
-        PackedEncoder(*encoder, plan(encoder.layers, encoder.layer_norm), kind),
-        PackedDecoder(PackedEmbedding(rows), layers, norm, plan(layers, norm, packed_head), comps),
+        PackedEncoder(*encoder, plan(ENCODER_COLUMNS, encoder.layers, encoder.layer_norm), dtype),
+        PackedDecoder(
+            PackedEmbedding(rows), layers, norm, plan(DECODER_COLUMNS, layers, norm, packed_head), zero_points
+        ),
         packed_head,
     )

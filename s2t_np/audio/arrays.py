@@ -9,7 +9,7 @@ from ..errors import AudioError, InputWarning
 from .checks import check_samples, usable_rate
 from .mixing import mixed
 
-MOST_CHANNELS = 8  # of a 2-D array
+MOST_CHANNELS = 8  # channels of a 2-D array
 SAMPLES_PER_CHANNEL = 16  # a 2-D array at most this many times as long as it has channels is not a recording
 
 

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-UNREAD_SUFFIXES = frozenset(  # of sound, and of video with sound
+UNREAD_SUFFIXES = frozenset(  # suffixes of sound, and of video with sound
     (
         ".m4a .m4b .m4r .mp4 .m4v .mov .qt .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .mkv .mka .webm .flv "
         ".avi .mpg .mpeg .vob .m2ts .mts .amr .awb .ape .wv .tta .tak .mpc .ra .rm .rmvb .dsf .dff .dss .ds2"

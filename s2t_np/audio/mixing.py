@@ -15,7 +15,7 @@ from ..errors import InputWarning
 
 WINDOW = 800  # frames looked at together: 50 ms at 16 kHz
 RAMP = 160  # frames in which the weights move
-CANCELLED = 0.02  # of the power of unrelated channels
+CANCELLED = 0.02  # a share of the power that unrelated channels would have
 AUDIBLE = 1e-8  # mean square: -80 dB of full scale
 LOUDER = 4.0  # times the power: only then is another channel taken than before
 WORTH_A_WARNING = 10, 0.1  # windows that cancel, and their share of all the power
@@ -88,7 +88,7 @@ def mixed(blocks: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
     """Blocks (n, C) of floats -> blocks (m,), channels mixed; gives an InputWarning where they cancel."""
     mixer, channels = None, None
     for block in blocks:
-        if block.shape[1] != channels:  # of an iterator of arrays: every one says for itself
+        if block.shape[1] != channels:  # arrays of an iterator: each has its own number
             if mixer and len(mixer.held):
                 yield mixer.mix(mixer.held[:0], last=True)
             channels = block.shape[1]

@@ -19,7 +19,7 @@ from .files import file_blocks, spooled, unreadable
 from .raw import ENCODINGS, IN_WAVE, Encoding, portions, samples
 from .resampling import resample
 
-LEAST_SECONDS = 0.05  # of sound handed on at a time: less would only cost
+LEAST_SECONDS = 0.05  # sound handed on at a time: less would only cost
 RESAMPLED = 1 << 10  # samples resampled at a time: at most 0.13 s of delay, from 8 kHz
 MOST_CHUNKS, MOST_CHUNK_BYTES = 100, 1 << 20  # before the sound
 UNFILLED = 8  # a length below it was never filled in

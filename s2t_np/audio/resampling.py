@@ -17,8 +17,8 @@ import numpy as np
 
 from ..errors import AudioError
 
-ZERO_CROSSINGS = 32  # of the sinc, on each side: the steepness of the filter and its price
-CUTOFF = 0.95  # of the lower Nyquist frequency, in the middle of the transition band
+ZERO_CROSSINGS = 32  # zeros of the sinc on each side: the steepness of the filter and its price
+CUTOFF = 0.95  # a share of the lower Nyquist frequency, in the middle of the transition band
 KAISER_BETA = 7.86  # 80 dB of stop band
 MOST_PHASES = 1 << 14  # 16000 / 15999 is still exact; 16000 / 999983 is taken as 261 / 16312, 0.05 s an hour off
 BLOCK = 1 << 16  # input samples worked on at a time

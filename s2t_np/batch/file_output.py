@@ -16,7 +16,7 @@ from ..errors import OptionError
 from ..system.append_files import AppendOnlyFile, Journal
 from .notes import JOURNAL, Remaining, encoded, is_same, noted
 
-KEYS = {"input", "path", "with", "end", "result"}  # of a note
+KEYS = {"input", "path", "with", "end", "result"}  # the keys of a note
 
 
 def valid_notes(entries: Sequence[dict], size: int) -> list[dict]:

@@ -9,7 +9,7 @@ class Input(NamedTuple):
     """One recording to transcribe."""
 
     path: str  # as it was given, or below the folder that was given; "-" is standard input
-    name: str  # of its output, without a suffix, relative to the output folder
+    name: str  # name of its output, without a suffix, relative to the output folder
 
 
 class Failure(NamedTuple):

@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     name: bytes
     flags: int
     size: int
-    offset: int  # of its local header
+    offset: int  # where its local header begins
 
 
 class Range(NamedTuple):

@@ -17,7 +17,7 @@ from .mapped import BF16, BOOL, F16, F32, F64, I8, I16, I32, I64, U8, Element, M
 from .pickle_ops import MAX_STEPS, ORDERED, Call, ForbiddenGlobal, Global, OrderedDict, expect, interpret
 
 FAIRSEQ = "is a fairseq checkpoint (args or cfg with model), expected one of transformers"
-CONVERTED = "use the converted model, for example facebook/s2t-small-librispeech-asr"
+CONVERTED = "name it NAME.pt and give it as the model, with config.yaml beside it"
 FAIRSEQ_PACKAGES = {"argparse", "fairseq", "omegaconf"}
 
 

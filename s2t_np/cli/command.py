@@ -17,7 +17,7 @@ from .aliases import may_be_alias, suggestion, translated
 
 HELP_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
 OPTION = re.compile(r"(?<=[ ,])--?[a-z][\w-]*")
-OPTION_COLUMN = re.compile(r"^  (-.*?)(?:  |$)", re.MULTILINE)  # of the help: the names, before the explanation
+OPTION_COLUMN = re.compile(r"^  (-.*?)(?:  |$)", re.MULTILINE)  # the names in a line of the help
 
 
 class Command(NamedTuple):

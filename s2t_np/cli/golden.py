@@ -1,51 +1,39 @@
 """Sub-commands for ports of the model: `golden` writes a reference pack, `check` compares a port's numbers with it."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
-from .. import audio
-from ..batch.inputs import STDIN
 from ..errors import OptionError
 from ..formats import to_json
 from ..model import load
 from .command import Command
 from .inspect import about, add_format
+from .parts import MEGABYTE, megabytes
 from .terminal import say, show
-
-LONGEST = 20.0  # seconds: with the bundled model a pack has 13 MB per second, with the released ones more
 
 
 def golden(args: Namespace) -> int:
     """Write a reference pack."""
-    from ..inspect.golden import write_pack
+    from ..inspect.golden import LIMIT, write_pack
 
-    model = load(args.model, backend="numpy", revision=args.revision)
-    rate = model.feature_config.sampling_rate
+    model = load(args.model, backend=args.backend, revision=args.revision)
+    limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
-        samples = audio.load(args.file, rate)
-        check_length(args, len(samples) / rate)
-        source = (samples, args.output, rate) if args.file == STDIN else (args.file, args.output)
-        manifest = write_pack(model, *source)
-    size = sum(path.stat().st_size for path in Path(args.output).iterdir()) / 1e6
+        manifest = write_pack(model, args.file, args.output, limit=limit)
+    size = sum(path.stat().st_size for path in Path(args.output).iterdir()) / MEGABYTE
     say(f"{args.output}: {len(manifest['stages'])} stages, {size:,.1f} MB; FORMAT.md there describes the files")
     return 0
-
-
-def check_length(args: Namespace, seconds: float) -> None:
-    """Raise OptionError for a recording whose pack would be large without the user having asked for it."""
-    if seconds > LONGEST and not args.any_length:
-        raise OptionError(
-            f"{args.file}: {seconds:.1f} s make a pack of hundreds of megabytes, and a few seconds show all mistakes; "
-            "cut the recording, or give --any-length"
-        )
 
 
 def add_golden_arguments(parser: ArgumentParser) -> None:
     """The arguments of `golden`."""
     parser.add_argument("model", metavar="MODEL", help="digits (bundled), a folder, or a hub id")
     parser.add_argument("file", metavar="FILE", help="a recording of a few seconds")
-    parser.add_argument("--any-length", action="store_true", help=f"accept recordings of more than {LONGEST:g} s")
     parser.add_argument("-o", "--output", metavar="PACK", required=True, help="the folder to write; new or empty")
+    parser.add_argument("--limit", metavar="MB", type=megabytes, help="refuse above this many megabytes (default: 500)")
+    says = "numpy (default), numba or auto: computes in float32; a pack of numba has the stages that its kernels show"
+    parser.add_argument("--backend", default="numpy", help=says)
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
 
 
@@ -66,9 +54,9 @@ def check(args: Namespace) -> int:
 
 def lines(report, verbose: bool) -> list[str]:
     """A report as lines of text."""
-    shown = [f for f in report.findings if verbose or f.layout or f is report.first]
     wrong = [f for f in report.findings if not f.right]
-    out = [line(finding) for finding in shown]
+    out = [line(finding) for finding in report.findings if verbose or finding is report.first]
+    out += layout_lines(report)
     if first := report.first:
         out += [f"first wrong stage: {first.stage}", f"  {first.says}"]
         if unseen := report.unseen_before(first.stage):
@@ -77,14 +65,27 @@ def lines(report, verbose: bool) -> list[str]:
             out.append(f"  {len(wrong) - 1} later stages are wrong too, as they depend on it")
     if report.unknown:
         out.append(f"names that are not stages: {some(report.unknown)}")
-    right = len(report.findings) - len(wrong)
-    return [*out, f"{right} of {len(report.findings)} stages right; {len(report.absent)} of the pack not in the dump"]
+    return [*out, total(report, len(wrong))]
+
+
+def total(report, wrong: int) -> str:
+    """The last line of a report."""
+    count, other = len(report.findings), sum(1 for f in report.findings if f.right and f.layout)
+    layout = f", {other} of them in another layout" if other else ""
+    return f"{count - wrong} of {count} stages right{layout}; {len(report.absent)} of the pack not in the dump"
+
+
+def layout_lines(report) -> Iterator[str]:
+    """A line for each layout that is not the pack's, and the stages that come in it with the right numbers."""
+    for layout in dict.fromkeys(f.layout for f in report.findings if f.right and f.layout):
+        stages = [f.stage for f in report.findings if f.right and f.layout == layout]
+        yield f"other layout, {layout}: {some(stages)} (their numbers are right)"
 
 
 def line(finding) -> str:
     """One stage as a line of text."""
     says = f"  ({finding.layout})" if finding.layout else ""
-    verdict = "ok   " if finding.right else "WRONG"
+    verdict = "WRONG" if not finding.right else "shape" if finding.layout else "ok   "
     return f"{verdict} {finding.stage:45} off by {finding.error:8.1e} r.m.s., allowed {finding.allowed:8.1e}{says}"
 
 

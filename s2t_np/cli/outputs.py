@@ -18,7 +18,7 @@ from ..tokenizer import Tokenizer
 from .terminal import say, show
 
 ALL = "all"
-BY_SUFFIX = {"": "txt", ".json": "json", ".jsonl": "json"} | {f".{name}": name for name in FORMATS}  # of --output
+BY_SUFFIX = {"": "txt", ".json": "json", ".jsonl": "json"} | {f".{name}": name for name in FORMATS}
 MANY_IN_ONE = ("txt", "json")  # formats that hold several recordings in one place
 
 

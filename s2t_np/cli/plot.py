@@ -3,8 +3,6 @@
 import os
 from argparse import ArgumentParser, Namespace
 
-import numpy as np
-
 from .. import audio
 from ..errors import OptionError
 from ..inspect.plot import LONGEST, picture, picture_formats
@@ -12,6 +10,7 @@ from ..longform.options import StreamOptions
 from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .inspect import about
+from .parts import add_part_arguments, part
 from .terminal import say
 
 DESCRIPTION = f"""\
@@ -24,8 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of `plot`."""
     parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="PICTURE.png", required=True, help="the file to write")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin at this second (default: 0)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds to draw (default: all)")
+    add_part_arguments(parser, segments=False)
     add_model_arguments(parser)
 
 
@@ -35,16 +33,6 @@ def picture_format(path: str) -> str:
     if suffix not in known:
         raise OptionError(f"--output {path} does not end in the name of a picture format: .{', .'.join(known)}")
     return suffix
-
-
-def part(samples: np.ndarray, rate: int, start: float, duration: float | None) -> np.ndarray:
-    """The samples (N,) from `start` on, no longer than `duration`, both in seconds. Raises OptionError."""
-    if not 0 <= start < len(samples) / rate:
-        raise OptionError(f"--start is {start:g}, expected 0 or more, in a recording of {len(samples) / rate:.2f} s")
-    if duration is not None and not duration > 0:
-        raise OptionError(f"--duration is {duration:g}, expected more than 0")
-    rest = samples[round(start * rate) :]
-    return rest if duration is None else rest[: round(min(duration, len(rest) / rate) * rate)]
 
 
 def plot(args: Namespace) -> int:

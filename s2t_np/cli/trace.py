@@ -1,6 +1,6 @@
 """The sub-command `trace`: every number that the model computes for a recording."""
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .inspect import about
+from .parts import MEGABYTE, add_part_arguments, check_part, chosen_part, megabytes
 from .terminal import say, show
-
-MEGABYTE = 1e6
 
 
 def patterns(args: Namespace) -> list[str] | None:
@@ -25,10 +24,13 @@ def patterns(args: Namespace) -> list[str] | None:
     return [pattern for given in args.stages for pattern in given.split(",") if pattern]
 
 
-def load_sound(args: Namespace, model: S2T) -> np.ndarray:
-    """The samples (N,) of the recording. Raises AudioError that names it."""
+def load_sound(args: Namespace, model: S2T) -> tuple[np.ndarray, float]:
+    """The samples (N,) of the part to trace, and the second at which it begins. Raises AudioError that names the file.
+
+    Raises OptionError for a part that is not there.
+    """
     with about(args.file):
-        return audio.load(args.file, model.feature_config.sampling_rate)
+        return chosen_part(args, model, audio.load(args.file, model.feature_config.sampling_rate))
 
 
 def chosen_stages(args: Namespace) -> list[str] | None:
@@ -46,22 +48,40 @@ def chosen_stages(args: Namespace) -> list[str] | None:
     return STAGES if args.output is None and not args.list else None
 
 
+def load_traced(args: Namespace) -> S2T:
+    """The model to trace. With --html, "auto" means numpy, which alone has what the page shows.
+
+    Raises ModelError, BackendError, OptionError.
+    """
+    if args.html is None:
+        return load_model(args)
+    from ..inspect.explorer import check_backend
+
+    if args.backend == "auto":
+        args.backend = "numpy"
+    model = load_model(args)
+    check_backend(model)
+    return model
+
+
 def trace(args: Namespace) -> int:
     """Transcribe a recording and write every number computed on the way."""
-    from ..inspect.trace import LIMIT, estimate
+    from ..inspect.trace import LIMIT, check_length, estimate
     from ..inspect.trace import trace as follow
 
     options, chosen = generation_options(args), chosen_stages(args)
-    model = load_model(args)
+    check_part(args)
+    model = load_traced(args)
     options |= beginning(args, model.tokenizer)
-    samples = load_sound(args, model)
+    samples, start = load_sound(args, model)
     if args.list:
         return print_table(model, len(samples), chosen, options)
+    check_length(model, len(samples))
     say(f"{args.file}: a trace of about {estimate(model, len(samples), chosen, **options) / MEGABYTE:,.1f} MB")
     limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
         seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
-    write(args, replace(seen, about=seen.about | {"audio": args.file}), model)
+    write(args, replace(seen, about=seen.about | {"audio": args.file, "start": start}), model)
     show(f"{seen.transcript.text}\n")
     return 0
 
@@ -85,23 +105,13 @@ def print_table(model: S2T, samples: int, chosen: list[str] | None, options: dic
     """Print the names, shapes and types of the stages that a trace would hold."""
     from ..inspect.trace import plan
 
-    table = plan.stages(model, plan.expected_size(model, samples, options))
+    table = plan.all_stages(model, plan.expected_size(model, samples, options))
     wanted = plan.selection(table, chosen)
     for stage in table:
         if wanted(stage.name):
-            show(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}\n")
+            note = "" if plan.is_available(model, stage.name) else "  (backend numpy only)"
+            show(f"{stage.name:60} {'x'.join(map(str, stage.shape)):>16} {stage.dtype}{note}\n")
     return 0
-
-
-def megabytes(text: str) -> float:
-    """A positive number, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ArgumentTypeError(f"{text!r:.60} is not a number of megabytes above 0")
-    return value
 
 
 def add_trace_arguments(parser: ArgumentParser) -> None:
@@ -121,6 +131,7 @@ def add_trace_arguments(parser: ArgumentParser) -> None:
         "--limit", metavar="MB", type=megabytes, help="refuse above this many megabytes (default: 2147)"
     )
     parser.add_argument("--list", action="store_true", help="only print the names and shapes of the stages")
+    add_part_arguments(parser)
     add_model_arguments(parser)
     add_generation_arguments(parser)
     parser.set_defaults(backend="numpy")
@@ -134,10 +145,13 @@ TRACE = Command(
     description="Transcribe one recording and write every number computed on the way: the features, every layer's\n"
     "attention weights and outputs, every step of the search, as arrays in DIR/trace.npz. DIR/manifest.json describes\n"
     "each array, the function that computed it, and the outcome of each candidate of the search.\n"
-    "--html writes a page instead or as well: pictures of the stages, the attention, the search, and the code.",
+    "The backend is numpy unless --backend names another one; a compiled one has fewer stages (--list marks them).\n"
+    "--html writes a page instead or as well: pictures of the stages, the attention, the search, and the code.\n"
+    "A trace follows one utterance. Choose a part of a recording longer than the model's longest (30 s, digits: 6 s).",
     examples="examples:\n"
     "  s2t-np trace --model digits digits.wav --output out\n"
     "  s2t-np trace talk.flac -o out --stages 'features.*,*.attn_weights,logits'\n"
     "  s2t-np trace talk.flac --html talk.html\n"
+    "  s2t-np trace lecture.flac --segment 12 --html segment.html\n"
     "  s2t-np trace talk.flac --list | grep layers.0",
 )

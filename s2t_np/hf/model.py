@@ -103,7 +103,8 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
     ) -> np.ndarray | Fields:
         """Features (B, T, M), and a mask (B, T) of the frames that count -> ids (B * num_return_sequences, U) int64.
 
-        Rows begin with the start token and end in EOS, then padding. `inputs` is another name for the features;
+        Rows begin with the start token and end in EOS, then padding. Features carry no sound for a detector of speech,
+        so there is none: noise may come out as words. `inputs` is another name for the features;
         `decoder_input_ids` (B, P) are the beginning of each row. `options` are the fields of GenerationConfig and of
         ResultOptions; arguments of upstream's without a meaning here are accepted with their neutral values. As a dict:
         `sequences`, `sequences_scores` (if `output_scores`; see `Hypothesis.score`) and `hypotheses`, a list for each

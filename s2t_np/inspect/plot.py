@@ -1,14 +1,17 @@
 """A picture of what was heard: the waveform, the log-mel features, the segments, and the words on the attention.
 
 Needs matplotlib (`pip install matplotlib`), imported when a picture is drawn. Time runs to the right in all panels,
-in seconds; the panels are
+in seconds. A picture has a row for every 20 s, one under the other; the panels of a row are
 
     waveform    with the segments as bands and the words above
     log-mel     what the model reads, one column for every 10 ms
     alignment   for each word, from top to bottom, where the decoder looked; the bar is the word as it was found
 """
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +20,9 @@ from ..longform.segment import Segment
 from ..longform.word_times import word_attention, words_of
 
 LONGEST = 120.0  # seconds in one picture: beyond that nothing can be read in it
-COLUMNS = 4000  # of the waveform: several for each pixel
-NARROWEST, WIDEST = 8.0, 60.0  # inches
+ROW = 20.0  # seconds side by side: at INCHES_PER_SECOND they fit a screen, and words are legible
+COLUMNS = 4000  # columns of the waveform in a row: several for each pixel
+NARROWEST = 8.0  # inches
 INCHES_PER_SECOND, INCHES_PER_WORD = 1.0, 0.22
 RESOLUTION = 100  # dots per inch
 
@@ -33,7 +37,7 @@ def figure_class():
 
 
 def attention_of(model, samples: np.ndarray, segment: Segment) -> np.ndarray:
-    """Where the decoder looks for each word of a segment: samples (N,) of the whole recording -> (W, T)."""
+    """The decoder's attention over time for each word of a segment: samples (N,) of the recording -> (W, T)."""
     rate = model.feature_config.sampling_rate
     features = model.features_of_samples(samples[round(segment.start * rate) : round(segment.end * rate)])
     groups = [group for _, group in words_of(model.tokenizer, segment.tokens)]
@@ -47,28 +51,60 @@ def envelope(samples: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarray, n
     return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
 
 
-def draw_waveform(axes, samples: np.ndarray, segments: list[Segment], rate: int) -> None:
-    """Samples (N,), a band for each segment, and the words above it."""
+class Row(NamedTuple):
+    """A stretch of a recording, and its words: those that begin in it."""
+
+    start: float  # seconds
+    end: float
+    segments: list[Segment]  # with the words of this row alone
+    attentions: list[np.ndarray]  # (W, T) for each segment: T frames of the whole segment
+
+    def cut(self, x: np.ndarray, per_second: float) -> np.ndarray:
+        """The part of x (N, ...) in this row, of `per_second` entries in a second."""
+        return x[round(self.start * per_second) : max(round(self.end * per_second), 1)]
+
+
+def rows_of(seconds: float, segments: list[Segment], attentions: list[np.ndarray]) -> list[Row]:
+    """The rows of a picture: every ROW seconds, and a word in the row in which it begins."""
+    rows = []
+    for i in range(max(1, math.ceil(seconds / ROW))):
+        start, end = i * ROW, min((i + 1) * ROW, seconds)
+        own, weights = [], []
+        for segment, attention in zip(segments, attentions, strict=True):
+            inside = [w for w, word in enumerate(segment.words or ()) if start <= word.start < (i + 1) * ROW]
+            if inside or (segment.start < end and segment.end > start):
+                own.append(replace(segment, words=tuple(segment.words[w] for w in inside) if segment.words else ()))
+                weights.append(attention[inside])
+        rows.append(Row(start, end, own, weights))
+    return rows
+
+
+def draw_waveform(axes, samples: np.ndarray, row: Row) -> None:
+    """Samples (N,) of a row, a band for each segment, and the words above it."""
     low, high = envelope(samples)
-    axes.fill_between(np.linspace(0, len(samples) / rate, len(low)), low, high, color="0.3", linewidth=0)
-    for segment in segments:
+    axes.fill_between(np.linspace(row.start, row.end, len(low)), low, high, color="0.3", linewidth=0)
+    for segment in row.segments:
         axes.axvspan(segment.start, segment.end, color=f"C{segment.id % 10}", alpha=0.2)
         for word in segment.words or ():
             place = ((word.start + word.end) / 2, 1.02)
-            axes.annotate(word.text, place, xycoords=axes.get_xaxis_transform(), ha="center", parse_math=False)
+            above = {"xycoords": axes.get_xaxis_transform(), "ha": "left", "rotation": 40, "rotation_mode": "anchor"}
+            axes.annotate(word.text, place, **above, parse_math=False, annotation_clip=False)
     axes.set_ylabel("waveform")
 
 
-def draw_features(axes, features: np.ndarray, seconds: float) -> None:
-    """Features (T, M) with the low bands below."""
-    axes.imshow(features.T, aspect="auto", origin="lower", extent=(0, seconds, 0, features.shape[1]), cmap="magma")
+def draw_features(axes, features: np.ndarray, row: Row) -> None:
+    """Features (T, M) of a row with the low bands below."""
+    extent = (row.start, row.end, 0, features.shape[1])
+    axes.imshow(features.T, aspect="auto", origin="lower", extent=extent, cmap="magma")
     axes.set_ylabel("mel band")
 
 
-def draw_alignment(axes, segments: list[Segment], attentions: list[np.ndarray]) -> None:
+def draw_alignment(axes, row: Row) -> None:
     """The attention of each word, (W, T) a segment, on a line of its own, and a bar where the word was found."""
     labels: list[str] = []
-    for segment, attention in zip(segments, attentions, strict=True):
+    for segment, attention in zip(row.segments, row.attentions, strict=True):
+        if not len(attention):
+            continue
         first, end, words = len(labels), len(labels) + len(attention), segment.words or ()
         extent = (segment.start, segment.end, end - 0.5, first - 0.5)
         axes.imshow(attention, aspect="auto", extent=extent, cmap="Greys", interpolation="nearest")
@@ -80,12 +116,13 @@ def draw_alignment(axes, segments: list[Segment], attentions: list[np.ndarray]) 
     axes.set_ylabel("attention by word")
 
 
-def panels(seconds: float, words: int):
-    """An empty figure for so much sound and so many words, and its three axes."""
-    heights = (1.5, 2.0, 0.5 + INCHES_PER_WORD * words)
-    width = min(max(NARROWEST, INCHES_PER_SECOND * seconds), WIDEST)
-    figure = figure_class()(figsize=(width, sum(heights) + 1), dpi=RESOLUTION, layout="constrained")
-    return figure, figure.subplots(3, sharex=True, height_ratios=heights)
+def panels(rows: list[Row]):
+    """An empty figure for these rows, and its axes, three for each row."""
+    heights = [h for row in rows for h in (1.5, 2.0, 0.5 + INCHES_PER_WORD * sum(map(len, row.attentions)))]
+    longest = min(ROW, max(row.end - row.start for row in rows))
+    size = (max(NARROWEST, INCHES_PER_SECOND * longest), sum(heights) + len(rows))
+    figure = figure_class()(figsize=size, dpi=RESOLUTION, layout="constrained")
+    return figure, figure.subplots(len(heights), height_ratios=heights).reshape(len(rows), 3)
 
 
 def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
@@ -97,16 +134,21 @@ def picture(model, samples: np.ndarray, segments: Iterable[Segment]):
     seconds = len(samples) / rate
     if seconds > LONGEST:
         raise OptionError(f"{seconds:.0f} s of sound do not fit a picture, expected at most {LONGEST:.0f} s")
-    attentions = [attention_of(model, samples, segment) for segment in segments]
-    figure, (wave, mel, attention) = panels(seconds, sum(map(len, attentions)))
-    draw_waveform(wave, samples, segments, rate)
-    draw_features(mel, model.features_of_samples(samples), seconds)
-    draw_alignment(attention, segments, attentions)
-    attention.set_xlim(0, seconds)
-    attention.set_xlabel("seconds")
+    rows = rows_of(seconds, segments, [attention_of(model, samples, segment) for segment in segments])
+    features = model.features_of_samples(samples)
+    figure, axes = panels(rows)
+    for row, (wave, mel, attention) in zip(rows, axes, strict=True):
+        draw_waveform(wave, row.cut(samples, rate), row)
+        draw_features(mel, row.cut(features, len(features) / seconds), row)
+        draw_alignment(attention, row)
+        for panel in (wave, mel, attention):
+            panel.set_xlim(row.start, seconds if len(rows) == 1 else row.start + ROW)
+        wave.tick_params(labelbottom=False)
+        mel.tick_params(labelbottom=False)
+        attention.set_xlabel("seconds")
     return figure
 
 
 def picture_formats() -> list[str]:
-    """What a picture can be saved as, as suffixes without the dot. Raises OptionError where matplotlib is missing."""
+    """The formats that a picture can be saved in: suffixes without the dot. Raises OptionError without matplotlib."""
     return sorted(figure_class()().canvas.get_supported_filetypes())

@@ -21,7 +21,7 @@ def models_own(help: str, low: float = 0.0, optional: bool = False):
 
 @dataclass(frozen=True)
 class StreamOptions(VadOptions, SpeechCheckOptions, QualityOptions):
-    """How a recording is cut, what is not speech, when a text is doubtful, and what is reported besides the text."""
+    """These options say how a recording is cut, what is not speech, when a text is doubtful, what else is reported."""
 
     word_timestamps: bool = field(default=False, metadata={"help": "find out when each word was said"})
     vad_filter: bool = field(

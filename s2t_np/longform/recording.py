@@ -38,7 +38,8 @@ class OpenRecording:
 def open_recording(sound, model_rate: int, sampling_rate: float | None, options: StreamOptions) -> OpenRecording:
     """Read `sound` (as in `audio.blocks`) up to `options.max_whole_duration` and look for speech if that is all of it.
 
-    `options` are resolved: they hold numbers. Raises AudioError; gives an InputWarning for a recording that is damaged or cut short.
+    `options` are resolved, so they hold numbers. Raises AudioError; gives an InputWarning for a recording that is
+    damaged or cut short.
     """
     source = str(sound) if isinstance(sound, str | Path) else None
     blocks = audio.warn_if_truncated(audio.blocks(sound, model_rate, sampling_rate))

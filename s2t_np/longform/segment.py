@@ -11,7 +11,7 @@ from ..search import Hypothesis
 
 @dataclass(frozen=True)
 class Word:
-    """One word and the time at which it was said."""
+    """A word and the time at which it was said."""
 
     text: str
     start: float

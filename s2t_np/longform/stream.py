@@ -51,9 +51,9 @@ def segments_of(
 ) -> Iterator[Segment]:
     """The same for blocks (n,) float32 of mono sound at the model's rate, `live` or from a file."""
     rest = {name: value for name, value in generation.items() if name not in ("prefix", "lang")}
-    prefix, rest = model.with_language(generation.get("prefix", ()), generation.get("lang"), rest)
     model.generation_config.replace(**rest)
-    generation = rest | {"prefix": prefix}
+    if generation.get("lang") is not None:
+        model.with_language(generation.get("prefix", ()), generation["lang"], rest)
     rate, options = model.feature_config.sampling_rate, options.resolve(model.utterance_config)
     found = (speech_pieces if live else whole_or_pieces)(sound, rate, options)
     return number_segments(merge_pieces(model, found, options, generation))

@@ -18,7 +18,7 @@ Edit = Callable[[np.ndarray, np.ndarray], None]
 
 
 class Constraint(NamedTuple):
-    """What is done to the scores that follow rows of certain lengths.
+    """An edit of the scores that follow rows of certain lengths.
 
     Most only ban tokens. That means the same for logits as for log-probabilities and can only lower a maximum, so it is
     done in place. To rewrite scores of tokens that stay allowed is another matter: it needs a table of its own.
@@ -59,7 +59,7 @@ def banning(tokens: Sequence[int] | None) -> Edit:
 
 
 def rewrite(active: Sequence[Constraint], length: int) -> bool:
-    """Whether constraints on what follows rows of this length do more than ban."""
+    """True if constraints on what follows rows of this length do more than ban."""
     return any(constraint.rewrites and length in constraint.lengths for constraint in active)
 
 

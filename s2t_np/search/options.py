@@ -1,7 +1,7 @@
 """Which options go together. Where upstream raises, so does this room (OptionError); where it only warns, so does this.
 
 Options that the chosen kind of search does not use (temperature without sampling, early_stopping without beams) are
-passed over, as upstream does: generation_config.json files carry them.
+ignored, as upstream does: generation_config.json files carry them.
 """
 
 import operator
@@ -55,7 +55,7 @@ def with_absolute_lengths(options: GenerationConfig, prompt_length: int) -> Gene
 
 
 def check_lengths(options: GenerationConfig, prompt_length: int) -> None:
-    """There must be room for one token, and a length penalty that float32 can hold."""
+    """Require at least one token to generate, and a length penalty that float32 can hold. Raises OptionError."""
     if prompt_length >= options.max_length:
         raise OptionError(
             f"start token and prefix are {prompt_length} tokens and max_length is {options.max_length}, which leaves "
@@ -84,7 +84,7 @@ def check_length_penalty(options: GenerationConfig) -> None:
 
 
 def check_rows(options: GenerationConfig) -> None:
-    """How many beams, how many hypotheses, and by which kind of search."""
+    """Hold beams, hypotheses and the kind of search to each other. Raises OptionError."""
     beams, wanted = options.num_beams, options.num_return_sequences
     if options.do_sample and beams > 1:
         raise OptionError(f"do_sample with num_beams {beams}: sampling follows single paths; set num_beams to 1")

@@ -96,12 +96,12 @@ class Decoder(NamedTuple):
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One transcript as ids, and how likely the model holds it. All logarithms are natural.
+    """A transcript as ids, and its probability by the model. All logarithms are natural.
 
-    `score` is what the search ranks by: the sum of what it counted for each generated token, divided by their number
-    (EOS included) to the power `length_penalty`. Beam search counts what the constraints left of the log-probability,
-    as upstream's `sequences_scores` does: 0 for a forced token, a changed value under `repetition_penalty`. Where
-    neither acts, and always in greedy search and sampling, `score` is log_prob / count ** length_penalty.
+    `score` is the sum of what counts for each generated token, divided by their number (EOS included) to the power
+    `length_penalty`. What counts is what the constraints left of the log-probability, in every kind of search, as in
+    upstream's `sequences_scores`: 0 for a forced token, a changed value under `repetition_penalty`. Temperature, top-k
+    and top-p change what is drawn and not what counts.
     """
 
     tokens: tuple[int, ...]  # start token, prefix, generated tokens, EOS if it was generated; no padding

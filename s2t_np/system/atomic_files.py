@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from .file_locks import try_lock
 
-PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # of temporary names; their length does not depend on that of the target's name
+PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
 @contextmanager

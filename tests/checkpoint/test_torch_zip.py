@@ -146,7 +146,7 @@ BAD_TENSORS = {
     "fairseq with args": (
         pickled_zip(dictionary({"args": name_of("argparse", "Namespace") + b")\x81", "model": b"}"})),
         "fairseq checkpoint",
-        "facebook/s2t-small-librispeech-asr",
+        "config.yaml beside it",
     ),
     "fairseq with cfg": (pickled_zip(dictionary({"args": b"N", "cfg": b"}", "model": b"}"})), "fairseq checkpoint"),
     "fairseq that begins otherwise": (pickled_zip(name_of("omegaconf.dictconfig", "DictConfig")), "fairseq checkpoint"),

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shutil
-import stat
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,29 +15,11 @@ from s2t_np.batch.notes import JOURNAL
 from s2t_np.cli import main
 from s2t_np.longform.segment import Segment
 from tests.support.paths import DIGITS
+from tests.support.trees import copies, visible
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
 FIVE, TWO = RECORDINGS / "five-five.flac", RECORDINGS / "two-nine-three-four-zero.flac"
 FORMATS = ("json", "srt", "tsv", "txt", "vtt")
-
-
-@pytest.fixture
-def transcribe(capsys):
-    """Run `transcribe --model digits`; (exit code, stdout, stderr)."""
-
-    def run(*argv):
-        code = main(["transcribe", "--model", "digits", *map(str, argv)])
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def copies(folder, *names):
-    """A folder with copies of the recording of two fives under these names."""
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(FIVE, folder / name)
-    return [folder / name for name in names]
 
 
 @pytest.fixture
@@ -51,10 +32,6 @@ def cut_wav(tmp_path):
     (tmp_path / "rec").mkdir()
     (tmp_path / "rec" / "cut.wav").write_bytes(whole[:-rate])  # two bytes a sample
     return tmp_path / "rec" / "cut.wav"
-
-
-def visible(folder):
-    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -98,7 +75,7 @@ def test_patterns_and_lists_are_inputs_like_any(transcribe, tmp_path):
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_what_is_printed_is_in_the_order_of_the_inputs(transcribe, tmp_path, jobs):
-    inputs = [TWO, *copies(tmp_path, "f", "b", "e", "d", "a", "c")]
+    inputs = [TWO, *copies(FIVE, tmp_path, "f", "b", "e", "d", "a", "c")]
     code, out, _ = transcribe(*inputs, "--jobs", jobs)
     assert code == 0
     assert [line.split("\t")[0] for line in out.splitlines()] == [str(path) for path in inputs]
@@ -111,7 +88,7 @@ def test_a_recording_that_is_named_twice_is_transcribed_once(transcribe):
 
 
 def test_what_a_folder_leaves_out_is_said(transcribe, tmp_path):
-    copies(tmp_path, "a.flac", "memo.m4a")
+    copies(FIVE, tmp_path, "a.flac", "memo.m4a")
     code, out, err = transcribe(tmp_path)
     assert (code, out) == (0, f"{tmp_path / 'a.flac'}\tfive five\n")
     assert "1 .m4a file left out" in err
@@ -125,7 +102,7 @@ def test_what_a_folder_leaves_out_is_said(transcribe, tmp_path):
 def test_bad_files_are_a_line_each_and_the_good_ones_are_done(transcribe, tmp_path):
     """Case 51: ten good recordings, an empty file, a text, a folder named like a recording, a link to nothing."""
     folder = tmp_path / "in"
-    copies(folder, *(f"{number}.flac" for number in range(10)))
+    copies(FIVE, folder, *(f"{number}.flac" for number in range(10)))
     (folder / "empty.wav").write_bytes(b"")
     (folder / "text.wav").write_text("these are words")
     (folder / "folder.wav").mkdir()
@@ -166,7 +143,7 @@ def test_what_is_done_is_not_done_again(transcribe, tmp_path):
 
 
 def test_a_transcript_that_was_edited_is_named_and_left_alone(transcribe, tmp_path):
-    recordings, out = copies(tmp_path, "a.flac", "b.flac"), tmp_path / "out"
+    recordings, out = copies(FIVE, tmp_path, "a.flac", "b.flac"), tmp_path / "out"
     assert transcribe(*recordings, "-o", out)[0] == 0
     (out / "a.txt").write_text("corrected by hand")
     code, _, err = transcribe(*recordings, "-o", out, "--resume")
@@ -179,7 +156,7 @@ def test_a_transcript_that_was_edited_is_named_and_left_alone(transcribe, tmp_pa
 @pytest.mark.parametrize("between", [("--resume",), (), ("only one",)])
 def test_results_of_other_options_are_not_taken_for_done(transcribe, tmp_path, between):
     """Three runs: the second one replaces what the first has written, so the third one has to do it again."""
-    recordings, first = copies(tmp_path, "a.flac", "b.flac"), ("-o", tmp_path / "out")
+    recordings, first = copies(FIVE, tmp_path, "a.flac", "b.flac"), ("-o", tmp_path / "out")
     assert transcribe(*recordings, *first)[0] == 0
     second = recordings[:1] if between == ("only one",) else [*recordings, *between]
     assert transcribe(*second, *first, "--max-new-tokens", 1)[0] == 0
@@ -190,7 +167,7 @@ def test_results_of_other_options_are_not_taken_for_done(transcribe, tmp_path, b
 
 
 def test_a_folder_that_was_moved_is_done_and_one_that_was_touched_by_its_content(transcribe, tmp_path):
-    copies(tmp_path / "old", "a.flac", "sub/b.flac")
+    copies(FIVE, tmp_path / "old", "a.flac", "sub/b.flac")
     out = ("-o", tmp_path / "out", "--resume")
     assert transcribe(tmp_path / "old", *out)[0] == 0
     (tmp_path / "old").rename(tmp_path / "new")
@@ -203,7 +180,7 @@ def test_a_folder_that_was_moved_is_done_and_one_that_was_touched_by_its_content
 
 
 def test_fewer_formats_than_before_are_done(transcribe, tmp_path):
-    recordings, out = copies(tmp_path, "a.flac", "b.flac"), ("-o", tmp_path / "out", "--resume")
+    recordings, out = copies(FIVE, tmp_path, "a.flac", "b.flac"), ("-o", tmp_path / "out", "--resume")
     assert transcribe(*recordings, *out, "-f", "all")[0] == 0
     assert transcribe(*recordings, *out, "-f", "srt") == (0, "", "s2t-np: 2 of 2 are done already\n")
 
@@ -224,7 +201,7 @@ def test_a_recording_that_breaks_off_is_exit_code_1_and_marked(transcribe, cut_w
 
 @pytest.mark.parametrize("target", [("-o", "out"), ("--output", "out.txt"), ("--output", "out.jsonl")])
 def test_a_recording_that_breaks_off_is_not_done_until_it_has_changed(transcribe, cut_wav, tmp_path, target):
-    copies(tmp_path / "rec", "a.flac")
+    copies(FIVE, tmp_path / "rec", "a.flac")
     argv = (cut_wav.parent, target[0], tmp_path / target[1], "--resume")
     code, _, err = transcribe(*argv)
     assert (code, err.splitlines()[-1]) == (1, "s2t-np: 1 of 2 recordings are incomplete")
@@ -238,109 +215,6 @@ def test_a_recording_that_breaks_off_is_not_done_until_it_has_changed(transcribe
     text = (found / "cut.txt" if found.is_dir() else found).read_text()
     assert "two nine three four zero" in text
     assert "is cut short" not in text
-
-
-# ---- where results go
-
-
-def test_recordings_of_one_name_are_kept_apart(transcribe, tmp_path):
-    copies(tmp_path, "talk.flac", "talk.wav", "a/x.flac", "b/x.flac")
-    out = tmp_path / "out"
-    code, _, err = transcribe(*(tmp_path / n for n in ("talk.flac", "talk.wav", "a/x.flac", "b/x.flac")), "-o", out)
-    assert (code, err.count("\n")) == (0, 1)
-    assert "4 recordings share their names" in err
-    written = sorted(str(path.relative_to(out)) for path in out.rglob("*.txt"))
-    assert written == ["a/x.txt", "b/x.txt", "talk.flac.txt", "talk.wav.txt"]
-
-
-@pytest.mark.parametrize("name", ["srt", "vtt", "tsv"])
-def test_the_output_of_one_recording_is_in_the_format_that_it_ends_in(transcribe, tmp_path, name):
-    code, printed, _ = transcribe(FIVE, "-f", name)
-    assert transcribe(FIVE, "--output", tmp_path / f"talk.{name.upper()}") == (0, "", "")
-    assert (tmp_path / f"talk.{name.upper()}").read_text() == printed
-    assert transcribe(FIVE, "--output", tmp_path / "talk.any", "--format", name) == (0, "", "")
-    assert (tmp_path / "talk.any").read_text() == printed
-    code, _, err = transcribe(TWO, "--output", tmp_path / "talk.any", "--format", name, "--resume")
-    assert (code, "holds one recording" in err) == (2, True)
-    assert (tmp_path / "talk.any").read_text() == printed
-
-
-@pytest.mark.parametrize(
-    "given", [("-f", "SRT,txt"), ("-f", "srt", "-f", "txt"), ("-f", "txt, srt, txt"), ("--format=Srt", "-f", "TXT")]
-)
-def test_several_formats(transcribe, tmp_path, given):
-    assert transcribe(FIVE, *given, "-o", tmp_path) == (0, "", "")
-    assert visible(tmp_path) == ["five-five.srt", "five-five.txt"]
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("--output", "talk.docx"), ".docx is not a format"),
-        (("-f", "srt,sub", "-o", "out"), "'sub' is not a format"),
-        (("-f", ",", "-o", "out"), "',' is not a format"),
-        (("-f", "srt,txt"), "--output-dir"),
-        (("--resume-by", "content", "-o", "out"), "no effect without --resume"),
-        (("--output", "gone/talk.txt"), "gone"),
-        (("--highlight", "--output", "a.txt"), "--highlight"),
-    ],
-)
-def test_outputs_that_cannot_be_are_refused(transcribe, tmp_path, monkeypatch, options, says):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
-    code, out, err = transcribe(FIVE, *options)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert says in err
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write to every folder")
-@pytest.mark.parametrize("target", [("-o",), ("--output", "talk.txt")])
-def test_a_folder_that_cannot_be_written_is_found_before_anything_is_done(transcribe, tmp_path, monkeypatch, target):
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out").chmod(stat.S_IRUSR | stat.S_IXUSR)
-    code, _, err = transcribe(FIVE, target[0], tmp_path.joinpath("out", *target[1:]))
-    (tmp_path / "out").chmod(0o700)
-    assert (code, err.count("\n")) == (2, 1)
-    assert f"{tmp_path / 'out'}" in err
-
-
-def test_a_place_that_cannot_be_written_is_found_before_anything_is_done(transcribe, monkeypatch):
-    """Also by root: nobody can create files below /proc."""
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
-    for target in (("-o", "/proc/self"), ("--output", "/proc/self/talk.txt")):
-        code, _, err = transcribe(FIVE, *target)
-        assert (code, err.count("\n")) == (2, 1)
-        assert "cannot be written to /proc/self" in err
-
-
-def test_a_disk_that_is_full_is_named(transcribe, tmp_path, monkeypatch):
-    """os.fsync is where a full disk is often noticed; its error has no file name."""
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    code, _, err = transcribe(FIVE, TWO, "-o", tmp_path / "out")
-    assert code == 1
-    assert f"its result cannot be written to {tmp_path / 'out' / 'five-five.txt'} (No space left on device)" in err
-    assert visible(tmp_path / "out") == []
-    code, _, err = transcribe(FIVE, TWO, "--output", tmp_path / "all.txt")
-    assert (code, err) == (1, f"s2t-np: error: {tmp_path / 'all.txt'}: No space left on device\n")
-
-
-def test_an_interrupt_says_how_to_go_on(transcribe, tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli.batch, "settle", interrupted)
-    code, _, err = transcribe(FIVE, TWO, "-o", tmp_path / "out")
-    assert (code, err) == (130, "s2t-np: interrupted; the same command with --resume goes on where it stopped\n")
-    assert transcribe(FIVE, TWO)[2] == "s2t-np: interrupted\n"
-
-
-# ---- what is left to do
 
 
 def test_a_failure_is_tried_again(transcribe, tmp_path):

@@ -58,6 +58,14 @@ def test_every_generation_option_is_named_after_its_field():
     assert named | {"do_sample"} == fields - left_to_the_checkpoint
 
 
+def test_the_search_of_fairseq(transcribe):
+    assert transcribe(FIVE, "--search", "fairseq", "--lenpen", 0.3, "--unkpen", 1)[:2] == (0, "five five\n")
+    code, _, err = transcribe(FIVE, "--search", "bing")
+    assert code == 2 and 'search is \'bing\', expected "transformers" or "fairseq"' in err
+    code, _, err = transcribe(FIVE, "--search", "fairseq", "--suppress-tokens", "5")
+    assert code == 2 and "suppress_tokens" in err
+
+
 def test_a_prefix_that_the_model_cannot_write_is_told_of(transcribe):
     code, _, err = transcribe(FIVE, "--prefix", "hello")
     assert code == 0

@@ -38,7 +38,7 @@ def test_info_tells_of_the_kernels(run, tmp_path):
     record = json.loads(run("info", "--backend", "numba", "--format", "json")[1])
     assert record["backend"] == "numba"
     assert re.match(r"\d+ loaded, \d+ compiled, in \d+\.\d s|not compiled", record["kernels"])
-    assert record["kernel cache"]
+    assert os.path.isfile(record["kernel cache"]) or record["kernels"].startswith("not compiled")
     assert record["instructions"]
     assert "kernels" not in json.loads(run("info", "--backend", "numpy", "--format", "json")[1])
 

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.support.paths import DIGITS
+from tests.support.speech import RATE, bundled, concatenated
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
 TRACE = ("trace", "--model", "digits", FIVE)
@@ -38,6 +40,61 @@ def test_list_computes_nothing(run, tmp_path):
         "4x39x39",
         "float32",
     ]
+
+
+@pytest.fixture(scope="module")
+def minute(tmp_path_factory):
+    """A recording of 53 s: "five five" and "two nine three four zero" in turn, with pauses."""
+    x, times = concatenated([bundled(n) for n in ("five-five", "two-nine-three-four-zero")] * 12, 1.0, -70)
+    path = tmp_path_factory.mktemp("long") / "minute.wav"
+    soundfile.write(path, x, RATE)
+    return path, x, times
+
+
+def test_a_long_recording_is_not_traced_as_a_whole(run, minute, tmp_path):
+    for target in (("--output", tmp_path / "out"), ("--html", tmp_path / "page.html")):
+        code, out, err = run("trace", "--model", "digits", minute[0], *target)
+        assert (code, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        assert "--segment N, or --start and --duration" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_segment_of_it_is_traced(run, minute, tmp_path):
+    """The sound, the memory and the text are those that `transcribe` has for this segment."""
+    path, x, times = minute
+    code, out, _ = run("trace", "--model", "digits", path, "-o", tmp_path, "--segment", 3, "--stages", "samples,memory")
+    assert (code, out) == (0, "two nine three four zero\n")
+    about = json.loads((tmp_path / "manifest.json").read_text())["about"]
+    assert times[3][0] - 0.3 < about["start"] < times[3][0]
+    with np.load(tmp_path / "trace.npz") as arrays:
+        first = round(about["start"] * RATE)
+        np.testing.assert_allclose(arrays["samples"], x[first : first + len(arrays["samples"])], atol=1e-4)
+    code, out, _ = run("trace", "--model", "digits", path, "--html", tmp_path / "page.html", "--segment", 0)
+    assert (code, out) == (0, "five five\n")
+
+
+def test_a_part_of_it_is_traced(run, minute, tmp_path):
+    path, _, times = minute
+    start, end = times[1]
+    part = ("--start", start - 0.2, "--duration", end - start + 0.4)
+    code, out, _ = run("trace", "--model", "digits", path, "-o", tmp_path, *part, "--stages", "samples")
+    assert (code, out) == (0, "two nine three four zero\n")
+    with np.load(tmp_path / "trace.npz") as arrays:
+        assert len(arrays["samples"]) == pytest.approx((end - start + 0.4) * RATE, abs=2)
+
+
+@pytest.mark.parametrize("argv, says", [
+    (("--segment", 24), "--segment is 24, but the recording holds 24 of them, numbered from 0"),
+    (("--segment", -1), "--segment is -1"),
+    (("--segment", 1, "--start", 2), "give either it or --start"),
+    (("--start", 99), "--start is 99, expected 0 or more, in a recording of 52."),
+    (("--duration", -1), "--duration is -1, expected more than 0"),
+])  # fmt: skip
+def test_parts_that_are_not_there(run, minute, tmp_path, argv, says):
+    code, out, err = run("trace", "--model", "digits", minute[0], "-o", tmp_path / "out", *argv)
+    assert (code, out) == (2, "")
+    assert says in err
 
 
 @pytest.mark.parametrize("argv, code, says", [

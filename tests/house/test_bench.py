@@ -126,7 +126,7 @@ def test_a_row_of_the_kernel_table():
 
 def test_the_encoder_does_as_many_operations_as_are_counted():
     """Counted as the plain encoder asks for them."""
-    small, done = small_model("three convolutions"), []
+    small, done = small_model("three-conv"), []
 
     def linear(x, w, *rest):
         done.append(2 * x.size * len(w.weight))

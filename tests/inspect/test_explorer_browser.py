@@ -179,3 +179,32 @@ def test_light_and_dark_can_be_switched(opened):
     light = tab.evaluate(ground)
     tab.click("#theme")
     assert tab.evaluate(ground) != light
+
+
+HEADING = "id => document.querySelector(`#${id} h2`).getBoundingClientRect().top"
+CURRENT = """() => {
+  const link = document.querySelector('nav a[aria-current]'), bar = document.querySelector('nav');
+  if (!link) return null;
+  const a = link.getBoundingClientRect(), b = bar.getBoundingClientRect();
+  const seen = a.left >= b.left - 1 && a.right <= b.right + 1 && a.top >= b.top - 1 && a.bottom <= b.bottom + 1;
+  return [link.getAttribute('href').slice(1), seen];
+}"""
+SIZES = [(1200, 900), (390, 844)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["desk", "phone"])
+def test_a_click_on_the_last_stage_lands_on_its_heading(opened, size):
+    tab, last = opened(viewport=dict(zip(("width", "height"), size, strict=True))), SECTIONS[-1].id
+    go(tab, last)
+    tab.wait_for_timeout(800)
+    assert 0 <= tab.evaluate(HEADING, last) < 0.3 * size[1]
+    assert tab.evaluate(CURRENT) == [last, True]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["desk", "phone"])
+def test_at_the_end_of_the_page_a_stage_is_marked_and_visible_in_the_bar(opened, size):
+    tab = opened(viewport=dict(zip(("width", "height"), size, strict=True)))
+    for _ in range(3):  # sections are drawn as they come near, and the page grows
+        tab.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        tab.wait_for_timeout(400)
+    assert tab.evaluate(CURRENT) == [SECTIONS[-1].id, True]

@@ -13,8 +13,8 @@ from s2t_np import audio, ops
 from s2t_np.checkpoint import safetensors
 from s2t_np.cli import main
 from s2t_np.errors import ModelError, OptionError
-from s2t_np.inspect.golden import check, read_pack, write_pack
-from s2t_np.inspect.golden.pack import forward
+from s2t_np.inspect.golden import LIMIT, check, read_pack, write_pack
+from s2t_np.inspect.golden.pack import estimate, forward
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
 
@@ -135,7 +135,7 @@ def test_layouts_are_seen_through(single, folder, tmp_path, stage, change, layou
     assert not report.agrees
 
 
-def test_a_mistake_behind_a_batch_axis(single, folder, tmp_path):
+def test_a_mistake_under_a_batch_axis(single, folder, tmp_path):
     """Every stage has a batch axis, and one is wrong: the axis does not hide it."""
     arrays = {name: x[None] for name, x in single.items()}
     arrays["features.log_mel"] = arrays["features.log_mel"] / np.log(10)
@@ -159,6 +159,19 @@ def test_a_folder_in_use_is_not_written_to(model, tmp_path):
         write_pack(model, FIVE, tmp_path)
 
 
+def test_a_pack_beyond_the_limit_is_refused(model, folder, tmp_path):
+    """The estimate is above the true size, but not far; nothing is computed or written."""
+    samples = audio.read(FIVE, 16000)
+    written = sum(path.stat().st_size for path in folder.glob("float*.safetensors"))
+    assert written < estimate(model, len(samples)) < 1.5 * written
+    with pytest.raises(OptionError, match=r"about 1[0-9] MB, more than the limit of 5 MB; .*--limit"):
+        write_pack(model, FIVE, tmp_path / "pack", limit=5e6)
+    assert estimate(model, 60 * 16000) > LIMIT
+    with pytest.raises(OptionError, match="more than the limit of 500 MB"):
+        write_pack(model, np.resize(samples, 60 * 16000), tmp_path / "pack", 16000)
+    assert not list(tmp_path.iterdir())
+
+
 def change(path, **fields):
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
@@ -166,7 +179,7 @@ def change(path, **fields):
 @pytest.mark.parametrize("damage, says", [
     (lambda p: (p / "float64.safetensors").write_bytes(b"x"), "checksum"),
     (lambda p: (p / "float64.safetensors").unlink(), "cannot be read"),
-    (lambda p: (p / "manifest.json").write_text("{}"), "no s2t-np parity pack of version 1"),
+    (lambda p: (p / "manifest.json").write_text("{}"), "not an s2t-np parity pack of version 1"),
     (lambda p: (p / "manifest.json").write_text("{"), "not valid JSON"),
     (lambda p: (p / "manifest.json").unlink(), "holds no manifest.json"),
     (lambda p: change(p / "manifest.json", config=None), "config is missing"),
@@ -218,11 +231,18 @@ def test_the_commands(single, tmp_path, capsys):
     assert main(["check", pack, bad]) == 1
     out = capsys.readouterr().out
     assert "first wrong stage: features.log_mel\n  log10 instead of the natural logarithm\n" in out
-    assert "what the dump does not hold before it: features.mel\n" in out
+    assert "an earlier stage that the dump does not hold: features.mel\n" in out
     assert main(["check", pack, bad, "--format", "json"]) == 1
     assert json.loads(capsys.readouterr().out)["first_wrong"] == "features.log_mel"
     assert main(["check", pack, bad, "--verbose"]) == 1
     assert capsys.readouterr().out.count("ok ") == 167
+    batched = {name: x[None] for name, x in single.items()}
+    assert main(["check", pack, str(dumped(batched, tmp_path / "batched.npz"))]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("other layout, an extra batch axis: samples, features.frames") and len(out) == 2
+    assert out[1] == "169 of 169 stages right, 169 of them in another layout; 0 of the pack not in the dump"
+    assert main(["golden", "digits", str(FIVE), "-o", str(tmp_path / "small"), "--limit", "5"]) == 2
+    assert "more than the limit of 5 MB" in capsys.readouterr().err
     assert main(["check", str(tmp_path), bad]) == 3
     assert main(["golden", "digits", str(FIVE), "-o", pack]) == 2
 

@@ -1,6 +1,7 @@
 """The usual mistakes, planted one by one in the pipeline: each is found at the right stage and called by its name."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -14,8 +15,7 @@ from s2t_np.inspect.golden.mistakes import Evidence
 from s2t_np.inspect.golden.pack import forward
 from s2t_np.ops import numpy_ops
 from tests.support.paths import DIGITS
-from tests.support.small_models import SHAPES
-from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.random_checkpoint import variant_config, write_checkpoint
 from tools.signals import harmonics
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -28,7 +28,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def samples():
-    """Speech with a third of a second of digital silence behind it, where the floors show."""
+    """Speech with a third of a second of digital silence after it, where the floors show."""
     return np.concatenate([audio.load(RECORDINGS / "five-five.flac", 16000), np.zeros(5000, np.float32)])
 
 
@@ -176,6 +176,16 @@ def without_residual(x, w, residual=None):
     return ops.linear(x, w)
 
 
+def gelu(x, w):
+    y = ops.linear(x, w)
+    return (0.5 * y * (1 + np.vectorize(math.erf)(y / math.sqrt(2)))).astype(y.dtype)
+
+
+def gelu_by_tanh(x, w):
+    y = ops.linear(x, w)
+    return (0.5 * y * (1 + np.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))).astype(y.dtype)
+
+
 IN_OPS = [
     ({"layer_norm": norm_with(spare=1)}, "encoder.layers.0.self_attn_layer_norm", "the unbiased variance, over D - 1"),
     ({"layer_norm": norm_with(gain=False)}, "encoder.layers.0.self_attn_layer_norm", "gain and offset are missing"),
@@ -183,6 +193,8 @@ IN_OPS = [
     ({"layer_norm": norm_with(epsilon=1e-1)}, "encoder.layers.0.self_attn_layer_norm", "unexplained"),
     ({"linear": without_residual}, "encoder.layers.0.self_attn_residual", "the residual is missing"),
     ({"linear_relu": ops.linear}, "encoder.layers.0.activation_fn", "the ReLU is missing"),
+    ({"linear_relu": gelu}, "encoder.layers.0.activation_fn", "GELU (exact, with erf)"),
+    ({"linear_relu": gelu_by_tanh}, "encoder.layers.0.activation_fn", "GELU (its tanh approximation)"),
 ]
 
 
@@ -234,7 +246,7 @@ CHANGED = [
 
 @pytest.mark.parametrize("stage, change, words", CHANGED, ids=lambda x: x if isinstance(x, str) else "")
 def test_a_changed_array(model, pack, tmp_path, stage, change, words):
-    """One stage changed, all others right: what is dumped behind it does not hide it."""
+    """One stage changed, all others right: what is dumped after it does not hide it."""
     folder, _ = pack
     arrays = dict(safetensors.read(folder / "float32.safetensors"))
     arrays[stage] = change(arrays[stage])
@@ -265,10 +277,10 @@ def test_a_mistake_in_a_stage_that_was_not_dumped(model, samples, pack, tmp_path
     assert "features.windowed, which the dump does not hold" in found.says
 
 
-@pytest.mark.parametrize("shape", ["odd width", "no layers", "three convolutions", "unscaled"])
+@pytest.mark.parametrize("shape", ["odd", "no-layers", "three-conv", "unscaled"])
 def test_every_stage_of_every_shape_can_be_explained(shape, tmp_path):
     """Whatever the shape, whatever is there: a stage that holds noise is unexplained, and nothing breaks."""
-    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    folder = write_checkpoint(tmp_path / "model", variant_config(shape))
     model = s2t_np.load(folder, backend="numpy")
     write_pack(model, harmonics(0, 0.5), tmp_path / "pack", sampling_rate=16000)
     pack, random = read_pack(tmp_path / "pack"), np.random.default_rng(0)

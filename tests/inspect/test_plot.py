@@ -68,6 +68,23 @@ def test_segments_follow_one_another_downward(model, matplotlib):
     assert all(above[2] == below[3] for above, below in pairwise(extents))
 
 
+def test_a_minute_is_drawn_in_rows_of_twenty_seconds(model, matplotlib):
+    """Every word stands in one row, the one in which it begins; no row is wider than a screen."""
+    gap = 1e-4 * np.random.default_rng(0).standard_normal(RATE)
+    samples = np.concatenate([gap, audio.read(TWO, RATE), gap] * 14)[: 50 * RATE].astype(np.float32)
+    segments = list(model.stream(samples, RATE, StreamOptions(word_timestamps=True)))
+    figure = plot.picture(model, samples, segments)
+    assert len(figure.axes) == 9
+    assert figure.get_size_inches()[0] == 20
+    waves, alignments = figure.axes[::3], figure.axes[2::3]
+    assert [axes.get_xlim() for axes in waves] == [(0, 20), (20, 40), (40, 60)]
+    words = [word for segment in segments for word in segment.words]
+    for axes, row, first in zip(waves, alignments, (0, 20, 40), strict=True):
+        expected = [word.text for word in words if first <= word.start < first + 20]
+        assert [label.get_text() for label in axes.texts] == expected and len(expected) >= 10
+        assert [label.get_text().split()[0] for label in row.get_yticklabels()] == expected
+
+
 def test_silence_is_drawn_too(model, matplotlib):
     segments, (wave, mel, attention) = drawn(model, np.zeros(RATE, np.float32))
     assert segments == []

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np import features, ops
+from s2t_np import audio, features, ops
 from s2t_np.errors import OptionError
 from s2t_np.inspect.golden import write_pack
 from s2t_np.inspect.trace import LIMIT, estimate, plan, trace
 from tests.support.paths import DIGITS, ROOT
 from tests.support.small_models import SHAPES
-from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.random_checkpoint import variant_config, write_checkpoint
 from tools.signals import harmonics
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -79,7 +79,7 @@ def test_the_table_is_what_was_seen(model, seen):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_models_of_every_shape(shape, tmp_path):
     """One convolution or three, odd widths, no layers at all: the table holds, and so does the transcript."""
-    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    folder = write_checkpoint(tmp_path / "model", variant_config(shape))
     model, sound = s2t_np.load(folder, backend="numpy"), harmonics(0, 1.0)
     options = {"num_beams": 3, "max_length": 6}
     seen = trace(model, sound, sampling_rate=16000, **options)
@@ -193,10 +193,13 @@ def test_a_trace_beyond_the_limit_is_refused(model):
     assert estimate(model, 16000 * 3600) > LIMIT
 
 
-def test_a_packed_model_is_refused(model):
-    packed = s2t_np.S2T(**(vars(model) | {"backend": model.backend._replace(name="fast")}))
-    with pytest.raises(OptionError, match=r'backend "fast".*backend="numpy"'):
-        trace(packed, FIVE)
+def test_more_than_one_utterance_is_refused(model):
+    """`transcribe` would cut it, so a trace of the whole would show what nobody computes."""
+    longest = model.utterance_config.longest_utterance
+    samples = np.resize(audio.read(FIVE, 16000), round(16000 * (longest + 0.1)))
+    with pytest.raises(OptionError, match=r"is 6\.1 s long, and a trace follows one utterance, .* at most 6 s; choose"):
+        trace(model, samples, sampling_rate=16000)
+    assert trace(model, samples[: round(16000 * longest)], ["tokens"], sampling_rate=16000).transcript.text
 
 
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])

@@ -44,5 +44,5 @@ def test_float64_is_refused():
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "s2t_np_kernels.backend", None)
-    with pytest.raises(s2t_np.BackendError, match="pip install"):
+    with pytest.raises(s2t_np.BackendError, match="install a version of it that supports this Python"):
         choose("numba")

@@ -87,7 +87,7 @@ def test_the_memory_has_no_lane_that_nobody_wrote(monkeypatch, name, positions):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_alignment_does_not_matter(kind):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     ops = KINDS[kind]
     packed, x = ops.prepare(plain), noise(70, config.input_feat_per_channel)
     arena = packed.lm_head.arena
@@ -100,7 +100,7 @@ def test_alignment_does_not_matter(kind):
 
 @pytest.mark.parametrize("value", (1e-42, -1e-40, 0.0))
 def test_denormals_and_zeros(value):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     x = np.full((40, config.input_feat_per_channel), value, np.float32)
     for ops, tolerance in ((backend.numba_ops, 3e-5), (backend.int8_ops, 0.3)):
         packed = ops.prepare(plain)

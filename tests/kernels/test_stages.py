@@ -13,7 +13,7 @@ pytest.importorskip("numba")
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import SHAPES, model
-from tools.stages import readable_stages
+from tools.parity import recorded_stages
 
 OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
 
@@ -30,7 +30,7 @@ def features(frames: int, bins: int) -> np.ndarray:
 
 @dataclasses.dataclass
 class Plain:
-    """What tools/stages.py asks of a model."""
+    """The parts of a model that tools/parity.py asks for."""
 
     config: object
     weights: object
@@ -43,7 +43,7 @@ def test_stages_of_the_encoder(name, frames, padded_length):
     config, plain = model(name)
     x, packed, found = features(frames, config.input_feat_per_channel), backend.numba_ops.prepare(plain), {}
     memory = backend.encode(backend.numba_ops, packed.encoder, config, x, padded_length, found.__setitem__)
-    expected = readable_stages(Plain(config, plain), x, np.array([2]), padded_length)
+    expected = recorded_stages(Plain(config, plain), x, np.array([2]), padded_length)
     names = [name for name in expected if not name.startswith(("embed_tokens", "decoder.", "logits"))]
     assert list(found) == names and {"conv.0", "conv.1", "embed_features", "encoder.2", "memory"} <= set(names)
     for stage in names:
@@ -54,7 +54,7 @@ def test_stages_of_the_encoder(name, frames, padded_length):
 @pytest.mark.parametrize("kind", OPS)
 @pytest.mark.parametrize("frames", (61, 1100))
 def test_looking_at_the_encoder_changes_no_bit(kind, frames):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     x, packed = features(frames, config.input_feat_per_channel), OPS[kind].prepare(plain)
     expected = backend.encode(OPS[kind], packed.encoder, config, x)
     for count in (1, 2):
@@ -102,7 +102,7 @@ def test_stages_of_the_step(name):
     config, plain = model(name)
     packed, x = backend.numba_ops.prepare(plain), features(50, config.input_feat_per_channel)
     tokens = np.array([2, 9, 17, 4, 30])
-    expected = readable_stages(Plain(config, plain), x, tokens, None)
+    expected = recorded_stages(Plain(config, plain), x, tokens, None)
     cache = backend.start_cache(backend.numba_ops, packed, config, expected["memory"], 1)
     for u, token in enumerate(tokens):
         found = {}
@@ -114,7 +114,7 @@ def test_stages_of_the_step(name):
 
 
 def test_stages_within_a_layer_are_the_sums_after_its_blocks():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, memory = backend.numba_ops.prepare(plain), features(33, config.d_model)
     cache = backend.start_cache(backend.numba_ops, packed, config, memory, 1)
     found, layer = {}, plain.decoder.layers[0]

@@ -28,7 +28,7 @@ def _threads_as_before():
 
 
 def encode_once(frames: int) -> np.ndarray:
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed = backend.numba_ops.prepare(plain)
     x = np.random.default_rng(frames).standard_normal((frames, config.input_feat_per_channel)).astype(np.float32)
     return backend.encode(backend.numba_ops, packed.encoder, config, x)
@@ -52,8 +52,8 @@ def test_several_threads_at_once():
 
 
 def decode(seed: int, pause: float = 0.0) -> list[np.ndarray]:
-    """Logits of 70 steps of 3 beams: more than a session has turns and a cache has room for at first."""
-    config, plain = model("round")
+    """Logits of 70 steps of 3 beams: more than a persistent call has iterations and a cache has space for at first."""
+    config, plain = model("lanes-even")
     packed, rng = backend.numba_ops.prepare(plain), np.random.default_rng(seed)
     memory = rng.standard_normal((40, config.d_model)).astype(np.float32)
     cache, logits = backend.start_cache(backend.numba_ops, packed, config, memory, 3), []
@@ -80,14 +80,14 @@ def test_steps_of_several_threads_at_once():
     assert not failures and not any(worker.is_alive() for worker in workers)
 
 
-def test_helpers_that_lost_patience_come_back():
+def test_helpers_that_have_left_come_back():
     threads.set_threads(2)
     expected = decode(0)
     assert np.array_equal(decode(0, pause=0.005), expected)
 
 
 def test_the_number_of_threads_may_change_between_steps():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, memory = backend.numba_ops.prepare(plain), np.ones((40, config.d_model), np.float32)
     results = []
     for counts in ((1, 1, 1), (3, 1, 2)):
@@ -134,7 +134,7 @@ LONG = """
 import numpy as np
 from tests.support.kernel_models import model
 from s2t_np_kernels import backend
-config, plain = model("round")
+config, plain = model("lanes-even")
 packed = backend.numba_ops.prepare(plain)
 x = np.zeros((60000, config.input_feat_per_channel), np.float32)
 print("ready", flush=True)

@@ -202,7 +202,8 @@ WRONG = {
     (GenerationConfig, "min_length min_new_tokens no_repeat_ngram_size top_k forced_bos_token_id forced_eos_token_id "
      "seed eos_token_id pad_token_id decoder_start_token_id"): INDEX,
     (GenerationConfig, "early_stopping"): (0, 1, "always", "NEVER", [], {}, *HUGE),
-    (GenerationConfig, "length_penalty"): REAL,
+    (GenerationConfig, "length_penalty unk_penalty"): REAL,
+    (GenerationConfig, "search"): ("", "whisper", "Fairseq", 0, True, ["fairseq"], {}, *HUGE),
     (GenerationConfig, "repetition_penalty temperature"): (0, -1, -0.5, 0.0, *REAL),
     (GenerationConfig, "top_p"): (0, -1, 1.5, 2, 0.0, *REAL),
     (GenerationConfig, "suppress_tokens begin_suppress_tokens"): (1, "1", [-1], [1.5], ["1"], [[1]], [True], {},
@@ -214,15 +215,17 @@ WRONG = {
     (FeatureConfig, "padding_value"): REAL,
     (FeatureConfig, "padding_side"): ("top", "", 0, [], {}, True),
     (FeatureConfig, "dither"): (0.1, 1, -1, *REAL),
-    (FeatureConfig, "do_normalize"): FLAG,
+    (FeatureConfig, "do_normalize one_pass_variance"): FLAG,
+    (FeatureConfig, "global_mean global_std"): (1, "1", ["1"], [[1.0]], [True], [None], {}, [float("nan")], [10**400]),
+    (TokenizerConfig, "languages"): (1, "de", [1], [["de"]], [None], {}, True),
     (TokenizerConfig, "padding_side truncation_side"): ("top", "", 0, [], {}, True),
     (TokenizerConfig, "model_max_length"): (0, -1, 0.5, *REAL),
     (TokenizerConfig, "bos_token eos_token unk_token pad_token tgt_lang lang_codes"): (*TEXT, {"content": 3}),
     (TokenizerConfig, "do_upper_case do_lower_case clean_up_tokenization_spaces"): FLAG,
 }  # fmt: skip
 OPTIONAL = ("bos_token_id", "max_new_tokens", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens", "seed",
-            "forced_bos_token_id", "forced_eos_token_id", "tgt_lang", "lang_codes",
-            "clean_up_tokenization_spaces", "do_normalize")  # fmt: skip
+            "forced_bos_token_id", "forced_eos_token_id", "global_mean", "global_std", "languages", "tgt_lang",
+            "lang_codes", "clean_up_tokenization_spaces", "do_normalize")  # fmt: skip
 FIELDS = [(cls, field, values) for (cls, fields), values in WRONG.items() for field in fields.split()]
 
 

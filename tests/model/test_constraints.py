@@ -194,13 +194,13 @@ def test_forced_ends_and_their_scores(beams):
     assert found.finished
     expected = transcript_log_probs(logits_of, found.tokens, 1)
     assert found.token_log_probs == pytest.approx(expected, abs=1e-5)  # the model's own, forced or not
-    counted = sum(expected[1:-1]) if beams > 1 else sum(expected)  # beams rank as upstream: forced tokens are free
-    assert found.score == pytest.approx(counted / 5, abs=1e-5)
+    assert found.score == pytest.approx(sum(expected[1:-1]) / 5, abs=1e-5)  # forced tokens are free, as upstream
 
 
-def test_repetition_penalty_shows_in_the_score_of_beams_and_not_in_the_log_probs():
+@pytest.mark.parametrize("beams", [1, 2])
+def test_repetition_penalty_shows_in_the_score_and_not_in_the_log_probs(beams):
     logits_of = random_logits(4, size=4, eos_bonus=-9)
-    (found,) = search(logits_of, num_beams=2, repetition_penalty=1.5, max_length=6)
+    (found,) = search(logits_of, num_beams=beams, repetition_penalty=1.5, max_length=6)
     model = transcript_log_probs(logits_of, found.tokens, 1)
     assert found.token_log_probs == pytest.approx(model, abs=1e-5)
     repeated = [found.tokens[u] in found.tokens[:u] for u in range(1, len(found.tokens))]
@@ -221,3 +221,11 @@ def test_beams_go_on_past_a_beam_without_a_way_on():
     """With no token twice and six in all, every path ends after five; EOS, the start token, can never come."""
     found = search(random_logits(0, size=6), num_beams=3, num_return_sequences=3, no_repeat_ngram_size=1, max_length=6)
     assert [len(h.tokens) for h in found] == [6, 6, 6]
+
+
+def test_drawn_rows_count_a_forced_token_as_certain_too():
+    logits_of = random_logits(3, size=10, eos_bonus=2)
+    for found in search(logits_of, do_sample=True, seed=0, num_return_sequences=9, forced_bos_token_id=7):
+        expected = transcript_log_probs(logits_of, found.tokens, 1)
+        assert found.generated[0] == 7
+        assert found.score == pytest.approx(sum(expected[1:]) / len(expected), abs=1e-5)

@@ -66,7 +66,7 @@ def test_step_is_the_full_pass_at_every_position(shape, dtype, tolerance):
 def test_reordered_beams_keep_their_histories(beams, dtype, tolerance):
     """Beams are copied, dropped and shuffled at random; each must answer as the full pass over its own history."""
     model, random = small_model("untied", dtype=dtype), np.random.default_rng(beams)
-    memory = noise(4, 16, dtype=dtype)
+    memory = noise(4, model.config.d_model, dtype=dtype)
     cache, histories = start(model, memory, beams), [[] for _ in range(beams)]
     for u in range(30):
         tokens = random_tokens(random, model, beams)
@@ -149,7 +149,7 @@ def test_two_caches_do_not_know_each_other():
 
 
 def test_nothing_is_changed_in_place():
-    model, memory, tokens = small_model("untied"), noise(4, 16), np.array([2, 5, 6])
+    model, memory, tokens = small_model("untied"), noise(4, 24), np.array([2, 5, 6])
     before = memory.copy(), tokens.copy(), {name: tensor.copy() for name, tensor in model.tensors.items()}
     full(model, tokens, memory)
     step(model, tokens, start(model, memory, 3))

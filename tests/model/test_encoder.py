@@ -22,7 +22,7 @@ def test_encode(shape, frames):
     np.testing.assert_allclose(encoded(model, x), expected, atol=1e-11)
 
 
-@pytest.mark.parametrize("shape", ["tied", "odd width"])
+@pytest.mark.parametrize("shape", ["tied", "odd"])
 def test_float32_is_near_float64(shape):
     single, double = small_model(shape, dtype=np.float32), small_model(shape)
     x = noise(41, 6)

@@ -51,7 +51,7 @@ def test_subsampled_length_counts_every_other_frame(convolutions):
         assert layers.subsampled_length(frames, convolutions) == len(left)
 
 
-@pytest.mark.parametrize("shape", ["tied", "odd width", "one convolution", "three convolutions"])
+@pytest.mark.parametrize("shape", ["tied", "odd", "one-conv", "three-conv"])
 @pytest.mark.parametrize("frames", LENGTHS)
 def test_subsample(shape, frames):
     model = small_model(shape)
@@ -64,7 +64,7 @@ def test_subsample(shape, frames):
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", ["tied", "odd width", "one convolution", "three convolutions"])
+@pytest.mark.parametrize("shape", ["tied", "odd", "one-conv", "three-conv"])
 @pytest.mark.parametrize("frames", LENGTHS)
 def test_padded_length_is_as_if_all_of_it_were_there(shape, frames):
     """Upstream convolves the whole padded batch; here only as much of it as reaches the rows that are kept."""
@@ -93,7 +93,7 @@ def test_padding_of_nothing_changes_nothing():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize("shape", ["tied", "odd width"])
+@pytest.mark.parametrize("shape", ["tied", "odd"])
 def test_self_attention_and_feed_forward(shape, rows):
     model, name = small_model(shape), "model.encoder.layers.1"
     judge, layer = oracle.Model(model.tensors, model.json), model.weights.encoder.layers[1]

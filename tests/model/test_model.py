@@ -16,8 +16,8 @@ from s2t_np.ops import log_softmax
 from tests.support.paths import ROOT
 from tools import make_golden
 from tools.make_golden import MODELS, SEARCHED, forced_tokens, model_json, model_seed, sampled
+from tools.parity import model_stages
 from tools.random_checkpoint import sentencepiece_model, vocabulary, write_checkpoint, write_json
-from tools.stages import model_stages
 
 GOLDEN = ROOT / "tests" / "golden"
 MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())

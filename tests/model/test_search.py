@@ -40,7 +40,7 @@ GARDEN_PATH = table_logits({(2,): {0: 0.6, 1: 0.4}, (2, 0): {0: 0.5, 1: 0.5}, (2
 
 def test_greedy_takes_the_garden_path():
     (path,) = search(GARDEN_PATH)
-    assert path.tokens == (2, 0, 0, 2)  # of equal tokens the lower
+    assert path.tokens == (2, 0, 0, 2)  # the lower of equal tokens
     assert path.log_prob == pytest.approx(math.log(0.3))
     assert path.score == pytest.approx(math.log(0.3) / 3)
     assert path.finished

@@ -267,7 +267,7 @@ def test_fairseq_numbering_is_what_the_special_ids_say():
 
 def test_damage_that_shows_only_in_use():
     class Broken:
-        """A processor whose normalisation table yields bytes that are no text (seen with 1 of 3000 damaged files)."""
+        """A processor whose normalisation table yields bytes that are not text (seen with 1 of 3000 damaged files)."""
 
         def encode(self, text, out_type):
             raise UnicodeDecodeError("utf-8", b"\x84", 0, 1, "invalid start byte")

@@ -16,6 +16,7 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
     ("errors", "ops"),
+    ("generation_refusals",),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
     ("weights",),
@@ -31,7 +32,7 @@ ORDER = (
     ("__main__",),
 )
 # Only inside the function that needs them:
-LATE = {"scipy", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"}
+LATE = {"scipy", "yaml", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
     "onnxruntime",
@@ -40,7 +41,20 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
 }
 TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
-BESIDES = {"kernels/backend.py": "s2t_np", "kernels/build/compiler.py": "numba"}
+# Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
+KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
+DEVICE_ROOMS = ("simd", "ops", "decoder", "encoder")
+COMPILING = {
+    f"kernels/build/{name}.py" for name in ("__main__", "compiler", "device", "device_types", "in_process", "modules")
+}
+# Numba's names that kernels use: all of them stand in its manual (User Manual "Creating C callbacks with @cfunc" and
+# "Types and signatures", Extending Numba "High-level" and "Low-level extension API").
+NUMBA_NAMES = {
+    *("cfunc", "typeof", "types", "extending.intrinsic", "extending.lower_builtin", "extending.models"),
+    *("extending.register_jitable", "extending.register_model", "extending.type_callable", "extending.typeof_impl"),
+    *("types.BaseTuple", "types.Integer", "types.Any", "types.Type", "types.none", "types.void"),
+    *("types.int64", "types.float32", "types.float64"),
+}
 MODEL_ROOMS = ("ops", "layers", "encoder", "decoder", "features")
 
 
@@ -101,17 +115,41 @@ def foreign_imports(sources: Sources) -> list[str]:
     return found
 
 
-def kernel_imports(sources: Sources) -> list[str]:
-    """What kernels imports beside llvmlite and itself; its backend.py may know s2t_np, its compiler.py numba.
+def is_device(path: str) -> bool:
+    """Whether a file of kernels is device code, or compiles it: only then may it import Numba."""
+    room, name = PurePosixPath(path).parts[1], PurePosixPath(path).stem
+    return path in COMPILING or (room in DEVICE_ROOMS and name != "__init__" and not name.endswith(("host", "columns")))
 
-    Where kernels are in the cache, a run does without numba: its names come from kernels/late.py.
+
+def kernel_imports(sources: Sources) -> list[str]:
+    """What kernels imports beside numpy, llvmlite and itself; its face may know s2t_np, device code Numba.
+
+    The running process never imports device code at once, so a run does without Numba.
     """
-    return [
-        f"{path}: imports {module}"
-        for path, text in sources.items()
-        for module, _ in imported(path, text)
-        if module.split(".")[0] not in KERNELS_MAY and module.split(".")[0] != BESIDES.get(path)
-    ]
+    found = []
+    for path, text in sources.items():
+        besides = {"numba"} if is_device(path) else {"s2t_np"} if path in KNOW_THE_MODEL else set()
+        for module, at_once in imported(path, text):
+            if module.split(".")[0] not in KERNELS_MAY | besides:
+                found.append(f"{path}: imports {module}")
+            files = {f"{name.replace('.', '/')}.py" for name in (module, module.rpartition(".")[0])}
+            if at_once and not is_device(path) and any(file in sources and is_device(file) for file in files):
+                found.append(f"{path}: imports device code, {module}")
+    return found
+
+
+def numba_names(sources: Sources) -> set[str]:
+    """All names of Numba's that files use: those they import, and attributes of its modules."""
+    used = set()
+    for text in sources.values():
+        tree = ast.parse(text)
+        modules = {"numba": "", "types": "types."} if "numba" in text else {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "numba":
+                used |= {f"{node.module}.{name.name}".removeprefix("numba.") for name in node.names}
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+                used.add(modules[node.value.id] + node.attr)
+    return used
 
 
 def oracle_imports(sources: Sources) -> list[str]:
@@ -224,10 +262,14 @@ def _constants(target, value) -> Iterator[tuple[str, str]]:
 
 
 def homonyms(sources: Sources) -> list[str]:
-    """Constants of one name with different values, and classes of one name, in different files."""
+    """Constants of one name with different values, and classes of one name, in different files.
+
+    A file columns.py is used by its own name only, as in `columns.FC1`, so its constants are nobody else's.
+    """
     first, found = {}, []
     for path, text in sources.items():
-        for name, value in definitions(text):
+        found += [f"{path}: imports {name} by itself" for name, _ in imported(path, text) if ".columns." in name]
+        for name, value in definitions(text) if not path.endswith("/columns.py") else ():
             where, before = first.setdefault(name, (path, value))
             if where != path and (value == "class" or value != before):
                 found.append(f"{path}: {name} is another thing in {where}")

@@ -6,21 +6,10 @@ import numpy as np
 
 from s2t_np import weights
 from s2t_np.config import ModelConfig
+from tools.random_checkpoint import LANES, VARIANTS
+from tools.random_checkpoint import SHAPES as BASES
 
-SHAPES = {
-    "round": {"d_model": 64, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 640},
-    "odd": {"d_model": 36, "encoder_attention_heads": 3, "decoder_attention_heads": 4, "encoder_ffn_dim": 50},
-    "untied": {"d_model": 32, "encoder_attention_heads": 1, "decoder_attention_heads": 2, "tie_word_embeddings": False},
-}
-COMMON = {
-    "vocab_size": 101,
-    "encoder_layers": 3,
-    "decoder_layers": 2,
-    "encoder_ffn_dim": 40,
-    "decoder_ffn_dim": 72,
-    "conv_channels": 44,
-    "input_feat_per_channel": 20,
-}
+SHAPES = tuple(name for name in VARIANTS if name.startswith("lanes"))
 
 
 def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -43,12 +32,12 @@ def in_halves(node):
 @functools.cache
 def model(name: str, dtype=np.float32):
     """Config and plain weights of one of the SHAPES."""
-    return random_model(SHAPES[name], dtype)
+    return random_model(VARIANTS[name], dtype)
 
 
 def random_model(settings: dict, dtype=np.float32):
-    """The same for settings that differ from COMMON."""
-    config = ModelConfig(**(COMMON | settings))
+    """The same for settings that differ from LANES."""
+    config = ModelConfig(**(BASES["tiny"] | LANES | settings))
     rng = np.random.default_rng(7)
     tensors = {k: random_tensor(k, v, rng).astype(np.float32) for k, v in weights.expected_shapes(config).items()}
     return config, weights.build(tensors, config, "test", dtype)

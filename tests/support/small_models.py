@@ -6,17 +6,9 @@ import numpy as np
 
 from s2t_np.config import ModelConfig
 from s2t_np.weights import Weights, build
-from tools.random_checkpoint import random_tensors, shape_config
+from tools.random_checkpoint import VARIANTS, random_tensors, variant_config
 
-SHAPES = {  # name -> changes to the tiny shape
-    "tied": {},
-    "untied": {"tie_word_embeddings": False, "decoder_attention_heads": 4},
-    "odd width": {"d_model": 15, "encoder_attention_heads": 5, "decoder_attention_heads": 3, "vocab_size": 37},
-    "unscaled": {"scale_embedding": False, "encoder_ffn_dim": 7, "decoder_ffn_dim": 5},
-    "one convolution": {"num_conv_layers": 1, "conv_kernel_sizes": [3]},
-    "three convolutions": {"num_conv_layers": 3, "conv_kernel_sizes": [5, 1, 7], "conv_channels": 10},
-    "no layers": {"encoder_layers": 0, "decoder_layers": 0},
-}
+SHAPES = tuple(name for name in VARIANTS if not name.startswith("lanes"))  # those are the kernels'
 
 
 class Small(NamedTuple):
@@ -30,7 +22,7 @@ class Small(NamedTuple):
 
 def small_model(shape: str = "tied", seed: int = 0, dtype=np.float64, **changes) -> Small:
     """A model of SHAPES with 6 mel bins, perhaps changed further."""
-    data = shape_config("tiny", **{"input_feat_per_channel": 6, **SHAPES[shape], **changes})
+    data = variant_config(shape, **{"input_feat_per_channel": 6} | changes)
     config = ModelConfig.from_dict(data)
     tensors = random_tensors(config, seed)
     return Small(config, build(tensors, config, "test", dtype), data, tensors)

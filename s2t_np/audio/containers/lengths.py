@@ -14,7 +14,7 @@ STREAMED = 0x7F000000  # from here on, a length beyond the end of the file is a 
 UNKNOWN = 1 << 62
 WRAP = 1 << 32  # a 32-bit length is the true one modulo this
 MOST_CHUNKS = 10_000  # a real file has a dozen
-MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")  # of other recordings
+MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")  # other recordings begin so
 MOST_TAIL = 4096  # bytes after the sound that are not worth a warning: a tag, padding
 
 

@@ -35,7 +35,7 @@ class Header(NamedTuple):
     layer: int
     hertz: int
     mono: bool
-    length: int  # of the frame, in bytes
+    length: int  # bytes of the frame
 
     @property
     def kind(self) -> tuple:

@@ -11,7 +11,7 @@ from .source import Part, Source
 from .tags import after_tags
 
 MPEG_TAGS = (b"\x50\0", b"\x55\0")  # WAVEFORMATEX: MPEG layer I or II, MP3
-W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of the 16-byte names of W64, after "wave", "fmt ", ...
+W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # ends the 16-byte names of W64: "wave", "fmt ", ...
 W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 
 

@@ -47,6 +47,32 @@ ARCHITECTURES = {
 }
 
 
+# field of config.json -> setting of fairseq, a whole number
+WHOLE = {
+    "d_model": "encoder_embed_dim",
+    "encoder_layers": "encoder_layers",
+    "decoder_layers": "decoder_layers",
+    "encoder_attention_heads": "encoder_attention_heads",
+    "decoder_attention_heads": "decoder_attention_heads",
+    "encoder_ffn_dim": "encoder_ffn_embed_dim",
+    "decoder_ffn_dim": "decoder_ffn_embed_dim",
+    "conv_channels": "conv_channels",
+    "input_feat_per_channel": "input_feat_per_channel",
+    "input_channels": "input_channels",
+    "max_source_positions": "max_source_positions",
+    "max_target_positions": "max_target_positions",
+}
+# the same in every model of fairseq's: its dictionary begins with <s> <pad> </s> <unk>, and decoding with </s>
+FIXED = {
+    "model_type": "speech_to_text",
+    "architectures": ["Speech2TextForConditionalGeneration"],
+    "bos_token_id": 0,
+    "pad_token_id": 1,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 2,
+}
+
+
 class Flag(NamedTuple):
     """A setting that changes what is computed: its default, the values that are supported, and how they are named."""
 
@@ -85,34 +111,19 @@ def config_fields(settings: dict, vocab_size: int) -> dict:
     complete = BASE | ARCHITECTURES[architecture(settings)] | settings
     width = whole(complete, "encoder_embed_dim")
     check_flags(complete, width)
+    complete.setdefault("decoder_ffn_embed_dim", complete["encoder_ffn_embed_dim"])
     kernels = kernel_sizes(complete["conv_kernel_sizes"])
-    hidden = whole(complete, "encoder_ffn_embed_dim")
-    return {
-        "model_type": "speech_to_text",
-        "architectures": ["Speech2TextForConditionalGeneration"],
-        "vocab_size": vocab_size,
-        "d_model": width,
-        "encoder_layers": whole(complete, "encoder_layers"),
-        "decoder_layers": whole(complete, "decoder_layers"),
-        "encoder_attention_heads": whole(complete, "encoder_attention_heads"),
-        "decoder_attention_heads": whole(complete, "decoder_attention_heads"),
-        "encoder_ffn_dim": hidden,
-        "decoder_ffn_dim": whole(complete, "decoder_ffn_embed_dim", hidden),
-        "num_conv_layers": len(kernels),
-        "conv_kernel_sizes": kernels,
-        "conv_channels": whole(complete, "conv_channels"),
-        "input_feat_per_channel": whole(complete, "input_feat_per_channel"),
-        "input_channels": whole(complete, "input_channels"),
-        "activation_function": complete["activation_fn"],
-        "scale_embedding": not complete["no_scale_embedding"],
-        "tie_word_embeddings": bool(complete["share_decoder_input_output_embed"]),
-        "max_source_positions": whole(complete, "max_source_positions"),
-        "max_target_positions": whole(complete, "max_target_positions"),
-        "bos_token_id": 0,
-        "pad_token_id": 1,
-        "eos_token_id": 2,
-        "decoder_start_token_id": 2,
-    }
+    fields = {"vocab_size": vocab_size, "num_conv_layers": len(kernels), "conv_kernel_sizes": kernels}
+    return (
+        FIXED
+        | fields
+        | {field: whole(complete, name) for field, name in WHOLE.items()}
+        | {
+            "activation_function": complete["activation_fn"],
+            "scale_embedding": not complete["no_scale_embedding"],
+            "tie_word_embeddings": bool(complete["share_decoder_input_output_embed"]),
+        }
+    )
 
 
 def architecture(settings: dict) -> str:
@@ -139,9 +150,9 @@ def check_flags(settings: dict, width: int) -> None:
             raise Malformed(f"was trained with {name}={shown(value)}, expected encoder_embed_dim, which is {width}")
 
 
-def whole(settings: dict, name: str, default: int | None = None) -> int:
-    """A setting that is a positive whole number. Raises Malformed."""
-    value = settings.get(name, default)
+def whole(settings: dict, name: str) -> int:
+    """A setting that is a whole number. Raises Malformed."""
+    value = settings.get(name)
     if type(value) is not int or value < 0:
         raise Malformed(f"has {name}={shown(value)} among its settings, expected a whole number")
     return value

@@ -21,7 +21,7 @@ from .dictionary import read_dictionary
 from .objects import Names, member, settings
 from .tensors import renamed
 
-MAX_STEPS = 2_000_000  # of the pickle: a large model with its optimiser's state takes about 60,000
+MAX_STEPS = 2_000_000  # steps of the pickle: a large model with its optimiser's state takes about 60,000
 EMBEDDING = "decoder.embed_tokens.weight"
 OUTPUT = "decoder.output_projection.weight"
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -31,7 +31,7 @@ SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>",
 class FairseqCheckpoint:
     """The parts of one checkpoint, in transformers' terms."""
 
-    path: Path  # of the .pt
+    path: Path  # the .pt
     config: dict  # the fields of config.json
     generation_config: dict
     feature_config: dict  # the fields of preprocessor_config.json

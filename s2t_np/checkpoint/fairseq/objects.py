@@ -32,7 +32,7 @@ PACKAGES: dict[str, frozenset[str] | None] = {
     "hydra.": None,
 }
 KNOWN = ALLOWED | {Global("collections", "defaultdict"): Call(lambda arguments: OrderedDict())}
-MAX_DEPTH = 6  # of settings within settings; the deepest needed is cfg.model._content.NAME._val
+MAX_DEPTH = 6  # levels of settings within settings; the deepest needed is cfg.model._content.NAME._val
 SCALAR = (str, int, float, bool, type(None))
 
 

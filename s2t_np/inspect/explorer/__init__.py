@@ -1,15 +1,15 @@
-"""The explorer: one recording's way through the model as a page to look at, in one file that needs no network.
+"""The explorer: a page, in one file that needs no network, that follows a recording through the model.
 
-    from s2t_np.explorer import STAGES, page
+    from s2t_np.inspect.explorer import STAGES, page
     html = page(trace(model, "recording.flac", STAGES), model)
 
-    sections.py    the sections of the page in order: what each stage is, its formula, which arrays it shows
-    pictures.py arrays -> small integers with a scale, and all of them compressed into one block
-    search.py   the beam tree and the alternatives to each token
-    page.html, page.css, page.js   what the browser gets; `page` fills it in
+    sections.py   the sections of the page in order: text, formula and arrays of each stage
+    pictures.py   arrays -> small integers with a scale, all compressed into one block
+    search.py     the beam tree and the alternatives to each token
+    page.html, page.css, page.js   the page for the browser; `page` fills it in
 
-Sources are taken from the functions that computed the numbers, at the moment the page is written, so that they cannot
-drift from the code.
+The source code on the page is that of the functions that computed the numbers, read when the page is written, so it
+cannot drift from the code.
 """
 
 import inspect
@@ -20,21 +20,27 @@ from importlib.resources import files
 
 import numpy as np
 
+from ...errors import OptionError
 from ...model import S2T
 from ..trace import Trace
+from ..trace.plan import is_readable
 from .pictures import Pictures
 from .search import alternatives, tokens_of, tree_of
 from .sections import SECTIONS, STAGES, Section, View
 
-__all__ = ["STAGES", "page"]
+__all__ = ["STAGES", "check_backend", "page"]
 
 
 def page(trace: Trace, model: S2T) -> str:
-    """A Trace that holds STAGES, and the model that was traced -> one HTML document."""
+    """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
+
+    Only backend numpy has all of STAGES.
+    """
+    check_backend(model)
     pictures = Pictures()
     sections = [section_record(section, trace, pictures) for section in SECTIONS]
     data = {
-        "about": trace.about | {"model": model.folder.name},  # not where it lies on this machine
+        "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
         "sections": sections,
         "tokens": tokens_of(trace, model.tokenizer),
@@ -45,8 +51,17 @@ def page(trace: Trace, model: S2T) -> str:
     return fill(read("page.html"), data, pictures.packed())
 
 
+def check_backend(model: S2T) -> None:
+    """Raise OptionError unless the model's backend has the stages of the page."""
+    if not is_readable(model):
+        raise OptionError(
+            f"the page shows stages that backend {model.backend.name!r} computes in one go with others; "
+            'load the model with backend "numpy" (--backend numpy)'
+        )
+
+
 def fill(html: str, data: dict, block: str) -> str:
-    """The document with style, program and data in their places."""
+    """The document with style, program and data filled in."""
     title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
@@ -59,12 +74,12 @@ def fill(html: str, data: dict, block: str) -> str:
 
 
 def read(name: str) -> str:
-    """A file that lies beside this one."""
+    """The text of a file in this folder."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
-    """One section as the page wants it: texts, shapes on this recording, pictures, source."""
+    """One section as the page needs it: texts, shapes for this recording, pictures, source."""
     names = [name for view in section.views for name in view.names_in(trace)]
     return {
         "id": section.id,

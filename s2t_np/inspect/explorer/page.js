@@ -1,5 +1,5 @@
 "use strict";
-/* The explorer's program: unpack the block, then draw each section when it comes into sight.
+/* The explorer's program: it unpacks the block, then draws each section when it scrolls into view.
    A picture shows one array (rows, columns); rows that are time run from left to right. */
 
 const $ = (id) => document.getElementById(id);
@@ -585,6 +585,13 @@ function build(section) {
   return made;
 }
 
+/* Mark the link of the section that is read, and bring it into sight where the bar scrolls. */
+function mark(link) {
+  const bar = $("stages"), middle = link.offsetLeft - bar.offsetLeft + link.offsetWidth / 2;
+  link.setAttribute("aria-current", "true");
+  bar.scrollLeft = middle - bar.clientWidth / 2;
+}
+
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
   redraws.forEach((draw) => draw());
@@ -595,18 +602,21 @@ function start() {
   $("wait").remove();
   const sections = data.sections.map(build);
   $("story").append(...sections);
-  const links = data.sections.map((section) => element("a", { href: `#${section.id}` }, section.title));
+  /* Sections grow when they are drawn, so all of them down to the chosen one are drawn before the page jumps there. */
+  const open = (i) => sections.slice(0, i + 1).forEach((section) => section.draw());
+  const links = data.sections.map((section, i) => element("a", { href: `#${section.id}`, onclick: () => open(i) }, section.title));
   $("stages").append(...links);
+  open(Math.max(0, data.sections.findIndex((section) => `#${section.id}` === location.hash)));
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && entry.target.draw()), { rootMargin: "400px" });
   const reading = new IntersectionObserver((entries) => entries.forEach((entry) => {
     if (!entry.isIntersecting) return;
     links.forEach((link, i) => {
-      if (sections[i] === entry.target) link.setAttribute("aria-current", "true");
+      if (sections[i] === entry.target) mark(link);
       else link.removeAttribute("aria-current");
     });
   }), { rootMargin: "-30% 0px -60% 0px" });
   sections.forEach((section) => { seen.observe(section); reading.observe(section); });
-  sections[0].draw();
+  if (location.hash) sections.find((section) => `#${section.id}` === location.hash)?.scrollIntoView();
   $("play").addEventListener("click", toggle);
   $("theme").addEventListener("click", () => setTheme(theme() === "dark" ? "light" : "dark"));
   let resized = 0;

@@ -2,7 +2,7 @@
 
 value = low + step * integer. Slices of small arrays get 65,536 steps, those of large ones 256, so that a page for ten
 seconds stays below 10 MB; the page never shows more digits than the step carries. The block is deflated (zlib) and
-base64, which browsers undo by themselves.
+base64, both of which browsers decode by themselves.
 """
 
 import base64
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-SMALL = 200_000  # numbers of an array, up to which it gets 16 bits
+SMALL = 200_000  # arrays of up to this many numbers get 16 bits
 
 
 class Pictures:
-    """Collects slices; `index` tells the page where each lies and what its integers mean."""
+    """Collects slices; `index` tells the page the place of each slice and the scale of its integers."""
 
     def __init__(self):
         self.index: dict[str, dict] = {}
@@ -25,7 +25,7 @@ class Pictures:
     def add(self, name: str, array: np.ndarray, rows: np.ndarray | None = None) -> list[str]:
         """Take an array of any number of axes; returns the keys of its slices, `name`, `name/0`, `name/0/1`, ...
 
-        rows: which rows of the whole these are, where not all are kept.
+        rows: the numbers of these rows in the whole array, if not all are kept.
         """
         keys = []
         for suffix, piece in slices(array):
@@ -38,7 +38,7 @@ class Pictures:
         return keys
 
     def store(self, piece: np.ndarray, kind: type) -> dict:
-        """Append (R, C) numbers to the block; returns what the index says of them."""
+        """Append (R, C) numbers to the block; returns their entry in the index."""
         low, step, integers = quantized(piece, kind)
         self.size += -self.size % 2
         at = self.size

@@ -1,15 +1,15 @@
-"""What the page shows of the search: the transcript's tokens, what else each might have been, and the tree of beams."""
+"""The search on the page: the tokens of the transcript, the alternatives to each, and the tree of beams."""
 
 import numpy as np
 
 from ...tokenizer import Tokenizer
 from ..trace import Trace
 
-LISTED = 8  # alternatives to a token
+LISTED = 8  # the number of alternatives to a token
 
 
 def piece(tokenizer: Tokenizer, token: int) -> str:
-    """The text of one token as the vocabulary has it."""
+    """The piece of one token, as the vocabulary spells it."""
     return tokenizer.pieces([token])[0]
 
 
@@ -23,7 +23,7 @@ def tokens_of(trace: Trace, tokenizer: Tokenizer) -> list[dict]:
 
 
 def alternatives(trace: Trace, tokenizer: Tokenizer) -> list[list[dict]]:
-    """For every generated token the likeliest ones at its place, and it itself, most probable first."""
+    """For every generated token, it and the likeliest ones at its place, most probable first."""
     generated = trace.transcript.hypotheses[0].generated
     rows = trace["log_probs"][-len(generated) :]
     return [alternatives_at(row, int(token), tokenizer) for row, token in zip(rows, generated, strict=True)]

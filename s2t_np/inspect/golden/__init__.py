@@ -1,20 +1,20 @@
-"""The parity kit: a reference pack for whoever writes this model again, and a check that says what is wrong first.
+"""The parity kit: a reference pack for a port of this model, and a check that names the port's first wrong stage.
 
 from s2t_np.golden import check, write_pack
 write_pack(s2t_np.load("digits", backend="numpy"), "recording.flac", "pack")
 report = check("pack", "dump.npz")
-report.first                                       the first stage that goes wrong, and how; None if none does
+report.first                                       the first wrong stage, and its explanation; None if all are right
 
 pack.py      every stage in float32 and float64, the tolerances that follow, checksums
 format.py    the files, described for programs in any language; every pack holds the text
-dump.py      what a port wrote down
-arrays.py    one array in the disguise of another
-mistakes/    what each stage would hold after a usual mistake
-explain.py   which of all that fits
+dump.py      reads the arrays that a port wrote
+arrays.py    compares two arrays, also in another layout, scaled, shifted or rounded
+mistakes/    the numbers that each usual mistake leads to
+explain.py   finds the explanation that fits best
 check.py     stage by stage: right, laid out otherwise, or wrong
 """
 
 from .check import Finding, Report, check
-from .pack import Pack, read_pack, write_pack
+from .pack import LIMIT, Pack, read_pack, write_pack
 
-__all__ = ["Finding", "Pack", "Report", "check", "read_pack", "write_pack"]
+__all__ = ["LIMIT", "Finding", "Pack", "Report", "check", "read_pack", "write_pack"]

@@ -1,7 +1,7 @@
-"""Comparing two arrays: how far apart they are, and whether one is the other in disguise.
+"""Compare two arrays: their distance, and whether one is the other in disguise.
 
-The disguises that need no knowledge of the model: another order or number of axes, a factor, an offset, rows or columns
-moved, less precision. What only a speech model can get wrong is in `mistakes.py`.
+These are the disguises that need no knowledge of the model: another order or number of axes, a factor, an offset, moved
+rows or columns, less precision. Mistakes that only a speech model can make are in the folder `mistakes`.
 """
 
 import itertools
@@ -28,7 +28,7 @@ def rms_difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def layouts(found: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """Ways to see `found` in another shape, each with its name: as it is, without axes of 1, transposed, flat."""
+    """Views of `found` in another shape, each with its name: unchanged, without axes of 1, transposed, flat."""
     if found.shape == shape:
         yield "", found
         return
@@ -52,13 +52,13 @@ def extra_axis(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
 
 
 def factor(found: np.ndarray, expected: np.ndarray) -> float | None:
-    """a of found = a * expected by least squares; None where that means nothing."""
+    """a of found = a * expected by least squares; None if it is not defined."""
     power = float(np.vdot(expected, expected))
     return float(np.vdot(found, expected)) / power if power and np.isfinite(found).all() else None
 
 
 def line(found: np.ndarray, expected: np.ndarray) -> tuple[float, float] | None:
-    """a and b of found = a * expected + b by least squares; None where that means nothing."""
+    """a and b of found = a * expected + b by least squares; None if they are not defined."""
     centred = expected - expected.mean()
     power = float(np.vdot(centred, centred))
     if not power or not np.isfinite(found).all():
@@ -68,9 +68,9 @@ def line(found: np.ndarray, expected: np.ndarray) -> tuple[float, float] | None:
 
 
 def moved_rows(found: np.ndarray, expected: np.ndarray, most: int = 3) -> Iterator[tuple]:
-    """(k, a, b) for small k: both cut to the rows they share if found's row i + k is expected's row i.
+    """(k, a, b) for small k: both arrays cut to the rows they share if row i + k of `found` is row i of `expected`.
 
-    k is 0 only where they differ in length.
+    k is 0 only if they differ in length.
     """
     if found.ndim != expected.ndim or found.shape[1:] != expected.shape[1:]:
         return
@@ -96,7 +96,7 @@ def permutations(x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def rounded(found: np.ndarray) -> str | None:
-    """The narrower type that every number of `found` fits in: "float16", "bfloat16", or None."""
+    """The narrower type that holds every number of `found` exactly: "float16", "bfloat16", or None."""
     x = np.ascontiguousarray(found, np.float32)
     with np.errstate(over="ignore"):
         if np.array_equal(x.astype(np.float16).astype(np.float32), x):

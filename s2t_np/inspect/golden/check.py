@@ -1,7 +1,7 @@
-"""Hold a port's dump to a pack, stage by stage in the order of computation, and say what goes wrong first.
+"""Compare a port's dump with a pack, stage by stage in the order of computation, and explain the first wrong stage.
 
 After the first wrong stage everything that follows from it is wrong as well, so only the first is explained. A stage
-whose numbers are right in another layout (a batch axis, transposed) is noted, and read in the right one.
+whose numbers are right in another layout (a batch axis, transposed) is reported, and read in the right one.
 """
 
 from typing import NamedTuple
@@ -16,22 +16,22 @@ from .pack import Pack, read_pack
 
 
 class Finding(NamedTuple):
-    """What became of one stage."""
+    """The verdict about one stage."""
 
     stage: str
     error: float  # r.m.s. of the difference to the truth; inf where shapes or infinities differ
     allowed: float
     right: bool
-    layout: str = ""  # in which other layout the numbers came: "an extra batch axis"
-    says: str = ""  # of the first wrong stage: what is wrong with it
+    layout: str = ""  # the other layout that the numbers came in: "an extra batch axis"
+    says: str = ""  # the explanation of the first wrong stage
 
 
 class Report(NamedTuple):
-    """What became of a dump."""
+    """The verdict about a dump."""
 
-    findings: list[Finding]  # of the stages that the dump holds, in the order of computation
-    stages: list[str]  # all of the pack
-    unknown: list[str]  # names in the dump that mean none of them
+    findings: list[Finding]  # for the stages that the dump holds, in the order of computation
+    stages: list[str]  # all stages of the pack
+    unknown: list[str]  # names in the dump that are not stages
 
     @property
     def first(self) -> Finding | None:
@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether every stage is right and laid out as expected."""
+        """True if every stage is right and laid out as expected."""
         return all(finding.right and not finding.layout for finding in self.findings)
 
     @property
@@ -50,7 +50,7 @@ class Report(NamedTuple):
         return [stage for stage in self.stages if stage not in held]
 
     def unseen_before(self, stage: str) -> list[str]:
-        """Those right before `stage` that the dump does not hold: the mistake may be in any of them."""
+        """The stages just before `stage` that the dump does not hold: the mistake may be in any of them."""
         held = {finding.stage for finding in self.findings}
         before = self.stages[: self.stages.index(stage)]
         last = max((i for i, name in enumerate(before) if name in held), default=-1)
@@ -73,7 +73,7 @@ def check(folder, dump) -> Report:
 
 
 def in_layout(found: np.ndarray, truth: np.ndarray) -> tuple[str, np.ndarray]:
-    """The view of `found` that comes closest to the truth, and its name; `found` itself where none has the shape."""
+    """The name of the view of `found` that comes closest to the truth, and the view; `found` itself if none fits."""
     views = [(rms_difference(x, truth), i, says, x) for i, (says, x) in enumerate(layouts(found, truth.shape))]
     return min(views)[2:] if views else ("", found)
 

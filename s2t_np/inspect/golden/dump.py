@@ -1,7 +1,7 @@
-"""What a port computed, as it wrote it down: a .npz, a .safetensors, or a folder of .npy files, by the pack's names.
+"""Read the arrays that a port wrote: a .npz, a .safetensors, or a folder of .npy files, under the pack's names.
 
-Names are met half-way: "model." in front is dropped, a layer's bare name is its output, `memory` and `logits` are
-known.
+Some other names are understood: "model." at the beginning is dropped, a layer's bare name means its output, `memory`
+and `logits` are known.
 """
 
 import zipfile
@@ -14,13 +14,13 @@ from ...checkpoint import safetensors
 from ...errors import ModelError
 from ..trace.plan import ALIASES
 
-NOT_COMPARED = "steps."  # what a trace holds beside the stages of a pack: the search's own calls
+NOT_COMPARED = "steps."  # a trace holds the calls of the search as well, which a pack does not
 
 
 def read_dump(path, stages: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """{stage: array} of what a dump holds of `stages`, and the names in it that mean none of them.
+    """{stage: array} for those of `stages` that a dump holds, and the names in it that are not stages.
 
-    Raises ModelError for what is none of the three formats, damaged, or without a single stage.
+    Raises ModelError for a file of another format, a damaged one, or one without a single stage.
     """
     path, found, unknown = Path(path), {}, []
     for name, array in read_arrays(path).items():
@@ -38,7 +38,7 @@ def read_dump(path, stages: Collection[str]) -> tuple[dict[str, np.ndarray], lis
 
 
 def stage_of(name: str, stages: Collection[str]) -> str | None:
-    """The stage that a name of a dump means."""
+    """The stage that a name in a dump stands for, or None."""
     bare = name.removeprefix("model.")
     for candidate in (bare, ALIASES.get(bare, bare), f"{bare}.output"):
         if candidate in stages:

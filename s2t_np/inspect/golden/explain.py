@@ -1,7 +1,7 @@
-"""Why a stage is wrong: every explanation predicts the numbers found, and the one that does so best is given.
+"""Explain why a stage is wrong: every explanation predicts the numbers found, and the best prediction wins.
 
-First the usual mistakes of this model (`mistakes`), then the disguises any array can wear (`arrays`). An explanation
-counts when what it leaves unexplained is a fiftieth of the error, or no more than a correct port would be off by.
+First come the usual mistakes of this model (`mistakes`), then the disguises that any array can wear (`arrays`). An
+explanation is accepted if it leaves a fiftieth of the error or less, or no more than a correct port's own error.
 """
 
 import math
@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...features import frame_geometry
 from .arrays import difference, factor, line, moved_rows, permutations, rms_difference, rounded
 from .mistakes import Evidence, guesses, guesses_before
 from .pack import rms
 
-LEFT = 0.02  # of the error may stay unexplained
+LEFT = 0.02  # the share of the error that may stay unexplained
 
 
 def explain(evidence: Evidence, stage: str, found: np.ndarray) -> str:
-    """What is wrong with `found` at `stage`, in words."""
+    """Words for the error of `found` at `stage`."""
     truth = evidence.pack.truth[stage].astype(np.float64)
     with np.errstate(all="ignore"):
         if found.shape != truth.shape:
@@ -31,7 +32,7 @@ def explain(evidence: Evidence, stage: str, found: np.ndarray) -> str:
 
 
 def best(candidates: list[tuple[float, str]], most: float, noise: float) -> str | None:
-    """The words of the first (what is left, words) that leaves hardly more than the best does; None above `most`."""
+    """The words of the first (unexplained error, words) close to the least error; None if that is above `most`."""
     least = min((left for left, _ in candidates), default=np.inf)
     if least > most:
         return None
@@ -39,20 +40,20 @@ def best(candidates: list[tuple[float, str]], most: float, noise: float) -> str 
 
 
 def bound(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> float:
-    """How much of the difference an explanation may leave (r.m.s.), half of it at most."""
+    """The largest r.m.s. error that an explanation may leave, at most half of the difference."""
     error = rms_difference(found, truth)
     return min(max(3 * evidence.pack.records[stage]["tolerance"]["rms"], LEFT * min(error, rms(truth))), error / 2)
 
 
 def specific(evidence: Evidence, stage: str, found: np.ndarray) -> Iterator[tuple[float, str]]:
-    """(what is left, words) for every usual mistake."""
+    """(unexplained error, words) for every usual mistake."""
     for candidates in (guesses(evidence, stage), guesses_before(evidence, stage)):
         for says, guess in candidates:
             yield rms_difference(found, guess), says
 
 
 def general(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> Iterator[tuple[float, str]]:
-    """(what is left, words) for what any array may have suffered."""
+    """(unexplained error, words) for the disguises that any array can wear."""
     if not found.any():
         yield 0.0, "all numbers are 0"
     for name, other in evidence.pack.truth.items():
@@ -83,10 +84,10 @@ def scaled(evidence: Evidence, found: np.ndarray, truth: np.ndarray) -> Iterator
 
 
 def known_factor(evidence: Evidence, value: float) -> str:
-    """A name for a factor, if it has one: " = 2^15"."""
+    """A name for a factor, " = 2^15", or nothing if it has none."""
     D, config = evidence.config.d_model, evidence.config
     heads = {"encoder": config.encoder_attention_heads, "decoder": config.decoder_attention_heads}
-    fft_length = 2 * len(evidence.pack.truth["features.mel_bank"])
+    fft_length = frame_geometry(evidence.rate)[2]
     names = {
         "2^15": 2.0**15,
         "2^16": 2.0**16,
@@ -105,7 +106,7 @@ def known_factor(evidence: Evidence, value: float) -> str:
 
 
 def moved(k: int) -> str:
-    """Words for rows that stand k places too late."""
+    """Words for rows that are k places too late."""
     rows = f"{abs(k)} row{'s' if abs(k) > 1 else ''}"
     return (
         f"shifted: everything stands {rows} too {'late' if k > 0 else 'early'}"
@@ -115,7 +116,7 @@ def moved(k: int) -> str:
 
 
 def explain_shape(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> str:
-    """Words for an array that no view gives the right shape."""
+    """Words for an array that has no view of the right shape."""
     says = f"shape {found.shape}, expected {truth.shape}"
     allowed = 3 * evidence.pack.records[stage]["tolerance"]["rms"]
     for k, a, b in sorted(moved_rows(found, truth), key=lambda triple: abs(triple[0])):
@@ -129,7 +130,7 @@ def explain_shape(evidence: Evidence, stage: str, found: np.ndarray, truth: np.n
 
 
 def describe(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarray) -> str:
-    """What can be said of an error that nothing explains: how large, and where."""
+    """Words for an error that nothing explains: its size and its place."""
     if bad := int(np.count_nonzero(~np.isfinite(found))):
         first = np.argwhere(~np.isfinite(found))[0].tolist()
         return f"{bad} of {found.size} numbers are NaN or infinite, the first at {first}"
@@ -141,7 +142,7 @@ def describe(evidence: Evidence, stage: str, found: np.ndarray, truth: np.ndarra
 
 
 def place_of_error(evidence: Evidence, stage: str, error: np.ndarray) -> str:
-    """Which rows are beyond tolerance."""
+    """Words for the rows that are beyond tolerance."""
     largest = evidence.pack.records[stage]["tolerance"]["largest"]
     rows = np.flatnonzero((error > largest).reshape(len(error), -1).any(axis=1))
     if len(rows) in (0, len(error)):

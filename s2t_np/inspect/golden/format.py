@@ -8,9 +8,9 @@ README = "FORMAT.md"
 FORMAT_MD = """\
 # A parity pack
 
-What every stage of an S2T model computes for one recording, for whoever writes the model again in another language.
+The numbers that every stage of an S2T model computes for one recording, as a reference for ports to other languages.
 
-    manifest.json            what there is, in the order of computation, with a tolerance for each stage
+    manifest.json            the stages in the order of computation, with a tolerance for each
     float64.safetensors      {stage: array}, the truth (token ids are I64)
     float32.safetensors      the same from a run in float32 from the first sample on
     parameters.safetensors   the checkpoint's vectors (biases, normalisations), which `check` needs for its diagnoses
@@ -24,16 +24,16 @@ What every stage of an S2T model computes for one recording, for whoever writes 
    STAGE.npy. Any subset of the stages will do; the more there are, the closer the first wrong one is to its cause.
 4. `s2t-np check PACK DUMP`
 
-There is no batch axis: an utterance stands alone.
+There is no batch axis: a pack holds one utterance.
 
 ## safetensors in five lines
 
     8 bytes   N, the length of the header, unsigned, little-endian
     N bytes   JSON, padded with spaces: {"stage": {"dtype": "F32", "shape": [9, 80], "data_offsets": [begin, end]}, ...}
-    the rest  the arrays; offsets count from the first byte behind the header
+    the rest  the arrays; offsets count from the first byte after the header
 
-dtype is F32, F64 or I64, little-endian; the last axis is contiguous (C order). "__metadata__" in the header is no
-array.
+dtype is F32, F64 or I64, little-endian; the last axis is contiguous (C order). "__metadata__" in the header is not
+an array.
 
 An .npy file, if you prefer to write those: the 10 bytes 93 4E 55 4D 50 59 01 00 LL LL, where LL LL is the length of the
 text that follows, little-endian; that text, {'descr': '<f4', 'fortran_order': False, 'shape': (9, 80), }, padded with

@@ -1,12 +1,13 @@
-"""The reference pack: what every stage should give for one recording, and how far off a correct port may be.
+"""The reference pack: the numbers of every stage for one recording, and a tolerance for the error of a port.
 
-Two runs of the same functions follow the same recording and the same transcript, one in float32 from the first sample
-on and one in float64. The second is the truth; how far the first strays from it is what float32 costs, and a port is
-granted ROOM times as much. Nothing in a pack is set by hand. `format.py` describes the files.
+The same functions run twice over the same recording and transcript, once in float32 from the first sample on and once
+in float64. The float64 run is the truth; the error of the float32 run is the cost of float32, and a port may be off by
+ROOM times as much. No tolerance is set by hand. With a model of a compiled backend, the float32 run is that of the
+compiled code, and the pack holds the stages which that has. `format.py` describes the files.
 """
 
-import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,17 +23,19 @@ from ...checkpoint.mapped import blame
 from ...config import ModelConfig, parse_json, read_json
 from ...errors import ModelError, OptionError
 from ...model import S2T, load_folder
-from ..trace import plan
+from ..trace import plan, recorder_of
 from ..trace.record import Recorder
-from ..trace.recorder_backend import RecorderBackend, fbank_stages
+from ..trace.recorder_backend import fbank_stages
 from ..trace.store import write_manifest
 from .format import DOUBLE, FORMAT_MD, MANIFEST, NAME, PARAMETERS, README, SINGLE, VERSION
 
-ROOM = 10  # times the r.m.s. error of our float32 run; another order of summation alone may cost twice as much
-ROOM_LARGEST = 100  # times the largest; which numbers are rounded worst is luck, and torch was once at 12
+ROOM = 10  # multiple of our float32 run's r.m.s. error; another order of summation alone may double the error
+ROOM_LARGEST = 100  # multiple of its largest error; the worst rounded number is luck, and torch once reached 12
 EPSILON = float(np.finfo(np.float32).eps)
-HEADER = {"config": dict, "features": dict, "audio": dict, "stages": list}  # what `check` reads of a manifest
+BYTES_PER_NUMBER = 12  # every number is there in float32 and in float64
+HEADER = {"config": dict, "features": dict, "audio": dict, "stages": list}  # fields of a manifest that `check` reads
 MAX_MANIFEST = 64 << 20  # bytes; one of the large model has 1 MB
+LIMIT = 500_000_000  # bytes of arrays that a pack may hold unless more is asked for
 
 
 class Pack(NamedTuple):
@@ -46,12 +49,12 @@ class Pack(NamedTuple):
 
     @property
     def records(self) -> dict[str, dict]:
-        """{stage: what the manifest says of it}, in the order of computation."""
+        """{stage: its entry in the manifest}, in the order of computation."""
         return {record["stage"]: record for record in self.manifest["stages"]}
 
 
 def rms(x: np.ndarray) -> float:
-    """Root of the mean of squares; 0 for nothing."""
+    """Root mean square; 0 for an empty array."""
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if x.size else 0.0
 
 
@@ -75,10 +78,14 @@ def forward(model: S2T, samples: np.ndarray, tokens: np.ndarray) -> Recorder:
     Raises AudioError for a recording shorter than one window.
     """
     record = Recorder(lambda stage: True)
-    watcher = RecorderBackend(model, record)
-    watched = dataclasses.replace(model, backend=watcher.backend())
-    memory = watched.encode(follow_features(model, samples, record))
-    logits = watcher.decode_full(tokens[:-1], memory)
+    recorder = recorder_of(model, record)
+    backend = recorder.backend()  # called without the doors of S2T, which would refuse what a broken port computes
+    if plan.is_readable(model):
+        x = follow_features(model, samples, record)
+    else:
+        x = features.features(samples, model.feature_config, model.dtype, backend.fbank)
+    memory = backend.encode(backend.ops, model.weights.encoder, model.config, x)
+    logits = recorder.decode_full(tokens[:-1], memory)
     record("log_probs", ops.log_softmax, ops.log_softmax(logits))
     record("tokens", S2T.generate, tokens)
     size = plan.Size(len(samples), len(tokens) - 1, 1, 0)
@@ -87,9 +94,9 @@ def forward(model: S2T, samples: np.ndarray, tokens: np.ndarray) -> Recorder:
 
 
 def tolerance(stage: str, error: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """How far off a port may be, given our own float32 error: root mean square and largest. Whole numbers: not at all.
+    """The allowed root mean square and largest error of a port, from our own float32 error; 0 for whole numbers.
 
-    A sinusoid of position p in float32 is off by the rounding of its angle, and upstream computes them so.
+    A sinusoid of position p in float32 is off by the rounding of its angle, and upstream computes it that way.
     """
     if truth.dtype.kind != "f":
         return {"rms": 0.0, "largest": 0.0}
@@ -103,19 +110,43 @@ def tolerance(stage: str, error: np.ndarray, truth: np.ndarray) -> dict[str, flo
 # ---- writing
 
 
-def write_pack(model: S2T, audio, folder, sampling_rate: int | None = None) -> dict:
+def estimate(model: S2T, samples: int) -> int:
+    """Bytes of the arrays of a pack for this many samples, by the table of stages and a guess at the text's length."""
+    size = plan.expected_size(model, samples, {})._replace(beams=1, steps=0)
+    return sum(math.prod(stage.shape) for stage in plan.stages(model, size)) * BYTES_PER_NUMBER
+
+
+def check_target(folder: Path) -> None:
+    """Raise OptionError unless the folder is new or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OptionError(f"{folder} exists already; a pack is written to a new or an empty folder")
+
+
+def check_size(size: int, limit: float) -> None:
+    """Raise OptionError for an estimate (bytes) above the limit."""
+    if size > limit:
+        raise OptionError(
+            f"a pack for this recording would hold about {size / 1e6:,.0f} MB, more than the limit of "
+            f"{limit / 1e6:,.0f} MB; a few seconds of sound are enough to check a port: take a shorter recording, or "
+            "raise the limit (--limit MB)"
+        )
+
+
+def write_pack(model: S2T, audio, folder, sampling_rate: int | None = None, limit: float = LIMIT) -> dict:
     """Write a pack for one recording and the model's best transcript of it; returns the manifest.
 
-    `audio` and `sampling_rate` as in S2T.transcribe. Raises OptionError for a folder that is not empty, AudioError,
-    ModelError, OSError.
+    `audio` and `sampling_rate` as in S2T.transcribe. `limit`: bytes; a pack that is estimated to be larger is refused
+    before anything is computed. Raises OptionError, also for a folder that is not empty, AudioError, ModelError,
+    OSError.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OptionError(f"{folder}: is there already; a pack is written to a new or an empty folder")
+    check_target(folder)
     samples = load_audio(audio, model.feature_config.sampling_rate, sampling_rate)
+    check_size(estimate(model, len(samples)), limit)
     best = model.generate(model.features_of_samples(samples))[0]
     single = forward(model, samples, np.array(best.tokens))
     double = forward(load_folder(model.folder, NUMPY, np.float64), samples, np.array(best.tokens))
+    double.arrays = {stage: double.arrays[stage] for stage in single.arrays}
     os.makedirs(folder, exist_ok=True)
     write_arrays(folder, model, single, double)
     manifest = header(model, audio, samples, best) | {
@@ -135,16 +166,17 @@ def write_arrays(folder: Path, model: S2T, single: Recorder, double: Recorder) -
 
 
 def header(model: S2T, audio, samples: np.ndarray, best) -> dict:
-    """What the manifest says of the pack as a whole."""
+    """The manifest's entries about the pack as a whole."""
     rate = model.feature_config.sampling_rate
     return {
         "format": NAME,
         "version": VERSION,
         "model": model.folder.name,
+        "backend": model.backend.name,
         "config": read_json(model.folder / "config.json"),
         "features": vars(model.feature_config),
         "audio": {
-            "file": Path(audio).name if isinstance(audio, str | Path) else None,
+            "file": Path(audio).name if isinstance(audio, str | Path) and audio != "-" else None,
             "samples": len(samples),
             "sampling_rate": rate,
         },
@@ -156,7 +188,7 @@ def header(model: S2T, audio, samples: np.ndarray, best) -> dict:
 
 
 def stage_record(stage: str, single: Recorder, double: Recorder) -> dict:
-    """What the manifest says of one stage."""
+    """The manifest's entry about one stage."""
     truth, error = double.arrays[stage], single.arrays[stage] - double.arrays[stage]
     return {
         "stage": stage,
@@ -179,7 +211,7 @@ def sha256(path: Path) -> str:
 
 
 def read_pack(folder) -> Pack:
-    """Read a pack and hold its files to their checksums. Raises ModelError for anything else than a whole pack."""
+    """Read a pack and compare its files with their checksums. Raises ModelError for anything but a whole pack."""
     folder = Path(folder)
     manifest = read_manifest(folder / MANIFEST)
     for name, expected in manifest["sha256"].items():
@@ -202,7 +234,7 @@ def read_manifest(path: Path) -> dict:
     with blame(path):
         manifest = parse_json(path.read_bytes()[: MAX_MANIFEST + 1], str(path))
     if (manifest.get("format"), manifest.get("version")) != (NAME, VERSION):
-        raise ModelError(f"{path}: is no {NAME} of version {VERSION}; write the pack again")
+        raise ModelError(f"{path}: is not an {NAME} of version {VERSION}; write the pack again")
     if not isinstance(sums := manifest.get("sha256"), dict) or sums.keys() != {SINGLE, DOUBLE, PARAMETERS}:
         raise ModelError(f"{path}: sha256 does not list {SINGLE}, {DOUBLE} and {PARAMETERS}; write the pack again")
     if damaged := [name for name, kind in HEADER.items() if not isinstance(manifest.get(name), kind)]:
@@ -213,7 +245,7 @@ def read_manifest(path: Path) -> dict:
 
 
 def is_record(record) -> bool:
-    """Whether an entry of `stages` says what `check` needs."""
+    """True if an entry of `stages` holds what `check` needs."""
     if not isinstance(record, dict) or not isinstance(record.get("tolerance"), dict):
         return False
     numbers = [record["tolerance"].get(name) for name in ("rms", "largest")]

@@ -1,20 +1,21 @@
 """Follow one recording through the model: every number it computed, by the name of the stage that computed it.
 
-    from s2t_np.trace import trace
+    from s2t_np.inspect.trace import trace
     seen = trace(s2t_np.load("digits", backend="numpy"), "recording.flac")
     seen["encoder.layers.0.self_attn.attn_weights"]     (H, S, S)
     seen.entries["features.mel"].made_by                the function, its file and line
     seen.tree.candidates                                the beam search, every candidate with its outcome
     seen.save("folder")                                 trace.npz and manifest.json
 
-    plan.py     the table of stages: names, order, shapes; what patterns mean; how large a trace will be
-    recorder_backend.py    where it watches from: a Backend whose functions show what passes
-    record.py   an array and an entry for every stage
-    tree.py     the search as a tree
-    store.py    to a folder and back
+    plan.py               the table of stages: names, order, shapes; the meaning of patterns; the size of a trace
+    recorder_backend.py   a Backend that records what passes through its functions
+    compiled_recorder.py  the same for a compiled backend, which shows its stages itself
+    record.py             an array and an entry for every stage
+    tree.py               the search as a tree
+    store.py              writes a trace to a folder
 
-The model has no hook for this. A loaded model is a value with a `backend` field, so a traced one is a copy of it with
-another value there; the model itself never learns of it, and pays nothing when nobody traces.
+The model has no hooks for this. A loaded model is a value with a `backend` field, and the traced model is a copy of it
+with another backend; the model itself is not changed, and untraced runs cost nothing extra.
 """
 
 import dataclasses
@@ -24,25 +25,27 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import audio as audio_room
-from ...backend import NUMPY
+from ...audio import load as load_audio
 from ...errors import OptionError
+from ...longform.options import StreamOptions
+from ...longform.quality import quality_flags
 from ...model import S2T, Transcript
 from ...ops import log_softmax
 from ...search.options import check_options
 from . import plan, store
+from .compiled_recorder import CompiledRecorder
 from .record import Entry, Recorder
 from .recorder_backend import RecorderBackend, log_probabilities
 from .tree import Tree, build_tree
 
 LIMIT = 2 << 30  # bytes of arrays that a trace may hold unless more is asked for
 
-__all__ = ["LIMIT", "Entry", "Trace", "Tree", "estimate", "trace"]
+__all__ = ["LIMIT", "Entry", "Trace", "Tree", "check_length", "estimate", "recorder_of", "trace"]
 
 
 @dataclass(frozen=True)
 class Trace(Mapping):
-    """What a model computed for one recording: {stage: array} in the order of computation, and what belongs to it."""
+    """The numbers that a model computed for one recording: {stage: array} in the order of computation."""
 
     arrays: dict[str, np.ndarray]
     entries: dict[str, Entry]  # for every stage: shape, dtype, statistics, who made it
@@ -65,23 +68,17 @@ class Trace(Mapping):
         store.save(self, folder, kind)
 
 
-def checked(model: S2T) -> S2T:
-    """The model, if it is one that can be watched. Raises OptionError."""
-    if model.backend is not NUMPY:
-        raise OptionError(
-            f'a trace follows the readable arithmetic, and this model was loaded with backend "{model.backend.name}"; '
-            'load it with backend="numpy"'
-        )
-    return model
+def recorder_of(model: S2T, record: Recorder) -> RecorderBackend | CompiledRecorder:
+    """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend."""
+    return (RecorderBackend if plan.is_readable(model) else CompiledRecorder)(model, record)
 
 
 def estimate(model: S2T, samples: int, stages: Sequence[str] | None = None, **options) -> int:
-    """Bytes that a trace of so many samples will hold, by the table and a guess at the transcript's length.
+    """Bytes of a trace of this many samples, by the table and a guess at the length of the transcript.
 
-    Raises OptionError for an unknown option or a pattern that means no stage.
+    Raises OptionError for an unknown option or a pattern that matches no stage.
     """
-    table = plan.stages(model, plan.expected_size(model, samples, options))
-    return plan.estimate(table, plan.selection(table, stages))
+    return plan.estimate(*plan.chosen(model, plan.expected_size(model, samples, options), stages))
 
 
 def trace(
@@ -93,22 +90,38 @@ def trace(
     limit: int = LIMIT,
     **options,
 ) -> Trace:
-    """Transcribe, and keep what every stage computed. `audio`, `sampling_rate`, `options` as in S2T.transcribe.
+    """Transcribe one utterance and keep the numbers of every stage. `audio`, `sampling_rate` as in S2T.transcribe.
 
-    `stages`: globs, or beginnings of names, of what to keep; None keeps all (plan.py has the names). `limit`: bytes;
-    a trace that is estimated to be larger is refused before anything is computed. The transcript is that of the
-    model, bit by bit. Raises AudioError, OptionError.
+    `options` as in S2T.generate. `stages`: globs, or beginnings of names, of the stages to keep; None keeps all
+    (plan.py has the names, and those that a compiled backend has). `limit`: bytes; a trace that is estimated to be
+    larger is refused before anything is computed, and so is one of more sound than the model hears as one utterance.
+    The transcript is the model's own, bit for bit; the detector is not asked whether there is speech. Raises
+    AudioError, OptionError.
     """
-    rate = checked(model).feature_config.sampling_rate
-    samples = audio_room.load(audio, rate, sampling_rate)
-    table = plan.stages(model, plan.expected_size(model, len(samples), options))
-    record = Recorder(plan.selection(table, stages))
+    rate = model.feature_config.sampling_rate
+    samples = load_audio(audio, rate, sampling_rate)
+    table, wanted = plan.chosen(model, plan.expected_size(model, len(samples), options), stages)
+    record = Recorder(wanted)
+    check_length(model, len(samples))
     check_size(plan.estimate(table, record.wanted), limit)
-    watcher = RecorderBackend(model, record)
-    watched = dataclasses.replace(model, backend=watcher.backend())
+    recorder = recorder_of(model, record)
+    recorded = dataclasses.replace(model, backend=recorder.backend())
     source = str(audio) if isinstance(audio, str | Path) else None
-    transcript = dataclasses.replace(watched.transcribe(samples, rate, **options), source=source)
-    return assembled(watcher, transcript, options)
+    hypotheses = recorded.generate(recorded.features_of_samples(samples), **options)
+    texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
+    flags = quality_flags(hypotheses[0], texts[0], StreamOptions().resolve(model.utterance_config))
+    transcript = Transcript(texts[0], hypotheses, texts, len(samples) / rate, source, flags=flags)
+    return assembled(recorder, transcript, options)
+
+
+def check_length(model: S2T, samples: int) -> None:
+    """Raise OptionError for more sound than the model hears as one utterance: `transcribe` would cut it."""
+    seconds, longest = samples / model.feature_config.sampling_rate, model.utterance_config.longest_utterance
+    if seconds > longest:
+        raise OptionError(
+            f"the recording is {seconds:.1f} s long, and a trace follows one utterance, for this model of at most "
+            f"{longest:g} s; choose a part of it (--segment N, or --start and --duration)"
+        )
 
 
 def check_size(size: int, limit: int) -> None:
@@ -120,40 +133,41 @@ def check_size(size: int, limit: int) -> None:
         )
 
 
-def assembled(watcher: RecorderBackend, transcript: Transcript, options: dict) -> Trace:
-    """The watched run; its best transcript once more, all positions at once; the tree: in one Trace."""
+def assembled(recorder: RecorderBackend | CompiledRecorder, transcript: Transcript, options: dict) -> Trace:
+    """A Trace of the recorded run, of its best transcript once more with all positions at once, and of the tree."""
     tokens = np.array(transcript.hypotheses[0].tokens)
-    logits = watcher.decode_full(tokens[:-1], watcher.memory)
-    watcher.record("log_probs", log_softmax, lambda: log_probabilities(logits))
-    watcher.record("tokens", S2T.generate, tokens)
-    order = in_order(watcher, len(tokens) - 1)
+    logits = recorder.decode_full(tokens[:-1], recorder.memory)
+    recorder.record("log_probs", log_softmax, lambda: log_probabilities(logits))
+    recorder.record("tokens", S2T.generate, tokens)
+    order = in_order(recorder, len(tokens) - 1)
     arrays, entries = (
-        {name: found[name] for name in order} for found in (watcher.record.arrays, watcher.record.entries)
+        {name: found[name] for name in order} for found in (recorder.record.arrays, recorder.record.entries)
     )
-    tree = tree_of(watcher, transcript, options)
-    return Trace(arrays, entries, tree, transcript, about(watcher.model, transcript, options))
+    tree = tree_of(recorder, transcript, options)
+    return Trace(arrays, entries, tree, transcript, about(recorder.model, transcript, options))
 
 
-def in_order(watcher: RecorderBackend, tokens: int) -> list[str]:
+def in_order(recorder: RecorderBackend | CompiledRecorder, tokens: int) -> list[str]:
     """The recorded stages in the order of the table."""
-    size = plan.Size(watcher.samples, tokens, len(watcher.steps[0].tokens), len(watcher.steps))
-    return [stage.name for stage in plan.stages(watcher.model, size) if stage.name in watcher.record.arrays]
+    size = plan.Size(recorder.samples, tokens, len(recorder.steps[0].tokens), len(recorder.steps))
+    return [stage.name for stage in plan.stages(recorder.model, size) if stage.name in recorder.record.arrays]
 
 
-def tree_of(watcher: RecorderBackend, transcript: Transcript, options: dict) -> Tree:
-    """The search that the watcher saw, under the options that it ran with."""
-    searched = watcher.model.generation_config.replace(**plan.of_the_search(options))
+def tree_of(recorder: RecorderBackend | CompiledRecorder, transcript: Transcript, options: dict) -> Tree:
+    """The tree of the recorded search, under the options that it ran with."""
+    searched = recorder.model.generation_config.replace(**plan.of_the_search(options))
     prompt = [searched.decoder_start_token_id, *options.get("prefix", ())]
-    return build_tree(watcher.steps, transcript.hypotheses, check_options(searched, len(prompt)), prompt)
+    return build_tree(recorder.steps, transcript.hypotheses, check_options(searched, len(prompt)), prompt)
 
 
 def about(model: S2T, transcript: Transcript, options: dict) -> dict:
-    """What a manifest says of the run as a whole."""
+    """The manifest's entries about the run as a whole."""
     return {
         "audio": transcript.source,
         "duration": transcript.duration,
         "sampling_rate": model.feature_config.sampling_rate,
         "model": str(model.folder),
+        "backend": model.backend.name,
         "dtype": np.dtype(model.dtype).name,
         "numpy": np.__version__,
         "options": options,

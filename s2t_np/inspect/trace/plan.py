@@ -1,40 +1,58 @@
 """THE TABLE of stages: every name that a trace can hold, in order of computation, with its shape.
 
-Nothing is computed here. The table answers before a run how large a trace would be and which stages a pattern means,
-and it puts the stages of a finished trace in their order. Names are the checkpoint's own where it has one: a stage
-called like a module of the checkpoint (`encoder.layers.3.self_attn.q_proj`, `encoder.layers.3.fc1`) is that module's
-output. Beside those there are
+Nothing is computed here. Before a run the table gives the size of a trace and the stages that a pattern selects; after
+it, the order of the stages. Names are the checkpoint's own where it has one: a stage named like a module of the
+checkpoint (`encoder.layers.3.self_attn.q_proj`, `encoder.layers.3.fc1`) is that module's output. The others are
 
     features.*            the filterbank, stage by stage, and its tables (povey_window, mel_bank)
     *.glu, activation_fn  after the gate, after the ReLU
     *.attn_weights        softmax(Q K^T): (H, Q, S)
-    *.context             what attention makes of them, before out_proj
-    *_residual, *.output  the stream after self_attn or encoder_attn, and after the layer
+    *.context             the weighted sum of the values, before out_proj
+    *_residual, *.output  the residual stream after self_attn or encoder_attn, and after the layer
     *.embed_scale         convolved features, or token embeddings, times sqrt(D)
-    *.embeddings          what enters the first layer: the sum of that and of embed_positions
+    *.embeddings          the input of the first layer: embed_scale plus embed_positions
     steps.007.*           the eighth call of the decoder during the search, its first axis the K beams
     decoder.*             the best transcript once more, all its positions at once (teacher forcing)
 
 `memory` and `logits` are second names of `encoder.layer_norm` and `lm_head`.
+
+A compiled backend computes a block of a layer in one go. It has the stages of COMPILED; what lies inside a block
+(q_proj, attn_weights, fc1) exists with backend numpy only.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import numpy as np
 
+from ...backend import NUMPY
 from ...config import ModelConfig
 from ...errors import OptionError
 from ...features import frame_geometry
 from ...model import S2T
 
 ALIASES = {"memory": "encoder.layer_norm", "logits": "lm_head"}
-TOKENS_PER_SECOND, MORE_TOKENS = 5, 10  # more than people say, so that an estimate is seldom too small
+COMPILED = (  # the stages that a compiled backend shows, as globs; those of a search have steps.NNN. before them
+    *("samples", "features.log_mel", "features.cmvn"),
+    *("encoder.conv.conv_layers.*.glu", "encoder.embeddings", "encoder.layers.*.output", "encoder.layer_norm"),
+    *("decoder.input_ids", "decoder.embeddings", "decoder.layers.*_residual", "decoder.layers.*.output"),
+    *("lm_head", "log_probs", "tokens", "parents"),
+)
+SHOWN = (  # a stage's name in the compiled code, as a regular expression, and its name in a trace
+    (r"conv\.(\d+)", r"encoder.conv.conv_layers.\1.glu"),
+    (r"embed_features", "encoder.embeddings"),
+    (r"encoder\.(\d+)", r"encoder.layers.\1.output"),
+    (r"embed_tokens", "decoder.embeddings"),
+    (r"decoder\.(\d+)", r"decoder.layers.\1.output"),
+    (r"decoder\.(\d+)\.(self_attn|encoder_attn)", r"decoder.layers.\1.\2_residual"),
+)
+TOKENS_PER_SECOND, MORE_TOKENS = 5, 10  # more than people speak, so that an estimate is seldom too small
 
 
 class Stage(NamedTuple):
-    """One line of the table."""
+    """A stage is one line of the table."""
 
     name: str
     shape: tuple[int, ...]
@@ -47,7 +65,7 @@ class Stage(NamedTuple):
 
 
 class Size(NamedTuple):
-    """What the shapes depend on, beside the model."""
+    """The numbers that shapes depend on, besides the model."""
 
     samples: int  # N
     tokens: int  # U, the best transcript's inputs
@@ -68,8 +86,32 @@ def expected_size(model: S2T, samples: int, options: dict) -> Size:
     return Size(samples, tokens, config.num_return_sequences if config.do_sample else config.num_beams, tokens)
 
 
+def trace_name(shown: str) -> str:
+    """The name in a trace of a stage that the compiled code shows under a name of its own: "encoder.3" is one."""
+    for pattern, name in SHOWN:
+        if found := re.fullmatch(pattern, shown):
+            return found.expand(name)
+    return ALIASES[shown]
+
+
+def is_readable(model: S2T) -> bool:
+    """True if the model's encoder is the readable one, whose `ops` can be watched; others are compiled."""
+    return model.backend.encode is NUMPY.encode
+
+
+def is_available(model: S2T, name: str) -> bool:
+    """True if the model's backend has the stage of that name: numpy has all."""
+    bare = re.sub(r"^steps\.\d+\.", "", name)
+    return is_readable(model) or any(fnmatchcase(bare, pattern) for pattern in COMPILED)
+
+
 def stages(model: S2T, size: Size) -> list[Stage]:
-    """The table for a model and a recording."""
+    """The table for a model and a recording: the stages that the model's backend has."""
+    return [stage for stage in all_stages(model, size) if is_available(model, stage.name)]
+
+
+def all_stages(model: S2T, size: Size) -> list[Stage]:
+    """The table of the readable model, which has every stage."""
     dtype = np.dtype(model.dtype)
     table = [("samples", (size.samples,), np.float32), *feature_stages(model, size.samples)]
     memory = table[-1][1][0]
@@ -100,8 +142,9 @@ def feature_stages(model: S2T, samples: int) -> Iterator[tuple]:
 def encoder_stages(model: S2T, frames: int) -> Iterator[tuple]:
     """(name, shape) from the first convolution to the memory."""
     config, S = model.config, frames
-    for i, conv in enumerate(model.weights.encoder.conv.conv_layers):
-        S, channels = (S - 1) // 2 + 1, len(conv.bias)
+    for i in range(config.num_conv_layers):
+        last = i == config.num_conv_layers - 1
+        S, channels = (S - 1) // 2 + 1, 2 * config.d_model if last else config.conv_channels
         yield f"encoder.conv.conv_layers.{i}", (S, channels)
         yield f"encoder.conv.conv_layers.{i}.glu", (S, channels // 2)
     for name in ("embed_scale", "embed_positions", "embeddings"):
@@ -153,7 +196,7 @@ def decoder_stages(config: ModelConfig, tokens: int, memory: int, dtype) -> Iter
 
 
 def step_stages(config: ModelConfig, step: int, beams: int, memory: int, dtype) -> Iterator[tuple]:
-    """One call of the decoder by the search. Keys and values of the memory were made once, before the first."""
+    """The stages of one decoder step in the search. Keys and values of the memory were made before the first."""
     heads, prefix = config.decoder_attention_heads, f"steps.{step:03d}."
     weights = {"self_attn": (beams, heads, step + 1), "encoder_attn": (beams, heads, memory)}
     made_before = ("encoder_attn.k_proj", "encoder_attn.v_proj")
@@ -164,13 +207,27 @@ def step_stages(config: ModelConfig, step: int, beams: int, memory: int, dtype) 
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a stage is meant: by a glob, by its name, or by the beginning of its name up to a dot."""
+    """True if a pattern selects a stage: as a glob, as its name, or as the beginning of its name up to a dot."""
     pattern = ALIASES.get(pattern, pattern)
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
+def chosen(model: S2T, size: Size, patterns: Sequence[str] | None) -> tuple[list[Stage], Callable[[str], bool]]:
+    """The table, and its `selection`. Raises OptionError, also for stages that only backend numpy has."""
+    every = all_stages(model, size)
+    table = [stage for stage in every if is_available(model, stage.name)]
+    try:
+        return table, selection(table, patterns)
+    except OptionError:
+        selection(every, patterns)  # raises it again for what no backend has
+        raise OptionError(
+            f"stages {patterns!r:.80} lie inside a block that backend {model.backend.name!r} computes in one go; "
+            'trace them with backend "numpy"'
+        ) from None
+
+
 def selection(table: Sequence[Stage], patterns: Sequence[str] | None) -> Callable[[str], bool]:
-    """Which stages to keep: all for None. Raises OptionError for a pattern that means none."""
+    """A function that tells from a name whether to keep a stage; None keeps all. Raises OptionError for no match."""
     if patterns is None:
         return lambda name: True
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -184,5 +241,5 @@ def selection(table: Sequence[Stage], patterns: Sequence[str] | None) -> Callabl
 
 
 def estimate(table: Sequence[Stage], wanted: Callable[[str], bool]) -> int:
-    """Bytes of the stages that are wanted."""
+    """Bytes of the wanted stages."""
     return sum(stage.size for stage in table if wanted(stage.name))

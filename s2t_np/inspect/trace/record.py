@@ -1,7 +1,7 @@
-"""What a trace is made of: an array for every stage, and beside it an entry that says what it is and who made it.
+"""The parts of a trace: an array for every stage, and an entry that describes it and names the function that made it.
 
-The manifest is the list of entries. Everything in an entry is read off the array and the function at the moment the
-array passes by, so it cannot disagree with what was computed.
+The manifest is the list of entries. Everything in an entry is read off the array and the function when the array passes
+by, so it cannot disagree with the computation.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[3]  # the folder that holds the package; paths in a manifest begin below it
+ROOT = Path(__file__).resolve().parents[3]  # the folder that holds the package; paths in a manifest are relative to it
 
 
 class Place(NamedTuple):
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One stage of a trace, as its manifest lists it. Statistics are over the finite numbers, None where none is."""
+    """One stage of a trace, as its manifest lists it. Statistics are over finite numbers; None if there are none."""
 
     stage: str
     shape: tuple[int, ...]
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     maximum: float | None
     mean: float | None
     std: float | None
-    not_finite: int  # how many numbers are NaN or infinite
+    not_finite: int  # the number of NaNs and infinities
     made_by: Place  # the function that computed it
     called_from: Place  # the line of the model that asked for it
 
@@ -45,14 +45,14 @@ def relative(path: str) -> str:
 
 
 def place_of(function: Callable) -> Place:
-    """Where a function is defined."""
+    """The place where a function is defined."""
     code = inspect.unwrap(function).__code__
     return Place(f"{function.__module__}.{function.__qualname__}", relative(code.co_filename), code.co_firstlineno)
 
 
 def calling_place() -> Place:
-    """The line that called what is being watched: the nearest in the model, or, where it is our own, the one here."""
-    frame = own = sys._getframe(2)  # whoever called the recorder
+    """The line that called the recorded function: the nearest in the model, else the one in this package."""
+    frame = own = sys._getframe(2)  # the caller of the recorder
     while frame is not None and not is_model_code(frame.f_code.co_filename):
         frame = frame.f_back
     frame = frame or own
@@ -61,7 +61,7 @@ def calling_place() -> Place:
 
 
 def is_model_code(file: str) -> bool:
-    """Whether a source file belongs to the package, and not to this room."""
+    """True for a source file of the package outside this folder."""
     here = Path(__file__).parent
     return Path(file).is_relative_to(here.parents[1]) and not Path(file).is_relative_to(here)
 
@@ -78,10 +78,10 @@ def describe(stage: str, array: np.ndarray, made_by: Place, called_from: Place) 
 
 
 class Recorder:
-    """Keeps the stages that are wanted. What is not wanted is not even computed, where it would be computed for us."""
+    """Keeps the stages that are wanted; an array that only the recorder would need is not computed otherwise."""
 
     def __init__(self, wanted: Callable[[str], bool]):
-        """`wanted` says of a stage's name whether to keep it."""
+        """`wanted` tells from a stage's name whether to keep it."""
         self.wanted = wanted
         self.arrays: dict[str, np.ndarray] = {}
         self.entries: dict[str, Entry] = {}

@@ -1,11 +1,10 @@
-"""Where the trace watches from: the two seams of the model, `ops` and `step`, and the other fields of a `Backend`.
+"""A backend that records: every function of a `Backend`, wrapped so that the recorder sees its input and output.
 
-A `RecorderBackend` fills in every field of a Backend with a method that calls the original and shows the recorder what went in
-and came out. The model then runs as ever, on exactly the numbers it would have had; it has no hook and knows nothing
-of this. Which layer a call belongs to is told by its weights: the objects of the weights' tree are named once, by the
-names of the fields, which are the checkpoint's. Attention has no weights; it belongs to the block whose projection came
-last. What the fast functions skip over (a sum before its residual, attention weights, the convolution before its gate)
-is computed once more for the recorder, by the same functions.
+Each method of `RecorderBackend` calls the original function of the model's backend and passes what went in and came out
+to the recorder. The model runs unchanged, on exactly the same numbers. A call is assigned to its layer by its weights:
+the objects in the tree of weights are named once, after the fields, whose names are the checkpoint's. Attention has no
+weights; it belongs to the block whose projection came last. Intermediate results that the fast functions skip (a sum
+before its residual, attention weights, the convolution before its gate) are computed once more by the same functions.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,19 +22,19 @@ from ...ops import Conv, LayerNorm, Linear, Ops
 from ...search import Cache, NextToken
 from .record import Recorder
 
-RESIDUAL = {"out_proj": "_residual", "fc2": "output"}  # what the sum with the residual is called
+RESIDUAL = {"out_proj": "_residual", "fc2": "output"}  # names of the sum with the residual
 
 
 class Step(NamedTuple):
-    """What went through the step seam once."""
+    """Input and output of one call of `step`."""
 
-    tokens: np.ndarray  # (K,) appended to each beam
-    parents: np.ndarray  # (K,) which beam of the step before each one continues
-    logits: np.ndarray  # (K, V) for the token after
+    tokens: np.ndarray  # (K,) the token appended to each beam
+    parents: np.ndarray  # (K,) the beam of the previous step that each one continues
+    logits: np.ndarray  # (K, V) of the next token
 
 
 @dataclass
-class WatchedCache:
+class RecordedCache:
     """A decoder's cache that remembers which beam each one continues."""
 
     inner: Cache
@@ -64,7 +63,7 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def first_norm(stack: str, weights) -> str:
-    """The layer normalisation that meets the sum of embeddings and positions first."""
+    """The first layer normalisation after the sum of embeddings and positions."""
     return f"{stack}.layers.0.self_attn_layer_norm" if weights.layers else f"{stack}.layer_norm"
 
 
@@ -75,21 +74,21 @@ def after_residual(name: str) -> str:
 
 
 class RecorderBackend:
-    """The fields of a Backend, each calling the one of `model` and showing the recorder what passed."""
+    """The functions of a Backend; each calls that of `model` and records its input and output."""
 
     def __init__(self, model: S2T, record: Recorder):
-        """Watch `model`, whose weights must be as loaded, not packed."""
+        """Record `model`, whose weights must be as loaded, not packed."""
         self.model, self.record = model, record
         self.names = dict(weight_names(model.weights))
         self.block = ""  # the attention block whose projection came last
         self.in_step = False
-        self.subsampled = np.empty(0)  # what the last convolution gave
+        self.subsampled = np.empty(0)  # output of the last convolution
         self.samples = 0
         self.memory = np.empty(0)
         self.steps: list[Step] = []
 
     def backend(self) -> Backend:
-        """The model's backend, watched."""
+        """The model's backend, with recording."""
         table = Ops(
             self.model.backend.ops.prepare,
             self.linear,
@@ -183,11 +182,11 @@ class RecorderBackend:
         self.record("encoder.embed_positions", layers.positions, lambda: layers.positions(0, len(x), config, x.dtype))
         self.record("encoder.embeddings", embed_features, x)
 
-    def start_cache(self, table: Ops, w, config, memory: np.ndarray, beams: int) -> WatchedCache:
+    def start_cache(self, table: Ops, w, config, memory: np.ndarray, beams: int) -> RecordedCache:
         """As decoder.start_cache."""
-        return WatchedCache(self.model.backend.start_cache(table, w, config, memory, beams), np.arange(beams))
+        return RecordedCache(self.model.backend.start_cache(table, w, config, memory, beams), np.arange(beams))
 
-    def step(self, table: Ops, w, config, tokens: np.ndarray, cache: WatchedCache) -> NextToken:
+    def step(self, table: Ops, w, config, tokens: np.ndarray, cache: RecordedCache) -> NextToken:
         """As decoder.step."""
         self.record.prefix, self.in_step = f"steps.{cache.length:03d}.", True
         try:
@@ -222,9 +221,9 @@ class RecorderBackend:
 def fbank_stages(
     samples: np.ndarray, sampling_rate: int, num_mel_bins: int, dtype: type = np.float64
 ) -> Iterator[tuple[str, Callable, np.ndarray]]:
-    """What features.fbank does between samples (N,) and logarithm: (stage, function, array) in its order.
+    """The steps of features.fbank from samples (N,) to the logarithm: (stage, function, array) in their order.
 
-    Over all frames at once, where fbank takes a block at a time; only `mel` may differ for it, in its last bit.
+    They run over all frames at once, while fbank takes a block at a time; only `mel` may differ, in its last bit.
     """
     window, hop, fft_length = features.frame_geometry(sampling_rate)
     shape = features.povey_window(window).astype(dtype)

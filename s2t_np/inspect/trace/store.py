@@ -1,10 +1,10 @@
-"""A trace as files: `trace.npz` or `trace.safetensors` with every array, and `manifest.json` about them.
+"""A trace as files: `trace.npz` or `trace.safetensors` with every array, and `manifest.json`, which describes them.
 
 manifest.json is one JSON object:
 
     about     the recording, the model, the options, the text
-    arrays    the name of the file that holds them
-    stages    one object a stage, in the order of computation: stage, shape, dtype, statistics, made_by, called_from
+    arrays    the name of the file that holds the arrays
+    stages    one object per stage, in the order of computation: stage, shape, dtype, statistics, made_by, called_from
     search    kind, rows, end, and the candidates of the tree; outcomes in words, log-probabilities natural
 """
 
@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 
 
 def save(trace, folder, kind: str = "npz") -> None:
-    """Write a Trace to a folder, which is made if it is not there. Raises OptionError, ModelError, OSError."""
+    """Write a Trace to a folder, which is created if necessary. Raises OptionError, ModelError, OSError."""
     folder = Path(folder)
     if kind not in KINDS:
         raise OptionError(f"a trace is written as {' or '.join(KINDS)}, not {kind!r:.40}")
@@ -35,7 +35,7 @@ def save(trace, folder, kind: str = "npz") -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """{name: array} as .npz or .safetensors, told by the suffix. Raises ModelError, OSError."""
+    """{name: array} as .npz or .safetensors, according to the suffix. Raises ModelError, OSError."""
     if path.suffix == ".safetensors":
         safetensors.write(path, arrays, {"format": "np"})
         return
@@ -44,16 +44,16 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def write_manifest(path: Path, data: dict) -> None:
-    """One JSON object, indented so that a person can look for a stage; what JSON does not know as text. Raises OSError.
+    """One JSON object, indented so that a person can find a stage. Raises OSError.
 
-    (Options may hold numpy's numbers, or a prefix that is an array.)
+    Values that JSON does not know are written as text: options may hold numpy's numbers, or a prefix that is an array.
     """
     with atomic_file(path) as file:
         file.write((json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n").encode())
 
 
 def manifest(trace, file: str) -> dict:
-    """What manifest.json holds."""
+    """The content of manifest.json."""
     tree = trace.tree
     return {
         "about": trace.about,

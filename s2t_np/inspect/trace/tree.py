@@ -1,8 +1,8 @@
-"""The search as a tree: at every step the continuations that were considered, and what became of each.
+"""The search as a tree: the continuations that were considered at every step, and the outcome of each.
 
-The logits that went through the step seam are all the search had to go by. Its own functions (`search.beam`) are run
-over them a second time, and each candidate is written down with its outcome. Greedy search and sampling consider every
-token in turn; of theirs the likeliest are listed, and the chosen one.
+The search depends on nothing but the logits that `step` returned. Its own functions (`search.beam`) are run over them a
+second time, and each candidate is noted with its outcome. Greedy search and sampling consider every token; the tree
+lists the likeliest ones and the chosen one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from ...search import Candidates, Hypothesis, beam, next_token
 from ...search.constraints import Constraint, constraints
 from .recorder_backend import Step, log_probabilities
 
-ALTERNATIVES = 5  # listed for every row of a greedy search or a sampling, beside the chosen token
+ALTERNATIVES = 5  # tokens listed for every row of a greedy search or a sampling, besides the chosen one
 
 RUNS_ON = "runs on"
 STOPPED = "still running when the search stopped"
@@ -29,12 +29,12 @@ CHOSEN, NOT_CHOSEN = "chosen", "not chosen"
 
 
 class Candidate(NamedTuple):
-    """One way to go on. `beam` is its row among the beams of the next step, None if it is not one of them."""
+    """One continuation. `beam` is its row among the beams of the next step, None if it is not one of them."""
 
     step: int  # the call of the decoder whose logits proposed it: steps.NNN
     parent: int  # the row that it continues
     token: int
-    log_prob: float  # of this token, as the model gave it
+    log_prob: float  # log-probability of this token, as the model gave it
     score: float  # beam search: the sum so far, after constraints; else log_prob. -inf: banned
     outcome: str
     beam: int | None = None
@@ -46,13 +46,13 @@ class Tree(NamedTuple):
     kind: str  # "beam", "greedy" or "sample"
     rows: int  # K
     candidates: list[Candidate]
-    end: str  # why the search stopped
+    end: str  # the reason why the search stopped
 
 
 def build_tree(
     steps: Sequence[Step], hypotheses: Sequence[Hypothesis], options: GenerationConfig, prompt: Sequence[int]
 ) -> Tree:
-    """The tree of a search: what it saw, what it found; `options` with absolute lengths (`check_options`)."""
+    """The tree of a search, from its steps and hypotheses; `options` have absolute lengths (`check_options`)."""
     searched = steps[len(prompt) - 1 :]
     if options.num_beams > 1:
         return beam_tree(searched, options, prompt)
@@ -63,7 +63,7 @@ def build_tree(
 
 
 def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Sequence[int]) -> Tree:
-    """Beam search over the recorded logits once more, every candidate noted."""
+    """Repeat a beam search over the recorded logits and note every candidate."""
     K, active = options.num_beams, constraints(options, len(prompt))
     beams, finished, found = beam.first_beams(prompt, K), [], []
     for number, step in enumerate(searched, len(prompt) - 1):
@@ -78,7 +78,7 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
 
 
 def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
-    """As beam.extend, but recorded logits (K, V) stay as they are, and banned tokens have what the model gave them."""
+    """As beam.extend, but it does not change the logits (K, V), and banned tokens keep the model's log-probability."""
     found = beam.extend(beams, next_token(logits.copy()), active)
     return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
 
@@ -91,7 +91,7 @@ def noted(
     beams: beam.Beams,
     finished: Sequence[Hypothesis],
 ) -> Iterator[tuple[Candidate, tuple]]:
-    """The candidates of one step with their outcomes, and their tokens, by which a finished one is known."""
+    """The candidates of one step with their outcomes, each with its tokens, which identify a finished one."""
     kept = {h.tokens for h in finished}
     running = {pair: k for k, pair in enumerate(zip(beams.parents, beams.tokens[:, -1], strict=True))}
     for i, (parent, token, log_prob, score) in enumerate(zip(*candidates, strict=True)):
@@ -102,7 +102,7 @@ def noted(
 
 
 def outcome_of(alive: bool, ended: bool, among_first: bool, kept: bool, row: int | None) -> str:
-    """What becomes of a candidate in its own step."""
+    """The outcome of a candidate in its own step."""
     if not alive:
         return IMPOSSIBLE
     if not ended:
@@ -122,7 +122,7 @@ def as_it_ended(candidate: Candidate, kept: bool, last: int) -> Candidate:
 
 
 def end_of(beams: beam.Beams, finished: Sequence[Hypothesis], options: GenerationConfig) -> str:
-    """Why a beam search stopped, in the order in which `beam.is_over` asks."""
+    """The reason why a beam search stopped, tested in the order of `beam.is_over`."""
     if beams.scores[0] == -np.inf:
         return "no beam could go on"
     if options.early_stopping is True:
@@ -133,9 +133,9 @@ def end_of(beams: beam.Beams, finished: Sequence[Hypothesis], options: Generatio
 def path_candidates(
     searched: Sequence[Step], hypotheses: Sequence[Hypothesis], prompt_length: int
 ) -> Iterator[Candidate]:
-    """The likeliest tokens at every position of every hypothesis, and the chosen one where it is not among them.
+    """The likeliest tokens at every position of every hypothesis, and the chosen one if it is not among them.
 
-    Rows that begin with the same tokens got the same logits, so a hypothesis is followed by what it consists of.
+    Rows that begin with the same tokens have the same logits, so the tokens of a hypothesis identify its row.
     """
     rows = {}  # tokens so far -> (step, row) whose logits came after them
     history = [tuple(hypotheses[0].tokens[: prompt_length - 1])] * len(searched[0].tokens)

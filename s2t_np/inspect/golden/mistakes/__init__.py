@@ -1,14 +1,15 @@
-"""The usual mistakes: for a stage that is wrong, what it would hold if it had been made wrong in a known way.
+"""The usual mistakes: what a stage would hold if it had been computed wrong in a known way.
 
-Every function takes a `Evidence` of the stages before and the name of the stage; it yields what went wrong, in words, and
-the numbers that would give. TABLE says which functions are asked about which stages. Frameworks differ in what they
-call a window, a variance, a layer normalisation: most of these are somebody's default.
+Every function takes the `Evidence` of the stages before and the name of the stage; it yields a mistake, in words, and
+the numbers that it leads to. TABLE lists the functions for each stage. Frameworks differ in what they call a window, a
+variance, a layer normalisation: most of these mistakes are the default of one of them.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
-from .evidence import Evidence, Guesses
+from .evidence import Absent, Evidence, Guesses
 from .network import (
     activation,
     bias,
@@ -52,10 +53,11 @@ TABLE: tuple[tuple[str, Callable[[Evidence, str], Guesses]], ...] = (
 
 
 def guesses(evidence: Evidence, stage: str) -> Guesses:
-    """All that TABLE has for a stage."""
+    """All guesses that TABLE has for a stage, as far as the pack holds the stages that they start from."""
     for pattern, function in TABLE:
         if fnmatchcase(stage, pattern):
-            yield from function(evidence, stage)
+            with suppress(Absent):
+                yield from function(evidence, stage)
 
 
 def guesses_before(evidence: Evidence, stage: str) -> Guesses:
@@ -64,6 +66,8 @@ def guesses_before(evidence: Evidence, stage: str) -> Guesses:
     for before in reversed(names[: names.index(stage)] if stage in names else []):
         if before in evidence.dump:
             return
+        if before not in evidence.pack.truth:
+            continue
         for says, x in guesses(evidence, before):
             if x.shape == evidence.pack.truth[before].shape:
                 yield f"{says} ({before}, which the dump does not hold)", carried_on(evidence, x, before, stage)

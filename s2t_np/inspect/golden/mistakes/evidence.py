@@ -1,4 +1,4 @@
-"""What the usual mistakes may look at: the port's own arrays where it dumped them, else the truth."""
+"""The arrays that the usual mistakes start from: the port's own where it dumped them, else the truth."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,15 @@ import numpy as np
 
 from ..pack import Pack
 
-Guesses = Iterator[tuple[str, np.ndarray]]  # what went wrong, in words, and the numbers that would give
+Guesses = Iterator[tuple[str, np.ndarray]]  # a mistake in words, and the numbers that it leads to
+
+
+class Absent(LookupError):
+    """A stage that the pack does not hold: one written with a compiled backend has no stages inside a block."""
 
 
 class Evidence:
-    """What a mistake may start from: evidence("features.mel") is the port's array of that stage, or the truth."""
+    """The arrays of a port, completed by the truth: evidence("features.mel") is one."""
 
     def __init__(self, pack: Pack, dump: dict[str, np.ndarray]):
         """`dump` {stage: array} holds only arrays of the right shape."""
@@ -18,11 +22,13 @@ class Evidence:
         self.rate = pack.manifest["audio"]["sampling_rate"]
 
     def __call__(self, stage: str) -> np.ndarray:
-        """The array of a stage, in float64."""
+        """The array of a stage, in float64. Raises Absent."""
+        if stage not in self.pack.truth:
+            raise Absent(stage)
         return np.asarray(self.dump.get(stage, self.pack.truth[stage]), np.float64)
 
     def heads(self, stage: str) -> int:
-        """How many heads attention has at a stage."""
+        """The number of attention heads at a stage."""
         return (
             self.config.encoder_attention_heads if stage.startswith("encoder") else self.config.decoder_attention_heads
         )

@@ -16,7 +16,7 @@ def gate(evidence: Evidence, stage: str) -> Guesses:
     yield "the gate has no sigmoid", a * b
     yield "tanh(a) * sigmoid(b); a has no tanh", np.tanh(a) * sigmoid(b)
     yield "a * tanh(b); the gate is a sigmoid", a * np.tanh(b)
-    yield "a ReLU in the place of the gate", np.maximum(a, 0)
+    yield "a ReLU instead of the gate", np.maximum(a, 0)
     yield "the gate is missing: the first half of the channels as they are", a
 
 
@@ -75,7 +75,7 @@ def embeddings(evidence: Evidence, stage: str) -> Guesses:
 
 
 def norm(evidence: Evidence, stage: str) -> Guesses:
-    """Layer normalisation: what it is applied to, its gain and offset, and how it computes."""
+    """Layer normalisation: its input, its gain and offset, its formula."""
     gain, offset = evidence.vector(f"{stage}.weight"), evidence.vector(f"{stage}.bias")
     x, later = evidence(evidence.input_of(stage)), later_residual(stage)
     right = ops.layer_norm(x, ops.LayerNorm(np.ones(1), np.zeros(1)))
@@ -104,7 +104,7 @@ def normalisations(x: np.ndarray) -> Guesses:
 
 
 def later_residual(norm: str) -> str:
-    """The sum behind the block that a normalisation stands before."""
+    """The stage of the residual sum after the block that a normalisation precedes."""
     layer = norm.rpartition(".")[0]
     return f"{layer}.output" if norm.endswith("final_layer_norm") else norm.replace("_layer_norm", "_residual")
 
@@ -170,7 +170,7 @@ def context(evidence: Evidence, stage: str) -> Guesses:
 
 
 def residual(evidence: Evidence, stage: str) -> Guesses:
-    """The stream after a block: what was there before, plus what the block gives."""
+    """The residual stream after a block: the stream before it plus the output of the block."""
     block = stage.removesuffix("_residual")
     last, norm = (f"{block}.out_proj", f"{block}_layer_norm")
     if stage.endswith(".output"):
@@ -187,13 +187,17 @@ def residual(evidence: Evidence, stage: str) -> Guesses:
 def activation(evidence: Evidence, stage: str) -> Guesses:
     """ReLU."""
     x = evidence(stage.replace("activation_fn", "fc1"))
-    yield "GELU (tanh) instead of ReLU", 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    from scipy.special import erf  # imported here: it takes longer than all the rest of the check
+
+    yield "GELU (exact, with erf) instead of ReLU", 0.5 * x * (1 + erf(x / np.sqrt(2)))
+    inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    yield "GELU (its tanh approximation) instead of ReLU", 0.5 * x * (1 + np.tanh(inner))
     yield "SiLU instead of ReLU", x * sigmoid(x)
     yield "the ReLU is missing", x
 
 
 def bias(evidence: Evidence, stage: str) -> Guesses:
-    """The vector that a projection or convolution adds."""
+    """The bias of a projection or convolution."""
     vector = evidence.vector(f"{stage}.bias")
     if vector is not None:
         yield "the bias is missing", evidence.pack.truth[stage] - vector

@@ -1,4 +1,4 @@
-"""Mistakes between the samples and the normalised features, and how later stages follow from one of them."""
+"""Mistakes between the samples and the normalised features, and the stages that follow from them."""
 
 from collections.abc import Callable
 
@@ -150,7 +150,7 @@ def normalised(evidence: Evidence, x: np.ndarray) -> np.ndarray:
     )
 
 
-# How each of these stages follows from the one before it.
+# The computation of each of these stages from the one before it.
 CHAIN: tuple[tuple[str, Callable[[Evidence, np.ndarray], np.ndarray]], ...] = (
     ("features.frames", lambda evidence, x: x),
     ("features.remove_dc", lambda evidence, x: features.remove_dc(x)),
@@ -164,7 +164,7 @@ CHAIN: tuple[tuple[str, Callable[[Evidence, np.ndarray], np.ndarray]], ...] = (
 
 
 def carried_on(evidence: Evidence, x: np.ndarray, made: str, wanted: str) -> np.ndarray:
-    """What the array x of stage `made` becomes, all right from there on, at the later stage `wanted`."""
+    """The array of the later stage `wanted` that follows from array x of stage `made`, computed correctly."""
     names = [name for name, _ in CHAIN]
     for _, step in CHAIN[names.index(made) + 1 : names.index(wanted) + 1]:
         x = step(evidence, x)

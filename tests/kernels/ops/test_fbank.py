@@ -16,12 +16,10 @@ pytest.importorskip("numba")
 from s2t_np_kernels.build.arguments import Doubles, OutFloats
 from s2t_np_kernels.build.device import entry
 from s2t_np_kernels.build.in_process import compiled
-from s2t_np_kernels.build.options import COMPILED
 from s2t_np_kernels.ops.fbank_host import places
 from s2t_np_kernels.simd import vector64
 
 from s2t_np_kernels import backend
-from tests.kernels.test_plain_paths import run
 from tests.support import guarded
 
 pytestmark = pytest.mark.filterwarnings("ignore::s2t_np.errors.InputWarning")
@@ -141,8 +139,8 @@ class LogarithmsCall(NamedTuple):
 @entry
 def _logarithms(call: LogarithmsCall):
     x, y, count = call
-    for i in range(0, count, vector64.LANES):
-        vector64.scatter(y, i, 1, vector64.LANES, vector64.log(vector64.load(x, i)))
+    for i in range(0, count, vector64.DOUBLE_LANES):
+        vector64.scatter(y, i, 1, vector64.DOUBLE_LANES, vector64.log(vector64.load(x, i)))
 
 
 def test_logarithm():
@@ -153,16 +151,3 @@ def test_logarithm():
     y = np.empty(len(x), np.float32)
     _logarithms(x, y, len(x))
     np.testing.assert_allclose(y, np.log(x).astype(np.float32), rtol=1.2e-7, atol=1e-10)
-
-
-def test_without_compilation():
-    if COMPILED:
-        cases = "test_fbank and (1000 or few_frames and 9 or denormals and 1.0 or walls and 8-end)"
-        assert "passed" in run(cases, NUMBA_DISABLE_JIT="1")
-
-
-def test_with_the_instructions_of_any_machine(tmp_path):
-    if COMPILED:
-        environment = {"S2T_NP_CPU_FEATURES": "", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-        cases = "test_fbank and (any_rate and 16000 or few_frames or denormals or logarithm)"
-        assert "passed" in run(cases, S2T_NP_CACHE_DIR=str(tmp_path), **environment)

@@ -11,7 +11,8 @@ from s2t_np.ops import Conv, LayerNorm, Linear
 pytest.importorskip("numba")
 
 from s2t_np_kernels.backend import numba_ops
-from s2t_np_kernels.weights.pack import FLOAT16, INT8, Arena, pack_conv, pack_linear, pack_norm
+from s2t_np_kernels.layout import FLOAT16, INT8
+from s2t_np_kernels.weights.pack import Arena, pack_conv, pack_linear, pack_norm
 
 from s2t_np_kernels import backend
 from tests.support.search_port import (
@@ -58,7 +59,7 @@ def rounded(x: np.ndarray) -> np.ndarray:
 def test_linear_in_halves_is_that_of_the_rounded_weights(inputs, outputs):
     w = Linear(normal(outputs, inputs) * inputs**-0.5, normal(outputs))
     w.weight[0, 0] = 3e-8  # a denormal half
-    fast, plain = packed(functools.partial(pack_linear, kind=FLOAT16), w), w._replace(weight=rounded(w.weight))
+    fast, plain = packed(functools.partial(pack_linear, dtype=FLOAT16), w), w._replace(weight=rounded(w.weight))
     for rows in (1, 5, 9, 65):
         x, residual = normal(rows, inputs), normal(rows, outputs)
         close(numba_ops.linear(x, fast, residual), ops.linear(x, plain, residual))
@@ -69,7 +70,7 @@ def test_halves_widen_exactly():
     """Every finite half, as the weight of a sum of one."""
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     finite = halves[np.isfinite(halves)].astype(np.float32)
-    fast = packed(functools.partial(pack_linear, kind=FLOAT16), Linear(finite[:, None], None))
+    fast = packed(functools.partial(pack_linear, dtype=FLOAT16), Linear(finite[:, None], None))
     assert np.array_equal(numba_ops.linear(np.ones((1, 1), np.float32), fast)[0], finite)
 
 
@@ -99,7 +100,7 @@ def test_layer_norm(width):
 @pytest.mark.parametrize("channels", (2, 30, 32, 34, 66))
 def test_conv1d_glu(taps, channels):
     w = Conv(normal(channels, 6, taps), normal(channels))
-    fast, half = packed(pack_conv, w), packed(functools.partial(pack_conv, kind=FLOAT16), w)
+    fast, half = packed(pack_conv, w), packed(functools.partial(pack_conv, dtype=FLOAT16), w)
     for frames in (1, 2, 3, 4, 15, 16, 17, 129, 131):
         x = normal(frames, 6)
         close(numba_ops.conv1d_glu(x, fast), ops.conv1d_glu(x, w))
@@ -109,7 +110,7 @@ def test_conv1d_glu(taps, channels):
 @pytest.mark.parametrize(("channels", "inputs", "taps"), ((2, 1, 1), (30, 6, 3), (66, 110, 5), (64, 256, 3)))
 def test_conv1d_glu_in_bytes_stays_near(channels, inputs, taps):
     w = Conv(normal(channels, inputs, taps) * (inputs * taps) ** -0.5, normal(channels))
-    fast = packed(functools.partial(pack_conv, kind=INT8), w)
+    fast = packed(functools.partial(pack_conv, dtype=INT8), w)
     for frames in (1, 2, 17, 129):
         x = normal(frames, inputs)
         close(numba_ops.conv1d_glu(x, fast), ops.conv1d_glu(x, w), 0.05)

@@ -9,9 +9,9 @@ from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
+from s2t_np_kernels.aligned import empty_aligned
 from s2t_np_kernels.encoder import host
 from s2t_np_kernels.ops import host as ops_host
-from s2t_np_kernels.weights.pack import empty_lines
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import model, random_model
@@ -38,7 +38,7 @@ def near_the_readable_one(config, plain, packed, x, padded_length=None) -> None:
 
 @pytest.mark.parametrize("positions", (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257))
 def test_any_number_of_positions(positions):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed = backend.numba_ops.prepare(plain)
     for frames in (4 * positions - 3, 4 * positions):  # the fewest and the most that make so many
         near_the_readable_one(config, plain, packed, features(frames))
@@ -61,20 +61,20 @@ def test_nothing_is_read_that_was_not_written(kind, monkeypatch):
     expected = [backend.encode(OPS[kind], packed.encoder, config, x) for x in inputs]
 
     def poisoned(*sizes):
-        parts = empty_lines(*sizes)
+        parts = empty_aligned(*sizes)
         for part in parts:
             part.fill(np.nan)
         return parts
 
     for module in (ops_host, host):
-        monkeypatch.setattr(module, "empty_lines", poisoned)
+        monkeypatch.setattr(module, "empty_aligned", poisoned)
     for x, once in zip(inputs, expected, strict=True):
         assert np.array_equal(backend.encode(OPS[kind], packed.encoder, config, x), once)
 
 
 @pytest.mark.parametrize("kind", OPS)
 def test_groups_are_dealt_to_any_number_of_threads(kind):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, results = OPS[kind].prepare(plain), []
     for count in (1, 2, 3, 7, 40):
         threads.set_threads(count)
@@ -84,15 +84,15 @@ def test_groups_are_dealt_to_any_number_of_threads(kind):
 
 
 def test_features_of_any_layout():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, x = backend.numba_ops.prepare(plain), features(77)
     expected = backend.encode(backend.numba_ops, packed.encoder, config, x)
     for same in (np.asfortranarray(x), x.astype(np.float64), np.repeat(x, 2, axis=0)[::2]):
         assert np.array_equal(backend.encode(backend.numba_ops, packed.encoder, config, same), expected)
 
 
-def test_empty_lines():
-    parts = empty_lines(5, 16, 1, 33)
+def test_empty_aligned():
+    parts = empty_aligned(5, 16, 1, 33)
     assert [len(part) for part in parts] == [5, 16, 1, 33] and all(part.ctypes.data % 64 == 0 for part in parts)
     for i, part in enumerate(parts):
         part.fill(i)

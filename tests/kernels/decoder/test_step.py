@@ -1,13 +1,11 @@
-"""The fused encoder and the fused step against the readable ones; results do not depend on the number of threads."""
+"""The compiled decoder step against the readable one; results do not depend on the number of threads."""
 
 import threading
-import tracemalloc
 
 import numpy as np
 import pytest
 
-from s2t_np.decoder import decode_full, start_cache, step
-from s2t_np.encoder import encode
+from s2t_np.decoder import start_cache, step
 from s2t_np.ops import numpy_ops
 from s2t_np.search import next_token
 from s2t_np.system import threads
@@ -16,9 +14,10 @@ pytest.importorskip("numba")
 
 from s2t_np_kernels.decoder import host
 from s2t_np_kernels.layout import FLOAT32, INT8
+from s2t_np_kernels.threads import Loop
 
 from s2t_np_kernels import backend
-from tests.support.kernel_models import SHAPES, in_halves, model, random_model
+from tests.support.kernel_models import SHAPES, in_halves, model
 
 THREADS = (1, 2, 5)
 OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
@@ -37,63 +36,6 @@ def features(frames: int, bins: int) -> np.ndarray:
 # how weights are kept, and what plain weights that stands for exactly
 KINDS = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
 OVER_KINDS = pytest.mark.parametrize("kind", KINDS)
-
-
-@OVER_KINDS
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("frames", (1, 5, 61, 64, 65, 130, 1100))
-def test_encoder(name, frames, kind):
-    config, plain = model(name)
-    ops, kept = KINDS[kind]
-    packed, plain = ops.prepare(plain), kept(plain)
-    x = features(frames, config.input_feat_per_channel)
-    results = []
-    for count in THREADS:
-        threads.set_threads(count)
-        results.append(backend.encode(backend.numba_ops, packed.encoder, config, x))
-    np.testing.assert_allclose(results[0], encode(numpy_ops, plain.encoder, config, x), atol=3e-5)
-    np.testing.assert_allclose(encode(backend.numba_ops, packed.encoder, config, x), results[0], atol=3e-5)
-    assert all(np.array_equal(results[0], other) for other in results[1:])
-
-
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("frames", (5, 130, 1100))
-def test_encoder_in_bytes_gives_the_same_bits_for_any_number_of_threads(name, frames):
-    config, plain = model(name)
-    packed, x = backend.int8_ops.prepare(plain), features(frames, config.input_feat_per_channel)
-    results = []
-    for count in THREADS:
-        threads.set_threads(count)
-        results.append(backend.encode(backend.int8_ops, packed.encoder, config, x))
-    assert np.isfinite(results[0]).all()
-    assert all(np.array_equal(results[0], other) for other in results[1:])
-
-
-def memory_of_encoding(ops, packed, config, positions: int) -> int:
-    """Bytes of arrays that encoding holds at once, at most."""
-    x = features(4 * positions, config.input_feat_per_channel)
-    tracemalloc.start()
-    try:
-        backend.encode(ops, packed.encoder, config, x)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize("kind", OPS)
-def test_memory_of_the_encoder_grows_with_the_recording_and_no_faster(kind):
-    config, plain = model("round")
-    ops = OPS[kind]
-    packed = ops.prepare(plain)
-    short, long = (memory_of_encoding(ops, packed, config, positions) for positions in (1_500, 15_000))
-    assert short < long < 10.2 * short
-
-
-def test_encoder_reproduces_padded_batches():
-    config, plain = model("round")
-    packed, x = backend.numba_ops.prepare(plain), features(50, config.input_feat_per_channel)
-    fast = backend.encode(backend.numba_ops, packed.encoder, config, x, 90)
-    np.testing.assert_allclose(fast, encode(numpy_ops, plain.encoder, config, x, 90), atol=3e-5)
 
 
 def walk(step, ops, w, config, cache, beams: int, length: int):
@@ -126,7 +68,7 @@ def test_step_gives_the_logits_and_the_cache_of_the_readable_step(name, beams, k
 
 @pytest.mark.parametrize("kind", OPS)
 def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     ops, memory = OPS[kind], features(300, config.d_model)
     packed, results = ops.prepare(plain), []
     for count in THREADS:
@@ -138,23 +80,23 @@ def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
 
 def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
     """A step that the second participant begins alone; the first, to whom the first parts belong, comes later."""
-    session, logits = cache.steps.get(packed, config.decoder_ffn_dim, cache).session, []
-    session.helpers, slot = 0, session.states[:1]
-    slot[0] = 1
+    call, logits = cache.workspace(packed, config.decoder_ffn_dim).call, []
+    call.helpers, thread_id = 0, call.states[:1]
+    thread_id[0] = 1
     second = threading.Thread(
         target=lambda: logits.append(backend.step(backend.numba_ops, packed, config, tokens, cache).logits)
     )
     second.start()
-    while slot[0] == 1:
+    while thread_id[0] == 1:
         pass
-    slot[0] = 0
-    session.function.bind(session.board, np.zeros(1, np.int64), session.states, 0, 1, *session.arguments)()
+    thread_id[0] = 0
+    call.function.bind(Loop(call.board, np.zeros(1, np.int64), call.states, 0, 1), *call.arguments)()
     second.join()
     return logits[0]
 
 
 def test_a_participant_may_join_in_the_middle_of_a_step():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, tokens = backend.numba_ops.prepare(plain), np.array([4, 1, 7])
     memory = features(50_000, config.d_model)  # so long that attention over it takes milliseconds
     threads.set_threads(1)
@@ -181,27 +123,6 @@ def test_step_over_short_and_long_memories(name, positions):
     np.testing.assert_allclose(logits, step(numpy_ops, plain, config, tokens, slow).logits, atol=3e-5)
 
 
-WIDE = ({"d_model": 128}, {"d_model": 576, "encoder_attention_heads": 9, "decoder_attention_heads": 9})
-
-
-@pytest.mark.parametrize("kind", OPS)
-@pytest.mark.parametrize("settings", WIDE, ids=("128", "576"))
-@pytest.mark.parametrize("positions", (45, 530))
-def test_memory_of_heads_of_several_panels(settings, positions, kind):
-    """And, for bytes, over more inputs than have a common scale."""
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    config, plain = random_model(heads | settings)
-    packed, memory = OPS[kind].prepare(plain), features(positions, config.d_model)
-    kept, results = in_halves(plain) if kind == "float16" else plain, []
-    for count in THREADS:
-        threads.set_threads(count)
-        results.append(backend.start_cache(OPS[kind], packed, config, memory, 1).cross)
-    assert all(np.array_equal(results[0].block, other.block) for other in results[1:])
-    for layer, expected in enumerate(start_cache(numpy_ops, kept, config, memory, 1).cross):
-        for ours, theirs in zip(results[0].readable(layer), expected, strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=0.15 if kind == "int8" else 3e-5)
-
-
 @pytest.mark.parametrize(("kind", "error"), (("float16", 0.002), ("int8", 0.06)))
 @pytest.mark.parametrize("name", SHAPES)
 def test_smaller_weights_stay_near_floats(name, kind, error):
@@ -216,15 +137,6 @@ def test_smaller_weights_stay_near_floats(name, kind, error):
         strict=True,
     ):
         assert 0 < np.sqrt(np.mean((a - b) ** 2)) < error * a.std()
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_decode_full_by_ops(name):
-    config, plain = model(name)
-    packed, memory = backend.numba_ops.prepare(plain), features(33, config.d_model)
-    tokens = np.random.default_rng(0).integers(2, config.vocab_size, 21)
-    fast = decode_full(backend.numba_ops, packed, config, tokens, memory)
-    np.testing.assert_allclose(fast, decode_full(numpy_ops, plain, config, tokens, memory), atol=3e-5)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +154,7 @@ def test_shards_of_hidden_features_are_cut_where_sums_and_scales_are():
 
 
 def test_a_step_knows_the_peaks_of_its_own_logits():
-    config, plain = model("round")
+    config, plain = model("lanes-even")
     packed, added = backend.numba_ops.prepare(plain), np.zeros(2, np.float32)
     cache = backend.start_cache(backend.numba_ops, packed, config, features(9, config.d_model), 2)
     kept = []

@@ -1,12 +1,16 @@
 """The compiled decoder's cache, which never moves a row of keys or values (readable twin: decoder.DecoderCache)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..weights.pack import empty_lines
-from .cross_kv_host import Memory
-from .host import Steps
+from .. import doors
+from ..aligned import empty_aligned
+from ..ops.softmax_host import BestFinder
+from ..threads import get_threads
+from ..weights.pack import PackedWeights
+from .cross_kv_host import CrossKV
+from .host import StepWorkspace, allocate
 
 FIRST_CAPACITY = 64  # positions a new cache has space for; it doubles when they are used up
 
@@ -20,21 +24,35 @@ class Cache:
     that small table; keys and values, which begin at lines of the processor's cache, stay where they are.
     """
 
-    cross: Memory
+    cross: CrossKV
     keys: np.ndarray  # (L, capacity, K, D) float32
     values: np.ndarray  # (L, capacity, K, D)
     ancestors: np.ndarray  # (K, capacity) int64
+    finder: BestFinder
     length: int = 0  # positions filled
-    steps: Steps = field(default_factory=Steps)
     positions: np.ndarray | tuple = ()  # position rows (capacity, D)
+    _workspace: StepWorkspace | None = None
+
+    @property
+    def capacity(self) -> int:
+        """Positions there is space for."""
+        return self.ancestors.shape[1]
+
+    def workspace(self, w: PackedWeights, hidden: int) -> StepWorkspace:
+        """What the next step computes with, made anew when the cache or the number of threads has changed."""
+        found, threads = self._workspace, get_threads()
+        if found is None or threads != found.shape.threads or self.capacity != found.shape.capacity:
+            self._workspace = found = allocate(w, hidden, self, threads)
+        return found
 
     def reorder(self, parents: np.ndarray) -> None:
-        """Let beam k continue what was beam parents[k]: (K,) ints."""
+        """Let beam k continue what was beam parents[k]: (K,) ints. Raises OptionError."""
+        parents = doors.parents(parents, len(self.ancestors))
         self.ancestors[:, : self.length] = self.ancestors[parents, : self.length]
 
-    def make_room(self) -> None:
+    def make_space(self) -> None:
         """Double the capacity when it is used up, so that a step always finds a free position."""
-        if self.length == self.keys.shape[1]:
+        if self.length == self.capacity:
             self.keys, self.values = _doubled(self.keys), _doubled(self.values)
             self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
 
@@ -47,13 +65,14 @@ class Cache:
 def _doubled(x: np.ndarray) -> np.ndarray:
     """A copy with space for twice the positions: (L, capacity, K, D) -> (L, 2 capacity, K, D)."""
     layers, capacity, beams, width = x.shape
-    copy = empty_lines(2 * x.size)[0].reshape(layers, 2 * capacity, beams, width)
+    copy = empty_aligned(2 * x.size)[0].reshape(layers, 2 * capacity, beams, width)
     copy[:, :capacity] = x
     return copy
 
 
-def empty_cache(cross: Memory, layers: int, width: int, beams: int) -> Cache:
+def empty_cache(cross: CrossKV, beams: int, vocabulary: int) -> Cache:
     """A cache of FIRST_CAPACITY positions for K beams over the projected memory."""
-    shape = (layers, FIRST_CAPACITY, beams, width)
-    keys, values = (x.reshape(shape) for x in empty_lines(int(np.prod(shape)), int(np.prod(shape))))
-    return Cache(cross, keys, values, np.zeros((beams, FIRST_CAPACITY), np.int64))
+    shape = (cross.layers, FIRST_CAPACITY, beams, cross.heads * cross.width)
+    keys, values = (x.reshape(shape) for x in empty_aligned(int(np.prod(shape)), int(np.prod(shape))))
+    ancestors = np.zeros((beams, FIRST_CAPACITY), np.int64)
+    return Cache(cross, keys, values, ancestors, BestFinder(beams, vocabulary))

@@ -1,0 +1,53 @@
+"""Keys and values of the encoder's memory as the compiled step reads them, against the readable ones."""
+
+import numpy as np
+import pytest
+
+from s2t_np.decoder import start_cache
+from s2t_np.ops import numpy_ops
+from s2t_np.system import threads
+
+pytest.importorskip("numba")
+
+
+from s2t_np_kernels import backend
+from tests.support.kernel_models import in_halves, random_model
+
+THREADS = (1, 2, 5)
+OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    yield
+    threads.set_threads(None)
+
+
+def features(frames: int, bins: int) -> np.ndarray:
+    return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
+
+
+# how weights are kept, and what plain weights that stands for exactly
+KINDS = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
+OVER_KINDS = pytest.mark.parametrize("kind", KINDS)
+
+
+WIDE = ({"d_model": 128}, {"d_model": 576, "encoder_attention_heads": 9, "decoder_attention_heads": 9})
+
+
+@pytest.mark.parametrize("kind", OPS)
+@pytest.mark.parametrize("settings", WIDE, ids=("128", "576"))
+@pytest.mark.parametrize("positions", (45, 530))
+def test_memory_of_heads_of_several_panels(settings, positions, kind):
+    """And, for bytes, over more inputs than have a common scale."""
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config, plain = random_model(heads | settings)
+    packed, memory = OPS[kind].prepare(plain), features(positions, config.d_model)
+    kept, results = in_halves(plain) if kind == "float16" else plain, []
+    for count in THREADS:
+        threads.set_threads(count)
+        results.append(backend.start_cache(OPS[kind], packed, config, memory, 1).cross)
+    assert all(np.array_equal(results[0].block, other.block) for other in results[1:])
+    for layer, expected in enumerate(start_cache(numpy_ops, kept, config, memory, 1).cross):
+        for ours, theirs in zip(results[0].readable(layer), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=0.15 if kind == "int8" else 3e-5)

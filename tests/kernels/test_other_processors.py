@@ -1,0 +1,35 @@
+"""The smallest cases again: without compilation, and with the instructions of an old or unknown machine."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.kernels.test_smallest import CASES
+from tests.support.paths import ROOT
+
+pytest.importorskip("numba")
+pytestmark = pytest.mark.slow
+
+ANY_MACHINE = {"S2T_NP_CPU_FEATURES": "", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+
+
+def passed(path: str, **environment) -> int:
+    """How many tests of a file pass in another environment; all of them must, and none be skipped."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path]
+    more = {"cwd": ROOT, "env": os.environ | environment, "capture_output": True, "text": True, "timeout": 300}
+    result = subprocess.run(command, check=False, **more)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "skipped" not in result.stdout
+    return int(re.search(r"(\d+) passed", result.stdout)[1])
+
+
+def test_without_compilation():
+    assert passed("tests/kernels/test_smallest.py", NUMBA_DISABLE_JIT="1") == CASES
+
+
+def test_with_the_instructions_of_any_machine(tmp_path):
+    """Tiles are chosen by the features, and LLVM may use nothing beyond them either."""
+    assert passed("tests/kernels/test_smallest.py", S2T_NP_CACHE_DIR=str(tmp_path), **ANY_MACHINE) == CASES
