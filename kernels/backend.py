@@ -146,7 +146,7 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None
 
 @functools.lru_cache(maxsize=16)
 def _tables(sampling_rate: int, num_mel_bins: int) -> fbank_host.Tables:
-    """What the filterbank kernel looks up, from the window and the filters of features.py."""
+    """Return what the filterbank kernel looks up, from the window and the filters of features.py."""
     window, _, _ = features.frame_geometry(sampling_rate)
     bank = features.mel_bank(sampling_rate, num_mel_bins)
     return fbank_host.tables(features.povey_window(window), bank, features.SAMPLE_SCALE)
@@ -160,7 +160,7 @@ def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype
 
 
 def describe() -> dict[str, str]:
-    """What `info` says about the compiled kernels."""
+    """Return what `info` says about the compiled kernels."""
     if not COMPILED:
         state = "not compiled: NUMBA_DISABLE_JIT is set, they run as the Python they are written in"
     else:

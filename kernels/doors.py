@@ -1,4 +1,4 @@
-"""What every array is checked for before a kernel gets its address: beyond this door nothing is checked any more.
+"""The checks of every array before a kernel gets its address: beyond this door nothing is checked any more.
 
 S2T's public methods give better messages; these hold for callers of a backend itself.
 """

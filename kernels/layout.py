@@ -8,4 +8,4 @@ CHUNK = 512  # inputs that share a scale, where weights are bytes
 FLOAT32, INT8, FLOAT16 = 0, 1, 2  # weight dtypes
 CHAIN = 256  # products that are added up one after the other, at most
 NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)  # lower bounds of results
-ENCODER_COLUMNS, DECODER_COLUMNS = 16, 26  # of a plan: see encoder/columns.py, decoder/columns.py
+ENCODER_COLUMNS, DECODER_COLUMNS = 16, 26  # widths of a plan: see encoder/columns.py, decoder/columns.py

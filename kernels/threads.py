@@ -86,7 +86,7 @@ def parallel(function, phases: int, *arguments) -> None:
 
 
 class Loop(NamedTuple):
-    """What a thread that takes part in a persistent call needs to know."""
+    """The state of a thread that takes part in a persistent call."""
 
     board: OutWords
     calls: Words  # (1,) of all kernels so far

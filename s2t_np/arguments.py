@@ -1,7 +1,7 @@
 """Arguments checked at the door: what a public method was given, as an array or number that every backend can use.
 
 Each function returns the value in the form that is computed with, or raises an OptionError that says what was found and
-what was expected. Behind these checks no backend needs its own.
+what was expected. After these checks no backend needs its own.
 """
 
 import math

@@ -34,7 +34,7 @@ class Backend(NamedTuple):
 
 
 def describe() -> dict[str, str]:
-    """What `info` prints about numpy."""
+    """Return what `info` prints about numpy."""
     return {"instructions": "those of numpy and its BLAS"}
 
 
@@ -91,7 +91,7 @@ def compiled(dtype: str, private: bool = True) -> Backend:
 
 
 def remedy() -> str:
-    """What to do where numba cannot be imported."""
+    """Return what to do where numba cannot be imported."""
     if importlib.util.find_spec("numba") is None:
         return "pip install numba"
     return "numba is installed but does not work: install a version of it that supports this Python and this numpy"

@@ -101,7 +101,7 @@ class Tokenizer:
 
     @property
     def any_language(self) -> str:
-        """What to tell a user who has not said which of several languages the model is to write."""
+        """The words for a user who has not said which of several languages the model is to write."""
         return f"this model writes {', '.join(self.languages)}; without a language (--lang, lang=) it may pick any"
 
     def pieces(self, ids) -> list[str]:

@@ -1,1 +1,1 @@
-"""How kernels are compiled, kept, loaded and called."""
+"""Compiling, caching, loading and calling of kernels."""

@@ -83,14 +83,14 @@ def values_of(arguments) -> Iterator:
 
 
 def _raw_address(array: np.ndarray) -> int:
-    """Where an array begins. The buffer protocol is 3x faster but unavailable for read-only and empty arrays."""
+    """Return where an array begins. The buffer protocol is 3x faster but unavailable for read-only and empty arrays."""
     if array.flags.writeable and array.size:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     return array.__array_interface__["data"][0]
 
 
 def address_of(array, kind: PointerTo) -> int:
-    """Where an array begins. Raises ArgumentError for one that a kernel would misread or must not write to.
+    """Return where an array begins. Raises ArgumentError for one that a kernel would misread or must not write to.
 
     Subclasses such as numpy.memmap are as good as arrays: only their memory is looked at.
     """

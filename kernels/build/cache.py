@@ -81,7 +81,7 @@ def pack(codes: list[Code]) -> bytes:
 
 
 def unpack(data: bytes) -> list[Code] | None:
-    """What `pack` was given, in this build; None for anything else."""
+    """Return what `pack` was given, in this build; None for anything else."""
     payload = data[len(MAGIC) + DIGEST :]
     if data[: len(MAGIC) + DIGEST] != MAGIC + hashlib.sha256(payload).digest():
         return None
@@ -133,7 +133,7 @@ def check_writable() -> None:
 
 
 def describe() -> str:
-    """Where kernels are kept, for `info`."""
+    """Return where kernels are kept, for `info`."""
     try:
         return f"{root() / file_name()}"
     except (OSError, RuntimeError, ImportError) as error:

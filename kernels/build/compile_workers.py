@@ -31,7 +31,7 @@ class BuildError(Exception):
 
 
 def processes() -> int:
-    """How many workers compile."""
+    """Return how many workers compile."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, MOST))
 
@@ -43,7 +43,7 @@ def python() -> str | None:
 
 
 def _errors():
-    """Where a worker's stderr goes: a file, so that no thread has to read it meanwhile."""
+    """Return where a worker's stderr goes: a file, so that no thread has to read it meanwhile."""
     try:
         return tempfile.TemporaryFile()
     except OSError:

@@ -47,7 +47,7 @@ def typeof(kind):
 
 
 def scalar(marker):
-    """How a linked function takes a single value: pointers are integers."""
+    """Return how a linked function takes a single value: pointers are integers."""
     return types.int64 if isinstance(marker, PointerTo) else numba.typeof(SAMPLES[marker])
 
 

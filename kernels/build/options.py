@@ -1,4 +1,4 @@
-"""How kernels are compiled: the only place with Numba's options.
+"""The compiler options of all kernels: the only place with Numba's options.
 
 fastmath is down to `contract`, which fuses a b + c. `nnan` and `ninf` would break -inf masks and NaN, `reassoc` undoes
 exp's argument reduction and its two-step scaling (seen: exp(88.4) = inf), and the sums that it would vectorise are

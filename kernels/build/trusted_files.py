@@ -38,7 +38,7 @@ class Untrusted(Exception):
 
 
 def _is_private_group(group: int) -> bool:
-    """Whether the group is this user's alone, as many systems give every user one."""
+    """Return whether the group is this user's alone, as many systems give every user one."""
     with contextlib.suppress(KeyError):
         user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
         return user.pw_gid == group and entry.gr_name == user.pw_name and set(entry.gr_mem) <= {user.pw_name}

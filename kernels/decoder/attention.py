@@ -58,7 +58,7 @@ class CrossHead(NamedTuple):
 
 
 class History(NamedTuple):
-    """What the beams have written so far, for one head of a layer.
+    """The keys and values that the beams have written so far, for one head of a layer.
 
     Position u of beam k's history is at keys[(u * beams + ancestors[k * capacity + u]) * row :], and so in values.
     """
@@ -167,7 +167,7 @@ def attend_memory(q: Operand, head: CrossHead, beams: int, y: Floats):
 
 @inlined
 def _place(past, beam, u):
-    """Where a beam's position u lies in keys and values."""
+    """Return where a beam's position u lies in keys and values."""
     return (u * past.beams + past.ancestors[beam * past.capacity + u]) * past.row
 
 

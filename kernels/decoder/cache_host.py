@@ -39,7 +39,7 @@ class Cache:
         return self.ancestors.shape[1]
 
     def workspace(self, w: PackedWeights, hidden: int) -> StepWorkspace:
-        """What the next step computes with, made anew when the cache or the number of threads has changed."""
+        """Return what the next step computes with, made anew when the cache or the number of threads has changed."""
         found, threads = self._workspace, get_threads()
         if found is None or threads != found.shape.threads or self.capacity != found.shape.capacity:
             self._workspace = found = allocate(w, hidden, self, threads)

@@ -1,4 +1,4 @@
-"""What a decoder step reads of the encoder's memory: all layers' keys and values, made once an utterance.
+"""The part of the encoder's memory that a decoder step reads: all layers' keys and values, made once an utterance.
 
 Readable twin: decoder.start_cache. A step reads all of them once for each token, head by head, so the keys and values
 of a head lie in the order of reading, in one block:
@@ -101,7 +101,7 @@ def _values(shape, x, rows, matrix, after, y):
 
 @inlined
 def _place(shape, item, feature, first):
-    """Where in the block keys or values of a feature, positions from `first` on, begin."""
+    """Return where in the block keys or values of a feature, positions from `first` on, begin."""
     width = shape.depth // shape.heads
     values, size = sizes(shape.positions, width)
     head, d = (item.layer * shape.heads + feature // width) * size, feature % width
@@ -112,7 +112,7 @@ def _place(shape, item, feature, first):
 
 @inlined
 def _distribute(call, item, x, first, rows):
-    """What `_keys` or `_values` left at x: 32 features, some of which may belong to another head."""
+    """Distribute the results of `_keys` or `_values` at x: 32 features, some of which may belong to another head."""
     shape, width = call.shape, call.shape.depth // call.shape.heads
     finished, count = 0, min(PANEL, shape.depth - item.feature)
     while finished < count:

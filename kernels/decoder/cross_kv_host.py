@@ -14,7 +14,7 @@ from . import columns
 
 
 def layout(positions, width):
-    """Where a head's values begin, which follow its keys; floats of a head."""
+    """Return where a head's values begin, which follow its keys; floats of a head."""
     values = -(-positions // PANEL) * PANEL * width
     return values, values + -(-width // PANEL) * PANEL * positions
 
@@ -54,7 +54,7 @@ class CrossShape(NamedTuple):
 
 
 class ProjectMemoryCall(NamedTuple):
-    """What `project_memory` takes."""
+    """The arguments of `project_memory`."""
 
     state: OutWords
     x: Floats
@@ -73,8 +73,9 @@ def _empty_block(heads: int, positions: int, width: int) -> np.ndarray:
     """A block for that many heads of all layers. Lanes of values that no feature fills are zeros."""
     values, size = layout(positions, width)
     (block,) = empty_aligned(heads * size)
+    panels = (size - values) // (positions * PANEL)
     if rest := width % PANEL:
-        block.reshape(heads, size)[:, values:].reshape(heads, -1, positions, PANEL)[:, -1, :, rest:] = 0
+        block.reshape(heads, size)[:, values:].reshape(heads, panels, positions, PANEL)[:, -1, :, rest:] = 0
     return block
 
 

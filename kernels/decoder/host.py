@@ -38,7 +38,7 @@ class StepShape(NamedTuple):
 
 
 class StepOffsets(NamedTuple):
-    """Where things lie in the workspace: what all threads share; and each thread's own, counted from its beginning."""
+    """Offsets in the workspace: the parts that all threads share; and each thread's own, counted from its beginning."""
 
     stream: int  # (2, K, padded) of the last block and of the one before
     partials: int  # (2, parts, K, padded) partial sums of this block and of the one before
@@ -54,7 +54,7 @@ class StepOffsets(NamedTuple):
 
 
 class DecoderStep(NamedTuple):
-    """What all parts of all steps over a cache compute with."""
+    """The inputs common to all parts of all steps over a cache."""
 
     shape: StepShape
     offsets: StepOffsets
@@ -69,7 +69,7 @@ class DecoderStep(NamedTuple):
 
 
 class DecoderLayersCall(NamedTuple):
-    """What `decoder_layers` takes."""
+    """The arguments of `decoder_layers`."""
 
     loop: Loop
     step: DecoderStep
@@ -99,7 +99,7 @@ def shard_size(hidden: int, groups: int, dtype: int) -> int:
 
 
 class StepWorkspace(NamedTuple):
-    """What the steps over one cache compute with; a step that fails leaves nothing in it that the next would read."""
+    """The workspace of the steps over one cache; a step that fails leaves nothing in it that the next would read."""
 
     shape: StepShape
     x: np.ndarray  # (K, D) a view of the place for embedded tokens
@@ -108,7 +108,7 @@ class StepWorkspace(NamedTuple):
 
 
 def _arrange(s: StepShape) -> tuple[StepShape, StepOffsets]:
-    """Where everything lies, and the shape with `scratch` filled in."""
+    """Return where everything lies, and the shape with `scratch` filled in."""
     group, shard, stream = round_up(s.width // s.groups), round_up(min(s.shard, s.hidden)), s.beams * s.padded
     parts, scales = max(s.groups, -(-s.hidden // s.shard)), s.beams * -(-max(s.width, s.shard) // CHUNK)
     text, sound = 3 * group + round_up(s.capacity), group + memory_scratch(1, s.width // s.heads)
@@ -163,7 +163,7 @@ def step(workspace: StepWorkspace, length: int, show: Callable[[str, np.ndarray]
 
 
 def stage_name(phase: int) -> str:
-    """What the stream before a phase is called: decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, and so on."""
+    """Return the name of the stream before a phase: decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, ..."""
     if phase == 0:
         return "embed_tokens"
     layer, block = divmod(phase - 1, BLOCKS)

@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 @inlined
 def parts_of(shape, phase):
-    """How many parts a phase has: three blocks a layer, then the vocabulary, then rows of logits."""
+    """Return how many parts a phase has: three blocks a layer, then the vocabulary, then rows of logits."""
     if phase >= BLOCKS * shape.layers:
         return -(-shape.vocabulary // PANEL) if phase == BLOCKS * shape.layers else shape.beams
     return -(-shape.hidden // shape.shard) if phase % BLOCKS == FORWARD else shape.groups
@@ -66,7 +66,7 @@ def parts_of(shape, phase):
 
 @inlined
 def _partial(step, phase, number):
-    """Where a part's partial sum lies in the workspace: (K, padded)."""
+    """Return where a part's partial sum lies in the workspace: (K, padded)."""
     shape = step.shape
     most = max(shape.groups, -(-shape.hidden // shape.shard))
     return step.offsets.partials + (phase % 2 * most + number) * shape.beams * shape.padded
@@ -182,7 +182,9 @@ def _second_matrix(step, part, block, zero_point, x):
 
 @inlined
 def _zero_point_of_heads(step, part, column):
-    """Where the zero points of a group of heads begin: groups that are all of the inputs have those of the matrix."""
+    """Return where the zero points of a group of heads begin: groups that are all of the inputs have those of the
+    matrix.
+    """
     shape = step.shape
     if shape.groups == 1:
         return at(step.w, step.plan[part.layer, column + 1] + 2 * shape.padded)
@@ -292,7 +294,7 @@ def project_to_vocabulary(step: DecoderStep, part: Part, logits: Floats):
 
 @linked
 def find_peak(step: DecoderStep, row: int, logits: Floats):
-    """What search needs of one beam's logits: the maximum, and log sum exp(x - maximum)."""
+    """Find the peak of one beam's logits, for the search: the maximum, and log sum exp(x - maximum)."""
     beams, v = step.shape.beams, step.shape.vocabulary
     panels, peaks = -(-v // PANEL), skip(logits, beams * v)
     top = row_highest(peaks, 2 * beams + row * panels, panels)

@@ -38,7 +38,7 @@ GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all
 
 
 class Sizes(NamedTuple):
-    """What the packed weights do not tell."""
+    """The sizes that cannot be read off the packed weights."""
 
     positions: int  # S
     hidden: int  # F
@@ -95,7 +95,7 @@ class EncoderScratch(NamedTuple):
 
 
 class EncoderRun(NamedTuple):
-    """What all phases compute with."""
+    """The inputs common to all phases."""
 
     shape: EncoderShape
     scale: Single  # factor of the embeddings
@@ -114,7 +114,7 @@ class UnitGroup(NamedTuple):
 
 
 class EncoderPhasesCall(NamedTuple):
-    """What `encoder_phases` takes."""
+    """The arguments of `encoder_phases`."""
 
     state: OutWords
     begin: int
@@ -166,7 +166,7 @@ class Encoding(NamedTuple):
 
     @property
     def phases(self) -> int:
-        """How many there are: laying out the frames, C convolutions, L layers."""
+        """Return how many there are: laying out the frames, C convolutions, L layers."""
         return self.run.shape.convs + self.run.shape.layers + 1
 
     def compute(self, begin: int, end: int) -> None:
@@ -180,7 +180,7 @@ class Encoding(NamedTuple):
         return units.transpose(0, 2, 1).reshape(-1, shape.padded)[: shape.positions, : shape.width]
 
     def frames_after(self, number: int) -> np.ndarray:
-        """What a convolution before the last left in its planes: (frames, channels)."""
+        """Return what a convolution before the last left in its planes: (frames, channels)."""
         line = self.run.convs[number]
         planes, channels, row = line[PLANES], line[OUTPUTS], line[ROW]
         x = self.run.buffers.frames[line[TARGET] :][: planes * channels * row].reshape(planes, channels, row)

@@ -105,7 +105,7 @@ def _units(run, floats, unit, words):
 
 @inlined
 def _quantize(run, x, count, depth):
-    """Where weights are bytes: the floats of some units, `depth` features each, become words and scales."""
+    """Quantise some units, `depth` features each, to words and scales, where weights are bytes."""
     if run.shape.dtype == INT8:
         for u in range(count):
             words, scales = move(x.words, u * x.words_unit), move(x.scales, u * x.scales_unit)
@@ -157,7 +157,7 @@ def _project_values(run, group, v, own):
 
 @inlined
 def _side(run, layer):
-    """Where the keys and values of a layer begin: even and odd layers take turns."""
+    """Return where the keys and values of a layer begin: even and odd layers take turns."""
     return (layer % 2) * run.shape.units * _unit(run)
 
 
@@ -199,7 +199,7 @@ def _widen(run, group, f, depth, own):
 
 @inlined
 def _narrow(run, group, f, depth, own):
-    """What `depth` inner features from f on add to the stream: W2 h, with b2 if they are the first."""
+    """Add the contribution of `depth` inner features from f on to the stream: W2 h, with b2 if they are the first."""
     shape, x = run.shape, Operand(at(run.buffers.x, group.first * _unit(run)), LANES, _unit(run))
     after = run.plan[group.layer, columns.FC1] + panel_offset(shape.dtype, shape.width, f + depth, 0)
     multiply_units(

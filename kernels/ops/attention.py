@@ -29,7 +29,7 @@ LOWEST = np.float32(-3e38)  # where the maximum starts: below any score, and fin
 
 
 class KeysAndValues(NamedTuple):
-    """Where keys and values lie: addresses and strides in floats."""
+    """The location of keys and values: addresses and strides in floats."""
 
     keys: int  # the first key's first feature of the head at hand
     key: int  # from key to key within 16

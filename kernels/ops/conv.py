@@ -118,7 +118,7 @@ def gate(sums: int, channels: int, scale: Single, accumulate: Operand, y: Operan
 
 @linked
 def gate_planes(run: ConvRun, here: ConvUnits):
-    """What `convolve` left, gated, to the planes of outputs; frames after the last are zero."""
+    """Gate the sums of `convolve` into the planes of outputs; frames after the last are zero."""
     conv = run.conv
     channels, row = conv[OUTPUTS], conv[ROW]
     count = -(-(conv[FRAMES] - here.plane) // conv[PLANES])

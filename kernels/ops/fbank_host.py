@@ -10,7 +10,7 @@ from ..threads import get_threads, parallel
 
 
 class Tables(NamedTuple):
-    """What does not depend on the samples."""
+    """Tables that do not depend on the samples."""
 
     window: Doubles  # (window,) float64, with all constant factors
     roots: Doubles  # (2 L,) float64: e^(-2 pi i n / L), real and imaginary part
@@ -23,7 +23,7 @@ class Tables(NamedTuple):
 
 
 class FbankFramesCall(NamedTuple):
-    """What `fbank_frames` takes."""
+    """The arguments of `fbank_frames`."""
 
     state: OutWords
     samples: Floats
@@ -40,7 +40,7 @@ fbank_frames = Entry("ops.fbank", "fbank_frames", FbankFramesCall)
 
 
 def places(points: int) -> np.ndarray:
-    """Where the transform of `points`, a power of 2, leaves each frequency: (points,) int64."""
+    """Return where the transform of `points`, a power of 2, leaves each frequency: (points,) int64."""
     if points == 1:
         return np.zeros(1, np.int64)
     radix = 4 if points % 4 == 0 else 2

@@ -26,7 +26,7 @@ def rows_from(operand, r, address_offset):
 
 @inlined
 def _prefetch_of(r, rows, part, line, ahead):
-    """Where, after a part of the panel, what row r's tile prefetches begins; words from line to line.
+    """Return where, after a part of the panel, what row r's tile prefetches begins; words from line to line.
 
     Few rows are through with a part at once. Many read it from the first-level cache, and each tile has time for an
     eighth of the part that follows: 64 rows of 2560 take 142 GFLOP/s of one core so, 120 when they prefetch as few do.

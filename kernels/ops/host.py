@@ -27,7 +27,7 @@ ConvTable = table(PLANE_ROWS + 1)
 
 
 class LinearRowsCall(NamedTuple):
-    """What `linear_rows` takes; weight and bias are offsets into w."""
+    """The arguments of `linear_rows`; weight and bias are offsets into w."""
 
     state: OutWords
     x: Floats  # (R, I)
@@ -56,7 +56,7 @@ class Norm(NamedTuple):
 
 
 class LayerNormRowsCall(NamedTuple):
-    """What `layer_norm_rows` takes."""
+    """The arguments of `layer_norm_rows`."""
 
     x: Floats  # (R, D)
     size: int  # R * D
@@ -65,7 +65,7 @@ class LayerNormRowsCall(NamedTuple):
 
 
 class AttentionRowsCall(NamedTuple):
-    """What `attention_rows` takes."""
+    """The arguments of `attention_rows`."""
 
     state: OutWords
     q: Floats

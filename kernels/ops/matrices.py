@@ -1,4 +1,4 @@
-"""What matrix products are made of: activations, packed weights, and which part of a matrix is multiplied.
+"""The parts of a matrix product: activations, packed weights, and which part of a matrix is multiplied.
 
 Where weights are floats or halves, products read floats; where they are bytes, they read the bytes and scales that
 `quantize.py` makes of the same numbers. Structures hold the addresses of both, and a product uses what it needs.
@@ -87,7 +87,7 @@ class UnitWeights(NamedTuple):
 
 @inlined
 def no_operand(zeros):
-    """What stands for a matrix of zeros."""
+    """Return what stands for a matrix of zeros."""
     return Operand(zeros, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""What the search needs of all logits (search.NextToken): their peaks, and the best of them.
+"""The summary of all logits that the search needs (search.NextToken): their peaks, and the best of them.
 
 Peaks are the maximum of each panel of 32 logits, of each row, and a row's log sum exp(x - maximum). For the best, only
 panels are looked into whose maximum can reach them. A table is one array: logits (K, V), then top (K,), shift (K,), and

@@ -11,7 +11,7 @@ from ..layout import PANEL
 
 
 class PeaksOfRowsCall(NamedTuple):
-    """What `peaks_of_rows` takes."""
+    """The arguments of `peaks_of_rows`."""
 
     table: OutFloats
     rows: int  # K
@@ -19,7 +19,7 @@ class PeaksOfRowsCall(NamedTuple):
 
 
 class BestOfRowsCall(NamedTuple):
-    """What `best_of_rows` takes."""
+    """The arguments of `best_of_rows`."""
 
     rows: int  # K
     width: int  # V

@@ -18,7 +18,9 @@ class Operand(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Where a product goes: y = max(sum + accumulate, lower_bound). For both matrices a step is a vector of LANES."""
+    """The destination of a product: y = max(sum + accumulate, lower_bound). For both matrices a step is a vector of
+    LANES.
+    """
 
     y: Operand
     accumulate: Operand  # a residual, or the sum so far; zeros with strides 0 if there is none
@@ -34,7 +36,7 @@ class TileSize(NamedTuple):
 
 
 class Bias(NamedTuple):
-    """What is added to a tile: a scalar for each row and a vector for each column. Zeros with stride 0: none."""
+    """The bias of a tile: a scalar for each row and a vector for each column. Zeros with stride 0: none."""
 
     rows: int  # address
     row: int  # stride
@@ -43,7 +45,7 @@ class Bias(NamedTuple):
 
 
 class Int8Terms(NamedTuple):
-    """What turns integer sums into results: addresses of the weights' terms, and the scales of the activations."""
+    """Terms that turn integer sums into results: addresses of the weights' terms, and the scales of the activations."""
 
     scale: int  # address of the scale of each output
     zero_point: int  # int32, what the sum of each output begins with
@@ -53,7 +55,7 @@ class Int8Terms(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What will be needed soon: one line is prefetched at every turn of the loop."""
+    """The data needed soon: one line is prefetched at every turn of the loop."""
 
     address: int
     step: int

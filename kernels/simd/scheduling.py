@@ -1,4 +1,4 @@
-"""How threads share the items of a phase: the device's side of `threads.py`, which explains it.
+"""Sharing of a phase's items among threads: the device's side of `threads.py`, which explains it.
 
 `state` has one counter for `thread_id` and a second that is not used, then [items taken, items finished] for each
 phase. In a persistent call every counter has a cache line to itself.

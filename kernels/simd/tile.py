@@ -94,7 +94,7 @@ class Emitter:
         return self.builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
 
     def begin(self, rows, vectors, apart: bool):
-        """Where the loop starts: steps left, addresses, sums. Sets how the rows of a are found from them.
+        """Return where the loop starts: steps left, addresses, sums. Sets how the rows of a are found from them.
 
         Rows apart have an address for every four of them: LLVM would otherwise make a chain of eight additions a step,
         which takes longer than the arithmetic, so how one address follows from another is hidden from it.
@@ -114,7 +114,7 @@ class Emitter:
         return state | {(r, v): self.start(r, v) for r in rows for v in vectors}
 
     def start(self, r, v):
-        """What the sum of a row and a vector begins with."""
+        """Return what the sum of a row and a vector begins with."""
         return ir.Constant(self.lanes, None)
 
     def step(self, state):

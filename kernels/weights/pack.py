@@ -57,7 +57,7 @@ class PackedConv(NamedTuple):
 
     @property
     def weight(self):
-        """What layers.py asks for: the shape of the weight that was packed, (O, I, taps)."""
+        """Return what layers.py asks for: the shape of the weight that was packed, (O, I, taps)."""
         return Shaped((2 * self.outputs, self.inputs, self.taps))
 
 
@@ -195,7 +195,7 @@ class Arena:
         return panels.view(np.float16) if dtype == FLOAT16 else panels
 
     def offset(self, part: np.ndarray) -> int:
-        """Where a part that was taken lies, in floats."""
+        """Return where a part that was taken lies, in floats."""
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 
@@ -267,7 +267,7 @@ def pack_tree(arena: Arena, node, dtype: int, release: Callable):
 
 
 def plan(columns: int, layers: tuple, *last) -> np.ndarray:
-    """The offsets a fused kernel needs: (layers + 1, columns). A row a layer: (weight, bias) of each part, as the fields.
+    """The offsets a fused kernel needs: (layers + 1, columns). Each row is a layer: (weight, bias) of its parts.
 
     One more row holds those of what follows the layers, at its front.
     """

@@ -59,7 +59,7 @@ def blocks(audio, model_rate: int, sampling_rate: float | None = None) -> Iterat
 
 
 def is_file(audio) -> bool:
-    """Whether it is something to read from, rather than samples."""
+    """Return whether it is something to read from, rather than samples."""
     return isinstance(audio, str | os.PathLike | bytes | bytearray) or hasattr(audio, "read")
 
 
@@ -79,7 +79,7 @@ def read_blocks(source, model_rate: int) -> Iterator[np.ndarray]:
 
 
 def is_live(audio) -> bool:
-    """Whether its sound may still be in the making: an iterator, or a file that cannot seek."""
+    """Return whether its sound may still be in the making: an iterator, or a file that cannot seek."""
     if isinstance(audio, str) and audio == "-":
         return not can_seek(sys.stdin.buffer)
     if isinstance(audio, str | os.PathLike):

@@ -114,7 +114,7 @@ class Service:
         answer({"frames": count, "failure": failure, "errors": self.errors(), "bytes": len(data)}, data)
 
     def errors(self) -> int:
-        """How many messages of damage were printed since the last call."""
+        """Return how many messages of damage were printed since the last call."""
         self.printed.seek(self.seen)
         data = self.printed.read()
         self.seen += len(data)

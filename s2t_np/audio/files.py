@@ -66,17 +66,17 @@ def opened(source) -> Iterator[tuple]:
 
 
 def unreadable(name: str, error: Exception) -> AudioError:
-    """What an error of the operating system, or of a caller's own file object, becomes."""
+    """Return what an error of the operating system, or of a caller's own file object, becomes."""
     return AudioError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})")
 
 
 def can_seek(file) -> bool:
-    """Whether one can go back in it; a pipe cannot."""
+    """Return whether one can go back in it; a pipe cannot."""
     return getattr(file, "seekable", lambda: hasattr(file, "seek"))()
 
 
 def name_of(source) -> str:
-    """What to call it in messages."""
+    """Return what to call it in messages."""
     if isinstance(source, str) and source == "-":
         return "standard input"
     if isinstance(source, str | os.PathLike):

@@ -50,7 +50,8 @@ OTHER = (  # nothing to hear in it
 
 
 def describe_format(head: bytes) -> str | None:
-    """What kind of sound or video the first bytes of a file (16 are enough) begin, if it is one that is not read.
+    """Return what kind of sound or video the first bytes of a file (16 are enough) begin, if it is one that is not
+    read.
 
     "MPEG-4 audio ...", "Matroska or WebM", ...; None for the formats that are read and for what is unknown.
     """

@@ -70,7 +70,7 @@ class Start:
 
 
 class Wave(NamedTuple):
-    """What a WAVE header says."""
+    """The fields of a WAVE header."""
 
     encoding: Encoding
     channels: int

@@ -58,7 +58,7 @@ class Process:
             raise
 
     def wait_until_ready(self) -> bool:
-        """Whether it runs and has found soundfile."""
+        """Return whether it runs and has found soundfile."""
         try:
             return bool(self._line())
         except ValueError:
@@ -106,7 +106,7 @@ class RemoteSound:
 
 
 def possible() -> bool:
-    """Whether a process can be started: not by a program that is frozen, or embeds Python."""
+    """Return whether a process can be started: not by a program that is frozen, or embeds Python."""
     return bool(sys.executable) and not getattr(sys, "frozen", False) and os.path.isfile(decoder.__file__)
 
 

@@ -19,7 +19,7 @@ MOST_BYTES = 1 << 16  # taken at a time
 
 
 class Encoding(NamedTuple):
-    """How a sample is written down."""
+    """The encoding of a sample in bytes."""
 
     width: int  # bytes
     numbers: Callable[[bytes], np.ndarray]  # bytes -> (n,) float32, -1 to 1
@@ -76,7 +76,7 @@ IN_WAVE |= {(6, 8): "alaw", (7, 8): "mulaw"}  # by WAVEFORMATEX's tag and bits
 
 
 def encoding_of(word: str) -> Encoding:
-    """How samples of that encoding lie in bytes; arecord's spellings are known too. Raises OptionError."""
+    """Return how samples of that encoding lie in bytes; arecord's spellings are known too. Raises OptionError."""
     name = word.lower().replace("_", "")
     found = ENCODINGS.get(SPELLINGS.get(name, name))
     if found is None:

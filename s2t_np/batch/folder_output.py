@@ -1,4 +1,4 @@
-"""Results in files of their own, each complete or not there, in any order, with a journal beside them.
+"""Results in files of their own, each complete or not there, in any order, with a journal in the same folder.
 
 The journal is only added to; of several notes on one file the last counts. A file that is about to be replaced loses
 its note first, so that a note never stands for another run's result. A note also holds the hash of each file: one that
@@ -15,7 +15,7 @@ from .notes import Remaining, encoded, is_same, noted
 
 
 def digest(data: bytes) -> str:
-    """What a note says of the content of a result."""
+    """Return what a note says of the content of a result."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -37,7 +37,7 @@ def output_name(path: Path, root: str) -> str:
 
 
 def classified(path: Path, root: str, headerless: bool) -> Iterator[Input | Failure | LeftOut]:
-    """What a file found in a folder is: nothing, if it is neither sound nor video."""
+    """Yield the kind of a file found in a folder: nothing, if it is neither sound nor video."""
     if is_unread(path, headerless):
         yield LeftOut(str(path))
     elif is_audio_file(path, headerless):
@@ -69,7 +69,7 @@ def walk(folder: str, root: str, headerless: bool) -> list[Input | Failure | Lef
 
 
 def left_out_text(left_out: Sequence[LeftOut]) -> str:
-    """How many files are left out, of which kinds, which ones, why, and what to do."""
+    """Return how many files are left out, of which kinds, which ones, why, and what to do."""
     kinds = Counter(Path(item.path).suffix.lower() for item in left_out)
     counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
     more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""

@@ -19,7 +19,7 @@ from .patterns import has_wildcards, paths_matching, pattern_root
 
 
 class Found(NamedTuple):
-    """What the arguments of a batch stand for."""
+    """The inputs that the arguments of a batch denote."""
 
     inputs: list[Input]
     failures: list[Failure]

@@ -1,4 +1,4 @@
-"""What a batch is made of: recordings to transcribe, and those that could not be."""
+"""The items of a batch: recordings to transcribe, and those that could not be."""
 
 from typing import NamedTuple
 

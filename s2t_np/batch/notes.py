@@ -1,4 +1,5 @@
-"""What a journal notes of a result, so that a batch can be resumed: of which recording, made with what, how it ended.
+"""The notes that a journal keeps on a result, so that a batch can be resumed: of which recording, made with what,
+how it ended.
 
     input, path, size, mtime_ns   the recording: its name below the folder or pattern that was given, where it was, and
                                   the state of the file when it was read
@@ -25,7 +26,7 @@ SAMPLE_BYTES, SAMPLES = 1 << 12, 64  # how much of a model's file is read, and a
 
 
 class Remaining(NamedTuple):
-    """What is left to do of a batch that is resumed, by index of the inputs."""
+    """The remaining work of a batch that is resumed, by index of the inputs."""
 
     todo: list[int]
     incomplete: dict[int, str]  # done already, but the recording breaks off, and has not changed since: why it does
@@ -81,7 +82,7 @@ def noted(stamp: dict, incomplete: str | None) -> dict:
 
 
 def is_same(note: dict, stamp: dict, by_content: bool) -> bool:
-    """Whether a note is about the recording that `stamp` describes."""
+    """Return whether a note is about the recording that `stamp` describes."""
     keys = ("input", "size") if by_content else ("input", "size", "mtime_ns")
     if "size" not in stamp or any(note.get(key) != stamp[key] for key in keys):
         return False

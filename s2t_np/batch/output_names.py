@@ -1,4 +1,4 @@
-"""Where the results of each recording go in the output folder; no two to one place, none onto a recording."""
+"""The output path of each recording in the output folder: no two are alike, and none is a recording itself."""
 
 import os
 from collections import defaultdict
@@ -52,7 +52,7 @@ def with_unique_names(inputs: Sequence[Input]) -> list[Input]:
 
 
 def output_paths(inputs: Sequence[Input], folder: str, suffixes: Iterable[str]) -> list[list[Path]]:
-    """Where the results of each input go, one path for each suffix.
+    """Return where the results of each input go, one path for each suffix.
 
     Raises OptionError where two would go to one place, or one onto an input itself.
     """

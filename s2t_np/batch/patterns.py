@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 
 
 def has_wildcards(path: str) -> bool:
-    """Whether a path is a pattern."""
+    """Return whether a path is a pattern."""
     return glob.has_magic(path)
 
 

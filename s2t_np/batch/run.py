@@ -25,7 +25,7 @@ Listener = Callable[[Input, Segment], None]
 
 
 class RawSamples(NamedTuple):
-    """What samples without a header are."""
+    """The rate, channels and encoding of samples without a header."""
 
     rate: int  # Hz
     encoding: str = "s16le"  # a key of audio.raw.ENCODINGS
@@ -33,7 +33,7 @@ class RawSamples(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What to do with every recording."""
+    """The work to do on every recording."""
 
     model: S2T
     options: StreamOptions

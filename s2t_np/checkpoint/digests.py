@@ -1,4 +1,4 @@
-"""Whether a file is the one that was published: its checksum, compared with the one announced for it.
+"""A check that a file is the one that was published: its checksum, compared with the one announced for it.
 
 Weights carry no checksum of their own, and one flipped bit of an exponent can change the text without any error. The
 checksum that a file should have is announced in one of three places:
@@ -57,7 +57,7 @@ def digest(path: Path, length: int) -> str:
 
 
 def is_as_announced(path: Path, expected: str) -> bool:
-    """Whether a file has the digest `expected`. Raises ModelError."""
+    """Return whether a file has the digest `expected`. Raises ModelError."""
     return digest(path, len(expected)) == expected
 
 

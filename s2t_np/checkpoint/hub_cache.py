@@ -27,7 +27,9 @@ SHORT_COMMIT = re.compile(r"[0-9a-f]{4,39}")
 
 
 def default_cache() -> Path:
-    """Where huggingface_hub keeps what it downloads, by the same variables in the same order as its constants.py."""
+    """Return where huggingface_hub keeps what it downloads, by the same variables in the same order as its
+    constants.py.
+    """
 
     def expand(path):
         return os.path.expandvars(os.path.expanduser(path))
@@ -121,7 +123,7 @@ def files_in(snapshot: Path) -> set[str]:
 
 
 def shards_are_there(index: Path) -> bool:
-    """Whether every file that an index names is in its folder. Raises ModelError for a damaged index."""
+    """Return whether every file that an index names is in its folder. Raises ModelError for a damaged index."""
     return all(os.path.isfile(index.parent / shard) for shard in shard_names(index))
 
 
@@ -132,7 +134,7 @@ def missing(present: set[str]) -> list[str]:
 
 
 def state(source: Source) -> str:
-    """How much of a model is cached, in words."""
+    """Return how much of a model is cached, in words."""
     snapshot = find_snapshot(source)
     if snapshot is None or not (present := files_in(snapshot)):
         return f"{source} is not in the local cache {source.cache}"
@@ -151,12 +153,12 @@ def write_ref(ref: Path, commit: str) -> None:
 
 
 def in_cache(path: Path) -> bool:
-    """Whether a file lies in a Hugging Face cache, by the shape of its path."""
+    """Return whether a file lies in a Hugging Face cache, by the shape of its path."""
     return SNAPSHOT.search(f"{path}") is not None
 
 
 def download_again(path: Path) -> str:
-    """How to replace a damaged file: the command for one that lies in the hub's cache."""
+    """Return how to replace a damaged file: the command for one that lies in the hub's cache."""
     if found := SNAPSHOT.search(f"{path}{os.sep}"):
         return f"`s2t-np download {found['owner']}/{found['name']} --force` replaces it"
     return "download it again"

@@ -41,7 +41,7 @@ UNREACHABLE = (
 
 
 def offline() -> bool:
-    """Whether the environment forbids the network, spelled as upstream reads it."""
+    """Return whether the environment forbids the network, spelled as upstream reads it."""
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return value.upper() in ("1", "ON", "YES", "TRUE")
 

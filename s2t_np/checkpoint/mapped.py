@@ -103,7 +103,7 @@ def refuse_impostors(head: bytes) -> None:
 
 
 class Element(NamedTuple):
-    """How one number is stored; `upper_half` marks bfloat16, the upper 16 bits of a float32."""
+    """The storage format of one number; `upper_half` marks bfloat16, the upper 16 bits of a float32."""
 
     stored: np.dtype
     upper_half: bool = False
@@ -117,12 +117,14 @@ BF16 = Element(np.dtype("<u2"), upper_half=True)
 
 
 def is_natural(value) -> bool:
-    """Whether a value is a non-negative int (not a bool) within numpy's index range."""
+    """Return whether a value is a non-negative int (not a bool) within numpy's index range."""
     return type(value) is int and 0 <= value <= MAX_BYTES
 
 
 def is_shape(value) -> bool:
-    """Whether a list or tuple can be the shape of an array. Zeros are fine; what the other axes claim still counts."""
+    """Return whether a list or tuple can be the shape of an array. Zeros are fine; what the other axes claim still
+    counts.
+    """
     if type(value) not in (list, tuple) or len(value) > MAX_DIMENSIONS or not all(map(is_natural, value)):
         return False
     return prod(max(n, 1) for n in value) <= MAX_BYTES // 8

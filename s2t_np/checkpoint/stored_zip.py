@@ -1,4 +1,4 @@
-"""Where the entries of a zip archive lie, for archives that store their entries as they are.
+"""The byte ranges of the entries of a zip archive, for archives that store their entries as they are.
 
 torch writes such archives (uncompressed, aligned to 64 bytes, always with the zip64 records at the end), so that an
 entry is simply a range of the file. Layout and field names follow PKWARE's APPNOTE.TXT, sections 4.3.7, 4.3.12,

@@ -35,7 +35,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
-    """What the main pickle of a stream describes, and the function that gives a storage's numbers. Raises Malformed."""
+    """Return what the main pickle of a stream describes, and the function that gives a storage's numbers. Raises
+    Malformed.
+    """
     made, storages, at = interpreter(data, check_preamble(data), 6)
     keys, at = plain_pickle(data, at)
     places = locate_storages(data, at, check_keys(keys, storages), storages)

@@ -116,7 +116,7 @@ ALLOWED: dict[Global, object] = {
 
 
 class Described(NamedTuple):
-    """What a pickle describes, its storages by key, and the position after it."""
+    """The object that a pickle describes, its storages by key, and the position after it."""
 
     made: object
     storages: dict[str, Storage]

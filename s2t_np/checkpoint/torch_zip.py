@@ -32,7 +32,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
-    """What the pickle of an archive describes, and the function that gives a storage's numbers. Raises Malformed."""
+    """Return what the pickle of an archive describes, and the function that gives a storage's numbers. Raises
+    Malformed.
+    """
     entries = stored_entries(data)
     root = find_root(entries)
     check_version(data, entries, root)

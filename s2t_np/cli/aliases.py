@@ -91,7 +91,7 @@ def long_name(argument: str) -> str:
 
 
 def may_be_alias(argument: str) -> bool:
-    """Whether an argument may be an option under another name. Cheap, as every argument is asked."""
+    """Return whether an argument may be an option under another name. Cheap, as every argument is asked."""
     if not argument.startswith("-"):
         return False
     name, known = argument.partition("=")[0], (MEANT, RENAMED, ANSWERS)

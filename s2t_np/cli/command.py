@@ -1,4 +1,4 @@
-"""What a sub-command is, how its arguments are parsed, and the arguments that several of them take."""
+"""The definition of a sub-command, the parsing of its arguments, and arguments that several of them take."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""What the sub-command `evaluate` does: read the corpus, transcribe what is not done, print the table."""
+"""The work of the sub-command `evaluate`: read the corpus, transcribe what is not done, print the table."""
 
 from argparse import Namespace
 from contextlib import closing, nullcontext

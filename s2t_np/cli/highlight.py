@@ -16,7 +16,7 @@ RED, YELLOW, DEFAULT = "\x1b[31m", "\x1b[33m", "\x1b[39m"  # foreground colours 
 
 
 def has_colours(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether to colour what is written there: a terminal, not a dumb one, and no NO_COLOR (no-color.org)."""
+    """Return whether to colour what is written there: a terminal, not a dumb one, and no NO_COLOR (no-color.org)."""
     return stream.isatty() and environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
 
 

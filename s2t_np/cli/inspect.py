@@ -55,7 +55,7 @@ def installed(package: str) -> str | None:
 
 
 def default_model_state() -> str:
-    """Where the released model is, or how to get it."""
+    """Return where the released model is, or how to get it."""
     try:
         folder = cached(hub_source(DEFAULT_MODEL))
     except HubError as error:
@@ -64,7 +64,7 @@ def default_model_state() -> str:
 
 
 def system_record(backend: Backend) -> dict:
-    """What `info` prints about the program and the machine."""
+    """Return what `info` prints about the program and the machine."""
     library = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "s2t-np": __version__,
@@ -82,7 +82,7 @@ def system_record(backend: Backend) -> dict:
 
 
 def model_record(model: S2T) -> dict:
-    """What `info` prints about a loaded model: its shape and the defaults of its search (beams, ...)."""
+    """Return what `info` prints about a loaded model: its shape and the defaults of its search (beams, ...)."""
     c, g = model.config, model.generation_config
     shown = ("encoder_layers", "decoder_layers", "d_model", "encoder_attention_heads", "tie_word_embeddings")
     return {

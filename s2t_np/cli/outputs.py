@@ -1,4 +1,4 @@
-"""Where results go and how they are written down: standard output, a folder of files, or one file that grows."""
+"""The destinations and formats of results: standard output, a folder of files, or one file that grows."""
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -66,7 +66,7 @@ def formats(args: Namespace, batch: bool) -> tuple[str, ...]:
 
 
 def layout(args: Namespace) -> Layout:
-    """How subtitles are laid out. Raises OptionError."""
+    """Return how subtitles are laid out. Raises OptionError."""
     return Layout(args.max_line_width, args.max_line_count)
 
 
@@ -103,7 +103,7 @@ def check_output_file(path: str) -> None:
 
 
 def destinations(args: Namespace, inputs: Sequence[Input], names: Sequence[str]) -> list[list[Path]]:
-    """Where the results of each input go, in files of their own, one for each format.
+    """Return where the results of each input go, in files of their own, one for each format.
 
     Their folders exist afterwards and can be written to. Raises OptionError.
     """
@@ -150,7 +150,7 @@ Output = Printed | FileOutput | FolderOutput
 
 
 def open_output(args: Namespace, paths: list[list[Path]], stamps: list[dict], names: Sequence[str]) -> Output:
-    """What takes the results. Raises OptionError, OSError.
+    """Return what takes the results. Raises OptionError, OSError.
 
     In a folder, notes are taken of a batch, of what is resumed, and where there are notes already; a single recording
     leaves only its result.
@@ -175,7 +175,7 @@ def open_file(args: Namespace, stamps: list[dict], name: str) -> FileOutput:
 
 
 def writer(args: Namespace, names: Sequence[str], tokenizer: Tokenizer) -> Callable[[Recording], list[str]]:
-    """What turns a recording into the texts that its output takes."""
+    """Return what turns a recording into the texts that its output takes."""
     style = layout(args)
     if args.output_dir is None and tuple(names) == ("txt",):
         return lambda recording: [path_lines(recording)]

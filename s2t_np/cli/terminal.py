@@ -72,7 +72,7 @@ def harmless(text: str) -> str:
 
 
 def on_terminal() -> bool:
-    """Whether standard error is a terminal, so that a progress bar makes sense."""
+    """Return whether standard error is a terminal, so that a progress bar makes sense."""
     return sys.stderr.isatty()
 
 
@@ -125,7 +125,7 @@ def draw(bar: str) -> None:
 
 
 def columns() -> int:
-    """How many columns a progress bar may fill."""
+    """Return how many columns a progress bar may fill."""
     return max(1, shutil.get_terminal_size().columns - MARGIN)
 
 

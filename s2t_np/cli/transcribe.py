@@ -92,7 +92,7 @@ def given_inputs(args: Namespace) -> list[str]:
 
 
 def raw_samples(args: Namespace) -> RawSamples | None:
-    """What the inputs are, if they have no header. Raises OptionError."""
+    """Return what the inputs are, if they have no header. Raises OptionError."""
     if args.raw_rate is None:
         if (args.raw_encoding, args.raw_channels) != (RAW.encoding, RAW.channels):
             raise OptionError("--raw-encoding and --raw-channels have no effect without --raw-rate")
@@ -111,21 +111,21 @@ def is_batch(args: Namespace, paths: list[str]) -> bool:
 
 
 def jobs(args: Namespace, count: int) -> int:
-    """How many recordings to transcribe at a time. Raises OptionError."""
+    """Return how many recordings to transcribe at a time. Raises OptionError."""
     if args.jobs is not None and args.jobs < 1:
         raise OptionError(f"--jobs is {args.jobs}, expected at least 1")
     return max(1, min(args.jobs or processors(), count))
 
 
 def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[Item]], Iterator[str]]:
-    """What turns segments into text to print as they arrive."""
+    """Return what turns segments into text to print as they arrive."""
     if args.highlight and has_colours(sys.stdout, os.environ):
         return highlighted
     return partial(STREAMED[name], layout=style)
 
 
 def mark(sound: CountedBlocks) -> Iterator[Incomplete]:
-    """What ends the segments of a recording that turned out to be incomplete."""
+    """Yield the text that ends the segments of a recording that turned out to be incomplete."""
     if sound.incomplete:
         yield Incomplete(sound.duration, sound.incomplete)
 

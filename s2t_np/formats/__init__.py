@@ -1,4 +1,4 @@
-"""How a transcript is written down: txt, srt, vtt, tsv and json, in the conventions of OpenAI's whisper.
+"""The output formats of a transcript: txt, srt, vtt, tsv and json, in the conventions of OpenAI's whisper.
 
     lines.py       txt, tsv
     subtitles.py   srt, vtt, and how a segment is laid out in cues

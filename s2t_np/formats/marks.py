@@ -46,5 +46,5 @@ def best_text(segment: Segment) -> str:
 
 
 def is_cut_off(segment: Segment) -> bool:
-    """Whether the best text reached the maximum length before the model had ended it."""
+    """Return whether the best text reached the maximum length before the model had ended it."""
     return "unfinished" in segment.flags

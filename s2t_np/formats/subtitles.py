@@ -24,7 +24,7 @@ MARK_SHOWN = 3.0  # seconds for which subtitles show that a recording is incompl
 
 @dataclass(frozen=True)
 class Layout:
-    """How much text a cue may hold; 0 means no limit."""
+    """The limits on the text of a cue; 0 means no limit."""
 
     max_line_width: int = 42
     max_line_count: int = 2

@@ -45,6 +45,6 @@ class EncodeOptions(NamedTuple):
         return made
 
     def lengths(self, model_max_length: float) -> Lengths:
-        """How rows are cut and padded. Raises OptionError."""
+        """Return how rows are cut and padded. Raises OptionError."""
         given = Lengths(self.padding, self.max_length, self.truncation, self.pad_to_multiple_of)
         return given.check_tokens(model_max_length)

@@ -1,4 +1,4 @@
-"""How rows of different lengths (frames, tokens) become a batch: padding, truncation, one array.
+"""Batching of rows of different lengths (frames, tokens): padding, truncation, one array.
 
 The meaning of padding, max_length, truncation and pad_to_multiple_of is that of transformers 5.x
 (`SequenceFeatureExtractor.pad`, `PreTrainedTokenizerBase._get_padding_truncation_strategies`).

@@ -1,4 +1,4 @@
-"""Where each of the classes comes from and goes to: a checkpoint folder, by name, and back."""
+"""Loading and saving of each class: from a checkpoint folder, by name, and back."""
 
 import os
 import warnings

@@ -24,7 +24,7 @@ class Recording(NamedTuple):
 
     @property
     def has_rate(self) -> bool:
-        """Whether its rate is known without being told."""
+        """Return whether its rate is known without being told."""
         return self.rate is not None or audio.is_file(self.sound)
 
 
@@ -41,7 +41,7 @@ def recordings(raw_speech) -> list[Recording]:
 
 
 def is_one(raw_speech) -> bool:
-    """Whether it is a single recording rather than several."""
+    """Return whether it is a single recording rather than several."""
     if hasattr(raw_speech, "keys") or audio.is_file(raw_speech) or hasattr(raw_speech, "get_all_samples"):
         return True
     if isinstance(raw_speech, list | tuple):
@@ -57,7 +57,7 @@ def first(rows):
 
 
 def is_rate_and_samples(pair) -> bool:
-    """Whether it is gradio's (rate, array)."""
+    """Return whether it is gradio's (rate, array)."""
     return len(pair) == 2 and isinstance(pair[0], int | np.integer) and getattr(pair[1], "ndim", 0) > 0
 
 

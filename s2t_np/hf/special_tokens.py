@@ -51,7 +51,7 @@ class SpecialTokens:
         return {f"{kind}_token": getattr(self, f"{kind}_token") for kind in KINDS}
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many ids `build_inputs_with_special_tokens` adds to a text."""
+        """Return how many ids `build_inputs_with_special_tokens` adds to a text."""
         return len(self.prefix_tokens) + 1
 
     def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1=None) -> list[int]:

@@ -68,7 +68,8 @@ class Speech2TextTokenizer(TokenizerSettings, SpecialTokens, Pretrained):
     ) -> Fields:
         """One text or several -> `input_ids`, `attention_mask`: lists, or with `return_tensors="np"` int64 (B, U).
 
-        text_target: the same for labels; beside `text` its ids become `labels`. options: the fields of EncodeOptions,
+        text_target: the same for labels; together with `text` its ids become `labels`. options: the fields of
+        EncodeOptions,
         and max_target_length. Raises OptionError.
         """
         refuse_pairs(text_pair)

@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, whatever happens while they are written.
 
-The data goes to a temporary file beside the target, is flushed to the disk, and gets the target's name by a rename. The
+The data goes to a temporary file next to the target, is flushed to the disk, and gets the target's name by a rename.
+The
 temporary name is random and the file must be new, so that several runs never write to one file, and a link that another
 user has put in the folder is never followed. A process that is killed leaves its temporary file; `remove_leftovers`
 deletes such files, which are told from those in use by a lock.
@@ -32,7 +33,7 @@ def named(path: str | Path, temporary: str | Path | None = None) -> Iterator[Non
 
 
 def is_foreign_link(path: str | Path) -> bool:
-    """Whether `path` is a symbolic link that neither this user nor root has made, and so may lead anywhere."""
+    """Return whether `path` is a symbolic link that neither this user nor root has made, and so may lead anywhere."""
     try:
         state = os.lstat(path)
     except OSError:
@@ -41,7 +42,7 @@ def is_foreign_link(path: str | Path) -> bool:
 
 
 def is_device(path: str | Path) -> bool:
-    """Whether `path` exists and is not a regular file: /dev/stdout, a named pipe, a folder."""
+    """Return whether `path` exists and is not a regular file: /dev/stdout, a named pipe, a folder."""
     return os.path.exists(path) and not os.path.isfile(path)
 
 

@@ -1,4 +1,4 @@
-"""How many threads numpy's matrix products use: its OpenBLAS library is found and told.
+"""The number of threads of numpy's matrix products, set in its OpenBLAS library.
 
 numpy has no function for this, and the environment variables are read only once, when the library is loaded. So the
 library itself is called: the dynamic linker looks a name up in numpy's extension module and in everything linked with
@@ -52,7 +52,7 @@ def set_threads(count: int) -> None:
 
 
 def get_threads() -> int | None:
-    """How many threads a matrix product uses; None where numpy's BLAS is not OpenBLAS."""
+    """Return how many threads a matrix product uses; None where numpy's BLAS is not OpenBLAS."""
     return found.get() if (found := control()) else None
 
 

@@ -1,4 +1,4 @@
-"""How many threads compute: one number for the process, and one for a Python thread that wants its own.
+"""The number of threads that compute: one number for the process, and one for a Python thread that wants its own.
 
     s2t_np.set_threads(4)             every later call, of every model; None: the default again
     with s2t_np.own_threads(1):       calls from this Python thread: many files, one per core
@@ -25,7 +25,9 @@ MOST = 1024  # upper bound; larger values are rejected as mistakes
 
 
 def time_limit(folder: Path) -> float:
-    """How many processors a control group may keep busy, by the files of cgroup v2 or v1; inf without a limit."""
+    """Return how many processors a control group may keep busy, by the files of cgroup v2 or v1; inf without a
+    limit.
+    """
     try:
         if (both := folder / "cpu.max").exists():
             quota, period = both.read_text().split()
@@ -52,7 +54,7 @@ def group_limit(groups: str, root: Path) -> float:
 
 @functools.cache
 def processors() -> int:
-    """How many processors this process may use, at least 1."""
+    """Return how many processors this process may use, at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     groups = Path("/proc/self/cgroup")
     limit = group_limit(groups.read_text(), Path("/sys/fs/cgroup")) if groups.exists() else math.inf
@@ -67,7 +69,7 @@ class _Own(threading.local):
 
 
 class _Process:
-    """What the whole process was asked for: by set_threads, and by the Python threads that limit themselves."""
+    """The threads requested for the whole process: by set_threads, and by Python threads that limit themselves."""
 
     def __init__(self):
         self.lock, self.asked, self.held = threading.Lock(), None, []
@@ -83,7 +85,7 @@ class _Process:
 
 @functools.cache
 def _blas_default() -> int:
-    """How many threads OpenBLAS uses by itself."""
+    """Return how many threads OpenBLAS uses by itself."""
     return openblas.get_threads() or processors()
 
 
@@ -103,7 +105,7 @@ def checked(count: int) -> int:
 
 
 def get_threads() -> int:
-    """How many threads a call from this Python thread uses."""
+    """Return how many threads a call from this Python thread uses."""
     return (_own.counts and _own.counts[-1]) or _process.asked or processors()
 
 

@@ -87,6 +87,18 @@ def test_idiomatic_words_are_not_found():
     assert house_words.unidiomatic({"x.py": text}) == []
 
 
+def test_docstrings_have_a_verb():
+    judged = {path: text for path, text in ALL.items() if path.startswith(("s2t_np/", "kernels/"))}
+    done = {path: text for path, text in judged.items() if not path.startswith(house_words.QUESTIONS_REMAIN)}
+    assert done and house_words.questions(done) == []
+
+
+@pytest.mark.parametrize("begin", ["What is", "Where it is", "How many", "Whether it is"])
+def test_a_docstring_without_a_verb_is_found(begin):
+    assert len(house_words.questions({"x.py": f'def f():\n    """{begin} left."""'})) == 1
+    assert house_words.questions({"x.py": f'def f():\n    """Return {begin.lower()} left."""'}) == []
+
+
 def test_every_folder_of_modules_is_installed():
     """pyproject.toml lists the packages; setuptools would leave out a folder that is not among them without a word."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]

@@ -12,7 +12,7 @@ from s2t_np.inspect.golden import check, read_pack, write_pack
 from s2t_np.inspect.trace import plan, trace
 from tests.support.paths import DIGITS
 from tests.support.small_models import SHAPES
-from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.random_checkpoint import variant_config, write_checkpoint
 from tools.signals import harmonics
 
 pytest.importorskip("numba")
@@ -64,7 +64,7 @@ def test_stages_are_the_readable_ones_as_far_as_the_kernels_show_them(compiled, 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_table_is_what_was_seen(shape, tmp_path):
-    folder = write_checkpoint(tmp_path / "model", shape_config("tiny", **SHAPES[shape]))
+    folder = write_checkpoint(tmp_path / "model", variant_config(shape))
     model, sound = s2t_np.load(folder, backend="numba"), harmonics(0, 1.0)
     seen = trace(model, sound, sampling_rate=16000, num_beams=3, max_length=6)
     steps = sum(name.endswith(".parents") for name in seen)

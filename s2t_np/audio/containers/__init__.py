@@ -50,7 +50,7 @@ def whole(source: Source, start: int) -> tuple[list[Part], int]:
 
 
 def begins(source: Source, position: int) -> bool:
-    """Whether another recording begins at `position`, where the one before ended."""
+    """Return whether another recording begins at `position`, where the one before ended."""
     head = source.at(position, 12)
     if head[:4] in (b"RIFF", b"RIFX", b"RF64"):
         return head[8:] == b"WAVE"

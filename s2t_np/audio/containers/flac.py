@@ -66,7 +66,9 @@ def first_sample(header: bytes, block: int) -> int | None:
 
 
 def coded_length(byte: int) -> int:
-    """How many bytes a number takes that is coded as UTF-8 codes a character and begins with `byte`; 0 for none."""
+    """Return how many bytes a number takes that is coded as UTF-8 codes a character and begins with `byte`; 0 for
+    none.
+    """
     ones = 8 - (byte ^ 0xFF).bit_length()
     return 1 if ones == 0 else ones if 2 <= ones <= 7 else 0
 

@@ -38,7 +38,7 @@ def caf(source: Source, start: int) -> tuple[list[Part], int]:
 
 
 def end_of_chunks(source: Source, position: int) -> int:
-    """Where the last of the CAF chunks from `position` on ends: at the end of the file or before another."""
+    """Return where the last of the CAF chunks from `position` on ends: at the end of the file or before another."""
     for _, body, length in chunks(source, position, ">4sq"):
         if length < 0:
             break

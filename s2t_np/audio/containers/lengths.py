@@ -19,7 +19,7 @@ MOST_TAIL = 4096  # bytes after the sound that are not worth a warning: a tag, p
 
 
 def is_name(four: bytes) -> bool:
-    """Whether these bytes can be the name of a chunk: four printable characters."""
+    """Return whether these bytes can be the name of a chunk: four printable characters."""
     return len(four) == 4 and all(0x20 <= byte < 0x7F for byte in four)
 
 
@@ -38,12 +38,14 @@ def chunks(source: Source, position: int, layout: str) -> Iterator[tuple[bytes, 
 
 
 def ends_chunks(source: Source, position: int) -> bool:
-    """Whether what stands at `position` is a tag or another recording, though it looks like a chunk."""
+    """Return whether what stands at `position` is a tag or another recording, though it looks like a chunk."""
     return source.at(position, 4) in MAGICS or after_tag(source, position) > position
 
 
 def next_chunk(source: Source, end: int, padded: bool) -> int:
-    """Where the chunk after a body that ends at `end` begins: RIFF pads odd lengths to even, though not all do."""
+    """Return where the chunk after a body that ends at `end` begins: RIFF pads odd lengths to even, though not all
+    do.
+    """
     forgotten = padded and not is_name(source.at(end + 1, 4)) and is_name(source.at(end, 4))
     return end + 1 if padded and not forgotten else end
 
@@ -63,7 +65,7 @@ def unwrapped(source: Source, body: int, claimed: int) -> int:
 
 
 def true_length(source: Source, body: int, claimed: int) -> tuple[int, str | None]:
-    """How many bytes from `body` on are sound, given what the header claims, and what to tell the user."""
+    """Return how many bytes from `body` on are sound, given what the header claims, and what to tell the user."""
     there = max(0, source.size - body)
     if claimed <= there:
         return claimed, None

@@ -39,7 +39,7 @@ class Header(NamedTuple):
 
     @property
     def kind(self) -> tuple:
-        """What a decoder cannot change midway."""
+        """Return what a decoder cannot change midway."""
         return self[:4]
 
 
@@ -54,7 +54,7 @@ class Run(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def header_of(four: bytes) -> Header | None:
-    """What the first four bytes of a frame say; None if they are not the beginning of one."""
+    """Return what the first four bytes of a frame say; None if they are not the beginning of one."""
     word = int.from_bytes(four, "big")
     version, layer, rate, pad = word >> 19 & 3, 4 - (word >> 17 & 3), word >> 10 & 3, word >> 9 & 1
     bits = word >> 12 & 15
@@ -85,12 +85,12 @@ def headers(source: Source, position: int, end: int) -> Iterator[tuple[int, Head
 
 
 def tag_place(first: bytes, header: Header) -> int:
-    """Where in a layer III frame "Xing" stands, if it does: after the header and the side information."""
+    """Return where in a layer III frame "Xing" stands, if it does: after the header and the side information."""
     return 4 + SIDE[header.version == 3, header.mono]
 
 
 def is_table(source: Source, position: int, header: Header) -> bool:
-    """Whether the frame holds a table instead of sound: the first frame of a file."""
+    """Return whether the frame holds a table instead of sound: the first frame of a file."""
     if header.layer != 3:
         return False
     frame = source.at(position, 40)
@@ -111,7 +111,7 @@ def one_run(source: Source, start: int, end: int) -> Run:
 
 
 def next_frames(source: Source, position: int, end: int) -> int:
-    """Where IN_A_ROW frames next stand one after the other before `end`; `end` if they do not."""
+    """Return where IN_A_ROW frames next stand one after the other before `end`; `end` if they do not."""
     while position < end:
         window = source.at(position, min(SEARCHED, end - position) + 3)
         place = window.find(b"\xff")
@@ -124,7 +124,7 @@ def next_frames(source: Source, position: int, end: int) -> int:
 
 
 def stands(source: Source, position: int) -> bool:
-    """Whether IN_A_ROW frames stand at `position`."""
+    """Return whether IN_A_ROW frames stand at `position`."""
     found = zip(range(IN_A_ROW), headers(source, position, source.size), strict=False)
     return sum(1 for _ in found) == IN_A_ROW
 
@@ -185,7 +185,7 @@ def part_of(source: Source, run: Run) -> Part:
 
 
 def excused(source: Source, position: int) -> int:
-    """How many channels of half frames cannot be decoded because they begin in a frame that is not there.
+    """Return how many channels of half frames cannot be decoded because they begin in a frame that is not there.
 
     The first bits after the header and its check sum say how far back the bits of the frame's sound begin. Where they
     lie before the first frame, the stream was cut out of a longer one, and its first frames are silent.

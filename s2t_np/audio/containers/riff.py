@@ -40,7 +40,7 @@ def formatted(source: Source, sound: tuple[int, int], order: str, form: bytes, n
 
 
 def wave_data(source: Source, found: dict, order: str) -> tuple[int, int, str | None]:
-    """Where the sound of a WAVE file begins, its true length, and what to tell the user."""
+    """Return where the sound of a WAVE file begins, its true length, and what to tell the user."""
     body, claimed = found[b"data"]
     if claimed == 0xFFFFFFFF:
         claimed = int.from_bytes(source.at(found[b"ds64"][0] + 8, 8), "little") if b"ds64" in found else UNKNOWN
@@ -87,6 +87,6 @@ def w64(source: Source, start: int) -> tuple[list[Part], int]:
 
 
 def end_of_w64(source: Source, start: int, sound_end: int) -> int:
-    """Where the file ends by its own header, but not before its sound does."""
+    """Return where the file ends by its own header, but not before its sound does."""
     claimed = start + int.from_bytes(source.at(start + 16, 8), "little")
     return claimed if sound_end <= claimed < source.size else sound_end + -(sound_end - start) % 8

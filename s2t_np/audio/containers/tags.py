@@ -6,7 +6,8 @@ MOST_TAGS = 100
 
 
 def after_id3(source: Source, start: int) -> int:
-    """Where the bytes after an ID3v2 tag begin, whose length is written in four times seven bits; `start` without.
+    """Return where the bytes after an ID3v2 tag begin, whose length is written in four times seven bits; `start`
+    without.
 
     A chunk "ID3 " of AIFF is not one.
     """
@@ -19,7 +20,7 @@ def after_id3(source: Source, start: int) -> int:
 
 
 def after_tag(source: Source, start: int) -> int:
-    """Where the bytes after one tag of any kind begin; `start` if there is none."""
+    """Return where the bytes after one tag of any kind begin; `start` if there is none."""
     head = source.at(start, 16)
     if head[:3] == b"ID3":
         return after_id3(source, start)
@@ -34,7 +35,7 @@ def after_tag(source: Source, start: int) -> int:
 
 
 def after_tags(source: Source, start: int) -> int:
-    """Where the bytes after all tags that stand one after the other begin."""
+    """Return where the bytes after all tags that stand one after the other begin."""
     for _ in range(MOST_TAGS):
         after = after_tag(source, start)
         if after == start:
