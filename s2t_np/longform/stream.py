@@ -50,12 +50,10 @@ def segments_of(
     model, sound: Iterator[np.ndarray], live: bool, options: StreamOptions, generation: dict
 ) -> Iterator[Segment]:
     """The same for blocks (n,) float32 of mono sound at the model's rate, `live` or from a file."""
-    prefix, lang = generation.get("prefix", ()), generation.get("lang")
     rest = {name: value for name, value in generation.items() if name not in ("prefix", "lang")}
-    if lang is not None:
-        prefix, rest = model.with_language(prefix, lang, rest)
     model.generation_config.replace(**rest)
-    generation = rest | {"prefix": prefix}
+    if (lang := generation.get("lang")) is not None:
+        model.with_language(generation.get("prefix", ()), lang, rest)  # raises for one that the model does not write
     rate, options = model.feature_config.sampling_rate, options.resolve(model.utterance_config)
     found = (speech_pieces if live else whole_or_pieces)(sound, rate, options)
     return number_segments(merge_pieces(model, found, options, generation))
