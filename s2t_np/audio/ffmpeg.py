@@ -88,7 +88,7 @@ def opened(source: Source) -> "Demuxer":
     """A file, opened. Raises AudioError."""
     av, part = library(source.name), Part(source, 0)
     try:
-        container = av.open(part, options=dict(OPTIONS))
+        container = av.open(part, container_options=dict(OPTIONS))
         if container.format.name in LIBSNDFILES:
             container.close()
             raise AudioError(

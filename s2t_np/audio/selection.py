@@ -14,7 +14,7 @@ MIX, EACH = "mix", "each"
 
 @dataclass(frozen=True)
 class Selection:
-    """What is heard of a recording; by default all of it, with its channels mixed. Raises OptionError."""
+    """The part of a recording that is heard: by default all of it, its channels mixed. Raises OptionError."""
 
     channel: int | str = MIX  # "mix"; 1, 2, ... for one channel; "each" for a stream of segments of every channel
     start: float = 0.0  # seconds into the recording
