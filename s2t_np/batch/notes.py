@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ..audio.selection import EVERYTHING
 from ..model import S2T
 from .items import STDIN, Input
 
@@ -57,6 +58,8 @@ def identity(model: S2T, version: str, settings: Mapping) -> str:
 def stamp(item: Input, identity: str) -> dict:
     """The note of a recording in its present state, without its content."""
     name = item.name + os.path.splitext(item.path)[1]
+    if item.selection != EVERYTHING:
+        identity += f" {item.selection}"
     if item.path == STDIN or not os.path.exists(item.path):
         return {"input": name, "path": item.path, "with": identity}
     now = os.stat(item.path)

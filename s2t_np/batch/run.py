@@ -4,6 +4,7 @@ Nothing here knows of terminals or exit codes (`cli` does).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Event
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from ..audio.raw import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
+from ..longform.placing import in_time, placed
 from ..longform.segment import Recording, Segment
 from ..longform.stream import segments_of
 from ..model import S2T
@@ -72,19 +74,49 @@ def blocks_of(task: Task, item: Input) -> Iterator[np.ndarray]:
     """The blocks (n,) of one input at the model's rate. Raises AudioError, OptionError."""
     rate, raw = task.model.feature_config.sampling_rate, task.raw
     if raw is None:
-        return audio.blocks(item.path, rate)
-    return audio.blocks(raw_blocks(item.path, raw.encoding, raw.channels), rate, raw.rate)
+        return audio.blocks(item.path, rate, selection=item.selection)
+    samples = raw_blocks(item.path, raw.encoding, raw.channels, item.selection.channel)
+    return audio.clipped(audio.blocks(samples, rate, raw.rate), rate, item.selection, audio.name_of(item.path))
 
 
-def listen(task: Task, item: Input) -> tuple[CountedBlocks, Iterator[Segment]]:
-    """The sound of one input, and its segments, each as it closes.
+class CountedChannels(NamedTuple):
+    """The sounds of several channels of one recording; the same face as CountedBlocks."""
+
+    sounds: list[CountedBlocks]
+
+    @property
+    def duration(self) -> float:
+        """Seconds handed on so far."""
+        return max(sound.duration for sound in self.sounds)
+
+    @property
+    def incomplete(self) -> str | None:
+        """After the last block: why there should have been more."""
+        return next((sound.incomplete for sound in self.sounds if sound.incomplete), None)
+
+
+Sound = CountedBlocks | CountedChannels
+
+
+def each_channel(task: Task, item: Input) -> list[Input]:
+    """The input once for every channel that it has. Raises AudioError."""
+    count = task.raw.channels if task.raw else audio.channel_count(item.path, item.selection.stream)
+    return [item._replace(selection=replace(item.selection, channel=channel)) for channel in range(1, count + 1)]
+
+
+def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
+    """The sound of one input, and its segments, each as it closes; those of several channels in the order of time.
 
     A recording that is damaged or cut short gives the segments there are; then `incomplete` of its sound says why.
     Raises AudioError, OptionError.
     """
+    if item.selection.channel == audio.EACH:
+        each = [listen(task, one) for one in each_channel(task, item)]
+        return CountedChannels([sound for sound, _ in each]), in_time([segments for _, segments in each])
     rate = task.model.feature_config.sampling_rate
     sound = CountedBlocks(blocks_of(task, item), rate, audio.name_of(item.path))
-    return sound, segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
+    segments = segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
+    return sound, placed(segments, item.selection)
 
 
 def hear(task: Task, item: Input, listener: Listener) -> Recording:
@@ -94,7 +126,7 @@ def hear(task: Task, item: Input, listener: Listener) -> Recording:
     for segment in segments:
         heard.append(segment)
         listener(item, segment)
-    return Recording(item.path, tuple(heard), sound.duration, sound.incomplete)
+    return Recording(item.path, tuple(heard), sound.duration, sound.incomplete, item.selection.start)
 
 
 def failure(item: Input, error: AudioError | MemoryError) -> Failure:
