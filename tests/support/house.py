@@ -27,6 +27,7 @@ ORDER = (
     ("model",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
+    ("training",),
     ("__init__",),
     ("cli",),
     ("__main__",),
@@ -39,7 +40,7 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
     "openvino",
     "optimum",
 }
-TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
+TOOLS_WITH_ORACLES = {f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker", "train_digits")}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
 KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
