@@ -33,7 +33,17 @@ ORDER = (
     ("__main__",),
 )
 # Only inside the function that needs them:
-LATE = {"scipy", "yaml", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"} | {"av"}
+LATE = {
+    "scipy",
+    "yaml",
+    "soundfile",
+    "sentencepiece",
+    "huggingface_hub",
+    "s2t_np_kernels",
+    "matplotlib",
+    "av",
+    "sacrebleu",
+}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
     "onnxruntime",
