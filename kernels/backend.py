@@ -1,8 +1,8 @@
 """The face of the kernels: the functions of which s2t_np.backend makes its compiled backends.
 
 `numba_ops` is numpy_ops with what is faster here replaced; its `prepare` packs weights (`pack.py`), and from then on
-only these ops can read them. `fbank`, `encode`, `start_cache` and `step` have the signatures of their readable twins in
-features.py, encoder.py and decoder.py, and take all layers in one compiled call.
+only these ops can read them. `fbank`, `encode`, `start_cache`, `step` and `step_together` have the signatures of their
+readable twins in features.py, encoder.py and decoder.py, and take all layers in one compiled call.
 """
 
 import functools
@@ -144,6 +144,11 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None
     return CompiledNextToken(table, cache.finder)
 
 
+def step_together(ops, w, config, asks) -> list[NextToken]:
+    """A step of several utterances, as decoder.step_together."""
+    return [step(ops, w, config, tokens, cache) for tokens, cache in asks]
+
+
 @functools.lru_cache(maxsize=16)
 def _tables(sampling_rate: int, num_mel_bins: int) -> fbank_host.Tables:
     """Return what the filterbank kernel looks up, from the window and the filters of features.py."""
@@ -184,4 +189,4 @@ float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, dtype=INT8, release=release))
 OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 
-__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step"]
+__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step", "step_together"]

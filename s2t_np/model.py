@@ -9,7 +9,7 @@ text = tokenizer.decode(tokens)
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -139,8 +139,15 @@ class S2T:
         """
         memory = self.checked_memory(memory)
         start = partial(self.backend.start_cache, self.backend.ops, self.weights, self.config, memory)
-        step = partial(self.backend.step, self.backend.ops, self.weights, self.config)
-        return search.Decoder(start, step)
+        return search.Decoder(start, self.step)
+
+    def step(self, tokens: np.ndarray, cache: search.Cache) -> search.NextToken:
+        """Append tokens (K,) to a cache that `decoder` started: what comes next."""
+        return self.backend.step(self.backend.ops, self.weights, self.config, tokens, cache)
+
+    def step_together(self, asks: Sequence[search.Ask]) -> list[search.NextToken]:
+        """One step of several utterances: an answer to each Ask, the same as `step` gives it."""
+        return self.backend.step_together(self.backend.ops, self.weights, self.config, asks)
 
     def generate(
         self, features: np.ndarray, *, prefix=(), lang: str | None = None, padded_length: int | None = None, **options
@@ -158,6 +165,13 @@ class S2T:
         self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options
     ) -> list[search.Hypothesis]:
         """The same for a memory (S, D). Raises OptionError."""
+        return search.run(self.begin_search(memory, prefix=prefix, lang=lang, **options), self.step)
+
+    def begin_search(self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options) -> search.Search:
+        """The same, not yet run: a generator of Asks, for `search.run` or to run together with others.
+
+        Raises OptionError at once.
+        """
         prefix, options = self.with_language(prefix, lang, options)
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
@@ -165,7 +179,7 @@ class S2T:
                 f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "
                 f"{self.config.vocab_size}"
             )
-        return search.generate(self.decoder(memory), config, prefix)
+        return search.begin(self.decoder(memory).start, config, prefix)
 
     def with_language(self, prefix, lang: str | None, options: dict) -> tuple[list[int], dict]:
         """The prefix and the options that make a text begin in the language `lang`; None leaves them as they are.
