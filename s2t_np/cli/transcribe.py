@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 
 from .. import __version__
+from ..audio import is_url, remote
 from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
 from ..audio.raw import ENCODINGS
 from ..batch.inputs import STDIN, Input, expand, read_list
@@ -33,7 +34,8 @@ from .terminal import say, show
 RAW = RawSamples(0)  # its defaults
 DESCRIPTION = """\
 Write down what is said in recordings: files, folders (all audio files below them), patterns in quotes ("rec/**/*.wav"),
-the files of a list (--files-from), or "-" for standard input. Each recording is transcribed once, however often it is
+the files of a list (--files-from), addresses (https://, s3://, gs://, hf://; they need fsspec), or "-" for standard
+input. Each recording is transcribed once, however often it is
 named.
 
 A model writes what it was trained to write: the LibriSpeech models transcribe English, the MuST-C and CoVoST models
@@ -115,8 +117,11 @@ def raw_samples(args: Namespace) -> RawSamples | None:
 
 def is_batch(args: Namespace, paths: list[str]) -> bool:
     """True if the arguments denote a batch, even if only one file matches: then results say whose they are."""
-    one = len(paths) == 1 and not os.path.isdir(paths[0]) and (os.path.exists(paths[0]) or not has_wildcards(paths[0]))
-    return not one or bool(args.files_from)
+    if len(paths) > 1 or args.files_from:
+        return True
+    if is_url(paths[0]):
+        return remote.is_several(paths[0])
+    return os.path.isdir(paths[0]) or (has_wildcards(paths[0]) and not os.path.exists(paths[0]))
 
 
 def jobs(args: Namespace, count: int) -> int:

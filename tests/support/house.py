@@ -43,6 +43,8 @@ LATE = {
     "s2t_np_kernels",
     "matplotlib",
     "av",
+    "fsspec",
+    "aiohttp",
     "sacrebleu",
 }
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
