@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import AudioError
 
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # of two letters or more: C:// is a drive
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters or more: C:// is a drive
 INSTALL = 'pip install "fsspec[http]"'
 CONNECT, ANSWER = 15.0, 60.0  # seconds to wait for a connection, and for each piece
 PIECE, KEPT = 1 << 20, 16  # bytes of a piece, and how many pieces are kept
