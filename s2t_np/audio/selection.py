@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from ..config import is_integer, is_real
+from ..fields import is_integer, is_real
 from ..errors import AudioError, OptionError
 
 MIX, EACH = "mix", "each"
