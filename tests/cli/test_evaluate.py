@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from s2t_np.cli import main
 from s2t_np.cli.evaluate import NORMALIZATIONS
 from s2t_np.config import UtteranceConfig
 from s2t_np.evaluation import NORMALIZERS
-from s2t_np.evaluation.run import transcribe_utterance
+from s2t_np.evaluation.corpus import Utterance
+from s2t_np.evaluation.run import evaluate_all
 from tests.support.paths import DIGITS, ROOT
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -130,16 +132,23 @@ def test_the_settings_are_told(run, corpus):
     assert list(NORMALIZERS) == list(NORMALIZATIONS)
 
 
+def hear_nothing_new(self, memory, **options):
+    """A search that asks nothing."""
+    return [HEARD]
+    yield
+
+
 def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
     model, lengths = s2t_np.load("digits", backend="numpy"), []
     known = replace(model, utterance_config=UtteranceConfig())
     said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
     monkeypatch.setattr(audio, "blocks", lambda path, rate, *_: iter([np.resize(said, seconds * 16000)]))
     monkeypatch.setattr(type(model), "encode", lambda self, x, *_: lengths.append(len(x)) or np.zeros((1, 128)))
-    monkeypatch.setattr(type(model), "generate_from", lambda self, memory, **options: [HEARD])
+    monkeypatch.setattr(type(model), "begin_from", hear_nothing_new)
     for seconds, heard in ((40, known), (70, known), (40, model)):
         lengths.clear()
-        assert transcribe_utterance(heard, "x.flac", {}).duration == seconds
+        (outcome,) = evaluate_all(heard, [Utterance("x", Path("x.flac"), "five")])
+        assert outcome.duration == seconds
         assert (lengths == [3998]) == (seconds == 40 and heard is known)
         assert max(lengths) < (800 if heard is model else 3999)
 

@@ -19,7 +19,7 @@ ORDER = (
     ("generation_refusals",),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
-    ("weights",),
+    ("together", "weights"),
     ("layers",),
     ("encoder", "decoder"),
     ("longform",),
