@@ -20,7 +20,7 @@ ORDER = (
     ("generation_config",),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
-    ("weights",),
+    ("together", "weights"),
     ("layers",),
     ("encoder", "decoder"),
     ("longform",),
