@@ -27,12 +27,18 @@ ORDER = (
     ("model",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
+    ("serve",),
     ("__init__",),
     ("cli",),
     ("__main__",),
 )
 # Only inside the function that needs them:
-LATE = {"scipy", "yaml", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"}
+LATE = {"scipy", "yaml", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"} | {
+    "starlette",
+    "uvicorn",
+    "multipart",
+    "websockets",
+}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
     "onnxruntime",
