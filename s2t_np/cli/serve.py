@@ -53,13 +53,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--jobs", "-j", type=int, metavar="N", help="requests that compute at a time (default: one per core)"
     )
+    add_limit_arguments(parser)
+    add_model_arguments(parser)
+    add_stream_arguments(parser)
+    add_generation_arguments(parser)
+
+
+def add_limit_arguments(parser: ArgumentParser) -> None:
+    """One option for each field of Limits."""
     limits = parser.add_argument_group("limits")
     for field in fields(Limits):
         flag, says = f"--{field.name.replace('_', '-')}", f"{field.metadata['help']} (default: {field.default:g})"
         limits.add_argument(flag, type=float, default=field.default, metavar="X", help=says)
-    add_model_arguments(parser)
-    add_stream_arguments(parser)
-    add_generation_arguments(parser)
 
 
 def api_key(args: Namespace) -> str | None:

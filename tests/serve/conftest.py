@@ -46,7 +46,7 @@ def served(model, generation=None, jobs=2, limits=None, **settings):
     """A server of this model for the duration of the context."""
     uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn (.[serve]): a real server")
     pytest.importorskip("starlette", reason="needs starlette (.[serve]): a real server")
-    pytest.importorskip("httpx", reason="needs httpx (comes with openai): a client")
+    pytest.importorskip("httpx", reason="needs httpx: a client")
     from s2t_np.serve.app import application
 
     settings = Settings(settings.pop("names", ("digits",)), limits=Limits(**limits or {}), **settings)

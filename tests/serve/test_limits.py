@@ -1,16 +1,15 @@
 """The door and the limits of a real server: hosts, origins, sizes, times, the queue, clients that leave."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
 from tests.serve.conftest import FIVE, served
+from tests.serve.slow import Slow
 
-httpx = pytest.importorskip("httpx", reason="needs httpx (comes with openai): a client")
+httpx = pytest.importorskip("httpx", reason="needs httpx: a client")
 PATH = "/v1/audio/transcriptions"
 
 
@@ -19,32 +18,6 @@ def post(server, path=FIVE, headers=None, data=None, timeout=30, **more):
     fields = {"model": "digits"} | (data or {})
     content = path if isinstance(path, bytes) else path.read_bytes()
     return httpx.post(f"{server.url}{PATH}", files={"file": content}, data=fields, headers=headers, timeout=timeout)
-
-
-class Slow:
-    """A model whose encoder waits until it is let go; it counts how often it was begun and ended."""
-
-    def __init__(self, model, seconds=None):
-        self.gate, self.seconds, self.begun, self.steps = threading.Event(), seconds, 0, 0
-        encode, step = model.backend.encode, model.backend.step
-
-        def slow_encode(*args):
-            self.begun += 1
-            assert self.gate.wait(20)
-            return encode(*args)
-
-        def slow_step(*args):
-            self.steps += 1
-            time.sleep(self.seconds or 0)
-            return step(*args)
-
-        self.model = replace(model, backend=model.backend._replace(encode=slow_encode, step=slow_step))
-
-    def wait_until_begun(self, count=1):
-        deadline = time.monotonic() + 10
-        while self.begun < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", ""])

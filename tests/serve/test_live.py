@@ -4,7 +4,6 @@ import json
 import time
 from contextlib import suppress
 
-import httpx
 import numpy as np
 import pytest
 
@@ -12,8 +11,9 @@ from s2t_np import audio
 from s2t_np.serve.live import BUFFER, Pipe, Start, start_of
 from s2t_np.serve.refusals import Refusal
 from tests.serve.conftest import FIVE, TWO, served
-from tests.serve.test_limits import Slow
+from tests.serve.slow import Slow
 
+httpx = pytest.importorskip("httpx", reason="needs httpx: a client")
 client = pytest.importorskip("websockets.sync.client", reason="needs websockets: a client")
 exceptions = pytest.importorskip("websockets.exceptions", reason="needs websockets: a client")
 

@@ -5,7 +5,7 @@ import pytest
 from tests.serve.conftest import served
 from tools.serve_load import load
 
-pytest.importorskip("httpx", reason="needs httpx (comes with openai): a client")
+pytest.importorskip("httpx", reason="needs httpx: a client")
 
 
 @pytest.mark.slow
