@@ -20,7 +20,7 @@ ORDER = (
     ("generation_config",),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
-    ("weights",),
+    ("together", "weights"),
     ("layers",),
     ("encoder", "decoder"),
     ("longform",),
@@ -28,7 +28,7 @@ ORDER = (
     ("model",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
-    ("training",),
+    ("training", "serve"),
     ("__init__",),
     ("cli",),
     ("__main__",),
@@ -46,6 +46,10 @@ LATE = {
     "fsspec",
     "aiohttp",
     "sacrebleu",
+    "starlette",
+    "uvicorn",
+    "multipart",
+    "websockets",
 }
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
