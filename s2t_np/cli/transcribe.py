@@ -34,6 +34,10 @@ Write down what is said in recordings: files, folders (all audio files below the
 the files of a list (--files-from), or "-" for standard input. Each recording is transcribed once, however often it is
 named.
 
+A model writes what it was trained to write: the LibriSpeech models transcribe English, the MuST-C and CoVoST models
+translate, so this is the command for translation, too. `s2t-np info --model NAME` says what a model does; of a model
+that knows several target languages, --lang XX chooses one.
+
 One recording is printed as it is heard, each segment when it closes: in txt its text on a line, or srt, vtt, tsv. Of
 several, or of a folder, every line is a path, a tab and the text. With --output-dir nothing is printed: NAME.txt,
 NAME.srt, ... is written for each, below a folder at the same place; with --output all results go to one file.
@@ -50,6 +54,7 @@ examples:
   s2t-np transcribe talk.flac
   s2t-np transcribe talk.flac --format srt > talk.srt
   s2t-np transcribe --model digits --format json one.wav two.wav
+  s2t-np transcribe --model facebook/s2t-small-mustc-en-de-st talk.flac
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
