@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 import pytest
-
 from s2t_np.batch.pool import Cancelled
+
 from s2t_np.serve.desk import ClientGone, Desk, Done
 from s2t_np.serve.refusals import Refusal, refusal_of
 
