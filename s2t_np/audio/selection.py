@@ -6,8 +6,8 @@ from math import inf
 
 import numpy as np
 
-from ..config import is_integer, is_real
 from ..errors import AudioError, OptionError
+from ..fields import is_integer, is_real
 
 MIX, EACH = "mix", "each"
 

@@ -28,7 +28,7 @@ ORDER = (
     ("model",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
-    ("training",),
+    ("training", "serve"),
     ("__init__",),
     ("cli",),
     ("__main__",),
@@ -44,6 +44,10 @@ LATE = {
     "matplotlib",
     "av",
     "sacrebleu",
+    "starlette",
+    "uvicorn",
+    "multipart",
+    "websockets",
 }
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
