@@ -9,8 +9,9 @@ from .. import audio
 from ..batch.run import CountedBlocks
 from ..longform.options import StreamOptions
 from ..longform.segment import Recording
-from ..longform.stream import segments_of
+from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
+from ..together import ordered
 from .desk import Emit
 from .parameters import Wanted
 from .refusals import Refusal, refusal_of
@@ -36,9 +37,11 @@ def transcribe(
     rate, name = model.feature_config.sampling_rate, audio.name_of(file)
     sound = CountedBlocks(bounded(audio.blocks(file, rate), rate, limits), rate, name)
     options = replace(options, word_timestamps=options.word_timestamps or wanted.words)
-    heard = []
+    generation, heard = generation | dict(wanted.generation), []
     try:
-        for segment in segments_of(model, iter(sound), False, options, generation | dict(wanted.generation)):
+        utterances = utterances_of(model, iter(sound), False, options, generation)
+        found = ordered(utterances, model.step_together, model.batch_size(**generation))
+        for segment in segments_of(found, model.tokenizer):
             heard.append(segment)
             emit(segment)
     except (audio.AudioError, MemoryError) as error:
