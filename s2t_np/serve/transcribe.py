@@ -37,10 +37,11 @@ def transcribe(
     rate, name = model.feature_config.sampling_rate, audio.name_of(file)
     sound = CountedBlocks(bounded(audio.blocks(file, rate), rate, limits), rate, name)
     options = replace(options, word_timestamps=options.word_timestamps or wanted.words)
-    heard = []
+    generation, heard = generation | dict(wanted.generation), []
     try:
-        pieces = utterances_of(model, iter(sound), False, options, generation | dict(wanted.generation))
-        for segment in segments_of(ordered(pieces, model.step_together, 1), model.tokenizer):
+        utterances = utterances_of(model, iter(sound), False, options, generation)
+        found = ordered(utterances, model.step_together, model.batch_size(**generation))
+        for segment in segments_of(found, model.tokenizer):
             heard.append(segment)
             emit(segment)
     except (audio.AudioError, MemoryError) as error:

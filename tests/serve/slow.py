@@ -10,7 +10,7 @@ class Slow:
 
     def __init__(self, model, seconds=None):
         self.gate, self.seconds, self.begun, self.steps = threading.Event(), seconds, 0, 0
-        encode, step = model.backend.encode, model.backend.step
+        encode, step = model.backend.encode, model.backend.step_together
 
         def slow_encode(*args):
             self.begun += 1
@@ -22,7 +22,7 @@ class Slow:
             time.sleep(self.seconds or 0)
             return step(*args)
 
-        self.model = replace(model, backend=model.backend._replace(encode=slow_encode, step=slow_step))
+        self.model = replace(model, backend=model.backend._replace(encode=slow_encode, step_together=slow_step))
 
     def wait_until_begun(self, count=1):
         deadline = time.monotonic() + 10
