@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
-from .aliases import suggestion
+from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
 from .evaluate import EVALUATE
 from .golden import CHECK, GOLDEN
@@ -66,6 +66,8 @@ def check_command(argv: Sequence[str]) -> None:
         return
     if chosen := [argument for argument in argv if argument in names]:
         raise OptionError(f"the command comes first: s2t-np {chosen[0]} {first:.60} ...")
+    if first == "translate":
+        raise OptionError(f"'translate' is not a command: {TASK} (s2t-np transcribe --model NAME ...)")
     hint = suggestion(first, names) or f"; did you mean s2t-np transcribe {first:.60}?"
     raise OptionError(f"{first!r:.60} is not a command{hint} (s2t-np --help lists what there is)")
 

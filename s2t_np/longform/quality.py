@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config import bounded_number
+from ..fields import bounded_number
 from ..search import Hypothesis
 
 LOOP_TIMES, LOOP_TOKENS = 4, 8  # a run that repeats this often in a row, and fills this many tokens, is a loop

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from ..config import bounded_number, check_fields
 from ..errors import OptionError
+from ..fields import bounded_number, check_fields
 
 MEGABYTE = 10**6
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,200}")
