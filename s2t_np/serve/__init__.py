@@ -4,6 +4,7 @@
     refusals.py      errors in OpenAI's shape
     guard.py         the door: hosts, origins, the key, the size of uploads; metrics.py counts what passes
     desk.py          one queue of work and the threads that do it; a request that is gone stops computing
+    cancelling.py    a model that stops at its next step
     shared_steps.py  the decoder steps that all requests share
     parameters.py    the fields of a request -> what is asked of the model
     transcribe.py    one upload -> segments and a recording, on a worker thread

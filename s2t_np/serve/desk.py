@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 from ..model import S2T
 from ..system.threads import own_threads
 from ..together.workers import Cancelled
+from .cancelling import cancellable
 from .refusals import Refusal
-from .shared_steps import SharedSteps, stoppable
+from .shared_steps import SharedSteps
 
 Emit = Callable[[Any], None]
 Work = Callable[[S2T, Emit], Any]
@@ -124,7 +125,7 @@ class Desk:
 
     def model_for(self, stop: Stop) -> S2T:
         """The model as one job uses it."""
-        return replace(self.model, backend=stoppable(self.shared.backend(), stop, Cancelled))
+        return cancellable(replace(self.model, backend=self.shared.backend()), stop)
 
     def width(self) -> int:
         """The number of segments of one recording that decode together: its share of the jobs, at least 1."""

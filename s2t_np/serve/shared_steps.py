@@ -79,18 +79,3 @@ class SharedSteps:
         finally:
             for one in taken:
                 one.done.set()
-
-
-def stoppable(backend: Backend, stop, cancelled: type[Exception]) -> Backend:
-    """The same backend, whose calls raise `cancelled` once `stop.is_set()`."""
-
-    def checked(function: Callable) -> Callable:
-        def call(*args, **kwargs):
-            if stop.is_set():
-                raise cancelled
-            return function(*args, **kwargs)
-
-        return call
-
-    own = {name: checked(getattr(backend, name)) for name in ("fbank", "encode", "step", "step_together")}
-    return backend._replace(**own)
