@@ -15,13 +15,13 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
 from time import monotonic
 from typing import Any, NamedTuple
 
 from ..model import S2T
 from ..system.threads import own_threads
-from ..together import Cancelled, cancellable
+from ..together.workers import Cancelled
+from .cancelling import cancellable
 from .refusals import Refusal
 
 Emit = Callable[[Any], None]
@@ -122,10 +122,7 @@ class Desk:
 
     def model_for(self, stop: Stop) -> S2T:
         """The model as one job uses it."""
-        backend = self.model.backend
-        calls = ("fbank", "encode", "step", "step_together")
-        own = {name: cancellable(getattr(backend, name), stop) for name in calls}
-        return replace(self.model, backend=backend._replace(**own))
+        return cancellable(self.model, stop)
 
     @contextmanager
     def place(self) -> Iterator[None]:

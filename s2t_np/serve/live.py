@@ -26,7 +26,7 @@ from ..audio.raw import ENCODINGS
 from ..formats import to_json
 from ..longform.options import StreamOptions
 from ..system.threads import own_threads
-from ..together import Cancelled
+from ..together.workers import Cancelled
 from .answers import said
 from .desk import ClientGone, Desk, Emit
 from .metrics import Metrics
