@@ -55,7 +55,7 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
     "openvino",
     "optimum",
 }
-TOOLS_WITH_ORACLES = {f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker", "train_digits")}
+TOOLS_WITH_ORACLES = {f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker")}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
 KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
