@@ -212,7 +212,7 @@ class S2T:
         memory = self.encode(features)
         hypotheses = self.generate_from(memory, **generation)  # searches, a decoder step for each token
         texts = self.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
-        flags = quality_flags(hypotheses[0], texts[0], options)
+        flags = quality_flags(hypotheses[0], texts[0], options, self.tokenizer.granularity)
         return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
     def stream(

@@ -121,7 +121,7 @@ def transcribe_piece(model, piece: Piece, options: StreamOptions, generation: di
         hypotheses = model.generate_from(memory, **(generation | more))
         return hypotheses, model.tokenizer.batch_decode([h.tokens for h in hypotheses])
 
-    (hypotheses, texts), flags = decode_with_fallback(search, options)
+    (hypotheses, texts), flags = decode_with_fallback(search, options, model.tokenizer.granularity)
     best = hypotheses[0]
     return Segment(
         id=0,
