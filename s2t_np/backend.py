@@ -1,7 +1,8 @@
 """The one place that turns the word "numpy", "numba" or "auto" into functions.
 
 A `Backend` is passed to the model once, at load; nothing asks later which it is. It has two seams: `ops`, the
-arithmetic that every layer asks for, and four whole calls, of which `step` is the one that the search receives.
+arithmetic that every layer asks for, and five whole calls; `step` is the one that a search receives, `step_together`
+the one that serves several searches at once.
 """
 
 import importlib.util
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .decoder import start_cache, step
+from .decoder import start_cache, step, step_together
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
@@ -19,7 +20,7 @@ from .ops import Ops, numpy_ops
 
 
 class Backend(NamedTuple):
-    """A compute backend: the table of primitive operations, and four whole calls, each with its readable twin."""
+    """A compute backend: the table of primitive operations, and five whole calls, each with its readable twin."""
 
     name: str
     ops: Ops
@@ -27,6 +28,7 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     start_cache: Callable  # as decoder.start_cache
     step: Callable  # as decoder.step
+    step_together: Callable  # as decoder.step_together
     describe: Callable[[], dict[str, str]]  # what `info` prints about it
 
     def __repr__(self) -> str:
@@ -38,7 +40,7 @@ def describe() -> dict[str, str]:
     return {"instructions": "those of numpy and its BLAS"}
 
 
-NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, describe)
+NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, describe)
 
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
     "float32": np.float32,
@@ -86,7 +88,7 @@ def compiled(dtype: str, private: bool = True) -> Backend:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
-    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step
+    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
 
 

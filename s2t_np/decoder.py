@@ -6,7 +6,7 @@ logits to the search.
 Source: Vaswani et al. 2017, section 3.1, in the pre-norm form of fairseq S2T (arXiv 2010.05171).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -114,3 +114,13 @@ def decoder_step(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, 
 def step(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, cache: DecoderCache) -> NextToken:
     """`decoder_step` for the search: tokens (K,) ints -> logits (K, V) and what normalises them, in float32."""
     return next_token(decoder_step(ops, w, config, tokens, cache))
+
+
+def step_together(
+    ops: Ops, w: Weights, config: ModelConfig, asks: Sequence[tuple[np.ndarray, DecoderCache]]
+) -> list[NextToken]:
+    """A step of several utterances: for each (tokens (K,), cache) what `step` returns, in the same order.
+
+    Each has its own memory, beams and length. Compiled, the weights are read once for all of them; here, once for each.
+    """
+    return [step(ops, w, config, tokens, cache) for tokens, cache in asks]

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
+from .batch import add_sharing_arguments
 from .command import Command, add_format, add_model_arguments
 from .generation import add_generation_arguments
 
@@ -42,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--metric", choices=METRICS, default="wer", help="default: wer")
     add_format(parser)
     parser.add_argument("--show-alignment", action="store_true", help="print each utterance that has an error, aligned")
-    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="recordings at a time (default: one per core)")
+    add_sharing_arguments(parser)
     add_model_arguments(parser)
     add_generation_arguments(parser)
 

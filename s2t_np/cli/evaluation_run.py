@@ -13,12 +13,11 @@ from ..evaluation.run import evaluate_all
 from ..evaluation.summary import ERROR_RATES, Summary, show_alignment
 from ..formats import to_json
 from ..model import S2T
-from .batch import HOW_TO_GO_ON, report
+from .batch import HOW_TO_GO_ON, jobs, report
 from .command import load_model
 from .generation import beginning, generation_options
 from .progress import Progress
 from .terminal import bar_away, say, show
-from .transcribe import jobs
 
 
 def check(args: Namespace) -> None:
@@ -64,9 +63,9 @@ def run_all(
     """Evaluate all that is left; the outcomes, and how many recordings failed. Raises OptionError, OSError."""
     inputs = [Input(str(u.audio), u.id) for u in todo]
     progress, outcomes, failed = Progress(inputs), [], 0
-    work = evaluate_all(model, todo, normalization(args), jobs(args, len(todo)), **generation)
+    work = evaluate_all(model, todo, normalization(args), jobs(args, len(todo)), args.batch, **generation)
     with closing(work) as finished:
-        for index, result in finished:
+        for index, result in enumerate(finished):
             progress.finished(index, inputs[index], getattr(result, "duration", None))
             if isinstance(result, Failure):
                 report(result)

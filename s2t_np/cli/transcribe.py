@@ -19,8 +19,7 @@ from ..batch.patterns import has_wildcards
 from ..batch.run import CountedBlocks, RawSamples, Task, failure, listen
 from ..errors import AudioError, OptionError
 from ..formats import STREAMED, Incomplete, Item, Layout
-from ..system.threads import processors
-from .batch import FAILED, INCOMPLETE, report, report_incomplete, run_batch, summary
+from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .highlight import has_colours, highlighted
@@ -74,7 +73,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     raw.add_argument("--raw-rate", type=int, metavar="HZ", help="their sampling rate")
     raw.add_argument("--raw-encoding", default=RAW.encoding, choices=list(ENCODINGS), help="default: s16le")
     raw.add_argument("--raw-channels", type=int, default=RAW.channels, metavar="N", help="default: 1")
-    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="recordings at a time (default: one per core)")
+    add_sharing_arguments(parser)
     add_output_arguments(parser)
     add_model_arguments(parser)
     add_stream_arguments(parser)
@@ -113,13 +112,6 @@ def is_batch(args: Namespace, paths: list[str]) -> bool:
     """True if the arguments denote a batch, even if only one file matches: then results say whose they are."""
     one = len(paths) == 1 and not os.path.isdir(paths[0]) and (os.path.exists(paths[0]) or not has_wildcards(paths[0]))
     return not one or bool(args.files_from)
-
-
-def jobs(args: Namespace, count: int) -> int:
-    """Return how many recordings to transcribe at a time. Raises OptionError."""
-    if args.jobs is not None and args.jobs < 1:
-        raise OptionError(f"--jobs is {args.jobs}, expected at least 1")
-    return max(1, min(args.jobs or processors(), count))
 
 
 def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[Item]], Iterator[str]]:
@@ -178,7 +170,8 @@ def transcribe(args: Namespace) -> int:
     if inputs:
         model = load_model(args)
         options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
-        task = Task(model, options, generation | beginning(args, model.tokenizer), raw)
+        generation |= beginning(args, model.tokenizer)
+        task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))
 

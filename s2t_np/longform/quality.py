@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config import bounded_number
+from ..fields import bounded_number
 from ..search import Hypothesis
 
 LOOP_TIMES, LOOP_PIECES = 4, 8  # a run that repeats this often in a row, and fills this many pieces, is a loop

@@ -11,17 +11,31 @@
 Semantics, and the order in which things act, are those of transformers 5.x `generate`, token for token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..config import GenerationConfig
 from .beam import beam_search
-from .fairseq import fairseq_search
+from .fairseq import check_fairseq_options, fairseq_search
 from .greedy import greedy_search
 from .options import check_options, check_prefix
-from .port import Cache, Candidates, Decoder, Hypothesis, NextToken, next_token
+from .port import Ask, Asking, Cache, Candidates, Decoder, Hypothesis, NextToken, Search, next_token, run
 from .sampling import sample
 
-__all__ = ["Cache", "Candidates", "Decoder", "Hypothesis", "NextToken", "check_prefix", "generate", "next_token"]
+__all__ = [
+    "Ask",
+    "Asking",
+    "Cache",
+    "Candidates",
+    "Decoder",
+    "Hypothesis",
+    "NextToken",
+    "Search",
+    "begin",
+    "check_prefix",
+    "generate",
+    "next_token",
+    "run",
+]
 
 
 def generate(decoder: Decoder, options: GenerationConfig, prefix: Sequence[int] = ()) -> list[Hypothesis]:
@@ -31,13 +45,19 @@ def generate(decoder: Decoder, options: GenerationConfig, prefix: Sequence[int] 
     then fills up with rows that score about -1e9). Raises OptionError where options contradict each other or leave no
     token to choose, ModelError where the decoder returns NaN.
     """
+    return run(begin(decoder.start, options, prefix), decoder.step)
+
+
+def begin(start: Callable[[int], Cache], options: GenerationConfig, prefix: Sequence[int] = ()) -> Search:
+    """The same search, to be run by the caller: with `run`, or together with others. Raises OptionError at once."""
     if options.search == "fairseq":
+        check_fairseq_options(options)
         forced = [token for token in (options.forced_bos_token_id,) if token is not None and not prefix]
-        return fairseq_search(decoder, options, [*forced, *check_prefix(prefix)])
+        return fairseq_search(start, options, [*forced, *check_prefix(prefix)])
     prompt = [options.decoder_start_token_id, *check_prefix(prefix)]
     options = check_options(options, len(prompt))
     if options.do_sample:
-        return sample(decoder, options, prompt)
+        return sample(start, options, prompt)
     if options.num_beams == 1:
-        return greedy_search(decoder, options, prompt)
-    return beam_search(decoder, options, prompt)
+        return greedy_search(start, options, prompt)
+    return beam_search(start, options, prompt)

@@ -14,7 +14,7 @@ beam and then the lower token id goes first; torch.topk promises no order. And d
 with repeated or padded rows scoring -1e9 / length, and with early_stopping True stop the search for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from ..config import GenerationConfig
 from .constraints import Constraint, constrain, constraints, rewrite
 from .options import no_token_left
-from .port import Candidates, Decoder, Hypothesis, NextToken, advance, append_column, feed_prompt, ranked
+from .port import Cache, Candidates, Hypothesis, NextToken, Search, advance, append_column, feed_prompt, ranked
 
 
 class Beams(NamedTuple):
@@ -34,10 +34,10 @@ class Beams(NamedTuple):
     parents: np.ndarray  # (K,) which beam of the step before each one continues
 
 
-def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
+def beam_search(start: Callable[[int], Cache], options: GenerationConfig, prompt: Sequence[int]) -> Search:
     """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`."""
     active = constraints(options, len(prompt))
-    cache, following = feed_prompt(decoder, options, prompt, options.num_beams)
+    cache, following = yield from feed_prompt(start, options, prompt, options.num_beams)
     beams = first_beams(prompt, options.num_beams)
     finished: list[Hypothesis] = []
     while True:
@@ -48,7 +48,7 @@ def beam_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[in
         if is_over(beams, finished, len(prompt), options):
             break
         cache.reorder(beams.parents)
-        following = advance(decoder, beams.tokens[:, -1], cache)
+        following = yield from advance(beams.tokens[:, -1], cache)
     if not finished:
         raise no_token_left(beams.tokens.shape[1] - 1)
     return finished[: options.num_return_sequences]

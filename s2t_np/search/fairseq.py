@@ -11,7 +11,7 @@
 The score is the sum of log-probabilities over (number of generated tokens, EOS included) ** length_penalty, in float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..config import GenerationConfig
 from ..errors import OptionError
 from .constraints import ban_repeated_ngrams
 from .options import check_vocabulary, no_token_left
-from .port import Candidates, Decoder, Hypothesis, NextToken, advance, append_column, ranked
+from .port import Cache, Candidates, Hypothesis, NextToken, Search, advance, append_column, ranked
 
 UNK = 3  # in every dictionary of fairseq
 REFUSED = {
@@ -42,18 +42,17 @@ class Rows(NamedTuple):
     parents: np.ndarray  # (K,) which row of the step before each one continues
 
 
-def fairseq_search(decoder: Decoder, options: GenerationConfig, forced: Sequence[int]) -> list[Hypothesis]:
+def fairseq_search(start: Callable[[int], Cache], options: GenerationConfig, forced: Sequence[int]) -> Search:
     """The best `num_return_sequences` hypotheses, best score first; `forced` are the tokens that all begin with.
 
     Of `options`: num_beams (K), length_penalty, unk_penalty, min_length, max_length (tokens before EOS),
-    no_repeat_ngram_size. Raises OptionError for others that would change the search, and for ids outside V.
+    no_repeat_ngram_size; `check_fairseq_options` refuses others. Raises OptionError for ids outside V.
     """
-    check_fairseq_options(options)
-    count, start = options.num_beams, options.decoder_start_token_id
-    cache = decoder.start(count)
-    following = advance(decoder, np.full(count, start), cache)
-    check_vocabulary(options, [start, *forced], following.logits.shape[1])
-    rows, finished = first_rows(start, count), []
+    count, first = options.num_beams, options.decoder_start_token_id
+    cache = start(count)
+    following = yield from advance(np.full(count, first), cache)
+    check_vocabulary(options, [first, *forced], following.logits.shape[1])
+    rows, finished = first_rows(first, count), []
     for step in range(options.max_length + 1):
         candidates = extend(rows, allowed(following, rows, step, forced, options))
         ended = (candidates.tokens == options.eos_token_id) & (candidates.scores > -np.inf)
@@ -63,7 +62,7 @@ def fairseq_search(decoder: Decoder, options: GenerationConfig, forced: Sequence
             break
         rows = run_on(rows, candidates, ended)
         cache.reorder(rows.parents)
-        following = advance(decoder, rows.tokens[:, -1], cache)
+        following = yield from advance(rows.tokens[:, -1], cache)
     if not finished:
         raise no_token_left(rows.tokens.shape[1])
     best = sorted(finished[:count], key=lambda hypothesis: -hypothesis.score)

@@ -12,22 +12,22 @@ import numpy as np
 from ..config import GenerationConfig
 from .constraints import Constraint, constrain, constraints, rewrite
 from .options import no_token_left
-from .port import Decoder, Hypothesis, NextToken, advance, append_column, feed_prompt
+from .port import Cache, Hypothesis, NextToken, Search, advance, append_column, feed_prompt
 
 Choose = Callable[[np.ndarray], np.ndarray]  # scores (K, V), -inf where banned -> tokens (K,)
 
 
-def greedy_search(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
+def greedy_search(start: Callable[[int], Cache], options: GenerationConfig, prompt: Sequence[int]) -> Search:
     """The path of best tokens, alone in a list; of equal tokens the one with the lowest id."""
-    return follow(decoder, options, prompt, 1, lambda scores: scores.argmax(axis=1))
+    return follow(start, options, prompt, 1, lambda scores: scores.argmax(axis=1))
 
 
 def follow(
-    decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int, choose: Choose
-) -> list[Hypothesis]:
+    start: Callable[[int], Cache], options: GenerationConfig, prompt: Sequence[int], rows: int, choose: Choose
+) -> Search:
     """K independent rows, each choosing among its constrained logits: one Hypothesis a row."""
     active = constraints(options, len(prompt))
-    cache, following = feed_prompt(decoder, options, prompt, rows)
+    cache, following = yield from feed_prompt(start, options, prompt, rows)
     tokens, log_probs = np.tile(prompt, (rows, 1)), np.empty((rows, 0), np.float32)
     counted = log_probs
     open_rows = np.ones(rows, bool)
@@ -44,7 +44,7 @@ def follow(
         if not open_rows.any() or tokens.shape[1] == options.max_length:
             found = zip(tokens, log_probs, counted, strict=True)
             return [as_hypothesis(*row, len(prompt), options) for row in found]
-        following = advance(decoder, chosen, cache)
+        following = yield from advance(chosen, cache)
 
 
 def counts(following: NextToken, tokens: np.ndarray, chosen: np.ndarray, active: Sequence[Constraint]) -> np.ndarray:

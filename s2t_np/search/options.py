@@ -66,7 +66,7 @@ def check_lengths(options: GenerationConfig, prompt_length: int) -> None:
             f"min_length is {options.min_length}, more than max_length {options.max_length}: no hypothesis can end by "
             "itself, all are cut off at max_length",
             InputWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     check_length_penalty(options)
 

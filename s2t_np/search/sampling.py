@@ -5,24 +5,24 @@ The three act on the constrained logits, in this order, each on what the one bef
 program draws differently from the same seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..config import GenerationConfig
 from ..ops import softmax
 from .greedy import follow
-from .port import Decoder, Hypothesis
+from .port import Cache, Search
 
 
-def sample(decoder: Decoder, options: GenerationConfig, prompt: Sequence[int]) -> list[Hypothesis]:
+def sample(start: Callable[[int], Cache], options: GenerationConfig, prompt: Sequence[int]) -> Search:
     """`num_return_sequences` independent draws, best score first."""
     random = np.random.default_rng(options.seed)
 
     def choose(scores):
         return draw(narrow(scores, options), random)
 
-    drawn = follow(decoder, options, prompt, options.num_return_sequences, choose)
+    drawn = yield from follow(start, options, prompt, options.num_return_sequences, choose)
     return sorted(drawn, key=lambda hypothesis: -hypothesis.score)
 
 

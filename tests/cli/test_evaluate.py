@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from s2t_np.cli.evaluate import METRICS, NORMALIZATIONS
 from s2t_np.config import UtteranceConfig
 from s2t_np.evaluation import NORMALIZERS
 from s2t_np.evaluation import summary as summaries
-from s2t_np.evaluation.run import transcribe_utterance
+from s2t_np.evaluation.corpus import Utterance
+from s2t_np.evaluation.run import evaluate_all
 from tests.support.paths import DIGITS, ROOT
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -170,16 +172,23 @@ def test_the_report_as_json_has_the_figures_of_the_table(run, corpus):
     assert part["wer"] == pytest.approx(200 / 15) and part["files"] == 4
 
 
+def hear_nothing_new(self, memory, **options):
+    """A search that asks nothing."""
+    return [HEARD]
+    yield
+
+
 def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
     model, lengths = s2t_np.load("digits", backend="numpy"), []
     known = replace(model, utterance_config=UtteranceConfig())
     said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
     monkeypatch.setattr(audio, "blocks", lambda path, rate, *_: iter([np.resize(said, seconds * 16000)]))
     monkeypatch.setattr(type(model), "encode", lambda self, x, *_: lengths.append(len(x)) or np.zeros((1, 128)))
-    monkeypatch.setattr(type(model), "generate_from", lambda self, memory, **options: [HEARD])
+    monkeypatch.setattr(type(model), "begin_from", hear_nothing_new)
     for seconds, heard in ((40, known), (70, known), (40, model)):
         lengths.clear()
-        assert transcribe_utterance(heard, "x.flac", {}).duration == seconds
+        (outcome,) = evaluate_all(heard, [Utterance("x", Path("x.flac"), "five")])
+        assert outcome.duration == seconds
         assert (lengths == [3998]) == (seconds == 40 and heard is known)
         assert max(lengths) < (800 if heard is model else 3999)
 

@@ -12,11 +12,11 @@ from s2t_np.config import (
     GenerationConfig,
     ModelConfig,
     TokenizerConfig,
-    from_dict,
     parse_json,
     read_json,
 )
 from s2t_np.errors import ModelError, OptionError
+from s2t_np.fields import from_dict
 from tests.support.paths import CHECKPOINT_CONFIGS, DIGITS, needs_shared
 
 CLASSES = {
