@@ -160,11 +160,6 @@ def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None
     return found
 
 
-def step_together(ops, w, config, asks) -> list[NextToken]:
-    """A step of several utterances, as decoder.step_together."""
-    return [step(ops, w, config, tokens, cache) for tokens, cache in asks]
-
-
 @functools.lru_cache(maxsize=16)
 def _tables(sampling_rate: int, num_mel_bins: int) -> fbank_host.Tables:
     """Return what the filterbank kernel looks up, from the window and the filters of features.py."""
