@@ -15,17 +15,20 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("errors", "ops"),
+    ("errors", "ops", "activations"),
     ("fields", "generation_refusals"),
-    ("generation_config",),
+    ("generation_config", "architecture"),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
-    ("weights",),
+    ("parts",),
     ("layers",),
     ("encoder", "decoder"),
+    ("convtransformer", "conformer"),
+    ("weights",),
     ("longform",),
     ("backend",),
     ("model",),
+    ("loading",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
     ("__init__",),
@@ -40,7 +43,9 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
     "openvino",
     "optimum",
 }
-TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
+TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"} | {
+    "tools/make_fairseq_answers.py"
+}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
 KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
