@@ -18,9 +18,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
-from ..batch.pool import Cancelled, cancellable
 from ..model import S2T
 from ..system.threads import own_threads
+from ..together.workers import Cancelled
+from .cancelling import cancellable
 from .refusals import Refusal
 
 Emit = Callable[[Any], None]

@@ -9,8 +9,9 @@ from .. import audio
 from ..batch.run import CountedBlocks
 from ..longform.options import StreamOptions
 from ..longform.segment import Recording
-from ..longform.stream import segments_of
+from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
+from ..together import ordered
 from .desk import Emit
 from .parameters import Wanted
 from .refusals import Refusal, refusal_of
@@ -38,7 +39,8 @@ def transcribe(
     options = replace(options, word_timestamps=options.word_timestamps or wanted.words)
     heard = []
     try:
-        for segment in segments_of(model, iter(sound), False, options, generation | dict(wanted.generation)):
+        pieces = utterances_of(model, iter(sound), False, options, generation | dict(wanted.generation))
+        for segment in segments_of(ordered(pieces, model.step_together, 1), model.tokenizer):
             heard.append(segment)
             emit(segment)
     except (audio.AudioError, MemoryError) as error:
