@@ -9,14 +9,14 @@ text = tokenizer.decode(tokens)
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from . import arguments, search
+from . import arguments, search, together
 from .audio import load as load_audio
 from .backend import DTYPES, Backend, choose
 from .checkpoint import read_tensors
@@ -25,45 +25,20 @@ from .checkpoint.folders import require_model
 from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .decoder import decode_full
-from .errors import InputWarning, ModelError, OptionError
+from .errors import InputWarning, ModelError, OptionError, S2TError
 from .features import features
 from .longform.options import StreamOptions
-from .longform.quality import quality_flags
-from .longform.recording import OpenRecording, open_recording
+from .longform.recording import open_recording
 from .longform.segment import Segment
-from .longform.stream import segments_of, stream
+from .longform.stream import stream
+from .longform.transcript import Hearing, Transcript, transcripts
 from .ops import log_softmax
 from .tokenizer import Tokenizer
 from .weights import Weights, build
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
-LONGEST_TEXT = (
-    4096  # tokens that are scored; time and memory grow with their square, and an utterance has a few hundred
-)
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """The result of transcribing one recording."""
-
-    text: str  # the best hypothesis
-    hypotheses: list[search.Hypothesis]  # best first, as many as `num_return_sequences`
-    texts: list[str]  # their texts, in the same order
-    duration: float  # seconds of audio
-    source: str | None = None  # the file, if it was one
-    segments: tuple[Segment, ...] = ()  # if the recording was too long to be one utterance; then no hypotheses
-    flags: tuple[str, ...] = ()  # why the text is doubtful: "low_logprob", "repetition", "unfinished", "cut"
-
-    @classmethod
-    def of_segments(cls, segments: tuple[Segment, ...], recording: OpenRecording) -> "Transcript":
-        """The transcript of a recording that was heard in segments."""
-        text, flags = " ".join(segment.text for segment in segments), (f for s in segments for f in s.flags)
-        return cls(text, [], [text], recording.duration, recording.source, segments, tuple(dict.fromkeys(flags)))
-
-    @classmethod
-    def of_silence(cls, recording: OpenRecording) -> "Transcript":
-        """The transcript of a recording in which the detector found no speech: it has no hypotheses."""
-        return cls("", [], [""], recording.duration, recording.source)
+LONGEST_TEXT = 4096  # tokens that are scored; time and memory grow with their square, an utterance has a few hundred
+Options = StreamOptions | None
 
 
 @dataclass(frozen=True)
@@ -159,15 +134,37 @@ class S2T:
         every hypothesis begins with, after the start token; `lang`, such as "fr", is the language that a multilingual
         model is to write: its piece comes first. Raises OptionError.
         """
-        return self.generate_from(self.encode(features, padded_length), prefix=prefix, lang=lang, **options)
+        begun = self.begin(features, prefix=prefix, lang=lang, padded_length=padded_length, **options)
+        return search.run(begun, self.step)
+
+    def begin(self, features: np.ndarray, *, padded_length: int | None = None, **options) -> search.Search:
+        """The same, not yet run: a generator of Asks, for `search.run`, or to run together with others."""
+        return (yield from self.begin_from(self.encode(features, padded_length), **options))
+
+    def generate_batch(
+        self, features: Iterable[np.ndarray], *, batch: int | None = None, **options
+    ) -> Iterator[list[search.Hypothesis] | S2TError]:
+        """The result of `generate` for each of many features (T, M), in their order, each as soon as it is there.
+
+        `batch` utterances are decoded together (default: `batch_size`), with the results of one at a time. An error in
+        one of them takes the place of its result. `options` as in `generate`. Raises OptionError.
+        """
+        width = self.batch_size(batch, **options)
+        return together.attempts((self.begin(x, **options) for x in features), self.step_together, width)
+
+    def batch_size(self, batch: int | None = None, **options) -> int:
+        """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
+        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang")}
+        best = together.width_of(self.config, self.generation_config.replace(**rest))
+        return best if batch is None else arguments.whole_number(batch, "batch", 1)
 
     def generate_from(
         self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options
     ) -> list[search.Hypothesis]:
         """The same for a memory (S, D). Raises OptionError."""
-        return search.run(self.begin_search(memory, prefix=prefix, lang=lang, **options), self.step)
+        return search.run(self.begin_from(memory, prefix=prefix, lang=lang, **options), self.step)
 
-    def begin_search(
+    def begin_from(
         self,
         memory: np.ndarray,
         *,
@@ -212,9 +209,7 @@ class S2T:
         if self.tokenizer.languages and told == (None, None, None) and not len(generation.get("prefix", ())):
             warnings.warn(self.tokenizer.any_language, InputWarning, stacklevel=3)
 
-    def transcribe(
-        self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
-    ) -> Transcript:
+    def transcribe(self, audio, sampling_rate: int | None = None, options: Options = None, **generation) -> Transcript:
         """From sound to text. `audio` as in `features`, `generation` as in `generate`. Raises AudioError, OptionError.
 
         Without `lang` a model of several languages picks one by itself, and an InputWarning says so.
@@ -222,35 +217,42 @@ class S2T:
         A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
         is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
         read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
-        other; it has `segments`, no `hypotheses`.
+        other; it has `segments`, no `hypotheses`. Segments are
+        decoded together, `batch` at a time, as in `transcribe_batch`.
+        """
+        (transcript,) = self.transcribe_batch([audio], sampling_rate, options, **generation)
+        if isinstance(transcript, S2TError):
+            raise transcript
+        return transcript
+
+    def transcribe_batch(
+        self, sounds: Iterable, sampling_rate: int | None = None, options: Options = None, batch=None, **generation
+    ) -> Iterator[Transcript | S2TError]:
+        """The transcript of each of many recordings, in their order, each as soon as it is there.
+
+        `batch` utterances, of one recording or of several, are decoded together, with the results of one at a time. A
+        recording that cannot be heard has its error (AudioError) in the place of its transcript. Raises OptionError.
         """
         options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
+        width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
-        recording = open_recording(audio, self.feature_config.sampling_rate, sampling_rate, options)
-        if recording.whole is None:
-            found = segments_of(self, iter(recording), True, options, generation)
-            return Transcript.of_segments(tuple(found), recording)
-        features = self.features_of_samples(recording.whole)
-        if not recording.has_speech:
-            return Transcript.of_silence(recording)
-        memory = self.encode(features)
-        hypotheses = self.generate_from(memory, **generation)  # searches, a decoder step for each token
-        texts = self.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
-        flags = quality_flags(hypotheses[0], texts[0], options)
-        return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
+        opened = (partial(open_recording, x, self.feature_config.sampling_rate, sampling_rate, options) for x in sounds)
+        return transcripts(self, (Hearing(self, open, options, generation) for open in opened), width)
 
     def stream(
-        self, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
+        self, audio, sampling_rate: int | None = None, options: Options = None, *, batch=None, **generation
     ) -> Iterator[Segment]:
         """A recording of any length, even one that has no end yet: its segments, each as soon as it is done.
 
         `audio`: a path, a binary file, "-" for stdin, an array, or an iterator of arrays, the last two with their
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
-        before it, where a recording is damaged or cut short.
+        before it, where a recording is damaged or cut short. `batch` segments are decoded together (default:
+        `batch_size`), those of a live recording one by one.
         """
         options = arguments.instance(options, "options", StreamOptions)
+        width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
-        return stream(self, audio, sampling_rate, options, **generation)
+        return stream(self, audio, sampling_rate, options, width, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None, lang: str | None = None) -> Score:
         """The log-probability of a given transcript, in the language `lang` of a model that writes several.

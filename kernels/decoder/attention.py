@@ -58,7 +58,7 @@ class CrossHead(NamedTuple):
 
 
 class History(NamedTuple):
-    """The keys and values that the beams have written so far, for one head of a layer.
+    """The keys and values that the beams of an utterance have written so far, for one head of a layer.
 
     Position u of beam k's history is at keys[(u * beams + ancestors[k * capacity + u]) * row :], and so in values.
     """
@@ -215,18 +215,18 @@ def _mix_history(past, beam, scores, y):
 
 
 @linked
-def attend_cache(past: History, q: Floats, y: Floats, row: int, scores: Floats):
-    """One head of K beams: softmax(scale q K^T) V -> y; q and y have a row a beam, `row` floats apart.
+def attend_cache(past: History, count: int, q: Floats, y: Floats, row: int, scores: Floats):
+    """One head of the first `count` beams: softmax(scale q K^T) V -> y; q and y have a row a beam, `row` floats apart.
 
-    The caller has written the rows of the last position. scores (K, history in whole vectors) is scratch. Beams are
+    The caller has written the rows of the last position. scores (count, history in whole vectors) is scratch. Beams are
     together at each stage: each of their steps waits for its own last one only.
     """
     size = -(-past.length // LANES) * LANES
-    for k in range(past.beams):
+    for k in range(count):
         _score_history(skip(q, k * row), past, k, skip(scores, k * size))
-    for k in range(past.beams):
+    for k in range(count):
         line = at(scores, k * size)
         inverse = np.float32(1.0) / _exponentials(line, past.length, _highest(line, past.length, LOWEST), past.scale)
         _scale_row(skip(scores, k * size), past.length, inverse)
-    for k in range(past.beams):
+    for k in range(count):
         _mix_history(past, k, skip(scores, k * size), skip(y, k * row))

@@ -86,6 +86,13 @@ class CommandParser(Parser):
         self.error(f"unknown option{'s' * (len(options) > 1)} {', '.join(options):.80}{hint}")
 
 
+def add_format(parser: ArgumentParser) -> None:
+    """--format txt|json."""
+    parser.add_argument(
+        "--format", choices=["txt", "json"], default="txt", help="print lines of text or one JSON object"
+    )
+
+
 def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
     """--model, --revision, --backend, --dtype, --threads."""
     group = parser.add_argument_group("model")

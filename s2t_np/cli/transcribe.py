@@ -19,8 +19,7 @@ from ..batch.patterns import has_wildcards
 from ..batch.run import CountedBlocks, RawSamples, Task, failure, listen
 from ..errors import AudioError, OptionError
 from ..formats import STREAMED, Incomplete, Item, Layout
-from ..system.threads import processors
-from .batch import FAILED, INCOMPLETE, report, report_incomplete, run_batch, summary
+from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
 from .highlight import has_colours, highlighted
@@ -34,6 +33,10 @@ DESCRIPTION = """\
 Write down what is said in recordings: files, folders (all audio files below them), patterns in quotes ("rec/**/*.wav"),
 the files of a list (--files-from), or "-" for standard input. Each recording is transcribed once, however often it is
 named.
+
+A model writes what it was trained to write: the LibriSpeech models transcribe English, the MuST-C and CoVoST models
+translate, so this is the command for translation, too. `s2t-np info --model NAME` says what a model does; of a model
+that knows several target languages, --lang XX chooses one.
 
 One recording is printed as it is heard, each segment when it closes: in txt its text on a line, or srt, vtt, tsv. Of
 several, or of a folder, every line is a path, a tab and the text. With --output-dir nothing is printed: NAME.txt,
@@ -51,6 +54,7 @@ examples:
   s2t-np transcribe talk.flac
   s2t-np transcribe talk.flac --format srt > talk.srt
   s2t-np transcribe --model digits --format json one.wav two.wav
+  s2t-np transcribe --model facebook/s2t-small-mustc-en-de-st talk.flac
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
@@ -69,7 +73,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     raw.add_argument("--raw-rate", type=int, metavar="HZ", help="their sampling rate")
     raw.add_argument("--raw-encoding", default=RAW.encoding, choices=list(ENCODINGS), help="default: s16le")
     raw.add_argument("--raw-channels", type=int, default=RAW.channels, metavar="N", help="default: 1")
-    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="recordings at a time (default: one per core)")
+    add_sharing_arguments(parser)
     add_output_arguments(parser)
     add_model_arguments(parser)
     add_stream_arguments(parser)
@@ -108,13 +112,6 @@ def is_batch(args: Namespace, paths: list[str]) -> bool:
     """True if the arguments denote a batch, even if only one file matches: then results say whose they are."""
     one = len(paths) == 1 and not os.path.isdir(paths[0]) and (os.path.exists(paths[0]) or not has_wildcards(paths[0]))
     return not one or bool(args.files_from)
-
-
-def jobs(args: Namespace, count: int) -> int:
-    """Return how many recordings to transcribe at a time. Raises OptionError."""
-    if args.jobs is not None and args.jobs < 1:
-        raise OptionError(f"--jobs is {args.jobs}, expected at least 1")
-    return max(1, min(args.jobs or processors(), count))
 
 
 def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[Item]], Iterator[str]]:
@@ -173,7 +170,8 @@ def transcribe(args: Namespace) -> int:
     if inputs:
         model = load_model(args)
         options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
-        task = Task(model, options, generation | beginning(args, model.tokenizer), raw)
+        generation |= beginning(args, model.tokenizer)
+        task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))
 

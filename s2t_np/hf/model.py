@@ -20,6 +20,7 @@ from ..errors import InputWarning, OptionError
 from ..model import S2T, load_network
 from ..ops import log_softmax
 from ..search import Hypothesis
+from ..together import ordered
 from ..weights import check, expected_shapes
 from .batch import Array, Fields, OnCPU, as_array, rows_of
 from .generation_options import drop_neutral, generation_json, plain_options
@@ -116,10 +117,10 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         config = (self.generation_config if generation_config is None else checked(generation_config)).replace(**rest)
         s2t = dataclasses.replace(self.s2t, generation_config=config)
         prompts = prompt_rows(decoder_input_ids, len(batch), config)
-        found = [
-            filled(s2t.generate(x, prefix=prompt[1:], padded_length=length), prompt, config.num_return_sequences)
-            for (x, length), prompt in zip(batch, prompts, strict=True)
-        ]
+        rows = zip(batch, prompts, strict=True)
+        begun = (s2t.begin(x, prefix=prompt[1:], padded_length=length) for (x, length), prompt in rows)
+        results = ordered(begun, s2t.step_together, s2t.batch_size())
+        found = [filled(row, prompt, config.num_return_sequences) for row, prompt in zip(results, prompts, strict=True)]
         return wanted.results(found, config.pad_token_id)
 
     def __call__(

@@ -6,7 +6,7 @@ import pytest
 
 from s2t_np.longform.fallback import decode_with_fallback
 from s2t_np.longform.quality import QualityOptions, compression_ratio, has_loop, has_repeated_ngram, quality_flags
-from s2t_np.search import Hypothesis
+from s2t_np.search import Hypothesis, run
 
 PLAIN = tuple(range(10, 30))
 LOOP = (10, 11, 12) * 8
@@ -80,33 +80,37 @@ class Searches:
     def __call__(self, no_repeat_ngram_size=0):
         self.asked.append(no_repeat_ngram_size)
         return [self.answers[no_repeat_ngram_size]], ["a text"]
+        yield
+
+
+def decoded(search, **options):
+    """The answer and its flags, of searches that ask nothing."""
+    return run(decode_with_fallback(search, QualityOptions(**options)), None)
 
 
 def test_a_good_answer_is_believed_at_once():
     search = Searches(hypothesis())
-    answer, flags = decode_with_fallback(search, QualityOptions())
+    answer, flags = decoded(search)
     assert answer[0][0] is search.answers[0] and flags == () and search.asked == [0]
 
 
 def test_a_loop_is_searched_for_again():
     search = Searches(hypothesis(LOOP), hypothesis())
-    answer, flags = decode_with_fallback(search, QualityOptions())
+    answer, flags = decoded(search)
     assert answer[0][0] is search.answers[3] and flags == ("retried",) and search.asked == [0, 3]
 
 
 def test_what_was_really_said_so_often_stays():
     search = Searches(hypothesis(LOOP), hypothesis(log_prob=-3.0))
-    answer, flags = decode_with_fallback(search, QualityOptions())
+    answer, flags = decoded(search)
     assert answer[0][0] is search.answers[0] and flags == ("repetition",)
 
 
 def test_without_a_repetition_nothing_else_would_come_of_it():
     search = Searches(hypothesis(log_prob=-3.0))
-    assert decode_with_fallback(search, QualityOptions())[1] == ("low_logprob",) and search.asked == [0]
+    assert decoded(search)[1] == ("low_logprob",) and search.asked == [0]
 
 
 def test_the_retry_can_be_switched_off():
     search = Searches(hypothesis(LOOP))
-    assert decode_with_fallback(search, QualityOptions(retry_no_repeat_ngram_size=0))[1] == (
-        "repetition",
-    ) and search.asked == [0]
+    assert decoded(search, retry_no_repeat_ngram_size=0)[1] == ("repetition",) and search.asked == [0]

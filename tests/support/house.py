@@ -21,7 +21,7 @@ ORDER = (
     ("generation_config",),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
-    ("weights",),
+    ("together", "weights"),
     ("layers",),
     ("encoder", "decoder"),
     ("longform",),
@@ -29,19 +29,34 @@ ORDER = (
     ("model",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
+    ("training", "serve"),
     ("__init__",),
     ("cli",),
     ("__main__",),
 )
 # Only inside the function that needs them:
-LATE = {"scipy", "yaml", "soundfile", "sentencepiece", "huggingface_hub", "s2t_np_kernels", "matplotlib"}
+LATE = {
+    "scipy",
+    "yaml",
+    "soundfile",
+    "sentencepiece",
+    "huggingface_hub",
+    "s2t_np_kernels",
+    "matplotlib",
+    "av",
+    "sacrebleu",
+    "starlette",
+    "uvicorn",
+    "multipart",
+    "websockets",
+}
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
     "onnxruntime",
     "openvino",
     "optimum",
 }
-TOOLS_WITH_ORACLES = {"tools/torch_worker.py", "tools/peer_worker.py", "tools/train_digits.py"}
+TOOLS_WITH_ORACLES = {f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker", "train_digits")}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
 KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises
