@@ -1,6 +1,7 @@
 """The number of utterances that run at a time, by the shape of the model.
 
-There are enough that the arithmetic of a step outweighs the reading of its weights, and no more than memory allows.
+There are enough of them that the arithmetic of a step outweighs the reading of its weights, and no more than memory
+allows.
 """
 
 from ..config import GenerationConfig, ModelConfig
