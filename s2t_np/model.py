@@ -160,10 +160,18 @@ class S2T:
         """The same for a memory (S, D). Raises OptionError."""
         return search.run(self.begin_from(memory, prefix=prefix, lang=lang, **options), self.step)
 
-    def begin_from(self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options) -> search.Search:
+    def begin_from(
+        self,
+        memory: np.ndarray,
+        *,
+        prefix=(),
+        lang: str | None = None,
+        hooks: search.Hooks = search.NO_HOOKS,
+        **options,
+    ) -> search.Search:
         """The same, not yet run: a generator of Asks, for `search.run` or to run together with others.
 
-        Raises OptionError at once.
+        `hooks` are functions that take part in the search. Raises OptionError at once.
         """
         prefix, options = self.with_language(prefix, lang, options)
         config = self.generation_config.replace(**options)
@@ -172,7 +180,9 @@ class S2T:
                 f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "
                 f"{self.config.vocab_size}"
             )
-        return search.begin(self.decoder(memory).start, config, prefix)
+        if config.stop_strings and hooks.pieces is None and self.tokenizer is not None:
+            hooks = hooks._replace(pieces=self.tokenizer.added_texts())
+        return search.begin(self.decoder(memory).start, config, prefix, hooks)
 
     def with_language(self, prefix, lang: str | None, options: dict) -> tuple[list[int], dict]:
         """The prefix and the options that make a text begin in the language `lang`; None leaves them as they are.
