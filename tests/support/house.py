@@ -47,6 +47,8 @@ LATE = {
     "s2t_np_kernels",
     "matplotlib",
     "av",
+    "fsspec",
+    "aiohttp",
     "sacrebleu",
     "starlette",
     "uvicorn",
