@@ -154,7 +154,7 @@ def hear_piece(model, piece: Piece, options: StreamOptions, generation: dict) ->
         hypotheses = yield from model.begin_from(memory, **(generation | more))
         return hypotheses, model.tokenizer.batch_decode([h.tokens for h in hypotheses])
 
-    (hypotheses, texts), flags = yield from decode_with_fallback(search, options)
+    (hypotheses, texts), flags = yield from decode_with_fallback(search, options, model.tokenizer.granularity)
     best = hypotheses[0]
     segment = Segment(
         id=0,

@@ -79,7 +79,7 @@ def hear_features(
     memory = model.encode(features)
     hypotheses = yield from model.begin_from(memory, **generation)  # searches, a decoder step for each token
     texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
-    flags = quality_flags(hypotheses[0], texts[0], options)
+    flags = quality_flags(hypotheses[0], texts[0], options, model.tokenizer.granularity)
     return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
 
