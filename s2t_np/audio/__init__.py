@@ -36,6 +36,7 @@ from .selection import EACH as EACH
 from .selection import EVERYTHING, Selection, clipped
 
 BLOCK = 1 << 17  # samples of an array handed on at a time
+LIVE = 1 << 10  # samples of an iterator that are resampled at a time: at most 0.13 s of delay, from 8 kHz
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 
 
@@ -69,7 +70,7 @@ def all_blocks(audio, model_rate: int, sampling_rate: float | None, selection: S
         return read_blocks(audio, model_rate, selection)
     if isinstance(audio, Iterator):
         rate = usable_rate(sampling_rate, model_rate, "the iterator")
-        return resample(checked(audio, selection.channel), rate, model_rate)
+        return resample(checked(audio, selection.channel), rate, model_rate, LIVE)
     x, rate = samples_of(audio, sampling_rate, model_rate, selection.channel)
     return resample((x[i : i + BLOCK] for i in range(0, len(x), BLOCK)), rate, model_rate)
 

@@ -49,6 +49,7 @@ LATE = {
     "av",
     "fsspec",
     "aiohttp",
+    "sounddevice",
     "sacrebleu",
     "starlette",
     "uvicorn",
