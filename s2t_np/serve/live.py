@@ -23,10 +23,10 @@ import numpy as np
 
 from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
 from ..audio.raw import ENCODINGS
-from ..batch.pool import Cancelled
 from ..formats import to_json
 from ..longform.options import StreamOptions
 from ..system.threads import own_threads
+from ..together.workers import Cancelled
 from .answers import said
 from .desk import ClientGone, Desk, Emit
 from .metrics import Metrics

@@ -3,8 +3,8 @@
 A client's mistake says what was found and what was expected. Nothing of this machine (paths, tracebacks) is told.
 """
 
-from ..batch.pool import Cancelled
 from ..errors import AudioError, OptionError, S2TError
+from ..together.workers import Cancelled
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 LIMIT_STATUS = 413

@@ -195,7 +195,12 @@ WRONG = {
     (ModelConfig, "conv_channels"): (1, 3, *COUNT),
     (ModelConfig, "conv_kernel_sizes"): ([5], [5, 5, 5], [5, 4], [5, 0], [5, -5], [5, "5"], [5, [5]], [], 5, "55", {},
                                          [True, 5], [5, 10**400]),
-    (ModelConfig, "activation_function"): ("gelu", "", "RELU", 0, ["relu"], {}, *HUGE),
+    (ModelConfig, "activation_function"): ("prelu", "", "RELU", 0, ["relu"], {}, *HUGE),
+    (ModelConfig, "encoder_normalize_before decoder_normalize_before no_decoder_final_norm layernorm_embedding "
+     "decoder_learned_pos no_token_positional_embeddings"): FLAG,
+    (ModelConfig, "decoder_embed_dim decoder_output_dim conv_out_channels"): COUNT,
+    (ModelConfig, "depthwise_conv_kernel_size"): (2, 1001, *COUNT),
+    (ModelConfig, "architecture attn_type pos_enc_type"): ("", "wav2vec", 0, True, ["abs"], {}, *HUGE),
     (ModelConfig, "scale_embedding tie_word_embeddings"): FLAG,
     (ModelConfig, "model_type"): ("bert", "", 3, ["speech_to_text"], {}, True, *HUGE),
     (GenerationConfig, "max_length max_new_tokens num_beams num_return_sequences"): COUNT,
@@ -235,7 +240,8 @@ WRONG = {
 OPTIONAL = ("bos_token_id", "max_new_tokens", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens", "seed",
             "forced_bos_token_id", "forced_eos_token_id", "max_time", "stop_strings", "sequence_bias", "bad_words_ids",
             "exponential_decay_length_penalty", "global_mean", "global_std", "languages", "tgt_lang",
-            "lang_codes", "clean_up_tokenization_spaces", "do_normalize")  # fmt: skip
+            "lang_codes", "clean_up_tokenization_spaces", "do_normalize", "decoder_embed_dim", "decoder_output_dim",
+            "conv_out_channels", "attn_type")  # fmt: skip
 FIELDS = [(cls, field, values) for (cls, fields), values in WRONG.items() for field in fields.split()]
 
 

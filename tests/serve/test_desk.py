@@ -4,10 +4,10 @@ import asyncio
 import threading
 
 import pytest
-from s2t_np.batch.pool import Cancelled
 
 from s2t_np.serve.desk import ClientGone, Desk, Done
 from s2t_np.serve.refusals import Refusal, refusal_of
+from s2t_np.together.workers import Cancelled
 
 
 @pytest.fixture

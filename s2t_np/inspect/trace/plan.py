@@ -111,8 +111,15 @@ def stages(model: S2T, size: Size) -> list[Stage]:
     return [stage for stage in all_stages(model, size) if is_available(model, stage.name)]
 
 
+def check_arrangement(model: S2T) -> None:
+    """Raise OptionError for a network whose layers are not those of the table."""
+    if unknown := model.config.unknown_to_transformers():
+        raise OptionError(f"a trace follows the layers of the released models only; this network has {unknown}")
+
+
 def all_stages(model: S2T, size: Size) -> list[Stage]:
-    """The table of the readable model, which has every stage."""
+    """The table of the readable model, which has every stage. Raises OptionError for a network of other layers."""
+    check_arrangement(model)
     dtype = np.dtype(model.dtype)
     table = [("samples", (size.samples,), np.float32), *feature_stages(model, size.samples)]
     memory = table[-1][1][0]
