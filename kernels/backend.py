@@ -1,12 +1,12 @@
 """The face of the kernels: the functions of which s2t_np.backend makes its compiled backends.
 
 `numba_ops` is numpy_ops with what is faster here replaced; its `prepare` packs weights (`pack.py`), and from then on
-only these ops can read them. `fbank`, `encode`, `start_cache` and `step` have the signatures of their readable twins in
-features.py, encoder.py and decoder.py, and take all layers in one compiled call.
+only these ops can read them. `fbank`, `encode`, `start_cache`, `step` and `step_together` have the signatures of their
+readable twins in features.py, encoder.py and decoder.py, and take all layers in one compiled call.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ Stages = Callable[[str, np.ndarray], None]
 numba_ops = numpy_ops._replace(
     prepare=functools.partial(pack, release=release),
     linear=linear,
-    linear_relu=linear_relu,
+    linear_activation=linear_relu,
     layer_norm=layer_norm,
     conv1d_glu=encoder_host.conv1d_glu,
     attention=attention,
@@ -83,12 +83,6 @@ def encode(
     return encoder_host.encode_in_stages(encoding, show)
 
 
-@functools.lru_cache(maxsize=4)
-def _position_rows(count: int, config) -> np.ndarray:
-    """The first position rows: (count, D)."""
-    return np.concatenate([_positions(block, config) for block in range(-(-count // POSITIONS_KEPT))])[:count]
-
-
 def start_cache(ops, w, config, memory: np.ndarray, beams: int) -> Cache:
     """An empty cache for K beams over an utterance's memory (S, D), as decoder.start_cache; `w` is packed.
 
@@ -99,13 +93,17 @@ def start_cache(ops, w, config, memory: np.ndarray, beams: int) -> Cache:
     return empty_cache(cross, beams, config.vocab_size)
 
 
-def _embed(w, config, tokens: np.ndarray, position: np.ndarray, x: np.ndarray) -> None:
-    """As decoder.embed_tokens, into x (K, D); padding has no position."""
-    scale, rows = np.float32(embedding_scale(config)), w.decoder.embed_tokens.weight
-    np.multiply(rows[tokens], scale, out=x)
-    x += position
-    if config.pad_token_id in tokens.tolist():
-        x[tokens == config.pad_token_id] = rows[[config.pad_token_id]] * scale
+def _embed(w, config, asks, x: np.ndarray) -> None:
+    """As decoder.embed_tokens, into x (rows, D), for tokens and caches of utterances; padding has no position."""
+    scale, table, row = np.float32(embedding_scale(config)), w.decoder.embed_tokens.weight, 0
+    ids = np.concatenate([tokens for tokens, _ in asks])
+    np.multiply(table[ids], scale, out=x)
+    for tokens, cache in asks:
+        block, place = divmod(cache.length, POSITIONS_KEPT)
+        x[row : row + len(tokens)] += _positions(block, config)[place]
+        row += len(tokens)
+    if config.pad_token_id in ids.tolist():
+        x[ids == config.pad_token_id] = table[[config.pad_token_id]] * scale
 
 
 class CompiledNextToken(NextToken):
@@ -124,24 +122,42 @@ def next_token(logits: np.ndarray) -> NextToken:
     return CompiledNextToken(softmax_host.table_of(logits), softmax_host.BestFinder(*logits.shape))
 
 
+def step_together(
+    ops, w, config, asks: Sequence[tuple[np.ndarray, Cache]], stages: Stages | None = None
+) -> list[NextToken]:
+    """Append one token to each beam of several utterances: (tokens (K,), cache) of each -> logits (K, V) of each.
+
+    As decoder.step_together; `w` is packed. Weights are read once for all. Results are the same bits as those of a step
+    alone. `stages` is shown the rows of all utterances, one after the other. Raises OptionError.
+    """
+    asks = [(doors.tokens(tokens, len(cache.ancestors), config.vocab_size), cache) for tokens, cache in asks]
+    if not asks:
+        return []
+    caches = doors.caches([cache for _, cache in asks])
+    starts = np.cumsum([0] + [len(tokens) for tokens, _ in asks]).tolist()
+    for tokens, cache in asks:
+        cache.make_space()
+        cache.ancestors[:, cache.length] = range(len(tokens))
+    tables = [softmax_host.LogitsTable(len(tokens), config.vocab_size) for tokens, _ in asks]
+    with decoder_host.workspace(w, config, starts[-1], max(cache.capacity for cache in caches)) as workspace:
+        _embed(w, config, asks, workspace.x[: starts[-1]])
+        workspace.asks[: len(asks)] = [cache.ask(*ask) for cache, *ask in zip(caches, starts, tables, strict=False)]
+        decoder_host.run(workspace, starts[-1], len(asks), stages)
+    for cache in caches:
+        cache.length += 1
+    return [CompiledNextToken(table, cache.finder) for table, cache in zip(tables, caches, strict=True)]
+
+
 def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None = None) -> NextToken:
     """Append one token to each beam: tokens (K,) ints -> logits (K, V), as decoder.step; `w` is packed.
 
     `stages(name, rows)` is shown the stream (K, D) before the first block and after each: embed_tokens,
     decoder.0.self_attn, decoder.0.encoder_attn, decoder.0, ...; and the logits (K, V). Raises OptionError.
     """
-    tokens = doors.tokens(tokens, len(cache.ancestors), config.vocab_size)
-    cache.make_space()
-    workspace = cache.workspace(w, config.decoder_ffn_dim)
-    cache.ancestors[:, cache.length] = range(len(tokens))
-    if len(cache.positions) != cache.capacity:
-        cache.positions = _position_rows(cache.capacity, config)
-    _embed(w, config, tokens, cache.positions[cache.length], workspace.x)
-    table = decoder_host.step(workspace, cache.length, stages)
-    cache.length += 1
+    (found,) = step_together(ops, w, config, [(tokens, cache)], stages)
     if stages is not None:
-        stages("logits", table.logits.copy())
-    return CompiledNextToken(table, cache.finder)
+        stages("logits", found.logits.copy())
+    return found
 
 
 @functools.lru_cache(maxsize=16)
@@ -184,4 +200,4 @@ float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, dtype=INT8, release=release))
 OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 
-__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step"]
+__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step", "step_together"]

@@ -44,6 +44,13 @@ def tokens(x: np.ndarray, count: int, vocabulary: int) -> np.ndarray:
     return x
 
 
+def caches(found: list) -> list:
+    """The caches of a step, each of which is there once: it adds one position to each. Raises OptionError."""
+    if len({id(cache) for cache in found}) != len(found):
+        raise OptionError(f"asks: {len(found)} utterances share a cache, expected one for each")
+    return found
+
+
 def parents(x: np.ndarray, count: int) -> np.ndarray:
     """x as integers (count,), each the number of a beam. Raises OptionError."""
     x = np.asarray(x)

@@ -34,7 +34,7 @@ COUNTERS = 8  # counters in a cache line: `take_near` gives each its own line
 # places in a persistent call's board: iterations begun, helpers that left, calls seen, counters of an iteration, and
 # from NUMBERS on the numbers of each iteration
 ITERATION, LEFT, SEEN, SIZE, NUMBERS = 0, 8, 9, 10, 16
-ITERATIONS, EACH = 64, 4  # iterations of a persistent call before it takes fresh counters; numbers for each
+ITERATIONS, EACH = 64, 6  # iterations of a persistent call before it takes fresh counters; numbers for each
 SPIN_LIMIT = 4000  # looks for the next iteration before a helper leaves: about a millisecond
 
 
@@ -107,9 +107,9 @@ class PersistentCall:
     def __init__(self, function, phases: int, threads: int, *arguments):
         self.function, self.helpers, self.arguments = function, threads - 1, arguments
         self.counters = (phases * (threads + 1) + 1) * COUNTERS
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Fresh counters for ITERATIONS iterations; helpers of those before find nothing new and leave."""
         self.board = np.zeros(NUMBERS + EACH * ITERATIONS, np.int64)
         self.states = np.zeros(ITERATIONS * self.counters, np.int64)
@@ -123,7 +123,7 @@ class PersistentCall:
     def run(self, *numbers: int) -> None:
         """The next iteration. Its call is bound once: spelling out the arrays takes 20 us, a step of int8 takes 500."""
         if self.board[ITERATION] == ITERATIONS:
-            self._begin()
+            self.begin()
         iteration = int(self.board[ITERATION])
         self.board[NUMBERS + EACH * iteration : NUMBERS + EACH * (iteration + 1)] = numbers
         if missing := self.helpers - self.called + int(self.board[LEFT]):

@@ -9,8 +9,8 @@ import operator
 
 import numpy as np
 
-from .config import show
 from .errors import OptionError
+from .fields import show
 
 
 def as_array(value, name: str, kinds: str, expected: str) -> np.ndarray:

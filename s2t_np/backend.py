@@ -1,7 +1,8 @@
 """The one place that turns the word "numpy", "numba" or "auto" into functions.
 
 A `Backend` is passed to the model once, at load; nothing asks later which it is. It has two seams: `ops`, the
-arithmetic that every layer asks for, and four whole calls, of which `step` is the one that the search receives.
+arithmetic that every layer asks for, and five whole calls; `step` is the one that a search receives, `step_together`
+the one that serves several searches at once.
 """
 
 import importlib.util
@@ -11,15 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .decoder import start_cache, step
+from . import conformer, convtransformer
+from .activations import ACTIVATIONS
+from .architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .config import ModelConfig
+from .decoder import start_cache, step, step_together
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
-from .ops import Ops, numpy_ops
+from .ops import Ops, linear, linear_relu, numpy_ops
 
 
 class Backend(NamedTuple):
-    """A compute backend: the table of primitive operations, and four whole calls, each with its readable twin."""
+    """A compute backend: the table of primitive operations, and five whole calls, each with its readable twin."""
 
     name: str
     ops: Ops
@@ -27,6 +32,7 @@ class Backend(NamedTuple):
     encode: Callable  # as encoder.encode
     start_cache: Callable  # as decoder.start_cache
     step: Callable  # as decoder.step
+    step_together: Callable  # as decoder.step_together
     describe: Callable[[], dict[str, str]]  # what `info` prints about it
 
     def __repr__(self) -> str:
@@ -38,7 +44,9 @@ def describe() -> dict[str, str]:
     return {"instructions": "those of numpy and its BLAS"}
 
 
-NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, describe)
+NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, describe)
+
+ENCODERS = {TRANSFORMER: encode, CONVTRANSFORMER: convtransformer.encode, CONFORMER: conformer.encode}
 
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
     "float32": np.float32,
@@ -86,7 +94,7 @@ def compiled(dtype: str, private: bool = True) -> Backend:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
-    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step
+    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
 
 
@@ -109,3 +117,37 @@ def best(dtype: str) -> Backend:
     from s2t_np_kernels.backend import COMPILED
 
     return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow
+
+
+def linear_with(activation: str) -> Callable:
+    """The first half of a feed-forward network with that activation function: `Ops.linear_activation`."""
+    if activation == "relu":
+        return linear_relu
+    function = ACTIVATIONS[activation]
+
+    def linear_activation(x, w):
+        return function(linear(x, w))
+
+    return linear_activation
+
+
+def for_network(backend: Backend, config: ModelConfig) -> Backend:
+    """The backend for a network of this config: itself, if it is compiled and the config is that of a released model.
+
+    The compiled calls know the released arrangement of layers, with the ReLU. Any other network is computed by the
+    readable calls, over numpy's operations; `describe` then says why. Raises BackendError for weights kept in fewer
+    bits, which numpy does not have.
+    """
+    compiled = backend.encode is not encode
+    unlike = config.unlike_released()
+    if not unlike:
+        return backend
+    if compiled and backend.name != "numba":
+        raise BackendError(f"backend {backend.name!r} does not compute {unlike}; use dtype float32")
+    says = {"network": f"computed by numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
+    return NUMPY._replace(
+        fbank=backend.fbank,
+        ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),
+        encode=ENCODERS[config.architecture],
+        describe=lambda: backend.describe() | says,
+    )

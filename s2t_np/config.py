@@ -10,116 +10,54 @@ Field names are those of the files. Fields that inference does not use (dropout 
 are ignored; fields that are here are checked, and a wrong one is refused by name.
 """
 
-import dataclasses
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from .errors import ModelError, OptionError
-from .generation_refusals import refuse_unsupported
+from .activations import ACTIVATIONS
+from .architecture import ArchitectureOptions
+from .errors import ModelError
+from .fields import (
+    bounded_number,
+    flag,
+    from_dict,
+    integer,
+    is_integers,
+    is_real,
+    is_texts,
+    numbers,
+    real,
+    rule,
+    show,
+    side,
+    text,
+)
+from .generation_config import GenerationConfig
 
-SEARCHES = ("transformers", "fairseq")
+__all__ = [
+    "FeatureConfig",
+    "GenerationConfig",
+    "ModelConfig",
+    "TokenizerConfig",
+    "UtteranceConfig",
+    "parse_json",
+    "read_bounded",
+    "read_json",
+    "write_json",
+]
+
 UTTERANCE_FILE = "s2t_np.json"
 MAX_JSON_BYTES = 8 << 20  # parsed, 30 times as much; the largest real file, vocab.json, has 0.2 MB
 # Upper bounds far above every released model, so that a wrong or hostile number is refused before anything is built:
 MOST_LAYERS = 1000
 MOST_UNITS = 1 << 17  # width of any layer
 MOST_BINS = 1000
-MOST_TOKENS = 100_000  # length of a transcript
-MOST_ROWS = 1024  # beams or draws side by side; their memory would be exhausted before the answer
 HIGHEST_RATE = 768_000  # Hz
 
 
-def rule(default: Any, expected: str, accepts: Callable[[Any], bool], optional: bool = False):
-    """A dataclass field that knows what it may hold and how to say so; `optional` lets null through as well."""
-
-    def check(value):
-        return value is None if value is None and optional else value is not None and accepts(value)
-
-    return dataclasses.field(default=default, metadata={"expected": expected + " or null" * optional, "check": check})
-
-
-def is_integer(value, low=0, high=2**31 - 1):
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def is_real(value, low=-sys.float_info.max, high=sys.float_info.max):
-    """A finite number in a range: an int may be too large for a float, and NaN compares False."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def is_integers(value, low=0, high=2**31 - 1):
-    return isinstance(value, list | tuple) and all(is_integer(v, low, high) for v in value)
-
-
-def integer(default, low=0, high=2**31 - 1, optional=False):
-    return rule(default, f"a whole number from {low} to {high}", lambda v: is_integer(v, low, high), optional)
-
-
-def flag(default, optional=False):
-    return rule(default, "true or false", lambda v: isinstance(v, bool), optional)
-
-
-def text(default, optional=False):
-    return rule(default, "a string", lambda v: isinstance(v, str), optional)
-
-
-def side(default):
-    return rule(default, '"right" or "left"', lambda v: v in ("right", "left"))
-
-
-def real(default, low, high):
-    return rule(default, f"a number from {low:g} to {high:g}", lambda v: is_real(v, low, high))
-
-
-def is_texts(value):
-    return isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
-
-
-def numbers(default):
-    return rule(default, "a list of numbers", lambda v: isinstance(v, tuple | list) and all(map(is_real, v)), True)
-
-
-def token_ids(default):
-    return rule(default, "a list of token ids", is_integers, optional=True)
-
-
-def bounded_number(default, help: str, low: float = 0.0, optional: bool = False):
-    """An option: a number of at least `low`, with a line of help for the command."""
-    checked = rule(default, f"a number of at least {low:g}", lambda v: is_real(v) and v >= low, optional)
-    return dataclasses.field(default=default, metadata={**checked.metadata, "help": help})
-
-
-def show(value) -> str:
-    """A value for a message: short, and never an error of its own (repr refuses huge integers and deep nesting)."""
-    try:
-        return f"{value!r:.80}"
-    except (ValueError, RecursionError):
-        return f"a huge {type(value).__name__}"
-
-
-def check_fields(config, source: str, error: type[Exception] = ModelError) -> None:
-    """Hold every field of a dataclass instance to its rule, or raise `error` naming the source and the field."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if "check" in field.metadata and not field.metadata["check"](value):
-            raise error(f"{source}: {field.name} is {show(value)}, expected {field.metadata['expected']}")
-
-
-def from_dict(cls, data: dict, source: str):
-    """Build the dataclass `cls` from the fields of `data` that it knows, and check them. Raises ModelError."""
-    known = {f.name for f in dataclasses.fields(cls)}
-    config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known})
-    check_fields(config, source)
-    return config
-
-
 @dataclass(frozen=True)
-class ModelConfig:
-    """config.json: the shape of the network (defaults: s2t-small)."""
+class ModelConfig(ArchitectureOptions):
+    """config.json: the shape of the network (defaults: s2t-small). What only fairseq's models use is in its base."""
 
     model_type: str = text("speech_to_text")
     vocab_size: int = integer(10000, 1, 1 << 20)  # V
@@ -137,7 +75,11 @@ class ModelConfig:
     conv_channels: int = integer(1024, 2, MOST_UNITS)  # C of the inner convolutions, before the gate halves it
     input_feat_per_channel: int = integer(80, 1, MOST_BINS)  # M
     input_channels: int = integer(1, 1, 64)
-    activation_function: str = rule("relu", '"relu", the only one S2T was released with', lambda v: v == "relu")
+    activation_function: str = rule(
+        "relu",
+        "relu, gelu, silu, tanh, linear or another that activations.py has",
+        lambda v: isinstance(v, str) and v in ACTIVATIONS,
+    )
     scale_embedding: bool = flag(True)  # multiply embeddings and subsampled features by sqrt(D)
     tie_word_embeddings: bool = flag(True)  # the vocabulary projection is the embedding table
     max_source_positions: int = integer(6000, 1)  # sizes a table upstream; no limit here
@@ -146,6 +88,22 @@ class ModelConfig:
     pad_token_id: int = integer(1)
     eos_token_id: int = integer(2)
     decoder_start_token_id: int = integer(2)
+
+    @property
+    def decoder_width(self) -> int:
+        """D of the decoder."""
+        return self.decoder_embed_dim or self.d_model
+
+    def unlike_released(self) -> str:
+        """The options of the network that no released model has, as "activation_function='gelu', ..."; or nothing."""
+        activation = self.activation_function
+        own = [] if activation == "relu" else [f"activation_function={activation!r}"]
+        return ", ".join([*own, *filter(None, [self.unknown_to_transformers()])])
+
+    @property
+    def head_width(self) -> int:
+        """Width of the rows that the vocabulary projection takes."""
+        return self.decoder_output_dim or self.decoder_width
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "config.json") -> "ModelConfig":
@@ -159,10 +117,10 @@ class ModelConfig:
 
     def check_shape(self, source: str) -> None:
         """Hold the fields to each other. Raises ModelError."""
-        for side in ("encoder", "decoder"):
-            heads = getattr(self, f"{side}_attention_heads")
-            if self.d_model % heads:
-                raise ModelError(f"{source}: d_model {self.d_model} does not divide by {side}_attention_heads {heads}")
+        for name, width in (("encoder", self.d_model), ("decoder", self.decoder_width)):
+            heads = getattr(self, f"{name}_attention_heads")
+            if width % heads:
+                raise ModelError(f"{source}: d_model {width} does not divide by {name}_attention_heads {heads}")
         if len(self.conv_kernel_sizes) != self.num_conv_layers:
             raise ModelError(
                 f"{source}: conv_kernel_sizes has {len(self.conv_kernel_sizes)} entries, expected num_conv_layers = "
@@ -173,62 +131,6 @@ class ModelConfig:
         for name in ("bos_token_id", "pad_token_id", "eos_token_id", "decoder_start_token_id"):
             if (getattr(self, name) or 0) >= self.vocab_size:
                 raise ModelError(f"{source}: {name} {getattr(self, name)} is outside vocab_size {self.vocab_size}")
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """The search options; names, meaning and defaults are those of transformers' GenerationConfig."""
-
-    max_length: int = integer(200, 1, MOST_TOKENS)  # tokens in all, counting the start token
-    max_new_tokens: int | None = integer(
-        None, 1, MOST_TOKENS, optional=True
-    )  # replaces max_length: tokens after the prefix
-    min_length: int = integer(0, 0, MOST_TOKENS)  # no EOS before this many tokens, counting the start token
-    min_new_tokens: int | None = integer(None, 0, MOST_TOKENS, optional=True)
-    num_beams: int = integer(1, 1, MOST_ROWS)
-    num_return_sequences: int = integer(1, 1, MOST_ROWS)  # n-best
-    early_stopping: bool | str = rule(False, 'true, false or "never"', lambda v: isinstance(v, bool) or v == "never")
-    length_penalty: float = rule(1.0, "a number", is_real)
-    no_repeat_ngram_size: int = integer(0)
-    repetition_penalty: float = real(1.0, 1e-6, 1e6)
-    suppress_tokens: tuple[int, ...] | None = token_ids(None)
-    begin_suppress_tokens: tuple[int, ...] | None = token_ids(None)
-    forced_bos_token_id: int | None = integer(None, optional=True)  # the first generated token
-    forced_eos_token_id: int | None = integer(None, optional=True)  # the token at max_length
-    do_sample: bool = flag(False)
-    temperature: float = real(1.0, 1e-6, 1e6)
-    top_k: int = integer(50)  # 0 keeps all
-    top_p: float = rule(1.0, "a number in (0, 1]", lambda v: is_real(v) and 0 < v <= 1)
-    search: str = rule(
-        "transformers", '"transformers" or "fairseq"', lambda v: v in SEARCHES
-    )  # whose rules; a field of ours
-    unk_penalty: float = rule(
-        0.0, "a number", is_real
-    )  # taken from <unk>'s log-probability in fairseq's search; a field of ours
-    seed: int | None = integer(None, optional=True)  # makes sampling repeatable; not a field of transformers
-    eos_token_id: int = integer(2)
-    pad_token_id: int = integer(1)
-    decoder_start_token_id: int = integer(2)
-
-    @classmethod
-    def from_dict(cls, data: dict, source: str = "generation_config.json") -> "GenerationConfig":
-        """Check and build; null means "not set" for any field. Raises ModelError."""
-        refuse_unsupported(data, source)
-        return from_dict(cls, {k: v for k, v in data.items() if v is not None}, source)
-
-    def replace(self, **options) -> "GenerationConfig":
-        """A copy with some fields changed. Asking for samples without naming `num_beams` means single paths.
-
-        Raises OptionError for an unknown name or an invalid value.
-        """
-        if options.get("do_sample"):
-            options = {"num_beams": 1} | options
-        known = {f.name for f in dataclasses.fields(self)}
-        if unknown := sorted(set(options) - known):
-            raise OptionError(f"unknown generation option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        changed = dataclasses.replace(self, **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
-        check_fields(changed, "generation options", OptionError)
-        return changed
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ A shell that starts a job in the background (`&`) lets it ignore SIGINT, and pro
 """
 
 import signal
+import sys
 
 import pytest
 
+from s2t_np.audio.ffmpeg import has_ffmpeg
 from s2t_np.cli import main
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -22,3 +24,12 @@ def run(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def without_pyav(monkeypatch):
+    """PyAV seems not to be installed."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    has_ffmpeg.cache_clear()
+    yield
+    has_ffmpeg.cache_clear()

@@ -6,18 +6,15 @@ import numpy as np
 
 from .. import doors
 from ..aligned import empty_aligned
-from ..ops.softmax_host import BestFinder
-from ..threads import get_threads
-from ..weights.pack import PackedWeights
+from ..ops.softmax_host import BestFinder, LogitsTable
 from .cross_kv_host import CrossKV
-from .host import StepWorkspace, allocate
 
 FIRST_CAPACITY = 64  # positions a new cache has space for; it doubles when they are used up
 
 
 @dataclass
 class Cache:
-    """Keys and values of the memory and of the tokens so far, for K beams, and what steps over them compute in.
+    """Keys and values of the memory and of the tokens so far, for K beams.
 
     Row `keys[l, u, k]` was written by beam k at position u. When beams are reordered, a beam's history continues what
     another one wrote, so each beam keeps the list of who wrote its positions: `ancestors[k, u]`. Reordering permutes
@@ -30,20 +27,12 @@ class Cache:
     ancestors: np.ndarray  # (K, capacity) int64
     finder: BestFinder
     length: int = 0  # positions filled
-    positions: np.ndarray | tuple = ()  # position rows (capacity, D)
-    _workspace: StepWorkspace | None = None
+    addresses: tuple[int, ...] = ()  # where keys, values, ancestors and the memory begin: see ask_columns.py
 
     @property
     def capacity(self) -> int:
         """Positions there is space for."""
         return self.ancestors.shape[1]
-
-    def workspace(self, w: PackedWeights, hidden: int) -> StepWorkspace:
-        """Return what the next step computes with, made anew when the cache or the number of threads has changed."""
-        found, threads = self._workspace, get_threads()
-        if found is None or threads != found.shape.threads or self.capacity != found.shape.capacity:
-            self._workspace = found = allocate(w, hidden, self, threads)
-        return found
 
     def reorder(self, parents: np.ndarray) -> None:
         """Let beam k continue what was beam parents[k]: (K,) ints. Raises OptionError."""
@@ -55,6 +44,15 @@ class Cache:
         if self.length == self.capacity:
             self.keys, self.values = _doubled(self.keys), _doubled(self.values)
             self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
+            self.addresses = ()
+
+    def ask(self, row: int, table: LogitsTable) -> tuple[int, ...]:
+        """Return the row of the table of asks for a step whose rows from `row` on are this cache's beams."""
+        if not self.addresses:
+            arrays = (self.keys, self.values, self.ancestors, self.cross.block)
+            self.addresses = tuple(x.ctypes.data for x in arrays)
+        beams, capacity = self.ancestors.shape
+        return (row, beams, self.length, capacity, self.cross.positions, *self.addresses, table.address)
 
     def history(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Every beam's own keys and values of a layer, as DecoderCache.past has them: (K, U, D)."""

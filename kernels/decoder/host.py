@@ -1,27 +1,33 @@
 """The host's side of a decoder step: its sizes, the memory it computes in, and the call."""
 
-from collections.abc import Callable
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from ..aligned import empty_aligned
-from ..build.arguments import Floats, OutFloats, Words
+from ..build.arguments import Floats, OutFloats, OutWords
 from ..build.entry import Entry
-from ..layout import CHAIN, CHUNK, INT8, PANEL
-from ..ops.softmax_host import LogitsTable
-from ..threads import Loop, PersistentCall
+from ..layout import CHAIN, CHUNK, INT8, LANES, PANEL
+from ..threads import Loop, PersistentCall, get_threads
 from ..weights.pack import PackedWeights, round_up
-from . import columns
+from . import ask_columns, columns
+from .cross_kv_host import line_words
 
 SELF, CROSS, FORWARD, BLOCKS = range(4)
+ROWS, ASKS, SHARES, SERIAL, BEGIN, END = range(6)  # numbers for an iteration; SERIAL counts all steps
 MEMORY_KEYS = 256  # keys of the memory in a block
+ROWS_OF_SHARE = 16  # fewer are not worth a share of their own
 
 
 class StepShape(NamedTuple):
     """Sizes of a step."""
 
-    beams: int  # K
+    rows: int  # at most
+    asks: int  # utterances at most
+    history: int  # positions that a cache has room for, at most
     width: int  # D
     padded: int  # D in whole panels
     heads: int  # H
@@ -29,9 +35,8 @@ class StepShape(NamedTuple):
     hidden: int  # F
     shard: int  # hidden features of a part
     vocabulary: int  # V
-    positions: int  # S
-    capacity: int  # positions that the cache has room for
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
+    line: int  # words of PANEL numbers of the memory
     threads: int
     layers: int  # L
     scratch: int  # floats of a thread's own
@@ -40,31 +45,29 @@ class StepShape(NamedTuple):
 class StepOffsets(NamedTuple):
     """Offsets in the workspace: the parts that all threads share; and each thread's own, counted from its beginning."""
 
-    stream: int  # (2, K, padded) of the last block and of the one before
-    partials: int  # (2, parts, K, padded) partial sums of this block and of the one before
+    stream: int  # (2, rows, padded) of the last block and of the one before
+    partials: int  # (2, parts, rows, padded) partial sums of this block and of the one before
     scratch: int  # (threads, scratch); and in it:
-    x: int  # (K, padded) the stream
-    normed: int  # (K, padded)
-    words: int  # (K, padded / 4) of its bytes, where the weights are bytes
-    scales: int  # (K, chunks)
+    x: int  # (rows, padded) the stream
+    normed: int  # (rows, padded)
+    words: int  # (rows, padded / 4) of its bytes, where the weights are bytes
+    scales: int  # (rows, chunks)
     inner: int  # what the first matrix makes
-    mixed: int  # (K, group) what attention brings together
-    inner_words: int  # (K, inputs / 4) bytes of what the second matrix takes
-    inner_scales: int  # (K, chunks)
+    mixed: int  # (rows, group) what attention brings together
+    inner_words: int  # (rows, inputs / 4) bytes of what the second matrix takes
+    inner_scales: int  # (rows, chunks)
 
 
 class DecoderStep(NamedTuple):
-    """The inputs common to all parts of all steps over a cache."""
+    """The inputs common to all parts of all steps in a workspace."""
 
     shape: StepShape
     offsets: StepOffsets
     w: Floats
     plan: columns.DecoderPlan
     head_zero_points: Floats  # zero points of the output projections, head group by head group, where weights are bytes
-    cross: Floats  # CrossKV.block
-    keys: OutFloats  # (L, capacity, K, D)
-    values: OutFloats  # the same
-    ancestors: Words  # (K, capacity)
+    asks: ask_columns.Asks
+    seen: OutWords  # (threads, threads) for each thread and share of the rows: see `_prepare_share` in step.py
     workspace: OutFloats
 
 
@@ -98,23 +101,30 @@ def shard_size(hidden: int, groups: int, dtype: int) -> int:
     return -(-hidden // (groups * unit)) * unit
 
 
+def share_count(rows: int, threads: int) -> int:
+    """Into how many shares the rows of a step are cut. Each is multiplied with all weights."""
+    return max(1, min(threads, rows // ROWS_OF_SHARE))
+
+
 class StepWorkspace(NamedTuple):
-    """The workspace of the steps over one cache; a step that fails leaves nothing in it that the next would read."""
+    """The workspace of steps, one after the other; one that fails leaves nothing in it that the next would read."""
 
     shape: StepShape
-    x: np.ndarray  # (K, D) a view of the place for embedded tokens
+    x: np.ndarray  # (rows, D) a view of the place for embedded tokens
+    asks: np.ndarray  # (asks, columns) int64: see ask_columns.py
     memory: np.ndarray
     call: PersistentCall
+    serial: Iterator[int]
 
 
 def _arrange(s: StepShape) -> tuple[StepShape, StepOffsets]:
     """Return where everything lies, and the shape with `scratch` filled in."""
-    group, shard, stream = round_up(s.width // s.groups), round_up(min(s.shard, s.hidden)), s.beams * s.padded
-    parts, scales = max(s.groups, -(-s.hidden // s.shard)), s.beams * -(-max(s.width, s.shard) // CHUNK)
-    text, sound = 3 * group + round_up(s.capacity), group + memory_scratch(1, s.width // s.heads)
-    between, words = s.beams * max(text, sound, shard, PANEL), s.beams * max(group, shard) // 4
+    group, shard, stream = round_up(s.width // s.groups), round_up(min(s.shard, s.hidden)), s.rows * s.padded
+    parts, scales = max(s.groups, -(-s.hidden // s.shard)), s.rows * -(-max(s.width, s.shard) // CHUNK)
+    text, sound = 3 * group + round_up(s.history), group + memory_scratch(1, s.width // s.heads)
+    between, words = s.rows * max(text, sound, shard, PANEL), s.rows * max(group, shard) // 4
     shared = (2 * stream, 2 * parts * stream)
-    own = (stream, stream, stream // 4, scales, between, s.beams * group, words, scales)
+    own = (stream, stream, stream // 4, scales, between, s.rows * group, words, scales)
     offsets, own_offsets = (np.cumsum([0, *map(round_up, sizes)]).tolist() for sizes in (shared, own))
     return s._replace(scratch=own_offsets[-1]), StepOffsets(*offsets, *own_offsets[:-1])
 
@@ -127,39 +137,53 @@ def _head_zero_points(zero_points: np.ndarray | None, width: int, groups: int) -
     return np.ascontiguousarray(np.diff(zero_points[:, ends], axis=1)).view(np.float32).reshape(-1)
 
 
-def allocate(w: PackedWeights, hidden: int, cache, threads: int) -> StepWorkspace:
-    """A workspace for a cache as large as it is now."""
-    (layers, capacity, beams, width), cross, head = cache.keys.shape, cache.cross, w.lm_head
-    groups = head_groups(width, cross.heads)
-    shard, padded = shard_size(hidden, groups, head.dtype), round_up(width)
-    sizes = (beams, width, padded, cross.heads, groups, hidden, shard, head.outputs, cross.positions, capacity)
-    shape, offsets = _arrange(StepShape(*sizes, head.dtype, threads, layers, 0))
+def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace:
+    """A workspace for steps of up to that many rows, over caches of up to `history` positions, on today's threads."""
+    head, layers, threads = w.lm_head, len(w.decoder.layers), get_threads()
+    width, heads, hidden = head.inputs, config.decoder_attention_heads, config.decoder_ffn_dim
+    groups, padded = head_groups(width, heads), round_up(width)
+    sizes = (width, padded, heads, groups, hidden, shard_size(hidden, groups, head.dtype), head.outputs)
+    kind = (head.dtype, line_words(width // heads, head.dtype))
+    shape, offsets = _arrange(StepShape(rows, rows, history, *sizes, *kind, threads, layers, 0))
     (memory,) = empty_aligned(offsets.scratch + threads * shape.scratch)
-    past = (cache.keys.reshape(-1), cache.values.reshape(-1), cache.ancestors.reshape(-1))
+    asks, seen = np.zeros((rows, ask_columns.ASK_COLUMNS), np.int64), np.zeros(threads * threads, np.int64)
     zero_points = _head_zero_points(w.decoder.zero_points, width, groups)
-    step = DecoderStep(shape, offsets, head.arena, w.decoder.plan, zero_points, cross.block, *past, memory)
+    step = DecoderStep(shape, offsets, head.arena, w.decoder.plan, zero_points, asks, seen, memory)
     call = PersistentCall(decoder_layers, BLOCKS * layers + 2, threads, step)
-    stream = memory[beams * padded :][: beams * padded].reshape(beams, -1)
+    stream = memory[rows * padded :][: rows * padded].reshape(rows, -1)
     stream[:] = 0
-    return StepWorkspace(shape, stream[:, :width], memory, call)
+    return StepWorkspace(shape, stream[:, :width], asks, memory, call, itertools.count(1))
 
 
-def step(workspace: StepWorkspace, length: int, show: Callable[[str, np.ndarray], None] | None = None) -> LogitsTable:
-    """From the tokens embedded in workspace.x, the `length`-th of each beam, to logits; the cache gets its row.
+@contextlib.contextmanager
+def workspace(w: PackedWeights, config, rows: int, history: int) -> Iterator[StepWorkspace]:
+    """A workspace for that many rows over caches of `history` positions, lent by the weights."""
+    key = (get_threads(), id(w.lm_head.arena))
+    lent = w.decoder.workspaces.take(key)
+    if lent is None or lent.shape.rows < rows or lent.shape.history < history:
+        rows, history = -(-rows // LANES) * LANES, max(history, lent.shape.history if lent else 0)
+        lent = allocate(w, config, max(rows, lent.shape.rows if lent else 0), history)
+    try:
+        yield lent
+    finally:
+        w.decoder.workspaces.give(key, lent)
 
-    If there is `show`, phases are iterations of their own, and show(name, rows) is told the stream (K, D) before each
-    block.
+
+def run(workspace: StepWorkspace, rows: int, asks: int, show: Callable[[str, np.ndarray], None] | None = None) -> None:
+    """From the tokens embedded in the first rows of workspace.x to logits, for the first rows of workspace.asks.
+
+    If there is `show`, phases are iterations of their own, and show(name, rows) is told the stream (rows, D) before
+    each block.
     """
     shape, last = workspace.shape, BLOCKS * workspace.shape.layers
-    table = LogitsTable(shape.beams, shape.vocabulary)
+    sizes = (rows, asks, share_count(rows, shape.threads), next(workspace.serial))
     if show is None:
-        workspace.call.run(length, table.address, 0, last + 2)
-        return table
+        workspace.call.run(*sizes, 0, last + 2)
+        return
     for phase in range(last + 2):
-        workspace.call.run(length, table.address, phase, phase + 1)
+        workspace.call.run(*sizes, phase, phase + 1)
         if phase <= last:
-            show(stage_name(phase), _stream(workspace, phase))
-    return table
+            show(stage_name(phase), _stream(workspace, phase)[:rows])
 
 
 def stage_name(phase: int) -> str:
@@ -171,7 +195,7 @@ def stage_name(phase: int) -> str:
 
 
 def _stream(workspace: StepWorkspace, phase: int) -> np.ndarray:
-    """A copy of the stream before a phase, as its first part has left it: (K, D)."""
+    """A copy of the stream before a phase, as the first parts have left it: (rows, D)."""
     shape = workspace.shape
-    size = shape.beams * shape.padded
-    return workspace.memory[phase % 2 * size :][:size].reshape(shape.beams, -1)[:, : shape.width].copy()
+    size = shape.rows * shape.padded
+    return workspace.memory[phase % 2 * size :][:size].reshape(shape.rows, -1)[:, : shape.width].copy()

@@ -1,9 +1,12 @@
-"""One step of the decoder, all layers and beams, as one parallel kernel (readable twin: decoder.decoder_step).
+"""One step of the decoder, all layers, as one parallel kernel (readable twins: decoder.decoder_step, step_together).
 
-A step reads every weight once and does little with it, so its time is that of reading: each panel of weights is read by
-one thread and used for all beams. cache_host.py has the cache, cross_kv.py what the step looks at in the memory.
+It takes the beams of any number of utterances. For one, a step reads every weight and does little with it, so its time
+is that of reading: each panel of weights is read by one thread and used for all rows. For many, weights are read once
+for all, and the time is that of arithmetic. cache_host.py has the cache, cross_kv.py what the step looks at in the
+memory.
 
-Threads wait for each other only between blocks, of which a layer has three; shards.py has what a block's parts do.
+Threads wait for each other only between blocks, of which a layer has three. shards.py has how blocks and rows are cut
+into parts, blocks.py what a block's parts do.
 
 Versions (s2t-small, 5 beams, position 16, memory 250, two cores that read 57 GB/s together, so 0.85 ms for 48 MB; one
 call of the kernel): a phase for each product, 49 a step, panels one by one to free threads 1.61 ms; panels to threads
@@ -30,35 +33,23 @@ from ..simd.scheduling import (
     phase_counter,
     thread_id,
 )
-from ..simd.vector import floats_at, skip
+from ..simd.vector import skip
 from ..threads import EACH, ITERATIONS, NUMBERS, SIZE
-from .host import BLOCKS, CROSS, SELF, DecoderLayersCall
-from .shards import (
-    Part,
-    attend_to_sound,
-    attend_to_text,
-    feed_forward,
-    find_peak,
-    first_weights,
-    parts_of,
-    project_to_vocabulary,
-    publish_residual,
-    sum_partials,
-)
+from .blocks import attend_to_sound, attend_to_text, feed_forward, find_peak, project_to_vocabulary
+from .host import ASKS, BEGIN, BLOCKS, CROSS, END, ROWS, SELF, SERIAL, SHARES, DecoderLayersCall
+from .shards import Part, first_weights, parts_of, publish_residual, sum_partials
 
 PREFETCHED_LINES = 512  # lines of the next weights, at most, while a thread waits
 
 
 @inlined
-def _compute(step, part, length, logits):
+def _compute(step, part):
     """One part of a phase."""
-    last, block = BLOCKS * step.shape.layers, part.phase % BLOCKS
-    if part.phase > last:
-        find_peak(step, part.number, logits)
-    elif part.phase == last:
-        project_to_vocabulary(step, part, logits)
+    block = part.phase % BLOCKS
+    if part.phase == BLOCKS * step.shape.layers:
+        project_to_vocabulary(step, part)
     elif block == SELF:
-        attend_to_text(step, part, length)
+        attend_to_text(step, part)
     elif block == CROSS:
         attend_to_sound(step, part)
     else:
@@ -66,41 +57,91 @@ def _compute(step, part, length, logits):
 
 
 @inlined
-def _run_phase(step, state, thread, phase, seen, length, logits):
-    """A thread's share of a phase, up to the moment when all is done; the phase whose stream it has then."""
-    shape, last = step.shape, BLOCKS * step.shape.layers
-    items, computed, own = parts_of(shape, phase), 0, step.offsets.scratch + thread * shape.scratch
-    item = next_or_steal(state, phase, shape.threads, thread, items)
-    if item < items and phase <= last:  # only now is the scratch its own: a late helper finds no item
-        sum_partials(step, phase, seen, own)
-        seen = phase
-    while item < items:
-        if item == 0 and phase <= last:
-            publish_residual(step, phase, own)
-        _compute(step, Part(phase, phase // BLOCKS, item, own), length, logits)
+def _part_of(step, numbers, thread, phase, item):
+    """The part that is an item of a phase: those of a share follow one another."""
+    rows, shares, parts = numbers[ROWS], numbers[SHARES], parts_of(step.shape, phase)
+    share, own = item // parts, step.offsets.scratch + thread * step.shape.scratch
+    first, end = share * rows // shares, (share + 1) * rows // shares
+    return Part(phase, phase // BLOCKS, item % parts, own, first, end - first, numbers[ASKS])
+
+
+@inlined
+def _prepare_share(step, numbers, part, thread, share):
+    """Bring the thread's stream up to date for a share of the rows. `seen` has the phase whose stream its copy is."""
+    seen = skip(step.seen, thread * step.shape.threads + share)
+    phase = numbers[SERIAL] * (BLOCKS * step.shape.layers + 3) + part.phase + 1  # no other phase has this number
+    sum_partials(step, part, 1 if seen[0] == phase - 1 else 0)
+    seen[0] = phase
+
+
+@inlined
+def _compute_items(step, numbers, state, thread, phase):
+    """A thread's share of a phase before the last; returns how many parts it has computed."""
+    parts, ready, computed = parts_of(step.shape, phase), -1, 0
+    items = parts * numbers[SHARES]
+    item = next_or_steal(state, phase, step.shape.threads, thread, items)
+    while item < items:  # only now is the scratch its own: a late helper finds no item
+        part = _part_of(step, numbers, thread, phase, item)
+        if item // parts != ready:
+            ready = item // parts
+            _prepare_share(step, numbers, part, thread, ready)
+        if part.number == 0:
+            publish_residual(step, part)
+        _compute(step, part)
         computed += 1
-        item = next_or_steal(state, phase, shape.threads, thread, items)
-    more = phase < last
-    ahead = first_weights(step, phase + 1 if more else 0, thread)
+        item = next_or_steal(state, phase, step.shape.threads, thread, items)
+    return computed
+
+
+@inlined
+def _find_peaks(step, numbers, state, thread, phase):
+    """A thread's share of the last phase, whose items are rows of logits; returns how many it has computed."""
+    rows, computed = numbers[ROWS], 0
+    row = next_or_steal(state, phase, step.shape.threads, thread, rows)
+    while row < rows:
+        find_peak(step, row, numbers[ASKS])
+        computed += 1
+        row = next_or_steal(state, phase, step.shape.threads, thread, rows)
+    return computed
+
+
+@inlined
+def _first_part(shape, numbers, thread, phase):
+    """Return which part of its first share a thread begins a phase with."""
+    parts = parts_of(shape, phase)
+    return parts * numbers[SHARES] * thread // shape.threads % parts
+
+
+@inlined
+def _run_phase(step, numbers, state, thread, phase):
+    """A thread's share of a phase, up to the moment when all is done."""
+    shape, last = step.shape, BLOCKS * step.shape.layers
+    if phase > last:
+        computed, items = _find_peaks(step, numbers, state, thread, phase), numbers[ROWS]
+    else:
+        computed = _compute_items(step, numbers, state, thread, phase)
+        items = parts_of(shape, phase) * numbers[SHARES]
+    following = phase + 1 if phase < last else 0
+    ahead = first_weights(step, following, _first_part(shape, numbers, thread, following))
     counter = phase_counter(state, phase, shape.threads)
-    barrier_prefetching(counter, computed, items, ahead, PREFETCHED_LINES if more else 0)
-    return seen
+    barrier_prefetching(counter, computed, items, ahead, PREFETCHED_LINES if phase < last else 0)
 
 
 @entry
 def decoder_layers(call: DecoderLayersCall):
-    """From the embedded tokens in the stream to logits with their peaks; the cache gets its new rows.
+    """From the embedded tokens in the stream to logits with their peaks; the caches get their new rows.
 
-    The numbers of an iteration are U, the length of the cache; the address of the logits, which are a new array every
-    time; and the phases to run: all of them, unless a stage is looked at.
+    The numbers of an iteration say which phases to run: all of them, unless a stage is looked at. They also have the
+    sizes that decide how many items there are, so that a late helper counts those of its own iteration.
     """
     loop, step = call.loop, call.step
-    iteration = first_iteration(loop)
-    while await_iteration(loop, iteration, first_weights(step, 0, min(1, loop.spin_limit)), PREFETCHED_LINES):
+    iteration, shape = first_iteration(loop), call.step.shape
+    first = parts_of(shape, 0) * min(1, loop.spin_limit) // 2
+    while await_iteration(loop, iteration, first_weights(step, 0, first), PREFETCHED_LINES):
         state, numbers = skip(loop.states, iteration * loop.board[SIZE]), skip(loop.board, NUMBERS + EACH * iteration)
-        logits, thread, seen = floats_at(numbers[1]), thread_id(state), -1
-        for phase in range(numbers[2], numbers[3]):
-            seen = _run_phase(step, state, thread, phase, seen, numbers[0], logits)
+        thread = thread_id(state)
+        for phase in range(numbers[BEGIN], numbers[END]):
+            _run_phase(step, numbers, state, thread, phase)
         iteration += 1
         if loop.spin_limit == 0 or iteration == ITERATIONS:
             return

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..build.device import entry, inlined
 from ..layout import PANEL
-from ..simd.vector import LANES, at, exp_falling, floats_at, greatest, load, maximum, skip, splat, total
+from ..simd.addresses import floats_at
+from ..simd.vector import LANES, at, exp_falling, greatest, load, maximum, skip, splat, total
 from .softmax_host import BestOfRowsCall, PeaksOfRowsCall
 
 

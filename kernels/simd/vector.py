@@ -15,15 +15,12 @@ denormal results are right, above 88.7 comes inf, NaN stays NaN. `exp_falling` i
 them: results below the smallest normal number are 0, and it takes 16 instructions instead of 26.
 """
 
-import ctypes
-
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..build.arguments import Floats
-from ..build.compiler import external, typeof
+from ..build.compiler import external
 from ..build.device_types import vector_type
 from ..build.options import COMPILED
 from ..cpu import detect
@@ -68,16 +65,6 @@ def _at(typing, array, offset):
         return builder.add(args[0], builder.mul(args[1], ir.Constant(I64, array.itemsize)))
 
     return types.int64(array, types.int64), build
-
-
-@intrinsic
-def _floats_at(typing, address):
-    """The floats at an address that arrives as a number: an array that every call of a bound kernel has anew."""
-
-    def build(context, builder, sig, args):
-        return args[0]
-
-    return typeof(Floats)(types.int64), build
 
 
 @intrinsic
@@ -295,11 +282,6 @@ def _plain_at(array, offset):
     return array[offset:]
 
 
-def _plain_floats_at(address):
-    """A view of all memory from there on."""
-    return np.ctypeslib.as_array((ctypes.c_float * (1 << 40)).from_address(int(address)))
-
-
 def _plain_load(address):
     return address[:LANES].copy()
 
@@ -334,12 +316,12 @@ def _plain_exp(x):
 
 
 if COMPILED:
-    skip, floats_at = _skip, _floats_at
+    skip = _skip
     at, move, load, store, splat, fma, maximum = _at, _move, _load, _store, _splat, _fma, _maximum
     sqrt, exp, total, greatest, load_first, put, prefetch = _sqrt, _exp, _total, _greatest, _load_first, _put, _prefetch
     exp_falling, totals = _exp_falling, _totals
 else:
-    skip, floats_at = _plain_at, _plain_floats_at
+    skip = _plain_at
     at, move, load, store, splat, maximum = _plain_at, _plain_at, _plain_load, _plain_store, _plain_splat, np.maximum
     sqrt, exp, total, greatest, load_first = np.sqrt, _plain_exp, np.sum, np.max, _plain_load_first
     exp_falling, totals, put, prefetch = _plain_exp, _plain_totals, _plain_put, _plain_prefetch

@@ -19,8 +19,10 @@ import numpy as np
 
 from ..aligned import empty_aligned
 from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
+from ..pool import Pool
 from .quantize import quantize_weights
 
+WORKSPACES = 4  # that wait to be used again, at most
 NOTHING = 64  # floats of zeros at the start of the arena
 
 
@@ -119,6 +121,10 @@ class PackedDecoder(NamedTuple):
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
     zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
+    workspaces: Pool  # what steps compute in
+    embed_positions: None = None  # parts that no released model has, and these kernels do not compute
+    layernorm_embedding: None = None
+    project_out_dim: None = None
 
 
 class PackedWeights(NamedTuple):
@@ -308,7 +314,12 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
     return PackedWeights(
         PackedEncoder(*encoder, plan(ENCODER_COLUMNS, encoder.layers, encoder.layer_norm), dtype),
         PackedDecoder(
-            PackedEmbedding(rows), layers, norm, plan(DECODER_COLUMNS, layers, norm, packed_head), zero_points
+            PackedEmbedding(rows),
+            layers,
+            norm,
+            plan(DECODER_COLUMNS, layers, norm, packed_head),
+            zero_points,
+            Pool(WORKSPACES),
         ),
         packed_head,
     )

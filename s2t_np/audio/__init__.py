@@ -2,10 +2,12 @@
 
     load       a path, "-", a file object, the bytes of a file, or an array -> one array
     blocks     the same, and iterators of arrays -> block after block, for what is long or has no end yet
-      files    containers/ finds the sound in them, libsndfile decodes it (decoding.py); pipes of plain samples are
-               read as they come (pipe.py)
+      files    containers/ finds the sound in them, libsndfile decodes it (decoding.py), or FFmpeg (ffmpeg.py); pipes
+               of plain samples are read as they come (pipe.py)
+      remote   files at an address, through fsspec (remote.py)
       arrays   integers scaled by their range, floats as they are (arrays.py)
-    all        channels mixed (mixing.py), checked, brought to the model's rate (resampling.py)
+    all        channels mixed (mixing.py), or one of them (selection.py), checked, brought to the model's rate
+               (resampling.py), and cut to the stretch that is meant
 
 What is damaged or cut short gives the sound that is there: `load` then gives an InputWarning, `blocks` ends in an
 IncompleteAudioError. What gives no sound at all is an AudioError.
@@ -20,13 +22,18 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..errors import AudioError, IncompleteAudioError, InputWarning
-from .arrays import checked, samples_of
+from .arrays import as_numbers, checked, oriented, samples_of
 from .checks import usable_rate
+from .ffmpeg import has_ffmpeg as has_ffmpeg
 from .files import can_seek, file_blocks, name_of, opened
-from .kinds import UNREAD_SUFFIXES as UNREAD_SUFFIXES
+from .files import channel_count as count_channels
+from .kinds import FFMPEG_SUFFIXES as FFMPEG_SUFFIXES
 from .kinds import describe_format as describe_format
 from .pipe import pipe_blocks
+from .remote import is_url as is_url
 from .resampling import resample
+from .selection import EACH as EACH
+from .selection import EVERYTHING, Selection, clipped
 
 BLOCK = 1 << 17  # samples of an array handed on at a time
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
@@ -35,27 +42,46 @@ LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 def load(audio, model_rate: int, sampling_rate: float | None = None) -> np.ndarray:
     """Anything that holds sound -> (N,) float32 at `model_rate` (Hz).
 
-    `audio` is a path, "-" for standard input, a binary file object, the bytes of a file, or an array (N,),
-    (N, channels) or (channels, N) recorded at `sampling_rate`; a file knows its own. Raises AudioError.
+    `audio` is a path, an address (https://...), "-" for standard input, a binary file object, the bytes of a file, or
+    an array (N,), (N, channels) or (channels, N) recorded at `sampling_rate`; a file knows its own. Raises AudioError.
     """
     if is_file(audio):
         return read(audio, model_rate)
     return from_array(audio, sampling_rate, model_rate)
 
 
-def blocks(audio, model_rate: int, sampling_rate: float | None = None) -> Iterator[np.ndarray]:
+def blocks(
+    audio, model_rate: int, sampling_rate: float | None = None, selection: Selection = EVERYTHING
+) -> Iterator[np.ndarray]:
     """The same sound, and the same numbers, block by block: (n,) float32 at `model_rate`.
 
     `audio` may also be an iterator of arrays, (n,) each, recorded at `sampling_rate`: a microphone's, for instance.
-    Raises AudioError; IncompleteAudioError after all blocks that could be had.
+    `selection` says which channel and which stretch of it. Raises AudioError; IncompleteAudioError after all blocks
+    that could be had.
     """
+    sound = all_blocks(audio, model_rate, sampling_rate, selection)
+    return clipped(sound, model_rate, selection, name_of(audio)) if selection.is_clip else sound
+
+
+def all_blocks(audio, model_rate: int, sampling_rate: float | None, selection: Selection) -> Iterator[np.ndarray]:
+    """The same from beginning to end. Raises AudioError."""
     if is_file(audio):
-        return read_blocks(audio, model_rate)
+        return read_blocks(audio, model_rate, selection)
     if isinstance(audio, Iterator):
         rate = usable_rate(sampling_rate, model_rate, "the iterator")
-        return resample(checked(audio), rate, model_rate)
-    x, rate = samples_of(audio, sampling_rate, model_rate)
+        return resample(checked(audio, selection.channel), rate, model_rate)
+    x, rate = samples_of(audio, sampling_rate, model_rate, selection.channel)
     return resample((x[i : i + BLOCK] for i in range(0, len(x), BLOCK)), rate, model_rate)
+
+
+def channel_count(audio, stream: int | None = None) -> int:
+    """The number of channels of a file that can be read again, or of an array. Raises AudioError."""
+    if not is_file(audio):
+        return oriented(as_numbers(audio)).shape[1]
+    with opened(io.BytesIO(audio) if isinstance(audio, bytes | bytearray) else audio) as (file, name):
+        if not can_seek(file):
+            raise AudioError(f"{name}: a pipe is read only once, so that one channel of it can be heard: choose which")
+        return count_channels(file, name, stream)
 
 
 def is_file(audio) -> bool:
@@ -72,10 +98,10 @@ def read(source, sampling_rate: int) -> np.ndarray:
     return concat(list(warn_if_truncated(read_blocks(source, sampling_rate))), name_of(source))
 
 
-def read_blocks(source, model_rate: int) -> Iterator[np.ndarray]:
+def read_blocks(source, model_rate: int, selection: Selection = EVERYTHING) -> Iterator[np.ndarray]:
     """A file's sound, block by block. Raises AudioError."""
     with opened(io.BytesIO(source) if isinstance(source, bytes | bytearray) else source) as (file, name):
-        yield from (file_blocks if can_seek(file) else pipe_blocks)(file, name, model_rate)
+        yield from (file_blocks if can_seek(file) else pipe_blocks)(file, name, model_rate, selection)
 
 
 def is_live(audio) -> bool:

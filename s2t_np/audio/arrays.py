@@ -7,24 +7,28 @@ import numpy as np
 
 from ..errors import AudioError, InputWarning
 from .checks import check_samples, usable_rate
-from .mixing import mixed
+from .mixing import mono
+from .selection import MIX
 
 MOST_CHANNELS = 8  # channels of a 2-D array
 SAMPLES_PER_CHANNEL = 16  # a 2-D array at most this many times as long as it has channels is not a recording
 
 
-def samples_of(samples, sampling_rate: float | None, model_rate: int) -> tuple[np.ndarray, float]:
-    """An array of samples as (N,) float32, and its rate. Raises AudioError."""
+def samples_of(
+    samples, sampling_rate: float | None, model_rate: int, channel: int | str = MIX
+) -> tuple[np.ndarray, float]:
+    """An array of samples as (N,) float32, its channels mixed or one of them, and its rate. Raises AudioError."""
     rate = usable_rate(sampling_rate, model_rate, "the array")
-    x = np.concatenate(list(mixed([oriented(scaled(as_numbers(samples)))], "the array")))
+    x = np.concatenate(list(mono([oriented(scaled(as_numbers(samples)))], "the array", channel)))
     check_samples(x, 0, "the array")
     return x.astype(np.float32, copy=False), rate
 
 
-def checked(arrays: Iterable) -> Iterator[np.ndarray]:
+def checked(arrays: Iterable, channel: int | str = MIX) -> Iterator[np.ndarray]:
     """Arrays of one recording, in order, each (n,) or (n, channels) -> (n,) float32. Raises AudioError."""
     total = 0
-    for x in mixed((oriented(scaled(as_numbers(array))) for array in arrays if np.size(array)), "the iterator"):
+    floats = (oriented(scaled(as_numbers(array))) for array in arrays if np.size(array))
+    for x in mono(floats, "the iterator", channel):
         check_samples(x, total, "the iterator")
         total += len(x)
         yield x.astype(np.float32, copy=False)

@@ -9,11 +9,16 @@ from ..errors import AudioError
 from . import decoder, process
 from .checks import check_samples, usable_rate
 from .containers import Part
-from .kinds import described
-from .mixing import mixed
+from .kinds import described, other_kind
+from .mixing import mono
 from .resampling import resample
+from .selection import MIX
 
 BLOCK = 1 << 17  # samples read at a time, over all channels
+
+
+class UnknownFormatError(AudioError):
+    """libsndfile does not know the format; another decoder may."""
 
 
 class LocalSound:
@@ -48,11 +53,14 @@ def libsndfile():
         ) from error
 
 
-def decode(part: Part, model_rate: int, name: str) -> Iterator[np.ndarray]:
-    """The sound of one part, blocks (n,). Raises AudioError; sets `part.note` where sound is missing."""
+def decode(part: Part, model_rate: int, name: str, channel: int | str = MIX) -> Iterator[np.ndarray]:
+    """The sound of one part, blocks (n,), its channels mixed or one of them.
+
+    Raises AudioError; sets `part.note` where sound is missing.
+    """
     with sound_of(part, name) as sound:
         rate = usable_rate(sound.samplerate, model_rate, name)
-        yield from resample(checked(mixed(frames_of(sound, part), name), name), rate, model_rate)
+        yield from resample(checked(mono(frames_of(sound, part), name, channel), name), rate, model_rate)
     if part.error:
         raise part.error
     if part.shrunk and not part.note:
@@ -87,10 +95,10 @@ def refusal(part: Part, name: str, words: str) -> BaseException:
     position, part.position = part.position, 0
     head, part.position = part.read(4096), position
     if found := described(head, name):
-        return AudioError(f"{name}: {found}")
-    return AudioError(
+        return (AudioError if other_kind(head) else UnknownFormatError)(f"{name}: {found}")
+    return UnknownFormatError(
         f"{name}: is not a recording that can be read ({words}); expected WAV, FLAC, OGG, MP3 or another format that "
-        "libsndfile knows"
+        "libsndfile knows, or FFmpeg with PyAV (pip install av)"
     )
 
 

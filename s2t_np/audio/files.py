@@ -1,6 +1,7 @@
 """From a file to blocks of float32 samples: mono, at the model's rate; memory does not grow with its length.
 
-containers/ says which bytes are sound, decoding.py decodes them, mixing.py and resampling.py bring them into shape. No
+containers/ says which bytes are sound, decoding.py decodes them by libsndfile, ffmpeg.py what that does not know;
+mixing.py and resampling.py bring them into shape. No
 length is believed that a header claims: reading goes on until nothing more comes.
 """
 
@@ -14,24 +15,42 @@ import numpy as np
 
 from ..errors import AudioError, IncompleteAudioError
 from . import containers
-from .decoding import decode
+from .decoding import UnknownFormatError, decode, sound_of
+from .ffmpeg import channel_count as count_by_ffmpeg
+from .ffmpeg import ffmpeg_blocks, has_ffmpeg, is_for_ffmpeg
+from .remote import RemoteFile, is_url, name_in_messages
+from .selection import EVERYTHING, Selection
 
 MOST_RESUMED = 1000  # times that decoding goes on after damage
 COPY_BYTES = 1 << 20  # read at a time from a pipe
 SPOOL_BYTES = 1 << 25  # a pipe's content is held in memory up to here, then in a temporary file
 
 
-def file_blocks(file, name: str, model_rate: int) -> Iterator[np.ndarray]:
+def file_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTHING) -> Iterator[np.ndarray]:
     """A binary file that can seek, from its beginning -> blocks (n,) float32 at `model_rate` (Hz).
 
     Raises AudioError for what is not a recording; IncompleteAudioError, after all the sound there is, for what is
     damaged or cut short.
     """
-    found = containers.parts(containers.Source(file, name))
+    source = containers.Source(file, name)
+    if is_for_ffmpeg(source, selection):
+        yield from ffmpeg_blocks(source, model_rate, selection)
+        return
+    try:
+        yield from libsndfile_blocks(source, model_rate, selection.channel)
+    except UnknownFormatError:
+        if not has_ffmpeg():
+            raise
+        yield from ffmpeg_blocks(source, model_rate, selection)
+
+
+def libsndfile_blocks(source: containers.Source, model_rate: int, channel: int | str) -> Iterator[np.ndarray]:
+    """The same for the formats that libsndfile knows. Raises UnknownFormatError, before any block, for another one."""
+    found, name = containers.parts(source), source.name
     samples, left = 0, MOST_RESUMED
     for part in found:
         try:
-            for block in decode(part, model_rate, name):
+            for block in decode(part, model_rate, name, channel):
                 samples += len(block)
                 yield block
         except AudioError as error:
@@ -44,6 +63,20 @@ def file_blocks(file, name: str, model_rate: int) -> Iterator[np.ndarray]:
     if note := next((part.note for part in found if part.note), None):
         there = f"{samples / model_rate:.2f} s of sound could be read" if samples else "there is no sound in it"
         raise IncompleteAudioError(f"{name}: {note}; {there}")
+
+
+def channel_count(file, name: str, stream: int | None = None) -> int:
+    """The number of channels of a binary file that can seek, or of one of its audio streams. Raises AudioError."""
+    source = containers.Source(file, name)
+    if is_for_ffmpeg(source, Selection(stream=stream)):
+        return count_by_ffmpeg(source, stream)
+    try:
+        with sound_of(containers.parts(source)[0], name) as sound:
+            return sound.channels
+    except UnknownFormatError:
+        if not has_ffmpeg():
+            raise
+        return count_by_ffmpeg(source, stream)
 
 
 @contextlib.contextmanager
@@ -80,7 +113,7 @@ def name_of(source) -> str:
     if isinstance(source, str) and source == "-":
         return "standard input"
     if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
+        return name_in_messages(source) if is_url(source) else os.fsdecode(source)
     name = getattr(source, "name", None)
     if isinstance(name, str):
         return name
@@ -91,6 +124,8 @@ def binary_file(source, stack: contextlib.ExitStack):
     """Open what has to be opened; `stack` closes it again."""
     if source == "-" and isinstance(source, str):
         return sys.stdin.buffer
+    if is_url(source):
+        return stack.enter_context(RemoteFile(source))
     if isinstance(source, str | os.PathLike):
         return stack.enter_context(open(source, "rb"))
     return source

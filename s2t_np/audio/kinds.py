@@ -1,17 +1,20 @@
-"""Formats that are recognised by their first bytes, or by a file's suffix, but not read: what to tell the user."""
+"""Formats that only FFmpeg reads, by their first bytes or a file's suffix, and what to tell the user without it."""
 
 import re
 import shlex
 
-UNREAD_SUFFIXES = frozenset(  # suffixes of sound, and of video with sound
+FFMPEG_SUFFIXES = frozenset(  # suffixes of sound, and of video with sound
     (
-        ".m4a .m4b .m4r .mp4 .m4v .mov .qt .3gp .3g2 .aac .adts .ac3 .eac3 .dts .wma .wmv .asf .mkv .mka .webm .flv "
-        ".avi .mpg .mpeg .vob .m2ts .mts .amr .awb .ape .wv .tta .tak .mpc .ra .rm .rmvb .dsf .dff .dss .ds2"
+        ".m4a .m4b .m4r .m4p .mp4 .m4v .f4v .f4a .mov .qt .3gp .3gpp .3g2 .3ga .ismv .psp .aac .adts .latm .loas .ac3 "
+        ".eac3 .ac4 .dts .dtshd .mlp .thd .wma .wmv .asf .mkv .mka .mk3d .webm .weba .flv .swf .avi .divx .amv .mpg "
+        ".mpeg .mpe .m2p .vob .m2ts .mts .m2t .tod .mxf .gxf .lxf .dv .nut .wtv .ogv .ogm .ogx .spx .amr .awb .ape .wv "
+        ".tta .tak .mpc .shn .ofr .oma .aa3 .aa .aax .ra .ram .rm .rmvb .dsf .dff .dss .ds2 .gsm .g722 .sbc .aptx .lc3 "
+        ".qcp .vqf .bonk .smk .bik .adx .ast .brstm .bcstm"
     ).split()
 )
 BRANDS = {b"M4A ": "MPEG-4 audio (AAC or ALAC in M4A)", b"M4B ": "an MPEG-4 audio book", b"qt  ": "QuickTime (MOV)"}
 BRANDS |= {b"3gp": "3GPP"}
-SOUND = (  # (where, the bytes that stand there, what they begin); read with ffmpeg
+SOUND = (  # (where, the bytes that stand there, what they begin)
     (4, b"moov", "QuickTime (MOV)"),
     (4, b"mdat", "QuickTime (MOV)"),
     (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
@@ -50,10 +53,9 @@ OTHER = (  # nothing to hear in it
 
 
 def describe_format(head: bytes) -> str | None:
-    """Return what kind of sound or video the first bytes of a file (16 are enough) begin, if it is one that is not
-    read.
+    """Return what kind of sound or video the first bytes of a file (16 are enough) begin, if only FFmpeg reads it.
 
-    "MPEG-4 audio ...", "Matroska or WebM", ...; None for the formats that are read and for what is unknown.
+    "MPEG-4 audio ...", "Matroska or WebM", ...; None for the formats that libsndfile reads and for what is unknown.
     """
     if head[4:8] == b"ftyp":
         return next((words for brand, words in BRANDS.items() if head[8:].startswith(brand)), "MPEG-4 (MP4)")
@@ -68,13 +70,16 @@ def described(head: bytes, name: str) -> str | None:
     """The words for an error about a file that begins with `head`; None if it is of no kind known here."""
     if kind := describe_format(head):
         file = shlex.quote(name) if re.match(r"[^\0\n]*\.\w+$", name) else "FILE"
-        return f"is {kind}, which is not read directly; ffmpeg converts it: {conversion(file)}"
+        return f"is {kind}, which needs PyAV (pip install av); without it, ffmpeg converts it: {conversion(file)}"
+    return f"is not a recording: it is {kind}" if (kind := other_kind(head)) else None
+
+
+def other_kind(head: bytes) -> str | None:
+    """The words for a file that holds no sound; None if nothing of the kind is known here."""
     if kind := _found(OTHER, head):
-        return f"is not a recording: it is {kind}"
+        return kind
     start = head[:512].removeprefix(b"\xef\xbb\xbf").lstrip()[:15].lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "is not a recording: it is a web page"
-    return None
+    return "a web page" if start.startswith((b"<!doctype html", b"<html")) else None
 
 
 def conversion(file: str) -> str:

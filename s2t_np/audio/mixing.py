@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..errors import InputWarning
+from ..errors import InputWarning, OptionError
+from .selection import EACH, MIX, one_channel
 
 WINDOW = 800  # frames looked at together: 50 ms at 16 kHz
 RAMP = 160  # frames in which the weights move
@@ -82,6 +83,13 @@ class Mixer:
                 InputWarning,
                 stacklevel=4,
             )
+
+
+def mono(blocks: Iterable[np.ndarray], name: str, channel: int | str = MIX) -> Iterator[np.ndarray]:
+    """Blocks (n, C) of floats -> blocks (m,): the channels mixed, or one of them. Raises AudioError, OptionError."""
+    if channel == EACH:
+        raise OptionError(f'{name}: one channel at a time becomes samples; give its number, or "mix"')
+    return mixed(blocks, name) if channel == MIX else one_channel(blocks, channel, name)
 
 
 def mixed(blocks: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:

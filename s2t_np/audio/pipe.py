@@ -16,8 +16,9 @@ from ..errors import IncompleteAudioError
 from .checks import usable_rate
 from .containers.lengths import STREAMED
 from .files import file_blocks, spooled, unreadable
-from .raw import ENCODINGS, IN_WAVE, Encoding, portions, samples
+from .raw import ENCODINGS, IN_WAVE, Encoding, frames, portions, samples
 from .resampling import resample
+from .selection import EVERYTHING, Selection
 
 LEAST_SECONDS = 0.05  # sound handed on at a time: less would only cost
 RESAMPLED = 1 << 10  # samples resampled at a time: at most 0.13 s of delay, from 8 kHz
@@ -25,17 +26,18 @@ MOST_CHUNKS, MOST_CHUNK_BYTES = 100, 1 << 20  # before the sound
 UNFILLED = 8  # a length below it was never filled in
 
 
-def pipe_blocks(file, name: str, model_rate: int) -> Iterator[np.ndarray]:
+def pipe_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTHING) -> Iterator[np.ndarray]:
     """A recording from a file that cannot seek -> blocks (n,) float32 at `model_rate` (Hz). Raises AudioError."""
     start = Start(file, name)
     wave = wave_start(start)
-    if wave is None:
+    if wave is None or selection.stream not in (None, 1):
         with spooled(start, name) as copy:
-            yield from file_blocks(copy, name, model_rate)
+            yield from file_blocks(copy, name, model_rate, selection)
         return
     rate, frame = usable_rate(wave.rate, model_rate, name), wave.encoding.width * wave.channels
     data = Limited(portions(file, name, frame, int(LEAST_SECONDS * rate) * frame), wave.length)
-    yield from resample(samples(iter(data), wave.encoding, wave.channels, name), rate, model_rate, RESAMPLED)
+    numbers = frames(iter(data), wave.encoding, wave.channels)
+    yield from resample(samples(numbers, name, selection.channel), rate, model_rate, RESAMPLED)
     if data.missing:
         per_second = wave.rate * frame
         promised, there = wave.length / per_second, (wave.length - data.missing) / per_second

@@ -13,7 +13,8 @@ from ..errors import AudioError, OptionError
 from .checks import check_samples
 from .containers import READERS
 from .files import opened, unreadable
-from .mixing import mixed
+from .mixing import mono
+from .selection import MIX
 
 MOST_BYTES = 1 << 16  # taken at a time
 
@@ -84,21 +85,22 @@ def encoding_of(word: str) -> Encoding:
     return found
 
 
-def raw_blocks(source, encoding: str = "s16le", channels: int = 1) -> Iterator[np.ndarray]:
+def raw_blocks(source, encoding: str = "s16le", channels: int = 1, channel: int | str = MIX) -> Iterator[np.ndarray]:
     """Samples without any header, from a path, "-" or a binary file object -> blocks (n,) float32 at their own rate.
 
-    `encoding` is one of ENCODINGS; channels take turns and are mixed by mean. Raises OptionError, AudioError.
+    `encoding` is one of ENCODINGS; channels take turns, and are mixed or one of them is taken
+    (`channel`). Raises OptionError, AudioError.
     """
     found = encoding_of(encoding)
     if channels < 1:
         raise OptionError(f"{channels} channels: expected at least 1")
-    return _raw_blocks(source, found, channels)
+    return _raw_blocks(source, found, channels, channel)
 
 
-def _raw_blocks(source, encoding: Encoding, channels: int) -> Iterator[np.ndarray]:
+def _raw_blocks(source, encoding: Encoding, channels: int, channel: int | str) -> Iterator[np.ndarray]:
     with opened(source) as (file, name):
         data = headerless(portions(file, name, encoding.width * channels), name)
-        yield from samples(data, encoding, channels, name)
+        yield from samples(frames(data, encoding, channels), name, channel)
 
 
 def headerless(data: Iterator[bytes], name: str) -> Iterator[bytes]:
@@ -135,10 +137,10 @@ def attempt(read: Callable[[int], bytes], count: int, name: str) -> bytes:
         raise unreadable(name, error) from error
 
 
-def samples(data: Iterator[bytes], encoding: Encoding, channels: int, name: str) -> Iterator[np.ndarray]:
-    """Bytes of whole frames -> blocks (n,) float32, channels mixed. Raises AudioError for NaN and the like."""
+def samples(blocks: Iterator[np.ndarray], name: str, channel: int | str = MIX) -> Iterator[np.ndarray]:
+    """Blocks (n, channels) -> blocks (n,) float32. Raises AudioError for NaN and the like."""
     total = 0
-    for block in mixed(frames(data, encoding, channels), name):
+    for block in mono(blocks, name, channel):
         check_samples(block, total, name)
         total += len(block)
         yield block

@@ -1,6 +1,8 @@
-"""The recordings in a folder, by the suffixes of their names; nothing here opens a file.
+"""The recordings in a folder, by the suffixes of their names; no file is opened but those whose suffix has two
+meanings.
 
-A file of sound or video that is not read (m4a, mp4, ...) is not passed over in silence: it comes as a `LeftOut`.
+A file of sound or video that is not read (m4a, mp4, ... where PyAV is not installed) is not passed over in silence: it
+comes as a `LeftOut`.
 """
 
 import os
@@ -8,27 +10,54 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..audio import UNREAD_SUFFIXES
+from ..audio import FFMPEG_SUFFIXES, describe_format, has_ffmpeg
 from .items import Failure, Input, LeftOut
 
 # What libsndfile recognises by its content, under the suffixes such files have.
 AUDIO_SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .wavex .sph .nist .voc".split()
+    (
+        ".wav .wave .flac .ogg .oga .opus .mp3 .mp2 .mp1 .mpga .aiff .aif .aifc .au .snd .caf .w64 .rf64 .wavex .sph "
+        ".nist .voc .avr .paf .pvf .svx .8svx .ircam .sf .htk .sds .wve"
+    ).split()
 )
+AMBIGUOUS_SUFFIXES = frozenset([".ts"])  # a transport stream, or the source text of a program
 HEADERLESS_SUFFIXES = frozenset(".raw .pcm".split())  # read only where --raw-rate says what they hold
 NAMED = 5  # files that a message lists
 
 
+def is_ours(path: Path) -> bool:
+    """By its name: what libsndfile reads, and not hidden ("._talk.wav" holds a Mac's notes, not sound)."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def is_ffmpegs(path: Path) -> bool:
+    """By its name, and by its first bytes where the name does not say it: what FFmpeg reads."""
+    suffix, hidden = path.suffix.lower(), path.name.startswith(".")
+    return not hidden and (suffix in FFMPEG_SUFFIXES or (suffix in AMBIGUOUS_SUFFIXES and begins_as_sound(path)))
+
+
+def begins_as_sound(path: Path) -> bool:
+    """By its first bytes: a format of sound or video."""
+    try:
+        with open(path, "rb") as file:
+            return path.is_file() and describe_format(file.read(400)) is not None
+    except OSError:
+        return False
+
+
+def is_headerless(path: Path) -> bool:
+    """By its name: samples without a header."""
+    return path.suffix.lower() in HEADERLESS_SUFFIXES and not path.name.startswith(".")
+
+
 def is_audio_file(path: Path, headerless: bool = False) -> bool:
-    """By its name: one of the suffixes above, and not hidden ("._talk.wav" holds a Mac's notes, not sound)."""
-    known = path.suffix.lower() in (AUDIO_SUFFIXES | HEADERLESS_SUFFIXES if headerless else AUDIO_SUFFIXES)
-    return known and not path.name.startswith(".")
+    """By its name: a recording that can be read."""
+    return is_ours(path) or (headerless and is_headerless(path)) or (has_ffmpeg() and is_ffmpegs(path))
 
 
 def is_unread(path: Path, headerless: bool) -> bool:
-    """By its name: sound or video, in a format that is not read."""
-    unread = UNREAD_SUFFIXES if headerless else UNREAD_SUFFIXES | HEADERLESS_SUFFIXES
-    return path.suffix.lower() in unread and not path.name.startswith(".")
+    """By its name: sound or video that is not read, for want of PyAV or of --raw-rate."""
+    return not is_audio_file(path, headerless) and (is_headerless(path) or is_ffmpegs(path))
 
 
 def output_name(path: Path, root: str) -> str:
@@ -79,4 +108,7 @@ def left_out_text(left_out: Sequence[LeftOut]) -> str:
         says = f"{counts} files left out, because their formats are not read"
     if kinds.keys() <= HEADERLESS_SUFFIXES:
         return f"{says} without --raw-rate: {names}"
-    return f"{says}: {names}; ffmpeg converts them: ffmpeg -v error -i FILE -f wav - | s2t-np transcribe -"
+    return (
+        f"{says}: {names}; with PyAV they are read (pip install av); without it, ffmpeg converts them: ffmpeg -v error "
+        "-i FILE -f wav - | s2t-np transcribe -"
+    )

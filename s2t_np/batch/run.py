@@ -4,8 +4,9 @@ Nothing here knows of terminals or exit codes (`cli` does).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from threading import Event
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,13 @@ from ..audio.raw import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
+from ..longform.placing import in_time, placed
 from ..longform.segment import Recording, Segment
-from ..longform.stream import segments_of
+from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
+from ..search import Asking
+from ..together import by_group, ordered
 from .items import Failure, Input
-from .pool import cancellable, imap_unordered
 
 Listener = Callable[[Input, Segment], None]
 
@@ -39,6 +42,7 @@ class Task(NamedTuple):
     options: StreamOptions
     generation: dict  # as in S2T.generate
     raw: RawSamples | None = None  # if the inputs have no header
+    width: int = 1  # utterances that are decoded together
 
 
 class CountedBlocks:
@@ -69,32 +73,113 @@ class CountedBlocks:
 
 
 def blocks_of(task: Task, item: Input) -> Iterator[np.ndarray]:
-    """The blocks (n,) of one input at the model's rate. Raises AudioError, OptionError."""
+    """The blocks (n,) of one input at the model's rate; it is opened for the first. Raises AudioError, OptionError."""
     rate, raw = task.model.feature_config.sampling_rate, task.raw
     if raw is None:
-        return audio.blocks(item.path, rate)
-    return audio.blocks(raw_blocks(item.path, raw.encoding, raw.channels), rate, raw.rate)
+        yield from audio.blocks(item.path, rate, selection=item.selection)
+    else:
+        samples = raw_blocks(item.path, raw.encoding, raw.channels, item.selection.channel)
+        name = audio.name_of(item.path)
+        yield from audio.clipped(audio.blocks(samples, rate, raw.rate), rate, item.selection, name)
 
 
-def listen(task: Task, item: Input) -> tuple[CountedBlocks, Iterator[Segment]]:
-    """The sound of one input, and its segments, each as it closes.
+class Listening:
+    """One input on its way to a Recording: a group of utterances (together.Group), and what becomes of them.
 
     A recording that is damaged or cut short gives the segments there are; then `incomplete` of its sound says why.
-    Raises AudioError, OptionError.
     """
-    rate = task.model.feature_config.sampling_rate
-    sound = CountedBlocks(blocks_of(task, item), rate, audio.name_of(item.path))
-    return sound, segments_of(task.model, iter(sound), audio.is_live(item.path), task.options, task.generation)
+
+    def __init__(self, task: Task, item: Input):
+        """Nothing is opened before the first utterance is asked for."""
+        rate, name = task.model.feature_config.sampling_rate, audio.name_of(item.path)
+        self.task, self.item, self.sound = task, item, CountedBlocks(blocks_of(task, item), rate, name)
+
+    def utterances(self) -> Iterator[Asking]:
+        """The whole recording, or its pieces. Raises AudioError, OptionError."""
+        live = audio.is_live(self.item.path)
+        yield from utterances_of(self.task.model, iter(self.sound), live, self.task.options, self.task.generation)
+
+    def segments(self, heard: Iterable) -> Iterator[Segment]:
+        """The segments, each as it closes. Raises what the utterances raise."""
+        return placed(segments_of(heard, self.task.model.tokenizer), self.item.selection)
+
+    def recording(self, heard: Iterable, listener: Listener) -> Recording:
+        """The input as a whole; `listener` is called with each segment. Raises AudioError, OptionError."""
+        segments = []
+        for segment in self.segments(heard):
+            segments.append(segment)
+            listener(self.item, segment)
+        begin = self.item.selection.start
+        return Recording(self.item.path, tuple(segments), self.sound.duration, self.sound.incomplete, begin)
 
 
-def hear(task: Task, item: Input, listener: Listener) -> Recording:
-    """One input as a whole; `listener` is called with each segment. Raises AudioError, OptionError."""
-    heard: list[Segment] = []
-    sound, segments = listen(task, item)
-    for segment in segments:
-        heard.append(segment)
-        listener(item, segment)
-    return Recording(item.path, tuple(heard), sound.duration, sound.incomplete)
+class CountedChannels(NamedTuple):
+    """The sounds of several channels of one recording; the same face as CountedBlocks."""
+
+    sounds: list[CountedBlocks]
+
+    @property
+    def duration(self) -> float:
+        """Seconds handed on so far."""
+        return max((sound.duration for sound in self.sounds), default=0.0)
+
+    @property
+    def incomplete(self) -> str | None:
+        """After the last block: why there should have been more."""
+        return next((sound.incomplete for sound in self.sounds if sound.incomplete), None)
+
+
+Sound = CountedBlocks | CountedChannels
+
+
+class ListeningToEach(Listening):
+    """The same for a recording of which every channel is heard: one Listening after the other."""
+
+    def __init__(self, task: Task, item: Input):
+        """Nothing is opened before the first utterance is asked for."""
+        self.task, self.item, self.sound = task, item, CountedChannels([])
+        self.channels: list[Listening] = []
+
+    def utterances(self) -> Iterator[Asking]:
+        """Those of each channel, with its number. Raises AudioError, OptionError."""
+        for number, one in enumerate(each_channel(self.task, self.item)):
+            self.channels.append(Listening(self.task, one))
+            self.sound.sounds.append(self.channels[number].sound)
+            yield from (numbered(utterance, number) for utterance in self.channels[number].utterances())
+
+    def segments(self, heard: Iterable) -> Iterator[Segment]:
+        """The segments of all channels in the order of time, when all are there."""
+        by_channel = groupby(heard, key=itemgetter(0))
+        return in_time([list(self.channels[n].segments(one for _, one in own)) for n, own in by_channel])
+
+
+def numbered(utterance: Asking, number: int) -> Asking:
+    """An utterance whose result is (number, its result)."""
+    return number, (yield from utterance)
+
+
+def each_channel(task: Task, item: Input) -> list[Input]:
+    """The input once for every channel that it has. Raises AudioError."""
+    count = task.raw.channels if task.raw else audio.channel_count(item.path, item.selection.stream)
+    return [item._replace(selection=replace(item.selection, channel=channel)) for channel in range(1, count + 1)]
+
+
+def listening_to(task: Task, item: Input) -> Listening:
+    """One input, of which one channel is heard, or each."""
+    return (ListeningToEach if item.selection.channel == audio.EACH else Listening)(task, item)
+
+
+def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
+    """The sound of one input, and its segments, each as it closes; those of a live one are decoded one by one.
+
+    The segments of several channels come in the order of time. Raises AudioError, OptionError.
+    """
+    if item.selection.channel == audio.EACH:
+        each = [listen(task, one) for one in each_channel(task, item)]
+        return CountedChannels([sound for sound, _ in each]), in_time([segments for _, segments in each])
+    listening, width = Listening(task, item), 1 if audio.is_live(item.path) else task.width
+    heard = ordered(listening.utterances(), task.model.step_together, width)
+    return listening.sound, listening.segments(heard)
 
 
 def failure(item: Input, error: AudioError | MemoryError) -> Failure:
@@ -105,22 +190,22 @@ def failure(item: Input, error: AudioError | MemoryError) -> Failure:
     return Failure(name, str(error).removeprefix(f"{name}: "))
 
 
-def attempt(task: Task, listener: Listener, item: Input) -> Recording | Failure:
+def attempt(listening: Listening, heard: Iterable, listener: Listener) -> Recording | Failure:
     """One input; an error of the recording itself is returned as a Failure. Raises OptionError."""
     try:
-        return hear(task, item, listener)
+        return listening.recording(heard, listener)
     except (AudioError, MemoryError) as error:
-        return failure(item, error)
+        return failure(listening.item, error)
 
 
 def transcribe_all(
     task: Task, inputs: Sequence[Input], jobs: int = 1, listener: Listener = lambda *_: None
-) -> Iterator[tuple[int, Recording | Failure]]:
-    """Every input, `jobs` at a time: (its index, its recording or failure) as it is done.
+) -> Iterator[Recording | Failure]:
+    """Every input's recording or failure, in order, each as soon as it and those before it are there.
 
-    A recording that is damaged or cut short has the text there is, and `incomplete` says why. `pool.in_order` sorts
-    the results. Raises OptionError.
+    `jobs` Python threads each run `task.width` utterances together, of one recording or of several. A recording that is
+    damaged or cut short has the text there is, and `incomplete` says why. Raises OptionError.
     """
-    cancel = Event()
-    quick = task._replace(model=cancellable(task.model, cancel))
-    return imap_unordered(partial(attempt, quick, listener), inputs, jobs, cancel)
+    listenings = (listening_to(task, item) for item in inputs)
+    for listening, heard in by_group(listenings, task.model.step_together, task.width, jobs):
+        yield attempt(listening, heard, listener)

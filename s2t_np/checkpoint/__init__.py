@@ -7,6 +7,7 @@
     sharded.py        weights in several files, found through an index
     mapped.py         bytes of a file, as numbers
     hub.py            the folder of a model: bundled, given, cached, downloaded (hub_cache.py, hub_download.py)
+    official.py       the twenty released checkpoints, and what each does
     digests.py        whether a file is what was announced; folders.py says what a wrong folder holds instead
 
 Arrays are read-only views of the mapped file wherever the file holds their numbers as they are.

@@ -7,8 +7,9 @@ what it is and what to do.
 import os
 from pathlib import Path
 
-from ..config import read_json, show
+from ..config import read_json
 from ..errors import ModelError
+from ..fields import show
 from .hub_cache import NEEDED, files_in, missing
 from .sharded import INDEXES, WEIGHTS
 

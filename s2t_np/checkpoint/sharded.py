@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import read_json, show
+from ..config import read_json
 from ..errors import ModelError
+from ..fields import show
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # one of them; the first is preferred
 INDEXES = tuple(f"{name}.index.json" for name in WEIGHTS)

@@ -14,20 +14,24 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
-from .aliases import suggestion
+from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
 from .evaluate import EVALUATE
 from .golden import CHECK, GOLDEN
 from .inspect import FEATURES, INFO, SCORE
 from .models import CONVERT, DOWNLOAD
 from .plot import PLOT
+from .serve import SERVE
 from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 from .trace import TRACE
 from .train import AVERAGE, TRAIN
 from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
-COMMANDS = (TRANSCRIBE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD, TRAIN, AVERAGE)
+COMMANDS = (
+    *(TRANSCRIBE, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
+    *(TRAIN, AVERAGE),
+)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     print the text
@@ -66,6 +70,8 @@ def check_command(argv: Sequence[str]) -> None:
         return
     if chosen := [argument for argument in argv if argument in names]:
         raise OptionError(f"the command comes first: s2t-np {chosen[0]} {first:.60} ...")
+    if first == "translate":
+        raise OptionError(f"'translate' is not a command: {TASK} (s2t-np transcribe --model NAME ...)")
     hint = suggestion(first, names) or f"; did you mean s2t-np transcribe {first:.60}?"
     raise OptionError(f"{first!r:.60} is not a command{hint} (s2t-np --help lists what there is)")
 

@@ -1,20 +1,37 @@
 """A batch as the command runs it: what is done already, every result to its place, every failure on one line."""
 
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from ..batch.inputs import Failure, Input
 from ..batch.notes import Remaining
-from ..batch.pool import in_order
 from ..batch.run import Task, transcribe_all
+from ..errors import OptionError
 from ..longform.segment import Recording
+from ..system.threads import processors
 from .outputs import Output, Printed
 from .progress import Progress
 from .terminal import bar_away, say
 
 FAILED, INCOMPLETE = "failed", "incomplete"  # what becomes of an input that is not done: the keys of a tally
 HOW_TO_GO_ON = "the same command with --resume goes on where it stopped"
+
+
+def add_sharing_arguments(parser: ArgumentParser) -> None:
+    """--jobs and --batch."""
+    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="Python threads (default: one per core)")
+    says = "utterances that each thread decodes together (default: by the shape of the model; `info` says it)"
+    parser.add_argument("--batch", type=int, metavar="N", help=says)
+
+
+def jobs(args: Namespace, count: int) -> int:
+    """Return how many threads transcribe `count` recordings. Raises OptionError for bad --jobs and --batch."""
+    for name in ("jobs", "batch"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise OptionError(f"--{name} is {getattr(args, name)}, expected at least 1")
+    return max(1, min(args.jobs or processors(), count))
 
 
 def report(failed: Failure) -> None:
@@ -84,7 +101,7 @@ def run_batch(
     progress.draw(force=True)
     try:
         with closing(transcribe_all(task, todo, jobs, progress.heard)) as results:
-            for index, result in in_order(results) if output.in_order else results:
+            for index, result in enumerate(results):
                 tally[settle(output, remaining.todo[index], todo[index], result, write)] += 1
                 progress.finished(index, todo[index], getattr(result, "duration", None))
     except KeyboardInterrupt:

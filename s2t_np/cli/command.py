@@ -11,7 +11,8 @@ from typing import NamedTuple, NoReturn
 
 from ..backend import DTYPES
 from ..errors import HubError, OptionError
-from ..model import DEFAULT_MODEL, S2T, load
+from ..loading import load
+from ..model import DEFAULT_MODEL, S2T
 from ..system.threads import set_threads
 from .aliases import may_be_alias, suggestion, translated
 
@@ -84,6 +85,13 @@ class CommandParser(Parser):
             self.error(f"there is one argument too many: {unknown[0]!r:.80}")
         hint = suggestion(options[0], self.options())
         self.error(f"unknown option{'s' * (len(options) > 1)} {', '.join(options):.80}{hint}")
+
+
+def add_format(parser: ArgumentParser) -> None:
+    """--format txt|json."""
+    parser.add_argument(
+        "--format", choices=["txt", "json"], default="txt", help="print lines of text or one JSON object"
+    )
 
 
 def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:

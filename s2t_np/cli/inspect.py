@@ -13,6 +13,7 @@ from .. import __version__
 from ..audio import name_of
 from ..backend import Backend, choose
 from ..checkpoint.hub import BUNDLED, MODELS, cached, find, hub_source, verify
+from ..checkpoint.official import recognised
 from ..errors import AudioError, HubError, OptionError
 from ..formats import finite, to_json
 from ..model import DEFAULT_MODEL, S2T, Score
@@ -20,18 +21,11 @@ from ..system import openblas
 from ..system.atomic_files import atomic_file
 from ..system.threads import get_threads, set_threads
 from ..weights import expected_shapes
-from .command import Command, add_model_arguments, load_model
+from .command import Command, add_format, add_model_arguments, load_model
 from .generation import language, warn_of_unknown
 from .terminal import say, show
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
-
-
-def add_format(parser: ArgumentParser) -> None:
-    """--format txt|json."""
-    parser.add_argument(
-        "--format", choices=["txt", "json"], default="txt", help="print lines of text or one JSON object"
-    )
 
 
 def print_record(record: dict, as_json: bool) -> None:
@@ -81,12 +75,24 @@ def system_record(backend: Backend) -> dict:
     }
 
 
+def task(model: S2T) -> dict[str, str]:
+    """The task of a model, as far as its name and its vocabulary tell, and its published score."""
+    if (known := recognised(model.folder)) is not None:
+        return {"task": known.task, "published": known.published}
+    if model.folder == MODELS / "digits":
+        return {"task": "transcription of spoken English digits"}
+    if model.tokenizer.languages:
+        return {"task": f"translation into one of {', '.join(model.tokenizer.languages)} (--lang)"}
+    return {"task": "what it was trained for; its files do not say"}
+
+
 def model_record(model: S2T) -> dict:
     """Return what `info` prints about a loaded model: its shape and the defaults of its search (beams, ...)."""
     c, g = model.config, model.generation_config
     shown = ("encoder_layers", "decoder_layers", "d_model", "encoder_attention_heads", "tie_word_embeddings")
     return {
         "folder": str(model.folder),
+        **task(model),
         "parameters": sum(math.prod(shape) for shape in expected_shapes(c).values()),
         **{name: getattr(c, name) for name in shown},
         "sampling_rate": model.feature_config.sampling_rate,

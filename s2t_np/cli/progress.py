@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
+from ..audio import FFMPEG_SUFFIXES
 from ..batch.inputs import STDIN, Input
 from ..longform.segment import Segment
 from .segments import warn_if_cut_off
@@ -23,7 +25,7 @@ PERIOD = 0.1  # s between two drawings
 
 def claimed_duration(path: str) -> float:
     """Seconds of sound that a file claims to hold; 0 where that cannot be told without reading it."""
-    if path == STDIN:
+    if path == STDIN or Path(path).suffix.lower() in FFMPEG_SUFFIXES:
         return 0.0
     try:
         import soundfile

@@ -1,4 +1,4 @@
-"""Results of an evaluation: one line of JSON per utterance, written as it is done, and a table that sums them up.
+"""Results of an evaluation: one line of JSON per utterance, written as it is done.
 
 The first line of a results file describes what was evaluated and how; each further line is one utterance. The file only
 grows, by whole lines, so that an evaluation that was killed can be resumed: `Results.open` reads the lines there are,
@@ -6,21 +6,16 @@ drops a torn last line, and refuses a file that was made with other settings.
 """
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
 from ..system.append_files import AppendOnlyFile
 from .corpus import Utterance
-from .distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, Step, align, count_errors
+from .distance import Errors, align, count_errors
 from .text import NORMALIZERS
 
-MARKS = {HIT: " ", SUBSTITUTION: "S", DELETION: "D", INSERTION: "I"}
-
 NOT_OURS = "is not a results file of s2t-np evaluate; give another --output"
-COLUMNS = {"files": 7, "words": 8, "WER %": 8, "sub": 7, "del": 7, "ins": 7, "CER %": 8, "wrong %": 9, "RTF": 8}
-HEAD = " " * 12 + "".join(name.rjust(width) for name, width in COLUMNS.items())
 
 
 class Outcome(NamedTuple):
@@ -130,40 +125,3 @@ def read_results(lines: list[bytes], setting: dict, path: Path) -> list[Outcome]
             f"{path}: was made with {key} {found.get(key)!r}, not {setting[key]!r}; give another --output"
         )
     return outcomes
-
-
-def summary(outcomes: Iterable[Outcome]) -> str:
-    """A table: error rates by group and over all, with substitutions, deletions and insertions in per cent of words.
-
-    RTF is the real-time factor: computing time divided by the duration of the recordings.
-    """
-    outcomes = list(outcomes)
-    groups = sorted({outcome.group for outcome in outcomes} - {""})
-    rows = [(group, [o for o in outcomes if o.group == group]) for group in groups if len(groups) > 1]
-    rows.append((groups[0] if len(groups) == 1 else "all", outcomes))
-    return "\n".join([HEAD, *(summary_row(name, members) for name, members in rows)])
-
-
-def summary_row(name: str, outcomes: list[Outcome]) -> str:
-    """One line of the table; `wrong` counts utterances with any error."""
-    words = sum((o.words for o in outcomes), Errors())
-    characters = sum((o.characters for o in outcomes), Errors())
-    wrong = sum(o.words.total > 0 for o in outcomes) / max(1, len(outcomes))
-    real_time = sum(o.seconds for o in outcomes) / max(1e-9, sum(o.duration for o in outcomes))
-    shares = [100 * count / max(1, words.length) for count in (words.substitutions, words.deletions, words.insertions)]
-    return (
-        f"{name:<12}{len(outcomes):>7}{words.length:>8}{100 * words.rate:>8.2f}"
-        + "".join(f"{share:>7.2f}" for share in shares)
-        + f"{100 * characters.rate:>8.2f}{100 * wrong:>9.1f}{real_time:>8.4f}"
-    )
-
-
-def show_alignment(steps: list[Step]) -> str:
-    """Three lines, words above each other: reference, hypothesis, and S, D or I where they differ."""
-    rows = (["REF"], ["HYP"], ["   "])
-    for step in steps:
-        cells = (step.reference or "", step.hypothesis or "", MARKS[step.kind])
-        width = max(map(len, cells))
-        for row, cell in zip(rows, cells, strict=True):
-            row.append(cell.ljust(width))
-    return "\n".join(" ".join(row).rstrip() for row in rows)

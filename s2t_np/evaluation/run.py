@@ -1,19 +1,20 @@
 """Run a model over the utterances of a corpus and compare its transcripts with the references."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from threading import Event
 
 from .. import audio
 from ..batch.inputs import Failure, Input
-from ..batch.pool import cancellable, imap_unordered
 from ..batch.run import failure
 from ..config import UtteranceConfig
 from ..errors import AudioError
 from ..longform.options import StreamOptions
-from ..model import S2T, Transcript
+from ..longform.recording import OpenRecording, open_recording
+from ..longform.transcript import Hearing
+from ..model import S2T
+from ..together import by_group
 from .corpus import Utterance
 from .report import Outcome, compare
 
@@ -26,31 +27,50 @@ def utterance_options(model: S2T) -> StreamOptions:
     return StreamOptions(max_whole_duration=LONGEST if known >= UtteranceConfig().longest_utterance else known)
 
 
-def transcribe_utterance(model: S2T, path: Path, generation: dict) -> Transcript:
-    """The transcript of one recording. Raises AudioError, also for an incomplete recording, and OptionError."""
+class Tested(Hearing):
+    """An utterance of a corpus on its way to an Outcome."""
+
+    def __init__(self, model: S2T, utterance: Utterance, generation: dict):
+        """Its recording is read when it joins those that run."""
+        options = utterance_options(model).resolve(model.utterance_config)
+        super().__init__(model, partial(read_utterance, model, utterance.audio, options), options, generation)
+        self.utterance = utterance
+
+    def outcome(self, results: Iterable, normalization: str, started: float) -> Outcome | Failure:
+        """The transcript compared with the reference; a recording that cannot be read becomes a Failure.
+
+        `started`: when the outcome before it was there, by time.perf_counter. Raises OptionError.
+        """
+        try:
+            heard = self.transcript(results)
+        except (AudioError, MemoryError) as error:
+            return failure(Input(str(self.utterance.audio), self.utterance.id), error)
+        return compare(self.utterance, heard.text, normalization, heard.duration, time.perf_counter() - started)
+
+
+def read_utterance(model: S2T, path: Path, options: StreamOptions) -> OpenRecording:
+    """One recording. Raises AudioError, also for an incomplete one."""
     rate = model.feature_config.sampling_rate
     samples = audio.concat(list(audio.blocks(path, rate)), str(path))
-    return model.transcribe(samples, rate, utterance_options(model), **generation)
-
-
-def evaluate_one(model: S2T, normalization: str, generation: dict, utterance: Utterance) -> Outcome | Failure:
-    """One utterance; a recording that cannot be read becomes a Failure. Raises OptionError."""
-    started = time.perf_counter()
-    try:
-        heard = transcribe_utterance(model, utterance.audio, generation)
-    except (AudioError, MemoryError) as error:
-        return failure(Input(str(utterance.audio), utterance.id), error)
-    seconds = time.perf_counter() - started
-    return compare(utterance, heard.text, normalization, heard.duration, seconds)
+    return open_recording(samples, rate, rate, options)
 
 
 def evaluate_all(
-    model: S2T, utterances: Sequence[Utterance], normalization: str = "case", jobs: int = 1, **generation
-) -> Iterator[tuple[int, Outcome | Failure]]:
-    """Yield (index, outcome or failure) of every utterance as it is done, `jobs` at a time.
+    model: S2T,
+    utterances: Iterable[Utterance],
+    normalization: str = "case",
+    jobs: int = 1,
+    batch: int | None = None,
+    **generation,
+) -> Iterator[Outcome | Failure]:
+    """The outcome or failure of every utterance, in order, each as soon as it and those before it are there.
 
-    normalization: a key of NORMALIZERS; `generation` as in S2T.generate. Raises OptionError.
+    normalization: a key of NORMALIZERS; `jobs` Python threads each decode `batch` utterances together; `generation` as
+    in S2T.generate. The seconds of an outcome are those since the one before, so that their sum is that of the whole.
+    Raises OptionError.
     """
-    stop = Event()
-    work = partial(evaluate_one, cancellable(model, stop), normalization, generation)
-    return imap_unordered(work, utterances, jobs, stop)
+    tested = (Tested(model, utterance, generation) for utterance in utterances)
+    started = time.perf_counter()
+    for one, results in by_group(tested, model.step_together, model.batch_size(batch, **generation), jobs):
+        yield one.outcome(results, normalization, started)
+        started = time.perf_counter()

@@ -10,9 +10,10 @@ import numpy as np
 
 from .. import audio
 from ..backend import choose
-from ..config import FeatureConfig, check_fields, read_json
+from ..config import FeatureConfig, read_json
 from ..errors import InputWarning, OptionError
 from ..features import features, frame_geometry
+from ..fields import check_fields
 from .batch import Fields, as_array, check_return_tensors, examples, rows_of
 from .lengths import Lengths, stack_ragged
 from .pretrained import Pretrained, check_names

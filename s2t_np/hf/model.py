@@ -17,9 +17,11 @@ from ..backend import DTYPES, choose
 from ..checkpoint import read_tensors, safetensors
 from ..config import GenerationConfig, read_json, write_json
 from ..errors import InputWarning, OptionError
-from ..model import S2T, load_network
+from ..loading import model_of_network, read_network
+from ..model import S2T
 from ..ops import log_softmax
 from ..search import Hypothesis
+from ..together import ordered
 from ..weights import check, expected_shapes
 from .batch import Array, Fields, OnCPU, as_array, rows_of
 from .generation_options import drop_neutral, generation_json, plain_options
@@ -57,8 +59,7 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         """
         dtype = dtype_name(dtype if torch_dtype is None else torch_dtype)
         chosen = choose(backend, dtype)
-        config, generation, weights = load_network(folder, chosen, DTYPES[dtype])
-        return cls(S2T(config, generation, None, None, weights, chosen, DTYPES[dtype], folder))
+        return cls(model_of_network(read_network(folder), chosen, DTYPES[dtype]))
 
     def write_files(self, folder: Path) -> list[Path]:
         """Write config.json, generation_config.json and model.safetensors, the weights as they came."""
@@ -116,10 +117,10 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         config = (self.generation_config if generation_config is None else checked(generation_config)).replace(**rest)
         s2t = dataclasses.replace(self.s2t, generation_config=config)
         prompts = prompt_rows(decoder_input_ids, len(batch), config)
-        found = [
-            filled(s2t.generate(x, prefix=prompt[1:], padded_length=length), prompt, config.num_return_sequences)
-            for (x, length), prompt in zip(batch, prompts, strict=True)
-        ]
+        rows = zip(batch, prompts, strict=True)
+        begun = (s2t.begin(x, prefix=prompt[1:], padded_length=length) for (x, length), prompt in rows)
+        results = ordered(begun, s2t.step_together, s2t.batch_size())
+        found = [filled(row, prompt, config.num_return_sequences) for row, prompt in zip(results, prompts, strict=True)]
         return wanted.results(found, config.pad_token_id)
 
     def __call__(

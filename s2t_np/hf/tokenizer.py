@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import TokenizerConfig, check_fields, read_bounded, read_json, write_json
+from ..config import TokenizerConfig, read_bounded, read_json, write_json
 from ..errors import OptionError
+from ..fields import check_fields
 from ..tokenizer import MAX_MODEL_BYTES, Tokenizer
 from .batch import Fields, as_array, examples, rows_of
 from .encode_options import NEUTRAL, EncodeOptions

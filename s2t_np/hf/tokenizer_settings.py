@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from ..config import check_fields
 from ..errors import OptionError
+from ..fields import check_fields
 from ..tokenizer import Tokenizer
 
 

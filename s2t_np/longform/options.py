@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from ..config import UtteranceConfig, is_real, rule
+from ..config import UtteranceConfig
+from ..fields import is_real, rule
 from .quality import QualityOptions
 from .speech_check import SpeechCheckOptions
 from .vad import SHORTEST_BETWEEN_OVERLAPS, VadOptions

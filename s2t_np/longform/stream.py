@@ -2,29 +2,42 @@
 
     blocks                the sound as it arrives (audio/)
     speech_pieces         stretches that may hold speech, cut at pauses (vad.py, segmenter.py, speech_check.py)
-    transcribe_piece      features, memory, search, and a second search of a repetitive text (fallback.py)
+    hear_piece            features, memory, search, and a second search of a repetitive text (fallback.py)
     merge_pieces          text that was heard twice where a cut went through speech (merge.py)
 
-Each piece is transcribed by itself and yielded before the next one is read, so memory does not grow with the recording,
-and a segment of a live recording is there as soon as its pause has closed. `has_speech` asks the same detector about a
+The pieces of a file are decoded together, `width` at a time (the room together/): the next ones are cut and encoded
+while earlier ones decode, and memory does not grow with the recording. Those of a live recording are decoded one after
+the other, so that a segment is there as soon as its pause has closed. `has_speech` asks the same detector about a
 recording that is heard whole.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
-from ..audio import blocks, is_live, take_until
+from ..audio import EACH, EVERYTHING, Selection, blocks, channel_count, is_live, take_until
+from ..search import Asking
+from ..together import ordered
 from .fallback import decode_with_fallback
 from .merge import merge_overlap
 from .options import StreamOptions
+from .placing import in_time, placed
 from .quality import average_log_prob, compression_ratio
 from .segment import Segment, Word
 from .segmenter import Piece, pieces
 from .speech_check import is_speech_like
 from .word_times import align
+
+
+class Heard(NamedTuple):
+    """The segment that a piece becomes, and how the piece was cut off from its neighbours."""
+
+    segment: Segment
+    overlaps: bool  # it begins inside the piece before it
+    continues: bool  # the next piece begins inside this one
 
 
 def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
@@ -33,30 +46,51 @@ def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
 
 
 def stream(
-    model, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, **generation
+    model,
+    audio,
+    sampling_rate: int | None = None,
+    options: StreamOptions | None = None,
+    width: int = 1,
+    selection: Selection = EVERYTHING,
+    **generation,
 ) -> Iterator[Segment]:
     """Transcribe a recording of any length: its segments, each as soon as it is done.
 
     `audio` as in S2T.features, or an iterator of arrays (n,) at `sampling_rate` Hz; `generation` as in S2T.generate.
-    A pipe is read as it fills. A recording of up to `max_whole_duration` is one segment, heard as S2T.transcribe hears
-    it. A piece without text gives no segment. Raises OptionError at once; AudioError, after the segments before it, if
-    the recording is damaged or cut short.
+    Up to `width` segments are decoded together, unless it is live. A pipe is read as it fills. A recording of up to
+    `max_whole_duration` is one segment, heard as S2T.transcribe hears it. A piece without text gives no segment.
+    `selection` says what is heard; with its channel "each", the segments of all channels come in the order of time.
+    Raises OptionError at once; AudioError, after the segments before it, if the recording is damaged or cut short.
     """
-    sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
-    return segments_of(model, sound, is_live(audio), options or StreamOptions(), generation)
+    if selection.channel == EACH:
+        own = (replace(selection, channel=1 + i) for i in range(channel_count(audio, selection.stream)))
+        return in_time([stream(model, audio, sampling_rate, options, width, one, **generation) for one in own])
+    sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate, selection)
+    live = is_live(audio)
+    utterances = utterances_of(model, sound, live, options or StreamOptions(), generation)
+    heard = ordered(utterances, model.step_together, 1 if live else width)
+    return placed(segments_of(heard, model.tokenizer), selection)
 
 
-def segments_of(
-    model, sound: Iterator[np.ndarray], live: bool, options: StreamOptions, generation: dict
-) -> Iterator[Segment]:
-    """The same for blocks (n,) float32 of mono sound at the model's rate, `live` or from a file."""
+def utterances_of(
+    model, sound: Iterator[np.ndarray], cut: bool, options: StreamOptions, generation: dict
+) -> Iterator[Asking[Heard]]:
+    """The pieces of blocks (n,) float32 of mono sound at the model's rate, each to be heard.
+
+    With `cut` even a short recording is cut at its pauses. Raises OptionError at once.
+    """
     rest = {name: value for name, value in generation.items() if name not in ("prefix", "lang")}
     model.generation_config.replace(**rest)
     if (lang := generation.get("lang")) is not None:
         model.with_language(generation.get("prefix", ()), lang, rest)  # raises for one that the model does not write
     rate, options = model.feature_config.sampling_rate, options.resolve(model.utterance_config)
-    found = (speech_pieces if live else whole_or_pieces)(sound, rate, options)
-    return number_segments(merge_pieces(model, found, options, generation))
+    found = (speech_pieces if cut else whole_or_pieces)(sound, rate, options)
+    return (hear_piece(model, piece, options, generation) for piece in found)
+
+
+def segments_of(heard: Iterable[Heard], tokenizer) -> Iterator[Segment]:
+    """The segments of a recording, of what was heard in its pieces."""
+    return number_segments(merge_pieces(heard, tokenizer))
 
 
 def speech_pieces(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
@@ -94,17 +128,16 @@ def number_segments(segments: Iterable[Segment]) -> Iterator[Segment]:
     return (replace(segment, id=i) for i, segment in enumerate(with_text))
 
 
-def merge_pieces(model, found: Iterable[Piece], options: StreamOptions, generation: dict) -> Iterator[Segment]:
+def merge_pieces(heard: Iterable[Heard], tokenizer) -> Iterator[Segment]:
     """The segments of the pieces; one that the next piece overlaps waits for it, to be merged with it."""
     waiting = None
-    for piece in found:
-        segment = transcribe_piece(model, piece, options, generation)
-        if waiting and piece.overlaps:
-            waiting, segment = merge_overlap(waiting, segment, model.tokenizer)
+    for segment, overlaps, continues in heard:
+        if waiting and overlaps:
+            waiting, segment = merge_overlap(waiting, segment, tokenizer)
         if waiting:
             yield waiting
             waiting = None
-        if piece.continues:
+        if continues:
             waiting = segment
         else:
             yield segment
@@ -112,18 +145,18 @@ def merge_pieces(model, found: Iterable[Piece], options: StreamOptions, generati
         yield waiting
 
 
-def transcribe_piece(model, piece: Piece, options: StreamOptions, generation: dict) -> Segment:
-    """The segment that a piece becomes."""
+def hear_piece(model, piece: Piece, options: StreamOptions, generation: dict) -> Asking[Heard]:
+    """The segment that a piece becomes, as an utterance for the scheduler."""
     features = model.features_of_samples(piece.samples)
     memory = model.encode(features)
 
     def search(**more):
-        hypotheses = model.generate_from(memory, **(generation | more))
+        hypotheses = yield from model.begin_from(memory, **(generation | more))
         return hypotheses, model.tokenizer.batch_decode([h.tokens for h in hypotheses])
 
-    (hypotheses, texts), flags = decode_with_fallback(search, options)
+    (hypotheses, texts), flags = yield from decode_with_fallback(search, options, model.tokenizer.granularity)
     best = hypotheses[0]
-    return Segment(
+    segment = Segment(
         id=0,
         start=piece.start,
         end=piece.end,
@@ -136,6 +169,7 @@ def transcribe_piece(model, piece: Piece, options: StreamOptions, generation: di
         hypotheses=tuple(hypotheses),
         texts=tuple(texts),
     )
+    return Heard(segment, piece.overlaps, piece.continues)
 
 
 def shift_times(words: Iterable[Word], offset: float) -> tuple[Word, ...]:

@@ -3,12 +3,15 @@
 Anything that provides the two functions of `Decoder` can be searched: the readable decoder, the compiled one, or a
 table in a test. K beams, or K independent draws, are K rows of one cache. Shape letters: K rows, U tokens so far (start
 token and prefix included), V vocabulary.
+
+A search is a generator: it yields an `Ask` and is sent a `NextToken`, until it returns its hypotheses. So it does not
+know whether it has the decoder to itself (`run`) or shares each step with other utterances (the room together/).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -94,6 +97,13 @@ class Decoder(NamedTuple):
     step: Callable[[np.ndarray, Cache], NextToken]  # append tokens (K,) to the cache in place
 
 
+class Ask(NamedTuple):
+    """What a search yields: "append these tokens to this cache, and send me what comes next"."""
+
+    tokens: np.ndarray  # (K,) ints
+    cache: Cache
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A transcript as ids, and its probability by the model. All logarithms are natural.
@@ -120,24 +130,39 @@ class Hypothesis:
         return self.tokens[len(self.tokens) - len(self.token_log_probs) :]
 
 
+R = TypeVar("R")
+Asking = Generator[Ask, NextToken, R]  # yields Asks, is sent NextTokens, returns an R in the end
+Search = Asking[list[Hypothesis]]
+
+
+def run(search: Asking[R], step: Callable[[np.ndarray, Cache], NextToken]) -> R:
+    """Answer whatever a search asks by a step of the decoder, until it returns: its result."""
+    try:
+        ask = next(search)
+        while True:
+            ask = search.send(step(*ask))
+    except StopIteration as end:
+        return end.value
+
+
 def feed_prompt(
-    decoder: Decoder, options: GenerationConfig, prompt: Sequence[int], rows: int
-) -> tuple[Cache, NextToken]:
+    start: Callable[[int], Cache], options: GenerationConfig, prompt: Sequence[int], rows: int
+) -> Asking[tuple[Cache, NextToken]]:
     """Give start token and prefix to a fresh cache of K rows: the cache, and what the decoder says comes next.
 
     The size V of the vocabulary is first known here, so ids are held to it here. Raises OptionError for one outside.
     """
-    cache = decoder.start(rows)
-    following = advance(decoder, np.full(rows, prompt[0]), cache)
+    cache = start(rows)
+    following = yield from advance(np.full(rows, prompt[0]), cache)
     check_vocabulary(options, prompt, following.logits.shape[1])
     for token in prompt[1:]:
-        following = advance(decoder, np.full(rows, token), cache)
+        following = yield from advance(np.full(rows, token), cache)
     return cache, following
 
 
-def advance(decoder: Decoder, tokens: np.ndarray, cache: Cache) -> NextToken:
-    """Take one step with tokens (K,). Raises ModelError for NaN or infinite logits, which make `shift` not finite."""
-    following = decoder.step(tokens, cache)
+def advance(tokens: np.ndarray, cache: Cache) -> Asking[NextToken]:
+    """Ask for one step with tokens (K,). Raises ModelError for NaN or infinite logits: they make `shift` infinite."""
+    following = yield Ask(tokens, cache)
     if not all(map(math.isfinite, following.shift.tolist())):
         raise ModelError("the decoder returned logits that are not finite; check the features, then the weights")
     return following

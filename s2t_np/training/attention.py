@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ops import attention_weights, split_heads
-from ..weights import Attention
+from ..parts import Attention
 from .derivatives import linear_backward, linear_forward, softmax_backward
 from .dropout import Dropout, dropout_backward
 from .ragged import side_by_side, stretches

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from s2t_np.batch.folders import AUDIO_SUFFIXES, HEADERLESS_SUFFIXES, UNREAD_SUFFIXES, left_out_text, walk
+from s2t_np.audio import FFMPEG_SUFFIXES
+from s2t_np.batch.folders import AUDIO_SUFFIXES, HEADERLESS_SUFFIXES, left_out_text, walk
 from s2t_np.batch.items import Failure, Input, LeftOut
 from tests.support.trees import make_files
 
@@ -22,20 +23,33 @@ def test_audio_suffixes_are_those_that_soundfile_reads():
     soundfile = pytest.importorskip("soundfile")
     formats = soundfile.available_formats()
     named = {"wave": "WAV", "oga": "OGG", "opus": "OGG", "aif": "AIFF", "aifc": "AIFF", "snd": "AU", "sph": "NIST"}
+    named |= {"8svx": "SVX", "sf": "IRCAM"} | dict.fromkeys(("mp1", "mp2", "mpga"), "MP3")
     for suffix in AUDIO_SUFFIXES:
         assert named.get(suffix[1:], suffix[1:].upper()) in formats, suffix
 
 
 def test_no_suffix_has_two_meanings():
-    assert not AUDIO_SUFFIXES & (UNREAD_SUFFIXES | HEADERLESS_SUFFIXES)
-    assert not UNREAD_SUFFIXES & HEADERLESS_SUFFIXES
+    assert not AUDIO_SUFFIXES & (FFMPEG_SUFFIXES | HEADERLESS_SUFFIXES)
+    assert not FFMPEG_SUFFIXES & HEADERLESS_SUFFIXES
 
 
 @pytest.mark.parametrize("name", ["memo.m4a", "talk.MP4", "call.webm", "a.mkv", "b.aac", "c.mov", "d.wma", "e.pcm"])
-def test_sound_and_video_of_other_formats_is_never_passed_over(tmp_path, name):
+def test_sound_and_video_of_other_formats_is_never_passed_over(tmp_path, name, without_pyav):
     make_files(tmp_path, "here.wav", f"deep/{name}")
     found = walk(str(tmp_path), str(tmp_path), headerless=False)
     assert found == [LeftOut(str(tmp_path / "deep" / name)), Input(str(tmp_path / "here.wav"), "here")]
+
+
+@pytest.mark.parametrize("name", ["memo.m4a", "talk.MP4", "call.webm", "clip.ts"])
+def test_with_pyav_they_are_recordings(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("s2t_np.batch.folders.has_ffmpeg", lambda: True)
+    make_files(tmp_path, "here.wav", "page.ts", "code.pcm")
+    (tmp_path / name).write_bytes((b"G" + bytes(187)) * 3)
+    found = walk(str(tmp_path), str(tmp_path), headerless=False)
+    assert {Path(item.path).name: type(item) for item in found} == {
+        **{"here.wav": Input, "code.pcm": LeftOut},
+        name: Input,
+    }
 
 
 def test_what_is_left_out_is_counted_and_named():

@@ -29,7 +29,7 @@ def test_what_is_not_there_is_a_failure_beside_the_rest(tmp_path):
     assert found.failures[1].reason == "a folder without any audio file"
 
 
-def test_what_a_folder_leaves_out_is_said(tmp_path):
+def test_what_a_folder_leaves_out_is_said(tmp_path, without_pyav):
     make_files(tmp_path, "here.wav", "memo.m4a", "talk.mp4")
     found = expand([str(tmp_path)])
     assert [item.name for item in found.inputs] == ["here"]
@@ -40,7 +40,7 @@ def test_what_a_folder_leaves_out_is_said(tmp_path):
     assert len(expand([str(tmp_path / "*")]).notes) == 1
 
 
-def test_a_folder_of_files_that_are_not_read_is_a_failure_that_names_them(tmp_path):
+def test_a_folder_of_files_that_are_not_read_is_a_failure_that_names_them(tmp_path, without_pyav):
     make_files(tmp_path, "memo.m4a")
     found = expand([str(tmp_path)])
     (failure,) = found.failures
@@ -49,7 +49,7 @@ def test_a_folder_of_files_that_are_not_read_is_a_failure_that_names_them(tmp_pa
     assert "ffmpeg" in failure.reason
 
 
-def test_a_file_of_any_format_is_an_input_if_it_is_given_by_name(tmp_path):
+def test_a_file_of_any_format_is_an_input_if_it_is_given_by_name(tmp_path, without_pyav):
     make_files(tmp_path, "memo.m4a", "a.pcm")
     assert [item.name for item in expand([str(tmp_path / "memo.m4a")]).inputs] == ["memo"]
     assert [item.name for item in expand([str(tmp_path / "*.m4a")]).inputs] == ["memo"]

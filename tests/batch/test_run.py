@@ -6,10 +6,11 @@ import pytest
 import s2t_np
 from s2t_np.batch import run as room
 from s2t_np.batch.items import Failure, Input
-from s2t_np.batch.run import CountedBlocks, Task, hear, transcribe_all
+from s2t_np.batch.run import CountedBlocks, Task, transcribe_all
 from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
 from s2t_np.longform.options import StreamOptions
 from s2t_np.longform.segment import Recording, Segment
+from s2t_np.longform.stream import Heard
 from tests.support.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -28,24 +29,42 @@ def task(model, **generation):
 def test_a_recording_is_its_segments_and_its_duration(digits):
     told = []
     item = Input(str(FIVE), "five")
-    recording = hear(task(digits, num_beams=2), item, lambda *event: told.append(event))
+    (recording,) = transcribe_all(task(digits, num_beams=2), [item], 1, lambda *event: told.append(event))
     assert (recording.text, recording.path) == ("five five", str(FIVE))
     assert recording.duration == digits.transcribe(FIVE).duration
     assert told == [(item, segment) for segment in recording.segments]
 
 
-def fake_listen(task, item):
-    """A second and a half of sound, or what can go wrong."""
-    errors = {"bad": AudioError("bad: not audio"), "long": MemoryError(), "option": OptionError("top_p")}
+ERRORS = {"b": AudioError("bad: not audio"), "o": OptionError("top_p")}  # by the first letter of a path
 
-    def segments():
-        assert sum(map(len, sound)) == 24000
-        if item.path in errors:
-            raise errors[item.path]
-        yield Segment(0, 0.0, 1.0, f"{item.path} {task.generation['num_beams']}", (), 0.0, 1.0)
 
-    sound = CountedBlocks([np.zeros(16000), np.zeros(8000)], 16000, item.path)
-    return sound, segments()
+def fake_blocks(task, item):
+    """A second and a half of sound that is the code of the path's first letter; or it breaks off in an error."""
+    yield np.full(16000, ord(item.path[0]))
+    if item.path[0] in ERRORS:
+        raise ERRORS[item.path[0]]
+    yield np.full(8000, ord(item.path[0]))
+
+
+def fake_utterances(model, sound, cut, options, generation):
+    """One utterance, once all sound is read; of "long" there is not memory enough."""
+
+    def hear(letter):
+        if letter == "l":
+            raise MemoryError
+        return Heard(Segment(0, 0.0, 1.0, f"{letter} {generation['num_beams']}", (), 0.0, 1.0), False, False)
+        yield
+
+    blocks = list(sound)
+    assert sum(map(len, blocks)) == 24000
+    yield hear(chr(blocks[0][0]))
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """Sounds and utterances without files and without a model."""
+    monkeypatch.setattr(room, "blocks_of", fake_blocks)
+    monkeypatch.setattr(room, "utterances_of", fake_utterances)
 
 
 def test_blocks_are_counted_as_they_pass_and_less_than_a_window_is_an_error():
@@ -81,7 +100,7 @@ def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path
     whole = (tmp_path / "whole.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) - rate])  # two bytes a sample: half a second
     inputs = [Input(str(tmp_path / name), name) for name in ("whole.wav", "cut.wav")]
-    results = dict(transcribe_all(task(digits), inputs, jobs))
+    results = dict(enumerate(transcribe_all(task(digits), inputs, jobs)))
     assert [results[0].text, results[1].text] == ["five five", "five five"]
     assert results[0].incomplete is None
     assert "is cut short" in results[1].incomplete
@@ -90,11 +109,10 @@ def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_a_failed_input_is_a_result_and_the_rest_goes_on(monkeypatch, digits, jobs):
-    monkeypatch.setattr(room, "listen", fake_listen)
-    inputs = [Input(name, name) for name in ("a", "bad", "long", "b")]
-    results = dict(transcribe_all(task(digits, num_beams=3), inputs, jobs))
-    assert [results[0].text, results[3].text] == ["a 3", "b 3"]
+def test_a_failed_input_is_a_result_and_the_rest_goes_on(fakes, digits, jobs):
+    inputs = [Input(name, name) for name in ("a", "bad", "long", "c")]
+    results = dict(enumerate(transcribe_all(task(digits, num_beams=3), inputs, jobs)))
+    assert [results[0].text, results[3].text] == ["a 3", "c 3"]
     assert results[0] == Recording("a", results[0].segments, 1.5)
     assert results[1] == Failure("bad", "not audio")
     assert results[2].path == "long"
@@ -102,14 +120,14 @@ def test_a_failed_input_is_a_result_and_the_rest_goes_on(monkeypatch, digits, jo
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_wrong_option_is_no_failure_of_the_input(monkeypatch, digits, jobs):
-    monkeypatch.setattr(room, "listen", fake_listen)
+def test_a_wrong_option_is_no_failure_of_the_input(fakes, digits, jobs):
     with pytest.raises(OptionError):
         list(transcribe_all(task(digits, num_beams=1), [Input("option", "x")] * 2, jobs))
 
 
-def test_side_by_side_gives_what_one_after_another_gives(digits):
+@pytest.mark.parametrize(("jobs", "width"), [(1, 4), (4, 1), (2, 3)])
+def test_together_gives_what_one_after_another_gives(digits, jobs, width):
     inputs = [Input(str(path), path.stem) for path in sorted(FIVE.parent.glob("*.flac"))] * 3
-    alone, together = (dict(transcribe_all(task(digits), inputs, jobs)) for jobs in (1, 4))
-    assert sorted(together) == list(range(len(inputs)))
-    assert [together[i].text for i in sorted(together)] == [alone[i].text for i in sorted(alone)]
+    alone = list(transcribe_all(task(digits), inputs))
+    assert list(transcribe_all(task(digits)._replace(width=width), inputs, jobs)) == alone
+    assert [recording.path for recording in alone] == [item.path for item in inputs]

@@ -25,6 +25,13 @@ def test_help_fits_the_terminal(run, monkeypatch, columns):
     assert max(map(len, run("transcribe", "--help")[1].splitlines())) > columns - 4  # wider terminals have longer lines
 
 
+def test_there_is_one_command_for_translation(run):
+    code, out, err = run("translate", "talk.flac")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "choose it with --model, its language with --lang (s2t-np transcribe --model NAME ...)" in err
+    assert "translate, so this is the command for translation" in " ".join(run("transcribe", "--help")[1].split())
+
+
 def test_prose_is_filled_and_examples_stay():
     text = "one two\nthree four\n\nexamples:\n  s2t-np transcribe talk.wav\n  second\n\nexit codes: 0 ok\n1 not"
     assert filled(text, 12) == (

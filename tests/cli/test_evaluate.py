@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ import soundfile
 import s2t_np
 from s2t_np import audio
 from s2t_np.cli import main
-from s2t_np.cli.evaluate import NORMALIZATIONS
+from s2t_np.cli.evaluate import METRICS, NORMALIZATIONS
 from s2t_np.config import UtteranceConfig
 from s2t_np.evaluation import NORMALIZERS
-from s2t_np.evaluation.run import transcribe_utterance
+from s2t_np.evaluation import summary as summaries
+from s2t_np.evaluation.corpus import Utterance
+from s2t_np.evaluation.run import evaluate_all
 from tests.support.paths import DIGITS, ROOT
 
 RECORDINGS = DIGITS.parent.parent / "recordings"
@@ -92,7 +95,13 @@ def test_what_fails_is_said_and_the_rest_counted(run, corpus, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(("--resume",), "--output"), (("--nbest", "2"), "--nbest"), (("--jobs", "0"), "--jobs is 0")],
+    [
+        (("--resume",), "--output"),
+        (("--nbest", "2"), "--nbest"),
+        (("--jobs", "0"), "--jobs is 0"),
+        (("--show-alignment", "--metric", "bleu"), "--show-alignment has no effect with --metric bleu"),
+        (("--show-alignment", "--format", "json"), "--show-alignment has no effect with --format json"),
+    ],
 )
 def test_options_that_mean_nothing(run, corpus, options, message):
     code, _, err = run(corpus, *options)
@@ -128,6 +137,45 @@ def test_the_settings_are_told(run, corpus):
     assert run(corpus)[1].split("\n")[2] == "model digits, float32, beams 5, normalization case"
     assert "beams 2, normalization none" in run(corpus, "--beams", 2, "--normalize", "none")[1]
     assert list(NORMALIZERS) == list(NORMALIZATIONS)
+    assert summaries.METRICS == METRICS
+
+
+def test_bleu_is_printed_with_its_signature_in_the_table_and_in_the_report(run, corpus):
+    sacrebleu = pytest.importorskip("sacrebleu", reason="needs sacrebleu: the metric")
+    texts = [*SAID.values(), "zero won four two two"]
+    heard = [text.lower() for text in SAID.values()] + ["zero one four two"]
+    bleu = sacrebleu.metrics.BLEU()
+    score, signature = bleu.corpus_score(heard, [texts]).score, str(bleu.get_signature())
+    code, out, err = run(corpus, "--metric", "bleu")
+    heading, row, settings, last = out.splitlines()
+    assert (code, err) == (0, "") and heading.split() == ["files", "words", "BLEU", "RTF"]
+    assert row.split()[:4] == ["all", "4", "15", f"{score:.2f}"]
+    assert settings.endswith("normalization none") and last == f"bleu {signature}"
+    report = json.loads(run(corpus, "--metric", "bleu", "--format", "json")[1])
+    assert report["signature"] == signature and report["metric"] == "bleu"
+    assert report["parts"][0]["bleu"] == pytest.approx(score)
+
+
+def test_case_is_left_alone_by_translation_metrics_unless_asked(run, corpus):
+    pytest.importorskip("sacrebleu", reason="needs sacrebleu: the metric")
+    scores = [
+        run(corpus, "--metric", "chrf", *more)[1].split("\n")[1].split()[3] for more in ((), ("--normalize", "case"))
+    ]
+    assert float(scores[0]) < float(scores[1]) - 10
+
+
+def test_the_report_as_json_has_the_figures_of_the_table(run, corpus):
+    report = json.loads(run(corpus, "--format", "json")[1])
+    assert {"metric": "wer", "normalization": "case", "beams": 5}.items() <= report.items()
+    assert "signature" not in report
+    [part] = report["parts"]
+    assert part["wer"] == pytest.approx(200 / 15) and part["files"] == 4
+
+
+def hear_nothing_new(self, memory, **options):
+    """A search that asks nothing."""
+    return [HEARD]
+    yield
 
 
 def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
@@ -136,10 +184,11 @@ def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
     said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
     monkeypatch.setattr(audio, "blocks", lambda path, rate, *_: iter([np.resize(said, seconds * 16000)]))
     monkeypatch.setattr(type(model), "encode", lambda self, x, *_: lengths.append(len(x)) or np.zeros((1, 128)))
-    monkeypatch.setattr(type(model), "generate_from", lambda self, memory, **options: [HEARD])
+    monkeypatch.setattr(type(model), "begin_from", hear_nothing_new)
     for seconds, heard in ((40, known), (70, known), (40, model)):
         lengths.clear()
-        assert transcribe_utterance(heard, "x.flac", {}).duration == seconds
+        (outcome,) = evaluate_all(heard, [Utterance("x", Path("x.flac"), "five")])
+        assert outcome.duration == seconds
         assert (lengths == [3998]) == (seconds == 40 and heard is known)
         assert max(lengths) < (800 if heard is model else 3999)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -50,6 +51,16 @@ def test_info_describes_a_model(run):
     assert record["generation"]["num_beams"] == 5
     assert record["folder"] == str(hub.MODELS / "digits")
     assert "parameters: 2254464\n" in run("info", "--model", "digits")[1]
+
+
+def test_info_says_what_a_model_does(run, tmp_path):
+    assert "task: transcription of spoken English digits\n" in run("info", "--model", "digits")[1]
+    for name, says in (
+        ("s2t-small-mustc-en-de-st", "task: translation of English speech into German text\npublished: BLEU 22.7\n"),
+        ("mine", "task: what it was trained for; its files do not say\n"),
+    ):
+        shutil.copytree(hub.MODELS / "digits", tmp_path / name)
+        assert says in run("info", "--model", tmp_path / name)[1]
 
 
 def test_features_are_those_of_the_model(run, tmp_path):

@@ -1,11 +1,17 @@
 """Error rates: distance and alignment, normalisation, the summary; jiwer is the oracle where it is installed."""
 
+import math
 import random
+import sys
+from pathlib import Path
 
 import pytest
 
+from s2t_np.errors import OptionError
+from s2t_np.evaluation import Utterance
 from s2t_np.evaluation.distance import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, align, count_errors
-from s2t_np.evaluation.report import Outcome, show_alignment, summary
+from s2t_np.evaluation.report import Outcome, compare
+from s2t_np.evaluation.summary import Summary, show_alignment
 from s2t_np.evaluation.text import NORMALIZERS
 
 
@@ -80,9 +86,8 @@ def outcome(group: str, errors: Errors, seconds: float = 1.0) -> Outcome:
 
 
 def test_the_summary_has_a_row_for_each_part_and_one_for_all():
-    lines = summary([outcome("a", Errors(8, 1, 1, 0)), outcome("b", Errors(10), 3.0), outcome("b", Errors(10))]).split(
-        "\n"
-    )
+    outcomes = [outcome("a", Errors(8, 1, 1, 0)), outcome("b", Errors(10), 3.0), outcome("b", Errors(10))]
+    lines = Summary().table(outcomes).split("\n")
     assert [line.split()[0] for line in lines[1:]] == ["a", "b", "all"]
     assert lines[1].split()[1:] == ["1", "10", "20.00", "10.00", "10.00", "0.00", "0.00", "100.0", "0.1000"]
     assert lines[3].split()[1:4] == ["3", "30", "6.67"]
@@ -90,10 +95,63 @@ def test_the_summary_has_a_row_for_each_part_and_one_for_all():
 
 
 def test_one_part_alone_gets_one_row():
-    assert len(summary([outcome("a", Errors(1))]).split("\n")) == 2
-    assert len(summary([]).split("\n")) == 2
+    assert len(Summary().table([outcome("a", Errors(1))]).split("\n")) == 2
+    assert len(Summary().table([]).split("\n")) == 2
 
 
 def test_the_alignment_is_shown_in_columns():
     shown = show_alignment(align("a longer one".split(), "a short one more".split()))
     assert shown.split("\n") == ["REF a longer one", "HYP a short  one more", "      S          I"]
+
+
+def said(hypothesis: str, reference: str, group: str = "") -> Outcome:
+    return compare(Utterance("id", Path("x.wav"), reference, group), hypothesis, "none", 10.0, 1.0)
+
+
+def test_characters_are_counted_on_request():
+    [record] = Summary("cer").records([said("ab d", "abc d"), said("x", "y")])
+    assert record["characters"] == 6 and record["cer"] == pytest.approx(100 * 2 / 6)
+    assert [record[kind] for kind in ("substitutions", "deletions")] == pytest.approx([100 / 6, 100 / 6])
+    heading, row = Summary("cer").table([said("ab d", "abc d"), said("x", "y")]).split("\n")
+    assert heading.split()[:4] == ["files", "chars", "CER", "%"]
+    assert row.split()[:4] == ["all", "2", "6", "33.33"]
+
+
+def test_bleu_by_hand():
+    """Papineni et al. 2002: the geometric mean of n-gram precisions times the brevity penalty exp(1 - r / c)."""
+    pytest.importorskip("sacrebleu", reason="needs sacrebleu: the metric")
+    summary = Summary("bleu")
+    [record] = summary.records([said("the cat sat on the mat", "the cat sat on a mat today")])
+    precisions = [5 / 6, 3 / 5, 2 / 4, 1 / 3]
+    assert record["bleu"] == pytest.approx(100 * math.prod(precisions) ** 0.25 * math.exp(1 - 7 / 6), abs=1e-9)
+    assert record["words"] == 7 and "wer" not in record
+
+
+def test_chrf_by_hand():
+    """Popovic 2015: F of character n-gram precision and recall, averaged over n = 1 to 6, recall counting beta = 2."""
+    pytest.importorskip("sacrebleu", reason="needs sacrebleu: the metric")
+    [record] = Summary("chrf").records([said("abcdefgh", "abcdefgx")])
+    precision = sum(1 - 1 / (9 - n) for n in range(1, 7)) / 6  # one n-gram of each order differs; recall is the same
+    assert record["chrf"] == pytest.approx(100 * precision, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_a_translation_metric_is_of_the_whole_part_and_carries_its_signature(metric):
+    pytest.importorskip("sacrebleu", reason="needs sacrebleu: the metric")
+    summary = Summary(metric)
+    outcomes = [said("guten Tag", "guten Tag Herr Wirt", "a"), said("der Hund bellt sehr laut", "der Hund bellt", "b")]
+    *parts, everything = summary.records(outcomes)
+    assert [part["group"] for part in parts] == ["a", "b"] and everything["group"] == "all"
+    alone = [Summary(metric).records([o])[0][metric] for o in outcomes]
+    assert [part[metric] for part in parts] == alone
+    assert everything[metric] != pytest.approx(sum(alone) / 2)
+    assert "version:" in summary.signature and "case:mixed" in summary.signature and "nrefs:1" in summary.signature
+    assert Summary().signature is None
+    assert summary.records([])[0][metric] == 0
+
+
+def test_an_absent_sacrebleu_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
+    with pytest.raises(OptionError, match=r"--metric chrf needs sacrebleu.*s2t-np\[translation\]"):
+        Summary("chrf")
+    assert Summary("cer").metric == "cer"

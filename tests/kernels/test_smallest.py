@@ -22,7 +22,7 @@ from tests.support.kernel_models import in_halves, model
 RNG = np.random.default_rng(4)
 OPS = pytest.mark.parametrize("kind", ("float32", "float16", "int8"))
 TOLERANCE = {"float32": 3e-5, "float16": 3e-5, "int8": 0.5}
-CASES = 3 * 4 + 3 + 5  # tests in this file
+CASES = 3 * 5 + 3 + 5  # tests in this file
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -63,6 +63,23 @@ def test_steps(kind, beams):
         parents = np.arange(beams)[::-1] if i else np.zeros(beams, np.int64)
         slow.reorder(parents)
         fast.reorder(parents)
+
+
+@OPS
+def test_steps_together(kind):
+    config, _, packed = prepared(kind)
+    memories = [normal(positions, config.d_model) for positions in (3, 33)]
+    alone, together = (
+        [backend.start_cache(backend.OPS[kind], packed, config, x, 2 + i) for i, x in enumerate(memories)]
+        for _ in range(2)
+    )
+    for _ in range(2):
+        tokens = [RNG.integers(4, config.vocab_size, beams) for beams in (2, 3)]
+        asks = list(zip(tokens, together, strict=True))
+        answers = backend.step_together(backend.OPS[kind], packed, config, asks)
+        for ids, cache, found in zip(tokens, alone, answers, strict=True):
+            expected = backend.step(backend.OPS[kind], packed, config, ids, cache)
+            assert np.array_equal(found.logits, expected.logits) and np.array_equal(found.shift, expected.shift)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), ((FLOAT32, 2e-5), (FLOAT16, 5e-3), (INT8, 0.1)))

@@ -64,7 +64,7 @@ class Stand:
 
     feature_config, generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
     utterance_config = UtteranceConfig()
-    tokenizer = SimpleNamespace(batch_decode=lambda sequences: ["five"] * len(sequences))
+    tokenizer = SimpleNamespace(granularity=1, batch_decode=lambda sequences: ["five"] * len(sequences))
 
     def features_of_samples(self, samples):
         return np.ones((len(samples) // 160, 80), np.float32)
@@ -72,8 +72,12 @@ class Stand:
     def encode(self, features):
         return np.ones((len(features) // 4, 256), np.float32)
 
-    def generate_from(self, memory):
+    def begin_from(self, memory):
         return [Hypothesis((2, 5, 2), (-0.1, -0.1), -0.1, True)]
+        yield
+
+    def step_together(self, asks):
+        raise AssertionError(asks)
 
 
 def peak_after(hours: float) -> tuple[int, float]:

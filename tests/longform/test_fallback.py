@@ -6,7 +6,7 @@ import pytest
 
 from s2t_np.longform.fallback import decode_with_fallback
 from s2t_np.longform.quality import QualityOptions, compression_ratio, has_loop, has_repeated_ngram, quality_flags
-from s2t_np.search import Hypothesis
+from s2t_np.search import Hypothesis, run
 
 PLAIN = tuple(range(10, 30))
 LOOP = (10, 11, 12) * 8
@@ -34,6 +34,27 @@ def hypothesis(tokens=PLAIN, log_prob=-0.1, finished=True):
 )
 def test_loops(tokens, expected):
     assert has_loop(tokens) is expected
+
+
+def test_a_loop_of_characters_is_as_long_as_one_of_pieces():
+    assert not has_loop(tuple(b"hahahaha"), 4) and has_loop(tuple(b"hahahaha"))
+    assert has_loop(tuple(b"ha" * 16), 4) and not has_loop(tuple(b"ha" * 15), 4)
+
+
+def test_characters_that_come_again_are_no_reason_for_a_second_search():
+    """Every text repeats some three characters; to forbid that would spoil it."""
+    asked, said = [], tuple(b"the dog and the cat")
+
+    def search(**more):
+        asked.append(more)
+        return [hypothesis(said, -3.0)], ["the dog and the cat"]
+        yield
+
+    assert run(decode_with_fallback(search, QualityOptions(), 4), None)[1] == ("low_logprob",)
+    assert asked == [{}]
+    said = tuple(b"the dog and the cat and the dog and the cat")
+    run(decode_with_fallback(search, QualityOptions(), 4), None)
+    assert asked[1:] == [{}, {"no_repeat_ngram_size": 12}]
 
 
 def test_repeats():
@@ -80,33 +101,37 @@ class Searches:
     def __call__(self, no_repeat_ngram_size=0):
         self.asked.append(no_repeat_ngram_size)
         return [self.answers[no_repeat_ngram_size]], ["a text"]
+        yield
+
+
+def decoded(search, **options):
+    """The answer and its flags, of searches that ask nothing."""
+    return run(decode_with_fallback(search, QualityOptions(**options)), None)
 
 
 def test_a_good_answer_is_believed_at_once():
     search = Searches(hypothesis())
-    answer, flags = decode_with_fallback(search, QualityOptions())
+    answer, flags = decoded(search)
     assert answer[0][0] is search.answers[0] and flags == () and search.asked == [0]
 
 
 def test_a_loop_is_searched_for_again():
     search = Searches(hypothesis(LOOP), hypothesis())
-    answer, flags = decode_with_fallback(search, QualityOptions())
+    answer, flags = decoded(search)
     assert answer[0][0] is search.answers[3] and flags == ("retried",) and search.asked == [0, 3]
 
 
 def test_what_was_really_said_so_often_stays():
     search = Searches(hypothesis(LOOP), hypothesis(log_prob=-3.0))
-    answer, flags = decode_with_fallback(search, QualityOptions())
+    answer, flags = decoded(search)
     assert answer[0][0] is search.answers[0] and flags == ("repetition",)
 
 
 def test_without_a_repetition_nothing_else_would_come_of_it():
     search = Searches(hypothesis(log_prob=-3.0))
-    assert decode_with_fallback(search, QualityOptions())[1] == ("low_logprob",) and search.asked == [0]
+    assert decoded(search)[1] == ("low_logprob",) and search.asked == [0]
 
 
 def test_the_retry_can_be_switched_off():
     search = Searches(hypothesis(LOOP))
-    assert decode_with_fallback(search, QualityOptions(retry_no_repeat_ngram_size=0))[1] == (
-        "repetition",
-    ) and search.asked == [0]
+    assert decoded(search, retry_no_repeat_ngram_size=0)[1] == ("repetition",) and search.asked == [0]

@@ -34,14 +34,14 @@ def multilingual(tokenizer: Tokenizer) -> Tokenizer:
 
 def first_tokens(monkeypatch, model, run):
     """The first generated token of every search that `run` makes."""
-    found, search = [], s2t_np.search.generate
+    found, begin = [], s2t_np.search.begin
 
     def watched(*arguments):
-        hypotheses = search(*arguments)
+        hypotheses = yield from begin(*arguments)
         found.append(hypotheses[0].tokens[1])
         return hypotheses
 
-    monkeypatch.setattr("s2t_np.search.generate", watched)
+    monkeypatch.setattr("s2t_np.search.begin", watched)
     run()
     return found
 

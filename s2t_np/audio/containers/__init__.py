@@ -6,7 +6,7 @@ of the file with a header that is true. What it does not know it leaves as it is
 
     riff.py    WAV, RIFX, RF64, W64        flac.py    FLAC
     iff.py     AIFF, AU, CAF, NIST         ogg.py     Ogg: Vorbis, Opus, FLAC
-    mpeg.py    MP3 and its elders          kinds.py   formats that are recognised but not read
+    mpeg.py    MP3 and its elders          kinds.py   formats that only FFmpeg reads
 """
 
 from . import flac, iff, mpeg, ogg, riff, tags

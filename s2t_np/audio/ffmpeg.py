@@ -1,0 +1,221 @@
+"""Decoding by FFmpeg of what libsndfile does not know: m4a, mp4, webm, mkv, mov, wma, aac, amr and the rest.
+
+Needs PyAV (`pip install av`), which brings the libraries along. A file is read packet by packet, so that memory does
+not grow with its length; of a video only the sound is decoded. Times are those that a player shows: where a stream
+begins late or has a gap, silence stands in for it.
+
+A playlist could make FFmpeg open other files and addresses. Nothing is opened here but the file that was given.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+
+from ..errors import AudioError, IncompleteAudioError
+from .arrays import scaled
+from .checks import check_samples, usable_rate
+from .containers import Part, Source
+from .kinds import describe_format
+from .mixing import mono
+from .resampling import resample
+from .selection import Selection
+
+OPTIONS = {"protocol_whitelist": "none"}
+INSTALL = "pip install av"
+HEAD = 4096  # bytes by which a format is known
+LIBSNDFILES = ("mp3",)  # FFmpeg's names of formats that libsndfile decodes, if there is anything to decode
+LEAST_GAP, MOST_GAP = 0.05, 600.0  # seconds without sound that are filled in; more is a clock that was set
+LENGTH_IS_STATED = frozenset("mov matroska asf avi flv caf tta ape wv".split())  # elsewhere FFmpeg estimates it
+MOST_MISSING = 0.5  # seconds by which a stated length may be wrong
+SILENCE = 1 << 16  # samples of silence at a time
+
+
+@functools.cache
+def has_ffmpeg() -> bool:
+    """Return whether PyAV is installed."""
+    return importlib.util.find_spec("av") is not None
+
+
+def library(name: str):
+    """PyAV. Raises AudioError that says what to install."""
+    try:
+        import av
+    except ImportError as error:
+        raise AudioError(f"{name}: reading it needs PyAV, which cannot be imported ({error}): {INSTALL}") from error
+    return av
+
+
+def is_for_ffmpeg(source: Source, selection: Selection) -> bool:
+    """Return whether FFmpeg has to read it: a format known to be its own, or another stream than the first."""
+    another = selection.stream not in (None, 1)
+    return another or (has_ffmpeg() and describe_format(source.at(0, HEAD)) is not None)
+
+
+def ffmpeg_blocks(source: Source, model_rate: int, selection: Selection) -> Iterator[np.ndarray]:
+    """The sound of a file -> blocks (n,) float32 at `model_rate` (Hz).
+
+    Raises AudioError for what FFmpeg cannot read; IncompleteAudioError, after all the sound there is, for what is
+    damaged or cut short.
+    """
+    name = source.name
+    with opened(source) as demuxer:
+        demuxer.choose(selection.stream)
+        samples = 0
+        for rate, frames in groupby(demuxer.frames(), key=itemgetter(0)):
+            blocks = checked(mono((block for _, block in frames), name, selection.channel), name)
+            for block in resample(blocks, usable_rate(rate, model_rate, name), model_rate):
+                samples += len(block)
+                yield block
+    if demuxer.note:
+        there = f"{samples / model_rate:.2f} s of sound could be read" if samples else "there is no sound in it"
+        raise IncompleteAudioError(f"{name}: {demuxer.note}; {there}")
+
+
+def checked(blocks: Iterator[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """The same blocks (n,), as float32. Raises AudioError for the first sample that is NaN or implausibly large."""
+    total = 0
+    for block in blocks:
+        check_samples(block, total, name)
+        total += len(block)
+        yield block.astype(np.float32, copy=False)
+
+
+def opened(source: Source) -> "Demuxer":
+    """A file, opened. Raises AudioError."""
+    av, part = library(source.name), Part(source, 0)
+    try:
+        container = av.open(part, container_options=dict(OPTIONS))
+        if container.format.name in LIBSNDFILES:
+            container.close()
+            raise AudioError(
+                f"{source.name}: is not a recording that can be read: there is too little MPEG audio in it"
+            )
+        return Demuxer(av, container, part)
+    except (av.FFmpegError, ValueError, OSError) as error:
+        if part.error:
+            raise part.error from None
+        kind = describe_format(source.at(0, HEAD))
+        says = (
+            f"is {kind}, but FFmpeg" if kind else "is not a recording that can be read: neither libsndfile nor FFmpeg"
+        )
+        raise AudioError(f"{source.name}: {says} {trouble(error, source)}") from error
+
+
+def trouble(error: Exception, source: Source) -> str:
+    """Return why a file cannot be opened, after the words "FFmpeg" or "neither libsndfile nor FFmpeg"."""
+    head = source.at(0, HEAD)
+    if head[4:8] in (b"ftyp", b"mdat") and source.find(b"moov", 0) == source.size:
+        return "finds no index (moov) in it: it is cut short, or its recording was never finished"
+    verb = "cannot open" if describe_format(head) else "knows"
+    return f"{verb} it ({getattr(error, 'strerror', None) or error})"
+
+
+class Demuxer:
+    """An open file of FFmpeg's, of which one audio stream is decoded."""
+
+    def __init__(self, av, container, part: Part):
+        self.av, self.container, self.part, self.name = av, container, part, part.source.name
+        self.note: str | None = None  # what the user should know about it
+        self.stream = None
+        self.at = 0.0  # seconds of sound that were decoded
+        self.reach = 0.0  # seconds up to which packets were seen, by the file's clock
+
+    def __enter__(self) -> "Demuxer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.container.close()
+
+    def choose(self, number: int | None) -> None:
+        """Take the audio stream of that number, counted from 1. Raises AudioError."""
+        streams = self.container.streams.audio
+        if not streams:
+            raise AudioError(f"{self.name}: has no sound: there is no audio stream in it")
+        if (number or 1) > len(streams):
+            count = f"{len(streams)} audio stream{'s' * (len(streams) > 1)}"
+            raise AudioError(f"{self.name}: has {count}, so there is no stream {number}")
+        self.stream = streams[(number or 1) - 1]
+        if self.stream.codec_context is None:
+            raise AudioError(f"{self.name}: is in a codec that FFmpeg does not know, or its header is damaged")
+
+    @property
+    def begin(self) -> float:
+        """Seconds that the file's clock shows at its beginning."""
+        return (self.container.start_time or 0) / self.av.time_base
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        """(rate in Hz, samples (n, C)) of frame after frame, silence included; sets `note`."""
+        for frame in self.decoded():
+            rate, block = frame.sample_rate, samples_of(frame)
+            late = 0.0 if frame.time is None else frame.time - self.begin - self.at
+            if LEAST_GAP < late <= MOST_GAP:
+                self.at += late
+                yield from ((rate, silence) for silence in silences(round(late * rate), block))
+            self.at += len(block) / rate
+            yield rate, block
+        self.note = self.note or self.missing()
+
+    def decoded(self) -> Iterator:
+        """The frames of the stream. Packets that cannot be decoded are passed over; sets `note`."""
+        for packet in self.packets():
+            if packet.stream_index != self.stream.index:
+                continue
+            if packet.is_corrupt:
+                self.damaged("a packet is incomplete")
+            try:
+                yield from packet.decode()
+            except self.av.FFmpegError:
+                self.damaged("frames cannot be decoded")
+
+    def packets(self) -> Iterator:
+        """The packets of all streams; sets `note` where reading them fails. Raises the error of the file itself."""
+        try:
+            for packet in self.container.demux():
+                if packet.pts is not None:
+                    self.reach = max(self.reach, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                yield packet
+        except (self.av.FFmpegError, OSError) as error:
+            self.damaged(str(error.strerror))
+        if self.part.error:
+            raise self.part.error
+        if self.part.shrunk:
+            self.damaged("it became shorter while it was read")
+
+    def damaged(self, reason: str) -> None:
+        """Note the first damage."""
+        self.note = self.note or f"is damaged or cut short about {self.at:.1f} s in ({reason})"
+
+    def missing(self) -> str | None:
+        """Return what is missing of the length that the file states, if it states one."""
+        head = self.part.source.at(0, 12)
+        bytes_stated = int.from_bytes(head[4:8], "little") + 8
+        if head[:4] == b"RIFF" and bytes_stated > self.part.source.size:
+            return f"is cut short: its header promises {bytes_stated} bytes, {self.part.source.size} are there"
+        stated, there = (self.container.duration or 0) / self.av.time_base, self.reach - self.begin
+        if self.container.format.name.split(",")[0] not in LENGTH_IS_STATED or stated - there <= MOST_MISSING:
+            return None
+        return f"is cut short: its header promises {stated:.2f} s, {max(0.0, there):.2f} s are there"
+
+
+def samples_of(frame) -> np.ndarray:
+    """The samples of a frame as floats, integers divided by their range: (n, C)."""
+    numbers, channels = frame.to_ndarray(), len(frame.layout.channels)
+    planar = numbers if frame.format.is_planar else numbers.reshape(-1, channels).T
+    return scaled(planar).T
+
+
+def silences(count: int, block: np.ndarray) -> Iterator[np.ndarray]:
+    """`count` samples of silence in all, shaped like a block (n, C)."""
+    for begin in range(0, count, SILENCE):
+        yield np.zeros((min(SILENCE, count - begin), block.shape[1]), block.dtype)
+
+
+def channel_count(source: Source, stream: int | None) -> int:
+    """The number of channels of one audio stream. Raises AudioError."""
+    with opened(source) as demuxer:
+        demuxer.choose(stream)
+        return demuxer.stream.codec_context.channels

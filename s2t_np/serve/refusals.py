@@ -1,0 +1,49 @@
+"""Errors in OpenAI's shape: {"error": {"message", "type", "param", "code"}}.
+
+A client's mistake says what was found and what was expected. Nothing of this machine (paths, tracebacks) is told.
+"""
+
+from ..errors import AudioError, OptionError, S2TError
+from ..together.workers import Cancelled
+
+KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+LIMIT_STATUS = 413
+
+
+class Refusal(S2TError):
+    """A request that is not answered as asked, with the HTTP status that says so."""
+
+    def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None):
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that the status asks for."""
+        return {429: {"retry-after": "1"}, 401: {"www-authenticate": "Bearer"}}.get(self.status, {})
+
+    @property
+    def record(self) -> dict:
+        """The body of the answer."""
+        kind = "server_error" if self.status >= 500 else KINDS.get(self.status, "invalid_request_error")
+        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+
+
+def refusal_of(error: BaseException, name: str = "") -> Refusal:
+    """The refusal that any error of a request becomes; `name` is what our own messages call the recording."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, AudioError):
+        return Refusal(400, f"file: {str(error).removeprefix(f'{name}: ')}", "file", "invalid_audio")
+    if isinstance(error, OptionError):
+        return Refusal(400, str(error))
+    if isinstance(error, MemoryError):
+        return Refusal(507, "there is not enough memory for this recording")
+    if isinstance(error, Cancelled):
+        return Refusal(503, "the server is shutting down", code="shutting_down")
+    return Refusal(500, "the server failed to answer this; its log says why", code="internal_error")
+
+
+def is_expected(error: BaseException) -> bool:
+    """Return whether an error is one that requests may cause, rather than a fault to log with its traceback."""
+    return isinstance(error, S2TError | MemoryError | Cancelled)

@@ -1,0 +1,88 @@
+"""Several schedulers side by side, one a Python thread: they share the model and one queue of waiting utterances.
+
+Threads are enough, because most of the time is spent in kernels and matrix products, which release Python's lock. So
+the weights are in memory only once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event, Lock
+from typing import TypeVar
+
+from ..search import Asking
+from ..system.threads import own_threads
+from .scheduler import StepTogether, together
+
+R = TypeVar("R")
+
+
+class Cancelled(Exception):
+    """Raised in a worker after cancellation."""
+
+
+class Waiting:
+    """Utterances that several threads take from, each once and numbered; none once `cancel` is set."""
+
+    def __init__(self, utterances: Iterable[Asking], cancel: Event):
+        self.numbered, self.cancel, self.lock = enumerate(utterances), cancel, Lock()
+
+    def __iter__(self) -> Iterator[tuple[int, Asking]]:
+        return self
+
+    def __next__(self) -> tuple[int, Asking]:
+        with self.lock:
+            if self.cancel.is_set():
+                raise Cancelled
+            return next(self.numbered)
+
+
+def cancellable(function: Callable, cancel: Event) -> Callable:
+    """The same function, which raises Cancelled once `cancel` is set."""
+
+    def checked(*args, **kwargs):
+        if cancel.is_set():
+            raise Cancelled
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def side_by_side(
+    utterances: Iterable[Asking[R]], step: StepTogether, width: int, workers: int = 1
+) -> Iterator[tuple[int, R]]:
+    """(number, result) of every utterance as it ends; `workers` run up to `width` each, computing with one thread each.
+
+    A single worker is the calling thread, with all threads of the process. Raises what an utterance raises, or what
+    taking the next one from `utterances` raises. When the caller stops iterating, the workers are waited for; each
+    stops at its next step.
+    """
+    if workers == 1:
+        yield from together(enumerate(utterances), step, width)
+        return
+    cancel, ended = Event(), SimpleQueue()
+    waiting, step = Waiting(utterances, cancel), cancellable(step, cancel)
+
+    def work() -> None:
+        with own_threads(1):
+            for result in together(waiting, step, width):
+                ended.put(result)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in range(workers):
+            pool.submit(work).add_done_callback(ended.put)
+        try:
+            yield from until_done(ended, workers)
+        finally:
+            cancel.set()
+
+
+def until_done(ended: SimpleQueue, workers: int) -> Iterator:
+    """All that workers put into the queue, until each has put its own Future there. Raises what a worker raised."""
+    while workers:
+        item = ended.get()
+        if isinstance(item, Future):
+            item.result()
+            workers -= 1
+        else:
+            yield item
