@@ -28,6 +28,7 @@ ORDER = (
     ("longform",),
     ("backend",),
     ("model",),
+    ("ensemble",),
     ("loading",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
