@@ -45,18 +45,24 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--task", choices=TASKS, help="default: translate for a model of several languages or named ...-st"
     )
     group.add_argument("--language", default="en", metavar="XX", help="the language that the model hears (default: en)")
+    group.add_argument(
+        "--jobs", "-j", type=int, metavar="N", help="requests that run at a time (default: all together)"
+    )
+    add_door_arguments(parser)
+    add_limit_arguments(parser)
+    add_model_arguments(parser)
+    add_stream_arguments(parser)
+    add_generation_arguments(parser)
+
+
+def add_door_arguments(parser: ArgumentParser) -> None:
+    """The arguments that say who may ask."""
+    group = parser.add_argument_group("who may ask")
     group.add_argument("--api-key-file", metavar="FILE", help=f"its first line is the API key (or: {KEY_VARIABLE})")
     group.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a host name that this server has"
     )
     group.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="web pages that may ask")
-    group.add_argument(
-        "--jobs", "-j", type=int, metavar="N", help="requests that compute at a time (default: one per core)"
-    )
-    add_limit_arguments(parser)
-    add_model_arguments(parser)
-    add_stream_arguments(parser)
-    add_generation_arguments(parser)
 
 
 def add_limit_arguments(parser: ArgumentParser) -> None:

@@ -16,7 +16,8 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
     ("errors", "ops", "activations"),
-    ("fields", "generation_refusals"),
+    ("fields",),
+    ("generation_refusals",),
     ("generation_config", "architecture"),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
@@ -47,6 +48,8 @@ LATE = {
     "s2t_np_kernels",
     "matplotlib",
     "av",
+    "fsspec",
+    "aiohttp",
     "sacrebleu",
     "starlette",
     "uvicorn",
@@ -60,8 +63,7 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
     "optimum",
 }
 TOOLS_WITH_ORACLES = {
-    f"tools/{name}.py"
-    for name in ("torch_worker", "train_worker", "peer_worker", "train_digits", "make_fairseq_answers")
+    f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker", "make_fairseq_answers")
 }
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.

@@ -113,7 +113,8 @@ def trace(
     source = str(audio) if isinstance(audio, str | Path) else None
     hypotheses = recorded.generate(recorded.features_of_samples(samples), **options)
     texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
-    flags = quality_flags(hypotheses[0], texts[0], StreamOptions().resolve(model.utterance_config))
+    doubts = StreamOptions().resolve(model.utterance_config)
+    flags = quality_flags(hypotheses[0], texts[0], doubts, model.tokenizer.granularity)
     transcript = Transcript(texts[0], hypotheses, texts, len(samples) / rate, source, flags=flags)
     return assembled(recorder, transcript, options)
 
