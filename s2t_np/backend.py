@@ -144,7 +144,7 @@ def for_network(backend: Backend, config: ModelConfig) -> Backend:
         return backend
     if compiled and backend.name != "numba":
         raise BackendError(f"backend {backend.name!r} does not compute {unlike}; use dtype float32")
-    says = {"network": f"computed by numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
+    says = {"computed by": f"numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
     return NUMPY._replace(
         fbank=backend.fbank,
         ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),

@@ -66,6 +66,11 @@ class S2T:
         shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
         return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folder, or fairseq's .pt, that the model was loaded from; several for an ensemble."""
+        return (self.folder,)
+
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
 
@@ -120,6 +125,10 @@ class S2T:
     def step_together(self, asks: Sequence[search.Ask]) -> list[search.NextToken]:
         """One step of several utterances: an answer to each Ask, the same as `step` gives it."""
         return self.backend.step_together(self.backend.ops, self.weights, self.config, asks)
+
+    def leading(self, memory: np.ndarray) -> tuple["S2T", np.ndarray]:
+        """The model whose attention over a memory (S, D) tells where the words are, and its memory."""
+        return self, memory
 
     def generate(
         self, features: np.ndarray, *, prefix=(), lang: str | None = None, padded_length: int | None = None, **options

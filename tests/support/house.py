@@ -29,6 +29,7 @@ ORDER = (
     ("longform",),
     ("backend",),
     ("model",),
+    ("ensemble",),
     ("loading",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
