@@ -50,6 +50,7 @@ LATE = {
     "av",
     "fsspec",
     "aiohttp",
+    "sounddevice",
     "sacrebleu",
     "starlette",
     "uvicorn",
