@@ -81,7 +81,7 @@ ANSWERS = {
     "--file": "name the recordings without an option: s2t-np transcribe talk.wav",
 }
 CPP_OUTPUT = re.compile(r"-o(txt|vtt|srt|csv|json|json-full|j|jf|lrc|wts)")  # whisper.cpp's: -otxt
-CPP_ANSWER = "--format txt, srt, vtt, tsv or json says what to write, -o DIR where"
+CPP_ANSWER = "--format txt, srt, vtt, tsv, json, ... says what to write, -o DIR where"
 
 
 def long_name(argument: str) -> str:

@@ -18,7 +18,7 @@ from ..batch.notes import identity, stamp
 from ..batch.patterns import has_wildcards
 from ..batch.run import CountedBlocks, RawSamples, Task, failure, listen
 from ..errors import AudioError, OptionError
-from ..formats import STREAMED, Incomplete, Item, Layout
+from ..formats import OF_WORDS, STREAMED, Incomplete, Item, Layout
 from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, beginning, generation_options
@@ -169,7 +169,8 @@ def transcribe(args: Namespace) -> int:
     tally = Counter({FAILED: len(failures)})
     if inputs:
         model = load_model(args)
-        options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
+        words = args.highlight or not set(OF_WORDS).isdisjoint(formats(args, batch))
+        options = replace(options, word_timestamps=options.word_timestamps or words)
         generation |= beginning(args, model.tokenizer)
         task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
         tally += run(args, task, inputs, paths, batch)
