@@ -37,7 +37,7 @@ Stages = Callable[[str, np.ndarray], None]
 numba_ops = numpy_ops._replace(
     prepare=functools.partial(pack, release=release),
     linear=linear,
-    linear_relu=linear_relu,
+    linear_activation=linear_relu,
     layer_norm=layer_norm,
     conv1d_glu=encoder_host.conv1d_glu,
     attention=attention,

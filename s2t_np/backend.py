@@ -12,11 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import conformer, convtransformer
+from .activations import ACTIVATIONS
+from .architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .config import ModelConfig
 from .decoder import start_cache, step, step_together
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
-from .ops import Ops, numpy_ops
+from .ops import Ops, linear, linear_relu, numpy_ops
 
 
 class Backend(NamedTuple):
@@ -41,6 +45,8 @@ def describe() -> dict[str, str]:
 
 
 NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, describe)
+
+ENCODERS = {TRANSFORMER: encode, CONVTRANSFORMER: convtransformer.encode, CONFORMER: conformer.encode}
 
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
     "float32": np.float32,
@@ -111,3 +117,37 @@ def best(dtype: str) -> Backend:
     from s2t_np_kernels.backend import COMPILED
 
     return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow
+
+
+def linear_with(activation: str) -> Callable:
+    """The first half of a feed-forward network with that activation function: `Ops.linear_activation`."""
+    if activation == "relu":
+        return linear_relu
+    function = ACTIVATIONS[activation]
+
+    def linear_activation(x, w):
+        return function(linear(x, w))
+
+    return linear_activation
+
+
+def for_network(backend: Backend, config: ModelConfig) -> Backend:
+    """The backend for a network of this config: itself, if it is compiled and the config is that of a released model.
+
+    The compiled calls know the released arrangement of layers, with the ReLU. Any other network is computed by the
+    readable calls, over numpy's operations; `describe` then says why. Raises BackendError for weights kept in fewer
+    bits, which numpy does not have.
+    """
+    compiled = backend.encode is not encode
+    unlike = config.unlike_released()
+    if not unlike:
+        return backend
+    if compiled and backend.name != "numba":
+        raise BackendError(f"backend {backend.name!r} does not compute {unlike}; use dtype float32")
+    says = {"network": f"computed by numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
+    return NUMPY._replace(
+        fbank=backend.fbank,
+        ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),
+        encode=ENCODERS[config.architecture],
+        describe=lambda: backend.describe() | says,
+    )

@@ -22,6 +22,7 @@ from .errors import ModelError, OptionError
 LANGUAGES = {"mustc": ("pt", "fr", "ru", "nl", "ro", "it", "es", "de")}  # by `lang_codes`; the first is the default
 LANGUAGE_PIECE = re.compile(r"<lang:[^<>]+>")
 FILLER_PIECE = re.compile(r"madeupword\d{4,}")  # fairseq rounds the size of a dictionary up with these
+CHARACTERS_PER_PIECE = 4  # on average, in the subword vocabularies of the released models
 MAX_MODEL_BYTES = 64 << 20  # real ones have 0.25 to 5 MB
 
 
@@ -29,7 +30,8 @@ class Tokenizer:
     """A vocabulary and its SentencePiece model, checked against each other. Nothing changes after construction.
 
     `vocab` maps each piece to its id, 0 to len - 1. `bos_token_id`, `pad_token_id`, `eos_token_id`, `unk_token_id` are
-    ids; `languages` maps a language to the id of its piece, empty for a model with one target language.
+    ids; `languages` maps a language to the id of its piece, empty for a model with one target language. `granularity`
+    tells how many tokens stand for one piece of a subword vocabulary: more than 1 where a piece is a character.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Tokenizer:
         self.bos_token_id, self.pad_token_id, self.eos_token_id, self.unk_token_id = ids.values()
         self.languages = language_ids(vocab, c, folder)
         self.special_ids = frozenset(ids.values()) | frozenset(self.languages.values())
+        self.granularity = granularity(self.id_to_piece[i] for i in range(len(vocab)) if i not in self.special_ids)
         self.special_pattern = any_of(self.id_to_piece[i] for i in self.special_ids)
         if self.id_to_piece != model_pieces:  # in every released pair they are equal, ids included
             check_agreement(self.id_to_piece, model_pieces, set(named.values()) | controls(self.processor), folder)
@@ -130,6 +133,13 @@ class Tokenizer:
                 run.append(piece)
         return (text + self.join(run)).strip()
 
+    def added_texts(self) -> list[str]:
+        """The text that each id adds to what came before it: " five" for the piece "▁five"; (V,)."""
+        texts = [piece.replace("▁", " ") for piece in self.id_to_piece]
+        if self.config.do_upper_case:
+            return [text if i in self.special_ids else text.upper() for i, text in enumerate(texts)]
+        return texts
+
     def batch_decode(self, sequences, skip_special_tokens: bool = True, clean_up: bool | None = None) -> list[str]:
         """`decode` for each of several sequences of ids. Raises OptionError."""
         try:
@@ -202,6 +212,11 @@ def load_processor(model: bytes, source: Path):
         return processor, processor.id_to_piece(list(range(len(processor))))
     except (RuntimeError, UnicodeDecodeError) as error:
         raise damaged(source) from error
+
+
+def granularity(pieces) -> int:
+    """CHARACTERS_PER_PIECE for a vocabulary of single characters, 1 for one of words and their parts."""
+    return CHARACTERS_PER_PIECE if all(len(piece) == 1 for piece in pieces) else 1
 
 
 def damaged(source: Path) -> ModelError:

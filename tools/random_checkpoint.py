@@ -186,14 +186,22 @@ def field(number: int, value: bytes | int | float) -> bytes:
     return varint(number << 3) + varint(value)
 
 
-def sentencepiece_model(pieces: list[str]) -> bytes:
-    """A unigram model of these pieces, longer ones preferred, as sentencepiece_model.proto lays it out."""
-    kinds = dict.fromkeys(SPECIAL, 3) | {"<unk>": 2}  # 1 normal, 2 unknown, 3 control
+def sentencepiece_model(pieces: list[str], kind: str = "unigram") -> bytes:
+    """A unigram or char model of these pieces, longer ones preferred, as sentencepiece_model.proto lays it out."""
+    kinds = dict.fromkeys(SPECIAL, 3) | {"<unk>": 2}  # 1 normal, 2 unknown, 3 control, 4 user-defined
+    kinds |= {piece: 4 for piece in pieces if piece.startswith("<lang:")}
     message = b""
     for piece in pieces:
         score = 0.0 if piece in SPECIAL else -4.0 - 1.0 / len(piece)
         message += field(1, field(1, piece.encode()) + field(2, score) + field(3, kinds.get(piece, 1)))
-    trainer = field(3, 1) + field(4, len(pieces)) + field(40, 3) + field(41, 0) + field(42, EOS) + field(43, 1)
+    trainer = (
+        field(3, {"unigram": 1, "char": 4}[kind])
+        + field(4, len(pieces))
+        + field(40, 3)
+        + field(41, 0)
+        + field(42, EOS)
+        + field(43, 1)
+    )
     normalizer = field(1, b"identity") + field(3, 1) + field(4, 1) + field(5, 1)
     return message + field(2, trainer) + field(3, normalizer)
 

@@ -14,7 +14,12 @@ import time
 import numpy as np
 import torch
 import transformers
-from transformers import Speech2TextFeatureExtractor, Speech2TextForConditionalGeneration, Speech2TextTokenizer
+from transformers import (
+    Speech2TextFeatureExtractor,
+    Speech2TextForConditionalGeneration,
+    Speech2TextProcessor,
+    Speech2TextTokenizer,
+)
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # last, so that it hides nothing; for the import below
@@ -38,11 +43,51 @@ def padded(features: list[np.ndarray]) -> dict[str, torch.Tensor]:
     return {"input_features": torch.from_numpy(batch), "attention_mask": torch.from_numpy(mask)}
 
 
+@functools.lru_cache(maxsize=4)
+def load_tokenizer(folder: str) -> Speech2TextTokenizer:
+    return Speech2TextTokenizer.from_pretrained(folder)
+
+
+def load_extractor(folder: str) -> Speech2TextFeatureExtractor:
+    """Upstream's extractor; at other rates than 16 kHz, where its numpy path gives NaN, with Kaldi's own filterbank."""
+    extractor = Speech2TextFeatureExtractor.from_pretrained(folder)
+    if extractor.sampling_rate != 16000:
+        extractor._extract_fbank_features = functools.partial(kaldi_fbank, extractor)
+    return extractor
+
+
+def kaldi_fbank(extractor: Speech2TextFeatureExtractor, waveform: np.ndarray) -> np.ndarray:
+    """Log-mel features (T, M) by kaldi-native-fbank, which computes what upstream has torchaudio for."""
+    import kaldi_native_fbank as knf
+
+    options = knf.FbankOptions()
+    options.frame_opts.samp_freq, options.frame_opts.dither = extractor.sampling_rate, 0
+    options.mel_opts.num_bins = extractor.num_mel_bins
+    computer = knf.OnlineFbank(options)
+    computer.accept_waveform(extractor.sampling_rate, (np.asarray(waveform, np.float32) * 2**15).tolist())
+    computer.input_finished()
+    return np.stack([computer.get_frame(t) for t in range(computer.num_frames_ready)])
+
+
+def processed(arrays: dict, folder: str, texts: list[str], languages: list[str]) -> tuple[dict, dict]:
+    """What the processor makes of audio.i as a padded batch, and the ids of texts for each target language."""
+    tokenizer = load_tokenizer(folder)
+    processor = Speech2TextProcessor(load_extractor(folder), tokenizer)
+    rate = processor.feature_extractor.sampling_rate
+    batch = processor(numbered(arrays, "audio"), sampling_rate=rate, padding=True, return_tensors="np")
+    labels = {}
+    for language in languages or ("",):
+        if language:
+            tokenizer.tgt_lang = language
+        labels[language] = [processor(text=text).input_ids for text in texts]
+    return {"labels": labels}, {name: batch[name] for name in ("input_features", "attention_mask")}
+
+
 def inputs(folder: str, arrays: dict) -> dict[str, torch.Tensor]:
     """What the model takes, from features as they are or from audio through upstream's own extractor."""
     if "features.0" in arrays:
         return padded(numbered(arrays, "features"))
-    extractor = Speech2TextFeatureExtractor.from_pretrained(folder)
+    extractor = load_extractor(folder)
     audio = numbered(arrays, "audio")
     return dict(extractor(audio, sampling_rate=extractor.sampling_rate, padding=True, return_tensors="pt"))
 
@@ -130,7 +175,7 @@ def loss(arrays: dict, folder: str) -> tuple[float, dict]:
 
 def decode(arrays: dict, folder: str, tokens: list[list[int]]) -> tuple[list[str], dict]:
     """Texts of token rows."""
-    return Speech2TextTokenizer.from_pretrained(folder).batch_decode(tokens, skip_special_tokens=True), {}
+    return load_tokenizer(folder).batch_decode(tokens, skip_special_tokens=True), {}
 
 
 def bare_generate(arrays: dict, folder: str, **options) -> tuple[list, dict]:
@@ -182,7 +227,9 @@ def step_seconds(arrays: dict, folder: str, turns: int) -> tuple[dict, dict]:
 def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    serve((versions, features, stages, modules, generate, bare_generate, loss, decode, seconds, step_seconds))
+    serve(
+        (versions, features, processed, stages, modules, generate, bare_generate, loss, decode, seconds, step_seconds)
+    )
 
 
 if __name__ == "__main__":

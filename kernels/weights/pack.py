@@ -122,6 +122,9 @@ class PackedDecoder(NamedTuple):
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
     zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
     workspaces: Pool  # what steps compute in
+    embed_positions: None = None  # parts that no released model has, and these kernels do not compute
+    layernorm_embedding: None = None
+    project_out_dim: None = None
 
 
 class PackedWeights(NamedTuple):

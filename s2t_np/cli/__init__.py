@@ -24,10 +24,14 @@ from .plot import PLOT
 from .serve import SERVE
 from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 from .trace import TRACE
+from .train import AVERAGE, TRAIN
 from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
-COMMANDS = (TRANSCRIBE, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
+COMMANDS = (
+    *(TRANSCRIBE, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
+    *(TRAIN, AVERAGE),
+)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     print the text

@@ -11,7 +11,8 @@ from typing import NamedTuple, NoReturn
 
 from ..backend import DTYPES
 from ..errors import HubError, OptionError
-from ..model import DEFAULT_MODEL, S2T, load
+from ..loading import load
+from ..model import DEFAULT_MODEL, S2T
 from ..system.threads import set_threads
 from .aliases import may_be_alias, suggestion, translated
 

@@ -19,7 +19,7 @@ from ..tokenizer import Tokenizer
 from .annotations import audacity, textgrid
 from .karaoke import ass
 from .lines import path_lines, tsv, txt
-from .marks import CUT_OFF, Incomplete, Item, is_cut_off, items
+from .marks import CUT_OFF, Incomplete, Item, channel_label, is_cut_off, items
 from .records import finite, recording_record, to_json
 from .subtitles import Layout, srt, vtt
 from .words import csv, ctm
@@ -63,6 +63,7 @@ __all__ = [
     "Incomplete",
     "Item",
     "Layout",
+    "channel_label",
     "finite",
     "is_cut_off",
     "path_lines",

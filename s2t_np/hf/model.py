@@ -17,7 +17,8 @@ from ..backend import DTYPES, choose
 from ..checkpoint import read_tensors, safetensors
 from ..config import GenerationConfig, read_json, write_json
 from ..errors import InputWarning, OptionError
-from ..model import S2T, load_network
+from ..loading import model_of_network, read_network
+from ..model import S2T
 from ..ops import log_softmax
 from ..search import Hypothesis
 from ..together import ordered
@@ -58,8 +59,7 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         """
         dtype = dtype_name(dtype if torch_dtype is None else torch_dtype)
         chosen = choose(backend, dtype)
-        config, generation, weights = load_network(folder, chosen, DTYPES[dtype])
-        return cls(S2T(config, generation, None, None, weights, chosen, DTYPES[dtype], folder))
+        return cls(model_of_network(read_network(folder), chosen, DTYPES[dtype]))
 
     def write_files(self, folder: Path) -> list[Path]:
         """Write config.json, generation_config.json and model.safetensors, the weights as they came."""

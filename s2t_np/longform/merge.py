@@ -12,15 +12,15 @@ from difflib import SequenceMatcher
 from .segment import Segment
 
 MARGIN = 1.5  # search window as a multiple of the overlap's expected token count: tokens are not spread evenly
-LEAST = 2  # shortest common run that counts; one token may agree by chance
+LEAST = 2  # pieces of the shortest common run that counts; one piece may agree by chance
 
 
 def find_overlap(
-    before: Sequence[int], after: Sequence[int], begins_word: Callable[[int], bool]
+    before: Sequence[int], after: Sequence[int], begins_word: Callable[[int], bool], least: int = LEAST
 ) -> tuple[int, int] | None:
     """(number of tokens of `before` to keep, number of `after` to drop); None if they have no run in common."""
     run = SequenceMatcher(None, before, after, autojunk=False).find_longest_match()
-    if run.size < LEAST:
+    if run.size < least:
         return None
     beginnings = [k for k in range(run.size) if begins_word(after[run.b + k])]
     middle = min(beginnings, key=lambda k: abs(2 * k - run.size), default=run.size)
@@ -41,13 +41,19 @@ def merge_overlap(before: Segment, after: Segment, tokenizer) -> tuple[Segment, 
     overlap, middle = before.end - after.start, (before.end + after.start) / 2
     tail, head = overlap_tokens(before, overlap), overlap_tokens(after, overlap)
     start = len(before.tokens) - tail
-    found = find_overlap(before.tokens[start:], after.tokens[:head], lambda t: tokenizer.id_to_piece[t].startswith("▁"))
+    own_before, own_after = before.tokens[start:], after.tokens[:head]
+    found = find_overlap(own_before, own_after, begins_word(tokenizer), LEAST * tokenizer.granularity)
     if found is None:
         before, after = (replace(segment, flags=(*segment.flags, "cut")) for segment in (before, after))
     else:
         before = keep_tokens(before, before.tokens[: start + found[0]], tokenizer)
         after = keep_tokens(after, after.tokens[found[1] :], tokenizer)
     return replace(before, end=middle), replace(after, start=middle)
+
+
+def begins_word(tokenizer) -> Callable[[int], bool]:
+    """Tells of a token whether it begins a word."""
+    return lambda token: tokenizer.id_to_piece[token].startswith("▁")
 
 
 def keep_tokens(segment: Segment, tokens: tuple[int, ...], tokenizer) -> Segment:

@@ -2,8 +2,9 @@
 
 A model repeats itself or becomes unsure when it hears something it was not trained on. Three signs show this, whisper's
 two and one more: zlib compresses the text too well, a run of tokens repeats several times in a row, or the average
-log-probability is low. What counts as low depends on the model: one with a vocabulary of a few words is seldom unsure,
-so its folder may state a threshold of its own (`config.UtteranceConfig`).
+log-probability is low. Lengths count pieces of a subword vocabulary; where a token is a character, several stand for
+one piece (`granularity`, as in Tokenizer). What counts as low depends on the model: one with a vocabulary of a few
+words is seldom unsure, so its folder may state a threshold of its own (`config.UtteranceConfig`).
 """
 
 import zlib
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from ..fields import bounded_number
 from ..search import Hypothesis
 
-LOOP_TIMES, LOOP_TOKENS = 4, 8  # a run that repeats this often in a row, and fills this many tokens, is a loop
+LOOP_TIMES, LOOP_PIECES = 4, 8  # a run that repeats this often in a row, and fills this many pieces, is a loop
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class QualityOptions:
         -1.0, "average log-probability per token below which a text is doubtful", -1000, True
     )
     retry_no_repeat_ngram_size: int = bounded_number(
-        3, "length of the token sequences that the second search of a repetitive text may not repeat; 0: no retry"
+        3, "length of the sequences that the second search of a repetitive text may not repeat, in pieces; 0: no retry"
     )
 
 
@@ -42,10 +43,10 @@ def average_log_prob(hypothesis: Hypothesis) -> float:
     return hypothesis.log_prob / max(1, len(hypothesis.token_log_probs))
 
 
-def has_loop(tokens: Sequence[int]) -> bool:
-    """True if some run of tokens occurs LOOP_TIMES or more times in a row and fills LOOP_TOKENS or more."""
+def has_loop(tokens: Sequence[int], granularity: int = 1) -> bool:
+    """True if some run of tokens occurs LOOP_TIMES or more times in a row and fills LOOP_PIECES or more."""
     for period in range(1, len(tokens) // LOOP_TIMES + 1):
-        needed = max(LOOP_TIMES * period, LOOP_TOKENS) - period  # tokens equal to the one a period before
+        needed = max(LOOP_TIMES * period, LOOP_PIECES * granularity) - period  # tokens equal to the one a period before
         length = 0
         for one, other in zip(tokens, tokens[period:], strict=False):
             length = length + 1 if one == other else 0
@@ -60,11 +61,12 @@ def has_repeated_ngram(tokens: Sequence[int], size: int) -> bool:
     return len(set(grams)) < len(grams)
 
 
-def quality_flags(hypothesis: Hypothesis, text: str, options: QualityOptions) -> tuple[str, ...]:
+def quality_flags(hypothesis: Hypothesis, text: str, options: QualityOptions, granularity: int = 1) -> tuple[str, ...]:
     """Why a text is doubtful: "repetition", "low_logprob", "unfinished" (cut off at max_length)."""
     ratio, log_prob = options.compression_ratio_threshold, options.logprob_threshold
+    compressed = ratio is not None and compression_ratio(text) > ratio
     found = {
-        "repetition": has_loop(hypothesis.generated) or (ratio is not None and compression_ratio(text) > ratio),
+        "repetition": compressed or has_loop(hypothesis.generated, granularity),
         "low_logprob": log_prob is not None and average_log_prob(hypothesis) < log_prob,
         "unfinished": not hypothesis.finished,
     }

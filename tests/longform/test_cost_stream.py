@@ -64,7 +64,7 @@ class Stand:
 
     feature_config, generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
     utterance_config = UtteranceConfig()
-    tokenizer = SimpleNamespace(batch_decode=lambda sequences: ["five"] * len(sequences))
+    tokenizer = SimpleNamespace(granularity=1, batch_decode=lambda sequences: ["five"] * len(sequences))
 
     def features_of_samples(self, samples):
         return np.ones((len(samples) // 160, 80), np.float32)

@@ -36,6 +36,27 @@ def test_loops(tokens, expected):
     assert has_loop(tokens) is expected
 
 
+def test_a_loop_of_characters_is_as_long_as_one_of_pieces():
+    assert not has_loop(tuple(b"hahahaha"), 4) and has_loop(tuple(b"hahahaha"))
+    assert has_loop(tuple(b"ha" * 16), 4) and not has_loop(tuple(b"ha" * 15), 4)
+
+
+def test_characters_that_come_again_are_no_reason_for_a_second_search():
+    """Every text repeats some three characters; to forbid that would spoil it."""
+    asked, said = [], tuple(b"the dog and the cat")
+
+    def search(**more):
+        asked.append(more)
+        return [hypothesis(said, -3.0)], ["the dog and the cat"]
+        yield
+
+    assert run(decode_with_fallback(search, QualityOptions(), 4), None)[1] == ("low_logprob",)
+    assert asked == [{}]
+    said = tuple(b"the dog and the cat and the dog and the cat")
+    run(decode_with_fallback(search, QualityOptions(), 4), None)
+    assert asked[1:] == [{}, {"no_repeat_ngram_size": 12}]
+
+
 def test_repeats():
     assert has_repeated_ngram((1, 2, 3, 9, 1, 2, 3), 3) and not has_repeated_ngram((1, 2, 3, 9, 1, 2, 4), 3)
     assert (

@@ -11,6 +11,7 @@ TEXT = "the quick brown fox jumps over the lazy dog and runs away into the dark 
 VOCABULARY = sorted({"▁" + word for word in TEXT} | {"▁for", "est", "▁gr", "een", "▁um"})
 TOKENIZER = SimpleNamespace(
     id_to_piece=VOCABULARY,
+    granularity=1,
     decode=lambda tokens: "".join(VOCABULARY[t] for t in tokens).replace("▁", " ").strip(),
 )
 
@@ -69,3 +70,10 @@ def test_nothing_in_common_is_said_and_nothing_lost():
     one, two = merge_overlap(before, after, TOKENIZER)
     assert (one.text, two.text) == ("the quick brown", "over the lazy dog")
     assert one.flags == two.flags == ("cut",) and one.end == two.start == 9.0
+
+
+def test_two_characters_that_agree_are_chance():
+    before, after = tuple(b"quick brown fox"), tuple(b"over the lazy dog")  # "o" and a neighbour would do
+    assert find_overlap(before, tuple(b"brow of a hill"), lambda token: token == ord(" ")) is not None
+    assert find_overlap(before, tuple(b"brow of a hill"), lambda token: token == ord(" "), 8) is None
+    assert find_overlap(before, tuple(b"brown fox") + after, lambda token: token == ord(" "), 8) == (11, 5)

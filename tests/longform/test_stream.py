@@ -145,7 +145,9 @@ class Listener:
         self.recording = recording
         self.feature_config, self.generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
         self.utterance_config = UtteranceConfig()
-        self.tokenizer = SimpleNamespace(id_to_piece=["▁x"] * 1000, decode=self.text, batch_decode=self.texts)
+        self.tokenizer = SimpleNamespace(
+            granularity=1, id_to_piece=["▁x"] * 1000, decode=self.text, batch_decode=self.texts
+        )
 
     @staticmethod
     def text(tokens):

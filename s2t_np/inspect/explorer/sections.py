@@ -77,7 +77,7 @@ SECTIONS = (
         "Power spectrum",
         "The Fourier transform gives the energy of a frame at each frequency. The colours show its logarithm, the "
         "readout the energy itself.",
-        "P[t, k] = |Σ y[t, n] exp(-2πi nk / 512)|²",
+        "P[t, k] = |Σ y[t, n] exp(-2πi nk / F)|²,   F = 2^⌈log₂ L⌉ for frames of L samples",
         ("features.power_spectrum",),
         (View("image", "Energy by frequency", ("features.power_spectrum",), "frame", "FFT bin", FRAME),),
     ),

@@ -69,7 +69,11 @@ class Trace(Mapping):
 
 
 def recorder_of(model: S2T, record: Recorder) -> RecorderBackend | CompiledRecorder:
-    """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend."""
+    """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend.
+
+    Raises OptionError for a network of other layers than the table of stages has.
+    """
+    plan.check_arrangement(model)
     return (RecorderBackend if plan.is_readable(model) else CompiledRecorder)(model, record)
 
 
@@ -109,7 +113,8 @@ def trace(
     source = str(audio) if isinstance(audio, str | Path) else None
     hypotheses = recorded.generate(recorded.features_of_samples(samples), **options)
     texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
-    flags = quality_flags(hypotheses[0], texts[0], StreamOptions().resolve(model.utterance_config))
+    doubts = StreamOptions().resolve(model.utterance_config)
+    flags = quality_flags(hypotheses[0], texts[0], doubts, model.tokenizer.granularity)
     transcript = Transcript(texts[0], hypotheses, texts, len(samples) / rate, source, flags=flags)
     return assembled(recorder, transcript, options)
 
