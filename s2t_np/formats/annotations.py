@@ -5,10 +5,10 @@ without gaps: what is between two words is an interval without text. Audacity's 
 Exporting Labels") are lines of start, end and label, separated by tabs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ..longform.segment import Recording
+from ..longform.segment import Recording, Segment
 from .marks import Incomplete, Item, best_text, items
 from .subtitles import Layout
 from .words import spoken_words
@@ -32,29 +32,33 @@ def audacity(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
             yield f"{start:.6f}\t{end:.6f}\t{text}\n"
 
 
-def as_interval(segment) -> Interval:
+def as_interval(segment: Segment) -> Interval:
     """A segment as an interval."""
     return Interval(segment.start, segment.end, best_text(segment))
 
 
 def textgrid(recording: Recording) -> str:
-    """Two tiers, segments and words; a third one has the mark of an incomplete recording."""
-    marks = [item for item in items(recording) if isinstance(item, Incomplete)]
-    words = [Interval(word.start, word.end, word.text) for word in all_words(recording)]
-    tiers = {"segments": [as_interval(segment) for segment in recording.segments], "words": words}
-    end = max([SHORTEST, recording.duration, *(interval.end for tier in tiers.values() for interval in tier)])
-    if marks:
+    """For each channel a tier of segments and one of words; a last one has the mark of an incomplete recording."""
+    tiers: dict[str, list[Interval]] = {}
+    for channel in sorted({segment.channel for segment in recording.segments}, key=lambda c: c or 0) or [None]:
+        own = [segment for segment in recording.segments if segment.channel == channel]
+        label = "" if channel is None else f"channel {channel} "
+        tiers[f"{label}segments"] = [as_interval(segment) for segment in own]
+        tiers[f"{label}words"] = [Interval(word.start, word.end, word.text) for s in own for word in spoken_words(s)]
+    ends = (interval.end for tier in tiers.values() for interval in tier)
+    end = max([SHORTEST, recording.begin + recording.duration, *ends])
+    if marks := [item for item in items(recording) if isinstance(item, Incomplete)]:
         tiers["notes"] = [Interval(0.0, end, mark.text) for mark in marks]
+    return grid(tiers, end)
+
+
+def grid(tiers: Mapping[str, Sequence[Interval]], end: float) -> str:
+    """Tiers as a TextGrid from 0 to `end`."""
     head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {end:.6f}"]
     lines = [*head, "tiers? <exists>", f"size = {len(tiers)}", "item []:"]
     for number, (name, intervals) in enumerate(tiers.items(), 1):
         lines += tier_lines(number, name, filled(intervals, end), end)
     return "\n".join([*lines, ""])
-
-
-def all_words(recording: Recording) -> Iterator:
-    """The words of all segments."""
-    return (word for segment in recording.segments for word in spoken_words(segment))
 
 
 def filled(intervals: Iterable[Interval], end: float) -> list[Interval]:

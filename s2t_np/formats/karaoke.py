@@ -7,7 +7,7 @@ manual, "ASS Override Tags"). Braces and backslashes would begin a tag, so that 
 from collections.abc import Iterable, Iterator, Sequence
 
 from .marks import Incomplete, Item
-from .subtitles import MARK_SHOWN, SHORTEST_CUE, Layout, TimedWord, balanced, phrases, timed_words
+from .subtitles import MARK_SHOWN, SHORTEST_CUE, Layout, TimedWord, balanced, labelled_words, phrases
 
 HEADER = """\
 [Script Info]
@@ -29,17 +29,17 @@ HARMLESS = str.maketrans("{}\\", "()/")
 def ass(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
     """The header, then a dialogue line for each cue; the last one says that a recording is incomplete."""
     yield HEADER
-    at = 0.0  # the end of the cue before
+    ends: dict[int | None, float] = {}  # of the cue before, in each channel
     for item in segments:
         if isinstance(item, Incomplete):
-            start = max(at, item.at)
+            start = max([item.at, *ends.values()])
             yield dialogue(start, start + MARK_SHOWN, plain_text(item.text))
             continue
-        for words in phrases(timed_words(item)):
+        for words in phrases(labelled_words(item)):
             for lines in balanced(words, layout):
-                start = max(at, lines[0][0].start)
-                at = max(lines[-1][-1].end, start + SHORTEST_CUE)
-                yield dialogue(start, at, sung(lines, start, at))
+                start = max(ends.get(item.channel, 0.0), lines[0][0].start)
+                ends[item.channel] = end = max(lines[-1][-1].end, start + SHORTEST_CUE)
+                yield dialogue(start, end, sung(lines, start, end))
 
 
 def sung(lines: Sequence[Sequence[TimedWord]], start: float, end: float) -> str:

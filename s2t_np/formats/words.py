@@ -14,8 +14,8 @@ from ..longform.segment import Recording, Segment
 from .marks import CUT_OFF, Incomplete, Item, is_cut_off, items
 from .subtitles import Layout, timed_words
 
-CHANNEL = 1  # of mixed or mono sound
-COLUMNS = ("segment", "start", "end", "word", "probability")
+MONO = 1  # the channel of mixed or mono sound
+COLUMNS = ("segment", "channel", "start", "end", "word", "probability")
 
 
 class SpokenWord(NamedTuple):
@@ -37,23 +37,21 @@ def spoken_words(segment: Segment) -> list[SpokenWord]:
 
 
 def ctm(recording: Recording) -> str:
-    """Every word on a line, sorted by time; comments say what is missing."""
+    """Every word on a line, sorted by channel and time; comments say what is missing."""
     name = "_".join(PurePath(recording.path).stem.split()) or "recording"
     lines = []
-    for item in items(recording):
-        if isinstance(item, Incomplete):
-            lines.append(f";; {item.text}")
-            continue
-        lines += [ctm_line(name, word) for word in spoken_words(item)]
-        if is_cut_off(item):
-            lines.append(f";; the text of {item.start:.2f} to {item.end:.2f} s was cut off")
+    for segment in sorted(recording.segments, key=lambda segment: segment.channel or MONO):
+        lines += [ctm_line(name, segment.channel or MONO, word) for word in spoken_words(segment)]
+        if is_cut_off(segment):
+            lines.append(f";; the text of {segment.start:.2f} to {segment.end:.2f} s was cut off")
+    lines += [f";; {item.text}" for item in items(recording) if isinstance(item, Incomplete)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def ctm_line(name: str, word: SpokenWord) -> str:
+def ctm_line(name: str, channel: int, word: SpokenWord) -> str:
     """One word."""
     confidence = "" if word.probability is None else f" {word.probability:.4f}"
-    return f"{name} {CHANNEL} {word.start:.3f} {max(0.0, word.end - word.start):.3f} {word.text}{confidence}"
+    return f"{name} {channel} {word.start:.3f} {max(0.0, word.end - word.start):.3f} {word.text}{confidence}"
 
 
 def csv(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
@@ -61,13 +59,14 @@ def csv(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
     yield row(COLUMNS)
     for item in segments:
         if isinstance(item, Incomplete):
-            yield row(("", f"{item.at:.3f}", f"{item.at:.3f}", item.text, ""))
+            yield row(("", "", f"{item.at:.3f}", f"{item.at:.3f}", item.text, ""))
             continue
+        place = item.id, item.channel
         for word in spoken_words(item):
             probability = "" if word.probability is None else f"{word.probability:.4f}"
-            yield row((item.id, f"{word.start:.3f}", f"{word.end:.3f}", word.text, probability))
+            yield row((*place, f"{word.start:.3f}", f"{word.end:.3f}", word.text, probability))
         if is_cut_off(item):
-            yield row((item.id, f"{item.end:.3f}", f"{item.end:.3f}", CUT_OFF.strip(), ""))
+            yield row((*place, f"{item.end:.3f}", f"{item.end:.3f}", CUT_OFF.strip(), ""))
 
 
 def row(cells: Iterable) -> str:

@@ -166,3 +166,16 @@ def test_names_of_formats():
     assert {*OF_WORDS, "audacity"} == set(FORMATS) - set(WHISPERS)
     assert [suffix_of(name) for name in ("textgrid", "audacity", "ctm")] == [".TextGrid", ".labels.txt", ".ctm"]
     assert len(set(map(suffix_of, FORMATS))) == len(FORMATS)
+
+
+def test_channels_are_kept_apart(tmp_path):
+    left, right = replace(ONE, channel=1), replace(TWO, channel=2, start=1.0, words=(Word("two", 1.0, 1.75, 1.0),))
+    talk = replace(TALK, segments=(left, right, replace(TWO, id=2, channel=1)))
+    assert [line.split()[1] for line in write("ctm", talk).splitlines()] == ["1", "1", "1", "1", "2"]
+    rows = list(csv.DictReader(io.StringIO(write("csv", talk))))
+    assert [row["channel"] for row in rows] == ["1", "1", "1", "2", "1"]
+    tiers = textgrid_of(write("textgrid", talk), tmp_path)
+    assert list(tiers) == [f"channel {n} {what}" for n in (1, 2) for what in ("segments", "words")]
+    assert [i for i in tiers["channel 2 words"] if i[2]] == [(1.0, 1.75, "two")]
+    assert write("audacity", talk).splitlines()[1] == "1.000000\t5.500000\t[channel 2] two"
+    assert [(event.start, event.plaintext) for event in karaoke(write("ass", talk))][1] == (1000, "[channel 2] two")
