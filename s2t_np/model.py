@@ -151,7 +151,7 @@ class S2T:
 
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
-        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang")}
+        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang", "hooks")}
         best = together.width_of(self.config, self.generation_config.replace(**rest))
         return best if batch is None else arguments.whole_number(batch, "batch", 1)
 

@@ -1,4 +1,4 @@
-"""What may come next, and how much it counts: short functions that edit a table of scores in place.
+"""Constraints on what may come next and how much it counts: functions that edit a table of scores in place.
 
 Every one takes `tokens` (K, U), the rows so far, start token and prefix included, and `scores` (K, V) for what comes
 next: -inf bans a token. They act one after the other in the order of transformers' `_get_logits_processor`, on
@@ -137,7 +137,7 @@ def force(tokens: np.ndarray, scores: np.ndarray, forced: Sequence[int]) -> None
 
 
 def ending_in(tokens: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-    """Which rows end in these ids: (K,) bool. Every row ends in none."""
+    """True for rows that end in these ids: (K,) bool. Every row ends in none."""
     if len(ids) > tokens.shape[1]:
         return np.zeros(len(tokens), bool)
     return (tokens[:, tokens.shape[1] - len(ids) :] == np.array(ids, np.int64)).all(axis=1)
@@ -202,6 +202,6 @@ def renormalize(tokens: np.ndarray, scores: np.ndarray) -> None:
     scores[alive] = log_softmax(scores[alive])
 
 
-def show(tokens: np.ndarray, scores: np.ndarray, watch: Callable[[np.ndarray], None]) -> None:
+def show(tokens: np.ndarray, scores: np.ndarray, watch: Callable[[np.ndarray, np.ndarray], None]) -> None:
     """Show the caller a copy."""
-    watch(scores.copy())
+    watch(tokens, scores.copy())

@@ -18,7 +18,7 @@ class Hooks(NamedTuple):
     allowed: Callable[[np.ndarray], Sequence[int]] | None = None  # tokens (U,) of one row -> ids that may come next
     processors: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = ()  # tokens, scores (K, V) -> scores
     stops: tuple[Stop, ...] = ()
-    watch: Callable[[np.ndarray], None] | None = None  # scores (K, V), once everything else has acted on them
+    watch: Callable[[np.ndarray, np.ndarray], None] | None = None  # tokens, and scores that all else has acted on
     pieces: Sequence[str] | None = None  # the text that each token id adds, (V,); stop_strings cannot do without
 
 

@@ -1,4 +1,4 @@
-"""When a text ends: with EOS, at max_length, out of time, with a string to stop at, or because the caller says so."""
+"""The ends of a text: EOS, max_length, a time, a string to stop at, or a function of the caller's."""
 
 import time
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def check_stop_strings(options: GenerationConfig, hooks: Hooks) -> None:
 
 
 def ended_rows(tokens: np.ndarray, options: GenerationConfig, others: Sequence[Stop]) -> np.ndarray:
-    """Which of the rows (K, U) end with their newest token, for any reason: (K,) bool."""
+    """True for rows (K, U) that end with their newest token, for any reason: (K,) bool."""
     over = np.isin(tokens[:, -1], as_tuple(options.eos_token_id)) | (tokens.shape[1] >= options.max_length)
     for stop in others:
         over = over | np.asarray(stop(tokens), bool).reshape(len(tokens))

@@ -99,7 +99,7 @@ def keep_top_h(scores: np.ndarray, share: float) -> np.ndarray:
 
 
 def entropy(log_probs: np.ndarray) -> np.ndarray:
-    """Of each row: (K, V) -> (K, 1), in nats."""
+    """The entropy of each row: (K, V) -> (K, 1), in nats."""
     return -np.nansum(np.exp(log_probs) * log_probs, axis=1, keepdims=True)
 
 
