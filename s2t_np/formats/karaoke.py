@@ -29,7 +29,7 @@ HARMLESS = str.maketrans("{}\\", "()/")
 def ass(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
     """The header, then a dialogue line for each cue; the last one says that a recording is incomplete."""
     yield HEADER
-    ends: dict[int | None, float] = {}  # of the cue before, in each channel
+    ends: dict[int | None, float] = {}  # the last cue of each channel
     for item in segments:
         if isinstance(item, Incomplete):
             start = max([item.at, *ends.values()])
