@@ -22,7 +22,7 @@ from ..errors import AudioError, OptionError
 from ..formats import OF_WORDS, STREAMED, Incomplete, Item, Layout
 from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .highlight import has_colours, highlighted
 from .outputs import add_output_arguments, check_output, destinations, formats, layout, open_output, writer
 from .progress import Progress
@@ -182,7 +182,7 @@ def transcribe(args: Namespace) -> int:
         model = load_model(args)
         words = args.highlight or not set(OF_WORDS).isdisjoint(formats(args, batch))
         options = replace(options, word_timestamps=options.word_timestamps or words)
-        generation |= beginning(args, model.tokenizer)
+        generation |= with_vocabulary(args, model.tokenizer)
         task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))
