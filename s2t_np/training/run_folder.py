@@ -20,7 +20,8 @@ from ..checkpoint.hub import find
 from ..config import FeatureConfig, ModelConfig, read_json, write_json
 from ..errors import ModelError, OptionError
 from ..hf.convert import atomic_folder, convert
-from ..model import S2T, load_folder
+from ..loading import load_folder
+from ..model import S2T
 from ..system.atomic_files import atomic_file
 from ..system.file_locks import try_lock
 from .checkpoints import Position, checkpoints, restore, sync_folder
