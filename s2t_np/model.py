@@ -24,6 +24,7 @@ from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfi
 from .decoder import decode_full
 from .errors import InputWarning, OptionError, S2TError
 from .features import features
+from .hotwords import Hotwords, hotwords
 from .longform.options import StreamOptions
 from .longform.recording import open_recording
 from .longform.segment import Segment
@@ -184,6 +185,8 @@ class S2T:
         `hooks` are functions that take part in the search. Raises OptionError at once.
         """
         prefix, options = self.with_language(prefix, lang, options)
+        if (words := options.get("hotwords")) is not None and not isinstance(words, Hotwords):
+            options = options | {"hotwords": hotwords(words, self.tokenizer)}
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(

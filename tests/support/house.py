@@ -25,7 +25,7 @@ ORDER = (
     ("layers",),
     ("encoder", "decoder"),
     ("convtransformer", "conformer"),
-    ("weights",),
+    ("hotwords", "weights"),
     ("longform",),
     ("backend",),
     ("model",),
