@@ -20,10 +20,10 @@ from ..batch.notes import identity, stamp
 from ..batch.patterns import has_wildcards
 from ..batch.run import RawSamples, Sound, Task, failure, listen
 from ..errors import AudioError, OptionError
-from ..formats import STREAMED, Incomplete, Item, Layout
+from ..formats import OF_WORDS, STREAMED, Incomplete, Item, Layout
 from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .highlight import has_colours, highlighted
 from .outputs import add_output_arguments, check_output, destinations, formats, layout, open_output, writer
 from .progress import Progress
@@ -202,8 +202,9 @@ def transcribe(args: Namespace) -> int:
     tally = Counter({FAILED: len(failures)})
     if inputs:
         model = load_model(args)
-        options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
-        generation |= beginning(args, model.tokenizer)
+        words = args.highlight or not set(OF_WORDS).isdisjoint(formats(args, batch))
+        options = replace(options, word_timestamps=options.word_timestamps or words)
+        generation |= with_vocabulary(args, model.tokenizer)
         task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))
