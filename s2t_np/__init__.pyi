@@ -1,5 +1,6 @@
 """The public names, each once: `__init__.py` reads this file for where they live, and so do type checkers."""
 
+from .audio.selection import Selection as Selection
 from .errors import AudioError as AudioError
 from .errors import BackendError as BackendError
 from .errors import HubError as HubError
@@ -12,6 +13,7 @@ from .hf import Speech2TextFeatureExtractor as Speech2TextFeatureExtractor
 from .hf import Speech2TextForConditionalGeneration as Speech2TextForConditionalGeneration
 from .hf import Speech2TextProcessor as Speech2TextProcessor
 from .hf import Speech2TextTokenizer as Speech2TextTokenizer
+from .loading import load as load
 from .longform.options import StreamOptions as StreamOptions
 from .longform.segment import Segment as Segment
 from .longform.segment import Word as Word
@@ -19,7 +21,6 @@ from .model import DEFAULT_MODEL as DEFAULT_MODEL
 from .model import S2T as S2T
 from .model import Score as Score
 from .model import Transcript as Transcript
-from .model import load as load
 from .search import Hypothesis as Hypothesis
 from .system.threads import get_threads as get_threads
 from .system.threads import own_threads as own_threads

@@ -12,11 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import conformer, convtransformer
+from .activations import ACTIVATIONS
+from .architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .config import ModelConfig
 from .decoder import start_cache, step, step_together
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
-from .ops import Ops, numpy_ops
+from .ops import Ops, linear, linear_relu, numpy_ops
 
 
 class Backend(NamedTuple):
@@ -30,6 +34,7 @@ class Backend(NamedTuple):
     step: Callable  # as decoder.step
     step_together: Callable  # as decoder.step_together
     describe: Callable[[], dict[str, str]]  # what `info` prints about it
+    weight_bytes: int = 4  # that a weight takes in memory, and a step has to read
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r})"
@@ -42,12 +47,15 @@ def describe() -> dict[str, str]:
 
 NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, describe)
 
+ENCODERS = {TRANSFORMER: encode, CONVTRANSFORMER: convtransformer.encode, CONFORMER: conformer.encode}
+
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
     "float32": np.float32,
     "float64": np.float64,
     "float16": np.float32,
     "int8": np.float32,
 }
+WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 NUMPYS = ("float32", "float64")
 
 
@@ -89,7 +97,7 @@ def compiled(dtype: str, private: bool = True) -> Backend:
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
     calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together
-    return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
+    return Backend(name, kernels.OPS[dtype], *calls, kernels.describe, WEIGHT_BYTES[dtype])
 
 
 def remedy() -> str:
@@ -111,3 +119,37 @@ def best(dtype: str) -> Backend:
     from s2t_np_kernels.backend import COMPILED
 
     return found if COMPILED else NUMPY  # with NUMBA_DISABLE_JIT=1 kernels run as Python, which is slow
+
+
+def linear_with(activation: str) -> Callable:
+    """The first half of a feed-forward network with that activation function: `Ops.linear_activation`."""
+    if activation == "relu":
+        return linear_relu
+    function = ACTIVATIONS[activation]
+
+    def linear_activation(x, w):
+        return function(linear(x, w))
+
+    return linear_activation
+
+
+def for_network(backend: Backend, config: ModelConfig) -> Backend:
+    """The backend for a network of this config: itself, if it is compiled and the config is that of a released model.
+
+    The compiled calls know the released arrangement of layers, with the ReLU. Any other network is computed by the
+    readable calls, over numpy's operations; `describe` then says why. Raises BackendError for weights kept in fewer
+    bits, which numpy does not have.
+    """
+    compiled = backend.encode is not encode
+    unlike = config.unlike_released()
+    if not unlike:
+        return backend
+    if compiled and backend.name != "numba":
+        raise BackendError(f"backend {backend.name!r} does not compute {unlike}; use dtype float32")
+    says = {"computed by": f"numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
+    return NUMPY._replace(
+        fbank=backend.fbank,
+        ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),
+        encode=ENCODERS[config.architecture],
+        describe=lambda: backend.describe() | says,
+    )

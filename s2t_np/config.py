@@ -14,6 +14,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from .activations import ACTIVATIONS
+from .architecture import ArchitectureOptions
 from .errors import ModelError
 from .fields import (
     bounded_number,
@@ -54,8 +56,8 @@ HIGHEST_RATE = 768_000  # Hz
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """config.json: the shape of the network (defaults: s2t-small)."""
+class ModelConfig(ArchitectureOptions):
+    """config.json: the shape of the network (defaults: s2t-small). What only fairseq's models use is in its base."""
 
     model_type: str = text("speech_to_text")
     vocab_size: int = integer(10000, 1, 1 << 20)  # V
@@ -73,7 +75,11 @@ class ModelConfig:
     conv_channels: int = integer(1024, 2, MOST_UNITS)  # C of the inner convolutions, before the gate halves it
     input_feat_per_channel: int = integer(80, 1, MOST_BINS)  # M
     input_channels: int = integer(1, 1, 64)
-    activation_function: str = rule("relu", '"relu", the only one S2T was released with', lambda v: v == "relu")
+    activation_function: str = rule(
+        "relu",
+        "relu, gelu, silu, tanh, linear or another that activations.py has",
+        lambda v: isinstance(v, str) and v in ACTIVATIONS,
+    )
     scale_embedding: bool = flag(True)  # multiply embeddings and subsampled features by sqrt(D)
     tie_word_embeddings: bool = flag(True)  # the vocabulary projection is the embedding table
     max_source_positions: int = integer(6000, 1)  # sizes a table upstream; no limit here
@@ -82,6 +88,22 @@ class ModelConfig:
     pad_token_id: int = integer(1)
     eos_token_id: int = integer(2)
     decoder_start_token_id: int = integer(2)
+
+    @property
+    def decoder_width(self) -> int:
+        """D of the decoder."""
+        return self.decoder_embed_dim or self.d_model
+
+    def unlike_released(self) -> str:
+        """The options of the network that no released model has, as "activation_function='gelu', ..."; or nothing."""
+        activation = self.activation_function
+        own = [] if activation == "relu" else [f"activation_function={activation!r}"]
+        return ", ".join([*own, *filter(None, [self.unknown_to_transformers()])])
+
+    @property
+    def head_width(self) -> int:
+        """Width of the rows that the vocabulary projection takes."""
+        return self.decoder_output_dim or self.decoder_width
 
     @classmethod
     def from_dict(cls, data: dict, source: str = "config.json") -> "ModelConfig":
@@ -95,9 +117,10 @@ class ModelConfig:
 
     def check_shape(self, source: str) -> None:
         """Hold the fields to each other. Raises ModelError."""
-        for name in ("encoder_attention_heads", "decoder_attention_heads"):
-            if self.d_model % (heads := getattr(self, name)):
-                raise ModelError(f"{source}: d_model {self.d_model} does not divide by {name} {heads}")
+        for name, width in (("encoder", self.d_model), ("decoder", self.decoder_width)):
+            heads = getattr(self, f"{name}_attention_heads")
+            if width % heads:
+                raise ModelError(f"{source}: d_model {width} does not divide by {name}_attention_heads {heads}")
         if len(self.conv_kernel_sizes) != self.num_conv_layers:
             raise ModelError(
                 f"{source}: conv_kernel_sizes has {len(self.conv_kernel_sizes)} entries, expected num_conv_layers = "

@@ -3,7 +3,8 @@
 `decode_full` is the definition (teacher forcing: position u sees the tokens 0..u). `decoder_step` computes the same
 logits for the newest token only; the keys and values of earlier tokens wait in the `DecoderCache`. `step` hands these
 logits to the search.
-Source: Vaswani et al. 2017, section 3.1, in the pre-norm form of fairseq S2T (arXiv 2010.05171).
+Source: Vaswani et al. 2017, section 3.1, in the form of fairseq S2T (arXiv 2010.05171). fairseq's decoder may also be
+narrower than the encoder, learn its positions or do without, and project its rows before the head.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +14,21 @@ from functools import partial
 import numpy as np
 
 from .config import ModelConfig
-from .layers import KeysValues, embedding_scale, feed_forward, keys_values, positions, queries
+from .errors import OptionError
+from .layers import (
+    KeysValues,
+    embedding_scale,
+    feed_forward,
+    keys_values,
+    normalised,
+    post_norm,
+    pre_norm,
+    queries,
+    sinusoids,
+)
 from .ops import Ops
+from .parts import Decoder, DecoderLayer, Weights
 from .search import NextToken, next_token
-from .weights import Decoder, DecoderLayer, Weights
 
 
 @dataclass
@@ -45,43 +57,71 @@ class DecoderCache:
 def start_cache(ops: Ops, w: Weights, config: ModelConfig, memory: np.ndarray, beams: int) -> DecoderCache:
     """An empty cache for K beams over one utterance's memory (S, D)."""
     cross = tuple(keys_values(ops, layer.encoder_attn, memory) for layer in w.decoder.layers)
-    nothing = np.empty((beams, 0, config.d_model), memory.dtype)
+    nothing = np.empty((beams, 0, config.decoder_width), memory.dtype)
     return DecoderCache(cross, [KeysValues(nothing, nothing)] * len(cross))
 
 
-def position_rows(tokens: np.ndarray, config: ModelConfig, dtype) -> np.ndarray:
+def token_positions(w: Decoder, config: ModelConfig, first: int, count: int, dtype) -> np.ndarray:
+    """Position rows for `count` tokens, counted from 0: (count, D). Learned ones are read, sinusoids computed.
+
+    Raises OptionError beyond the last position that was learned.
+    """
+    begin = first + config.pad_token_id + 1
+    if config.no_token_positional_embeddings:
+        return np.zeros((count, config.decoder_width), dtype)
+    if w.embed_positions is None:
+        return sinusoids(begin, count, config.decoder_width, dtype)
+    if first + count > config.max_target_positions:
+        raise OptionError(
+            f"a text of {first + count} tokens is too long: this model learned {config.max_target_positions} "
+            "positions; set max_length to no more"
+        )
+    return w.embed_positions.weight[begin : begin + count].astype(dtype, copy=False)
+
+
+def position_rows(w: Decoder, config: ModelConfig, tokens: np.ndarray, dtype) -> np.ndarray:
     """Position rows of a transcript, (U,) -> (U, D). Padding has a row of zeros and is not counted, as in fairseq."""
     real = tokens != config.pad_token_id
-    rows = positions(0, len(tokens), config, dtype)[np.cumsum(real) - 1]
+    rows = token_positions(w, config, 0, len(tokens), dtype)[np.cumsum(real) - 1]
     return np.where(real[:, None], rows, 0)
 
 
-def embed_tokens(w: Decoder, config: ModelConfig, tokens: np.ndarray, position: np.ndarray) -> np.ndarray:
+def embed_tokens(ops: Ops, w: Decoder, config: ModelConfig, tokens: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Embedding rows, scaled, plus position rows: tokens (U,) and position (U, D) or (1, D) -> (U, D)."""
     x = w.embed_tokens.weight[tokens]
-    return x * x.dtype.type(embedding_scale(config)) + position
+    x = x * x.dtype.type(embedding_scale(config, config.decoder_width)) + position
+    return normalised(ops, x, w.layernorm_embedding)
 
 
 def decoder_layer(
-    ops: Ops, w: DecoderLayer, x: np.ndarray, heads: int, attend_self: Callable, cross: KeysValues
+    ops: Ops, w: DecoderLayer, config: ModelConfig, x: np.ndarray, attend_self: Callable, cross: KeysValues
 ) -> np.ndarray:
     """Self-attention over the text so far, attention over the sound, feed-forward: (U, D), or (K, D) -> the same.
 
     `attend_self(q, new_keys_values)` decides what "so far" is: the earlier rows in a full pass, the cache in a step.
     """
-    h = ops.layer_norm(x, w.self_attn_layer_norm)
-    mixed = attend_self(queries(ops, w.self_attn, h, heads), keys_values(ops, w.self_attn, h))
-    x = ops.linear(mixed, w.self_attn.out_proj, x)
-    h = ops.layer_norm(x, w.encoder_attn_layer_norm)
-    mixed = ops.attention(queries(ops, w.encoder_attn, h, heads), *cross, heads)
-    x = ops.linear(mixed, w.encoder_attn.out_proj, x)
-    return feed_forward(ops, w, x)
+    sublayer = pre_norm if config.decoder_normalize_before else post_norm
+    heads = config.decoder_attention_heads
+
+    def self_attn(h, residual):
+        mixed = attend_self(queries(ops, w.self_attn, h, heads), keys_values(ops, w.self_attn, h))
+        return ops.linear(mixed, w.self_attn.out_proj, residual)
+
+    def encoder_attn(h, residual):
+        mixed = ops.attention(queries(ops, w.encoder_attn, h, heads), *cross, heads)
+        return ops.linear(mixed, w.encoder_attn.out_proj, residual)
+
+    x = sublayer(ops, w.self_attn_layer_norm, x, self_attn)
+    x = sublayer(ops, w.encoder_attn_layer_norm, x, encoder_attn)
+    return sublayer(ops, w.final_layer_norm, x, partial(feed_forward, ops, w))
 
 
 def project_to_vocabulary(ops: Ops, w: Weights, x: np.ndarray) -> np.ndarray:
     """Final normalisation and vocabulary projection: (..., D) -> logits (..., V)."""
-    logits = ops.linear(ops.layer_norm(x, w.decoder.layer_norm), w.lm_head)
-    return np.ascontiguousarray(logits)  # each row in one piece, as the search reads them
+    x = normalised(ops, x, w.decoder.layer_norm)
+    if w.decoder.project_out_dim is not None:
+        x = ops.linear(x, w.decoder.project_out_dim)
+    return np.ascontiguousarray(ops.linear(x, w.lm_head))  # each row in one piece, as the search reads them
 
 
 def decode_full(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, memory: np.ndarray) -> np.ndarray:
@@ -91,9 +131,9 @@ def decode_full(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, m
     def attend_self(q, new):
         return ops.attention(q, *new, heads, causal=True)
 
-    x = embed_tokens(w.decoder, config, tokens, position_rows(tokens, config, memory.dtype))
+    x = embed_tokens(ops, w.decoder, config, tokens, position_rows(w.decoder, config, tokens, memory.dtype))
     for layer in w.decoder.layers:
-        x = decoder_layer(ops, layer, x, heads, attend_self, keys_values(ops, layer.encoder_attn, memory))
+        x = decoder_layer(ops, layer, config, x, attend_self, keys_values(ops, layer.encoder_attn, memory))
     return project_to_vocabulary(ops, w, x)
 
 
@@ -103,10 +143,11 @@ def decoder_step(ops: Ops, w: Weights, config: ModelConfig, tokens: np.ndarray, 
     A beam that chose padding gets a row of zeros for its position, but the position counts, as upstream.
     """
     heads = config.decoder_attention_heads
-    position = positions(cache.length, 1, config, w.decoder.embed_tokens.weight.dtype)
-    x = embed_tokens(w.decoder, config, tokens, np.where((tokens != config.pad_token_id)[:, None], position, 0))
+    position = token_positions(w.decoder, config, cache.length, 1, w.decoder.embed_tokens.weight.dtype)
+    position = np.where((tokens != config.pad_token_id)[:, None], position, 0)
+    x = embed_tokens(ops, w.decoder, config, tokens, position)
     for i, layer in enumerate(w.decoder.layers):
-        x = decoder_layer(ops, layer, x, heads, partial(cache.attend, ops, i, heads), cache.cross[i])
+        x = decoder_layer(ops, layer, config, x, partial(cache.attend, ops, i, heads), cache.cross[i])
     cache.length += 1
     return project_to_vocabulary(ops, w, x)
 

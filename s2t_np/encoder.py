@@ -1,15 +1,26 @@
 """The encoder: features of an utterance become its memory, one row for every 40 ms.
 
-Source: fairseq S2T (arXiv 2010.05171), section 3, `s2t_transformer`: convolutional subsampler, then a pre-norm
-transformer encoder. One utterance at a time; nothing is padded and nothing masked.
+Source: fairseq S2T (arXiv 2010.05171), section 3, `s2t_transformer`: convolutional subsampler, then a transformer
+encoder. One utterance at a time; nothing is padded and nothing masked.
 """
+
+from functools import partial
 
 import numpy as np
 
 from .config import ModelConfig
-from .layers import embedding_scale, feed_forward, positions, self_attention, subsample
+from .layers import (
+    embedding_scale,
+    feed_forward,
+    normalised,
+    positions,
+    post_norm,
+    pre_norm,
+    self_attention,
+    subsample,
+)
 from .ops import Ops
-from .weights import Encoder, EncoderLayer
+from .parts import Encoder, EncoderLayer
 
 
 def embed_features(
@@ -21,10 +32,12 @@ def embed_features(
     return x + positions(0, len(x), config, x.dtype)
 
 
-def encoder_layer(ops: Ops, w: EncoderLayer, x: np.ndarray, heads: int) -> np.ndarray:
+def encoder_layer(ops: Ops, w: EncoderLayer, config: ModelConfig, x: np.ndarray) -> np.ndarray:
     """Self-attention, then feed-forward: look around, then think. (S, D) -> (S, D)."""
-    x = self_attention(ops, w.self_attn, ops.layer_norm(x, w.self_attn_layer_norm), heads, residual=x)
-    return feed_forward(ops, w, x)
+    sublayer = pre_norm if config.encoder_normalize_before else post_norm
+    attend = partial(self_attention, ops, w.self_attn, config.encoder_attention_heads)
+    x = sublayer(ops, w.self_attn_layer_norm, x, attend)
+    return sublayer(ops, w.final_layer_norm, x, partial(feed_forward, ops, w))
 
 
 def encode(
@@ -33,5 +46,5 @@ def encode(
     """Features (T, M) -> memory (S, D). `padded_length`: see `layers.subsample`."""
     x = embed_features(ops, w, config, features, padded_length)
     for layer in w.layers:
-        x = encoder_layer(ops, layer, x, config.encoder_attention_heads)
-    return ops.layer_norm(x, w.layer_norm)
+        x = encoder_layer(ops, layer, config, x)
+    return normalised(ops, x, w.layer_norm)

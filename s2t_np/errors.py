@@ -35,3 +35,7 @@ class BackendError(S2TError):
 
 class InputWarning(UserWarning):
     """Something unusual about an input that was accepted all the same (a float peak above 1.5, for instance)."""
+
+
+class TrainingError(S2TError):
+    """A training run that cannot go on: a loss that is not finite, a checkpoint that cannot be written."""

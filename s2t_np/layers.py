@@ -1,17 +1,19 @@
 """The parts of encoder and decoder: subsampler, positions, attention block, feed-forward.
 
 Sources: Wang et al. 2020, "fairseq S2T" (arXiv 2010.05171), section 3 for the subsampler; Vaswani et al. 2017,
-"Attention is all you need", sections 3.2 and 3.5 for attention and positions. Layers are pre-norm: each block sees the
-normalised stream and adds its result to the plain one, which `residual` carries into the last projection.
+"Attention is all you need", sections 3.1, 3.2 and 3.5 for residuals, attention and positions. Layers of the released
+models are pre-norm: each block sees the normalised stream and adds its result to the plain one, which `residual`
+carries into the last projection.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from .config import ModelConfig
-from .ops import Ops
-from .weights import Attention, EncoderLayer, Subsampler
+from .ops import LayerNorm, Ops
+from .parts import Attention, EncoderLayer, Subsampler
 
 
 class KeysValues(NamedTuple):
@@ -74,9 +76,30 @@ def positions(first: int, count: int, config: ModelConfig, dtype) -> np.ndarray:
     return sinusoids(first + config.pad_token_id + 1, count, config.d_model, dtype)
 
 
-def embedding_scale(config: ModelConfig) -> float:
-    """sqrt(D) when the config asks for it: brings embeddings to the size of the positions they are added to."""
-    return config.d_model**0.5 if config.scale_embedding else 1.0
+def embedding_scale(config: ModelConfig, width: int | None = None) -> float:
+    """sqrt(D) when the config asks for it: brings embeddings to the size of the positions they are added to.
+
+    D is `width`, or that of the encoder.
+    """
+    return (width or config.d_model) ** 0.5 if config.scale_embedding else 1.0
+
+
+Block = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (its input, the residual to add to its result): both (..., D)
+
+
+def pre_norm(ops: Ops, norm: LayerNorm, x: np.ndarray, block: Block) -> np.ndarray:
+    """x + block(norm(x)), as in every released model: (..., D) -> (..., D)."""
+    return block(ops.layer_norm(x, norm), x)
+
+
+def post_norm(ops: Ops, norm: LayerNorm, x: np.ndarray, block: Block) -> np.ndarray:
+    """norm(x + block(x)), as in Vaswani et al. 2017, section 3.1: (..., D) -> (..., D)."""
+    return ops.layer_norm(block(x, x), norm)
+
+
+def normalised(ops: Ops, x: np.ndarray, norm: LayerNorm | None) -> np.ndarray:
+    """norm(x), or x itself in a network that has no normalisation at this place: (..., D) -> (..., D)."""
+    return x if norm is None else ops.layer_norm(x, norm)
 
 
 def queries(ops: Ops, w: Attention, x: np.ndarray, heads: int) -> np.ndarray:
@@ -89,13 +112,12 @@ def keys_values(ops: Ops, w: Attention, x: np.ndarray) -> KeysValues:
     return KeysValues(ops.linear(x, w.k_proj), ops.linear(x, w.v_proj))
 
 
-def self_attention(ops: Ops, w: Attention, x: np.ndarray, heads: int, residual: np.ndarray) -> np.ndarray:
-    """Attention of every row over every row: (S, D) -> (S, D)."""
+def self_attention(ops: Ops, w: Attention, heads: int, x: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Attention of every row over every row, plus the residual: (S, D) -> (S, D)."""
     mixed = ops.attention(queries(ops, w, x, heads), *keys_values(ops, w, x), heads)
     return ops.linear(mixed, w.out_proj, residual)
 
 
-def feed_forward(ops: Ops, w: EncoderLayer, x: np.ndarray) -> np.ndarray:
-    """x + W2 relu(W1 norm(x)): the same small network at every position, (..., D) -> (..., D)."""
-    hidden = ops.linear_relu(ops.layer_norm(x, w.final_layer_norm), w.fc1)
-    return ops.linear(hidden, w.fc2, x)
+def feed_forward(ops: Ops, w: EncoderLayer, x: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """W2 relu(W1 x), plus the residual: the same small network at every position, (..., D) -> (..., D)."""
+    return ops.linear(ops.linear_activation(x, w.fc1), w.fc2, residual)

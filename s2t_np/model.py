@@ -17,24 +17,22 @@ from pathlib import Path
 import numpy as np
 
 from . import arguments, search, together
+from .audio import EVERYTHING, Selection
 from .audio import load as load_audio
-from .backend import DTYPES, Backend, choose
-from .checkpoint import read_tensors
-from .checkpoint.fairseq import checkpoint as fairseq
-from .checkpoint.folders import require_model
-from .checkpoint.hub import find
-from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
+from .backend import Backend
+from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig
 from .decoder import decode_full
-from .errors import InputWarning, ModelError, OptionError, S2TError
+from .errors import InputWarning, OptionError, S2TError
 from .features import features
+from .hotwords import Hotwords, hotwords
 from .longform.options import StreamOptions
 from .longform.recording import open_recording
 from .longform.segment import Segment
 from .longform.stream import stream
 from .longform.transcript import Hearing, Transcript, transcripts
 from .ops import log_softmax
+from .parts import Weights
 from .tokenizer import Tokenizer
-from .weights import Weights, build
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
 LONGEST_TEXT = 4096  # tokens that are scored; time and memory grow with their square, an utterance has a few hundred
@@ -68,6 +66,11 @@ class S2T:
     def __repr__(self) -> str:
         shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
         return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folder, or fairseq's .pt, that the model was loaded from; several for an ensemble."""
+        return (self.folder,)
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
@@ -124,6 +127,10 @@ class S2T:
         """One step of several utterances: an answer to each Ask, the same as `step` gives it."""
         return self.backend.step_together(self.backend.ops, self.weights, self.config, asks)
 
+    def leading(self, memory: np.ndarray) -> tuple["S2T", np.ndarray]:
+        """The model whose attention over a memory (S, D) tells where the words are, and its memory."""
+        return self, memory
+
     def generate(
         self, features: np.ndarray, *, prefix=(), lang: str | None = None, padded_length: int | None = None, **options
     ) -> list[search.Hypothesis]:
@@ -154,8 +161,8 @@ class S2T:
 
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
-        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang")}
-        best = together.width_of(self.config, self.generation_config.replace(**rest))
+        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang", "hooks")}
+        best = together.width_of(self.config, self.generation_config.replace(**rest), self.backend.weight_bytes)
         return best if batch is None else arguments.whole_number(batch, "batch", 1)
 
     def generate_from(
@@ -164,19 +171,31 @@ class S2T:
         """The same for a memory (S, D). Raises OptionError."""
         return search.run(self.begin_from(memory, prefix=prefix, lang=lang, **options), self.step)
 
-    def begin_from(self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options) -> search.Search:
+    def begin_from(
+        self,
+        memory: np.ndarray,
+        *,
+        prefix=(),
+        lang: str | None = None,
+        hooks: search.Hooks = search.NO_HOOKS,
+        **options,
+    ) -> search.Search:
         """The same, not yet run: a generator of Asks, for `search.run` or to run together with others.
 
-        Raises OptionError at once.
+        `hooks` are functions that take part in the search. Raises OptionError at once.
         """
         prefix, options = self.with_language(prefix, lang, options)
+        if (words := options.get("hotwords")) is not None and not isinstance(words, Hotwords):
+            options = options | {"hotwords": hotwords(words, self.tokenizer)}
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(
                 f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "
                 f"{self.config.vocab_size}"
             )
-        return search.begin(self.decoder(memory).start, config, prefix)
+        if config.stop_strings and hooks.pieces is None and self.tokenizer is not None:
+            hooks = hooks._replace(pieces=self.tokenizer.added_texts())
+        return search.begin(self.decoder(memory).start, config, prefix, hooks)
 
     def with_language(self, prefix, lang: str | None, options: dict) -> tuple[list[int], dict]:
         """The prefix and the options that make a text begin in the language `lang`; None leaves them as they are.
@@ -207,8 +226,8 @@ class S2T:
         A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
         is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
         read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
-        other; it has `segments`, no `hypotheses`. Segments are
-        decoded together, `batch` at a time, as in `transcribe_batch`.
+        other; it has `segments`, no `hypotheses`. Segments are decoded together, `batch` at a time; `selection` says
+        which channel and which stretch of the recording is heard: both as in `transcribe_batch`.
         """
         (transcript,) = self.transcribe_batch([audio], sampling_rate, options, **generation)
         if isinstance(transcript, S2TError):
@@ -216,33 +235,50 @@ class S2T:
         return transcript
 
     def transcribe_batch(
-        self, sounds: Iterable, sampling_rate: int | None = None, options: Options = None, batch=None, **generation
+        self,
+        sounds: Iterable,
+        sampling_rate: int | None = None,
+        options: Options = None,
+        *,
+        batch: int | None = None,
+        selection: Selection = EVERYTHING,
+        **generation,
     ) -> Iterator[Transcript | S2TError]:
         """The transcript of each of many recordings, in their order, each as soon as it is there.
 
         `batch` utterances, of one recording or of several, are decoded together, with the results of one at a time. A
-        recording that cannot be heard has its error (AudioError) in the place of its transcript. Raises OptionError.
+        recording that cannot be heard has its error (AudioError) in the place of its transcript. Of each, `selection`
+        is heard; the times of segments are those of the whole recording. Raises OptionError.
         """
         options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
         width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
-        opened = (partial(open_recording, x, self.feature_config.sampling_rate, sampling_rate, options) for x in sounds)
+        rate = self.feature_config.sampling_rate
+        opened = (partial(open_recording, x, rate, sampling_rate, options, selection) for x in sounds)
         return transcripts(self, (Hearing(self, open, options, generation) for open in opened), width)
 
     def stream(
-        self, audio, sampling_rate: int | None = None, options: Options = None, *, batch=None, **generation
+        self,
+        audio,
+        sampling_rate: int | None = None,
+        options: Options = None,
+        *,
+        batch: int | None = None,
+        selection: Selection = EVERYTHING,
+        **generation,
     ) -> Iterator[Segment]:
         """A recording of any length, even one that has no end yet: its segments, each as soon as it is done.
 
         `audio`: a path, a binary file, "-" for stdin, an array, or an iterator of arrays, the last two with their
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short. `batch` segments are decoded together (default:
-        `batch_size`), those of a live recording one by one.
+        `batch_size`), those of a live recording one by one. `selection` says which channel and which stretch is heard;
+        with its channel "each", the segments of all channels come in the order of time.
         """
         options = arguments.instance(options, "options", StreamOptions)
         width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
-        return stream(self, audio, sampling_rate, options, width, **generation)
+        return stream(self, audio, sampling_rate, options, width, selection, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None, lang: str | None = None) -> Score:
         """The log-probability of a given transcript, in the language `lang` of a model that writes several.
@@ -256,76 +292,3 @@ class S2T:
         inputs = np.concatenate([[self.config.decoder_start_token_id], labels[:-1]])
         log_probs = log_softmax(self.logits(memory, inputs))[np.arange(len(labels)), labels].astype(np.float64)
         return Score(labels, log_probs, float(log_probs.sum()), float(-log_probs.mean()))
-
-
-def load(
-    name: str | Path = DEFAULT_MODEL,
-    *,
-    backend: str = "auto",
-    dtype: str = "float32",
-    revision: str | None = None,
-    download: bool = True,
-) -> S2T:
-    """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
-
-    backend: "numpy", "numba", or "auto": numba where it is installed and can compute in this dtype. dtype: "float32";
-    with numba, weights kept in "float16" or "int8", smaller and faster; with numpy, "float64" for reference work.
-    revision: a branch, tag or commit of a hub id. With `download` False nothing is asked of the network, and only for
-    an id that is not cached otherwise.
-    Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
-    """
-    chosen = choose(backend, dtype)
-    return load_folder(find(name, revision, download=download), chosen, DTYPES[dtype])
-
-
-def load_folder(folder: Path, backend: Backend, dtype: type) -> S2T:
-    """Read the files of a checkpoint folder, or a .pt of fairseq, and hold them to each other. Raises ModelError."""
-    if (checkpoint := fairseq.find(folder)) is not None:
-        return load_fairseq(fairseq.read(checkpoint), backend, dtype)
-    require_model(folder)
-    tokenizer, feature_config = Tokenizer.from_folder(folder), FeatureConfig.from_folder(folder)
-    config, generation_config, weights = load_network(folder, backend, dtype)
-    check_same_model(folder, config, feature_config, tokenizer)
-    known = UtteranceConfig.from_folder(folder)
-    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, folder, known)
-
-
-def load_fairseq(parts: fairseq.FairseqCheckpoint, backend: Backend, dtype: type) -> S2T:
-    """The model of a checkpoint of fairseq's. Raises ModelError."""
-    source = str(parts.path)
-    tokenizer_config = TokenizerConfig.from_dict(parts.tokenizer_config, source)
-    tokenizer = Tokenizer.from_parts(parts.vocab, parts.sentencepiece, tokenizer_config)
-    feature_config = FeatureConfig.from_dict(parts.feature_config, source)
-    config = ModelConfig.from_dict(parts.config, source)
-    generation_config = GenerationConfig.from_dict(parts.generation_config, source)
-    check_same_model(parts.path, config, feature_config, tokenizer)
-    weights = backend.ops.prepare(build(parts.tensors, config, source, dtype))
-    return S2T(config, generation_config, feature_config, tokenizer, weights, backend, dtype, parts.path)
-
-
-def load_network(folder: Path, backend: Backend, dtype: type) -> tuple[ModelConfig, GenerationConfig, Weights]:
-    """config.json, generation_config.json and the weights, prepared for the backend. Raises ModelError."""
-    raw = read_json(folder / "config.json")
-    config = ModelConfig.from_dict(raw, str(folder / "config.json"))
-    weights = backend.ops.prepare(build(read_tensors(folder), config, str(folder), dtype))
-    return config, read_generation_config(folder, raw), weights
-
-
-def check_same_model(folder: Path, config: ModelConfig, features: FeatureConfig, tokenizer: Tokenizer) -> None:
-    """Raise ModelError if the network's input or output width differs from that of the other files."""
-    bins = config.input_feat_per_channel * config.input_channels
-    if features.num_mel_bins != bins:
-        found = f"num_mel_bins is {features.num_mel_bins} in the preprocessor's file, config.json expects {bins}"
-    elif len(tokenizer) > config.vocab_size:
-        found = f"vocab.json has {len(tokenizer)} pieces, config.json a vocab_size of {config.vocab_size}"
-    else:
-        return
-    raise ModelError(f"{folder}: {found}; the files are of different models")
-
-
-def read_generation_config(folder: Path, model_json: dict) -> GenerationConfig:
-    """generation_config.json or, in checkpoints older than that file, the fields of config.json. Raises ModelError."""
-    path = folder / "generation_config.json"
-    token_ids = {k: v for k, v in model_json.items() if k in ("eos_token_id", "pad_token_id", "decoder_start_token_id")}
-    data = read_json(path) if path.exists() else model_json
-    return GenerationConfig.from_dict(token_ids | data, str(path if path.exists() else folder / "config.json"))

@@ -179,11 +179,15 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: b
 
 
 class Ops(NamedTuple):
-    """The fine seam: the table of primitive operations that a backend provides."""
+    """The fine seam: the table of primitive operations that a backend provides.
+
+    `linear_activation` is the first half of a feed-forward network, linear map and activation function in one;
+    `linear_relu` in every released model (`backend.for_network` puts others in its place).
+    """
 
     prepare: Callable
     linear: Callable
-    linear_relu: Callable
+    linear_activation: Callable
     layer_norm: Callable
     conv1d_glu: Callable
     attention: Callable

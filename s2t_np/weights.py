@@ -1,148 +1,71 @@
-"""The one table from checkpoint names to fields, and the fields.
+"""The one table from checkpoint names to fields.
 
-The fields are named as the checkpoint names them, so `model.encoder.layers.3.self_attn.q_proj.weight` in the file is
-`weights.encoder.layers[3].self_attn.q_proj.weight` here, and putting the tensors in their places needs no dictionary.
-What a checkpoint of a given config must hold, and in which shapes, is written once, in `expected_shapes`.
+The fields are named as the checkpoint names them (`parts.py`), so putting the tensors in their places needs no
+dictionary. What a checkpoint of a given config must hold, and in which shapes, is written once, in `expected_shapes`.
 """
 
 import math
 from dataclasses import replace
-from types import GenericAlias
-from typing import NamedTuple, get_type_hints
+from types import GenericAlias, UnionType
+from typing import get_type_hints
 
 import numpy as np
 
+from . import conformer, convtransformer
+from .architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
 from .config import ModelConfig
 from .errors import ModelError
-from .ops import Conv, LayerNorm, Linear, summary
-
-
-class Attention(NamedTuple):
-    """Multi-head attention: four projections (D, D), each with a bias."""
-
-    q_proj: Linear
-    k_proj: Linear
-    v_proj: Linear
-    out_proj: Linear
-    __repr__ = summary
-
-
-class EncoderLayer(NamedTuple):
-    """Self-attention and feed-forward, each after a layer normalisation."""
-
-    self_attn_layer_norm: LayerNorm
-    self_attn: Attention
-    final_layer_norm: LayerNorm
-    fc1: Linear  # (F, D)
-    fc2: Linear  # (D, F)
-    __repr__ = summary
-
-
-class DecoderLayer(NamedTuple):
-    """Self-attention, attention over the encoder's memory, feed-forward, each after a layer normalisation."""
-
-    self_attn_layer_norm: LayerNorm
-    self_attn: Attention
-    encoder_attn_layer_norm: LayerNorm
-    encoder_attn: Attention
-    final_layer_norm: LayerNorm
-    fc1: Linear  # (F, D)
-    fc2: Linear  # (D, F)
-    __repr__ = summary
-
-
-class Subsampler(NamedTuple):
-    """The convolutions that shorten time by 4: (C, M, 5), then (2 D, C/2, 5); a gate halves the channels of each."""
-
-    conv_layers: tuple[Conv, ...]
-    __repr__ = summary
-
-
-class Encoder(NamedTuple):
-    """Subsampler, layers, and the normalisation after the last of them."""
-
-    conv: Subsampler
-    layers: tuple[EncoderLayer, ...]
-    layer_norm: LayerNorm
-    __repr__ = summary
-
-
-class Embedding(NamedTuple):
-    """A table of rows, one a token."""
-
-    weight: np.ndarray  # (V, D)
-    __repr__ = summary
-
-
-class Decoder(NamedTuple):
-    """Token embedding, layers, and the normalisation after the last of them."""
-
-    embed_tokens: Embedding
-    layers: tuple[DecoderLayer, ...]
-    layer_norm: LayerNorm
-    __repr__ = summary
-
-
-class Weights(NamedTuple):
-    """All weights of a model. `lm_head` is the embedding table itself in tied models."""
-
-    encoder: Encoder
-    decoder: Decoder
-    lm_head: Linear  # (V, D), no bias
-    __repr__ = summary
-
+from .ops import Linear
+from .parts import Decoder, Encoder, Shapes, Weights, layer_shapes, norm_shapes, subsampler_shapes
 
 # Sinusoids are computed, never read; a tied head repeats the embedding table. Checkpoints may hold them or not.
 IGNORED = ("model.encoder.embed_positions.weights", "model.decoder.embed_positions.weights")
 
 
-def _linear(name: str, outputs: int, inputs: int) -> dict:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
-
-
-def _layer_norm(name: str, width: int) -> dict:
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-
-
-def _attention(name: str, width: int) -> dict:
-    shapes = {}
-    for projection in Attention._fields:
-        shapes |= _linear(f"{name}.{projection}", width, width)
-    return shapes
-
-
-def _layer(name: str, attentions: tuple[str, ...], width: int, hidden: int) -> dict:
-    shapes = _linear(f"{name}.fc1", hidden, width) | _linear(f"{name}.fc2", width, hidden)
-    for attention in attentions:
-        shapes |= _attention(f"{name}.{attention}", width) | _layer_norm(f"{name}.{attention}_layer_norm", width)
-    return shapes | _layer_norm(f"{name}.final_layer_norm", width)
-
-
-def _convolutions(config: ModelConfig) -> dict:
-    """Inner convolutions have `conv_channels` outputs, the last has 2 D; the gate after each halves them."""
-    shapes, inputs = {}, config.input_feat_per_channel * config.input_channels
-    for i, kernel in enumerate(config.conv_kernel_sizes):
-        outputs = config.conv_channels if i < config.num_conv_layers - 1 else 2 * config.d_model
-        name = f"model.encoder.conv.conv_layers.{i}"
-        shapes |= {f"{name}.weight": (outputs, inputs, kernel), f"{name}.bias": (outputs,)}
-        inputs = outputs // 2
-    return shapes
-
-
-def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """THE TABLE: every tensor a checkpoint of this config must hold, and its shape."""
-    D, V = config.d_model, config.vocab_size
-    shapes = _convolutions(config)
+def encoder_shapes(config: ModelConfig) -> Shapes:
+    """The tensors of the encoder of an s2t_transformer."""
+    shapes = subsampler_shapes("model.encoder.conv", config)
     for i in range(config.encoder_layers):
-        shapes |= _layer(f"model.encoder.layers.{i}", ("self_attn",), D, config.encoder_ffn_dim)
-    shapes |= _layer_norm("model.encoder.layer_norm", D)
-    shapes["model.decoder.embed_tokens.weight"] = (V, D)
+        shapes |= layer_shapes(
+            f"model.encoder.layers.{i}", {"self_attn": config.d_model}, config.d_model, config.encoder_ffn_dim
+        )
+    return shapes | (norm_shapes("model.encoder.layer_norm", config.d_model) if config.encoder_normalize_before else {})
+
+
+def decoder_shapes(config: ModelConfig) -> Shapes:
+    """The tensors of the decoder."""
+    D, positions = config.decoder_width, config.pad_token_id + 1 + config.max_target_positions
+    attentions = {"self_attn": D, "encoder_attn": config.d_model}
+    shapes = {"model.decoder.embed_tokens.weight": (config.vocab_size, D)}
+    if config.decoder_learned_pos and not config.no_token_positional_embeddings:
+        shapes["model.decoder.embed_positions.weight"] = (positions, D)
+    if config.layernorm_embedding:
+        shapes |= norm_shapes("model.decoder.layernorm_embedding", D)
     for i in range(config.decoder_layers):
-        shapes |= _layer(f"model.decoder.layers.{i}", ("self_attn", "encoder_attn"), D, config.decoder_ffn_dim)
-    shapes |= _layer_norm("model.decoder.layer_norm", D)
-    if not config.tie_word_embeddings:
-        shapes["lm_head.weight"] = (V, D)
+        shapes |= layer_shapes(f"model.decoder.layers.{i}", attentions, D, config.decoder_ffn_dim)
+    if config.decoder_normalize_before and not config.no_decoder_final_norm:
+        shapes |= norm_shapes("model.decoder.layer_norm", D)
     return shapes
+
+
+def head_shapes(config: ModelConfig) -> Shapes:
+    """The tensors of the vocabulary projection; a tied one has none of its own."""
+    D, width = config.decoder_width, config.head_width
+    shapes = {} if width == D else {"model.decoder.project_out_dim.weight": (width, D)}
+    return shapes if config.tie_word_embeddings else shapes | {"lm_head.weight": (config.vocab_size, width)}
+
+
+ENCODERS = {
+    TRANSFORMER: (Encoder, encoder_shapes),
+    CONVTRANSFORMER: (convtransformer.ConvEncoder, convtransformer.shapes),
+    CONFORMER: (conformer.ConformerEncoder, conformer.shapes),
+}
+
+
+def expected_shapes(config: ModelConfig) -> Shapes:
+    """THE TABLE: every tensor a checkpoint of this config must hold, and its shape."""
+    _, shapes = ENCODERS[config.architecture]
+    return shapes(config) | decoder_shapes(config) | head_shapes(config)
 
 
 def parameter_count(config: ModelConfig) -> int:
@@ -207,7 +130,14 @@ def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> d
 
 
 def _place(kind, name: str, tensors: dict[str, np.ndarray]):
-    """Fill the NamedTuple `kind` with the tensors whose names start with `name`, by the names of its fields."""
+    """Fill the NamedTuple `kind` with the tensors whose names start with `name`, by the names of its fields.
+
+    A part that may be None is None where the checkpoint has no tensors for it.
+    """
+    if isinstance(kind, UnionType):
+        kind = kind.__args__[0]
+        if not any(key == name or key.startswith(f"{name}.") for key in tensors):
+            return None
     if isinstance(kind, GenericAlias):  # tuple[X, ...]: as many as the checkpoint numbers
         count = len({key.removeprefix(name).split(".")[1] for key in tensors if key.startswith(f"{name}.")})
         return tuple(_place(kind.__args__[0], f"{name}.{i}", tensors) for i in range(count))
@@ -222,7 +152,8 @@ def build(tensors: dict[str, np.ndarray], config: ModelConfig, source: str, dtyp
     Raises ModelError as `check` does.
     """
     tensors = {k: np.asarray(v, dtype=dtype) for k, v in check(tensors, config, source).items()}
-    encoder = _place(Encoder, "model.encoder", tensors)
+    kind, _ = ENCODERS[config.architecture]
+    encoder = _place(kind, "model.encoder", tensors)
     decoder = _place(Decoder, "model.decoder", tensors)
     head = tensors.get("lm_head.weight", decoder.embed_tokens.weight)
     return Weights(encoder, decoder, Linear(head, None))

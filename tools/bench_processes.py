@@ -12,19 +12,18 @@ import subprocess
 import sys
 import time
 import wave
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-import s2t_np
 from s2t_np.system.threads import processors
+from s2t_np.together import ordered
 from tools.bench_contenders import Ours
 from tools.bench_utterances import REST
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDING = ROOT / "s2t_np" / "recordings" / "two-nine-three-four-zero.flac"
-RATE, FILES = 16_000, 8
+RATE, FILES = 16_000, 32
 PEAK = """
 import re, sys
 def tell():
@@ -120,40 +119,47 @@ def process_table(names: list[str], folder: Path, scratch: Path, python: str | N
     return found
 
 
-def file_table(own: dict[str, Ours], seconds: float, runs: int) -> dict[str, dict[int, float]]:
+def file_table(own: dict[str, Ours], seconds: float, runs: int) -> dict[str, dict[str, float]]:
     """Print and return `many_files` for each of ours."""
-    workers = processors()
     found, tokens = {}, round(3 * seconds)
     options = {"num_beams": 5, "early_stopping": True, "min_length": tokens, "max_length": tokens + 1}
-    print(f"\n| {FILES} files of {seconds:g} s | 1 core | {workers} cores | gain |\n|---|---|---|---|")
+    print(f"\n{FILES} files of {seconds:g} s, a second")
     for name, contender in own.items():
         bins = contender.model.config.input_feat_per_channel
         noise = [np.random.default_rng(i).standard_normal((round(100 * seconds) - 2, bins)) for i in range(FILES)]
-        found[name] = rate = many_files(contender, [x.astype(np.float32) for x in noise], options, workers, runs)
-        one, all_ = rate[1], rate[workers]
-        print(f"| {name} | {one:.2f} a second | {all_:.2f} a second | {all_ / one:.2f} |", flush=True)
+        found[name] = many_files(contender.model, [x.astype(np.float32) for x in noise], options, runs)
+        row = ", ".join(f"{way}: {rate:.2f}" for way, rate in found[name].items())
+        print(f"{name}: {row}", flush=True)
     return found
 
 
-def many_files(contender: Ours, features: list[np.ndarray], options: dict, workers: int, runs: int) -> dict[int, float]:
-    """{1: ..., workers: ...}: utterances a second with one Python thread on one core, and with one for each core.
+def ways(model, options: dict) -> dict[str, tuple[int, int]]:
+    """How many utterances each scheduler runs together, and how many schedulers there are, each on a core."""
+    cores, best = processors(), model.batch_size(**options)
+    return {
+        "alone on all cores": (1, 1),
+        "one a core": (1, cores),
+        f"{best} together on all cores": (best, 1),
+        f"{best} together on each core": (best, cores),
+        f"{max(1, best // cores)} together on each core": (max(1, best // cores), cores),
+    }
 
-    Every result must be the one that the utterance has alone. Raises SystemExit.
-    """
-    expected = [contender.model.generate(x, **options)[0].tokens for x in features]
 
-    def work(x):
-        with s2t_np.own_threads(1):
-            return contender.model.generate(x, **options)[0].tokens
-
-    times = {1: [], workers: []}
+def many_files(model, features: list[np.ndarray], options: dict, runs: int) -> dict[str, float]:
+    """{way: utterances a second}. Every result must be the one that the utterance has alone. Raises SystemExit."""
+    expected = [model.generate(x, **options)[0].tokens for x in features]
+    times = {way: [] for way in ways(model, options)}
     for _ in range(runs):
-        for count, values in times.items():
+        for way, (width, workers) in ways(model, options).items():
             time.sleep(REST)
-            with ThreadPoolExecutor(count) as pool:
-                began = time.perf_counter()
-                found = list(pool.map(work, features))
-                values.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            found = [h[0].tokens for h in ordered(begun(model, features, options), model.step_together, width, workers)]
+            times[way].append(time.perf_counter() - began)
             if found != expected:
-                raise SystemExit(f"{count} at once give other tokens than one")
-    return {count: len(features) / statistics.median(values) for count, values in times.items()}
+                raise SystemExit(f"{way}: other tokens than alone")
+    return {way: len(features) / statistics.median(values) for way, values in times.items()}
+
+
+def begun(model, features: list[np.ndarray], options: dict):
+    """Each utterance, when it is its turn."""
+    return (model.begin(x, **options) for x in features)

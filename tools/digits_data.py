@@ -2,8 +2,8 @@
 
 Real digits come from the Free Spoken Digit Dataset (FSDD, CC BY-SA 4.0: six speakers, 8 kHz, 50 takes of each digit;
 takes 0-4 are its official test part). One speaker, HELD, is never trained on. Synthetic voices (espeak-ng and flite)
-add wide-band speech, running speech and new speakers; pure noise has the empty transcript. `train_digits.py` is the
-command that uses this.
+add wide-band speech, running speech and new speakers. Noise, silence and speech of other words have the empty
+transcript, so that the model learns to say nothing. `train_digits.py` is the command that uses this.
 """
 
 import random
@@ -13,20 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from s2t_np import audio
-from s2t_np.features import cmvn, fbank
 
 RATE = 16000  # Hz
 WORDS = "zero one two three four five six seven eight nine".split()
 HELD = {"lucas"}
-SPEEDS = [
-    (2, 1),
-    (20, 9),
-    (20, 11),
-    (7, 3),
-    (7, 4),
-    (15, 8),
-    (32, 15),
-]  # resampling of 8 kHz to 16 kHz, and speed 0.86-1.14
+SPEEDS = [(2, 1), (20, 9), (20, 11), (7, 3), (7, 4), (15, 8), (32, 15), (5, 2), (8, 3), (8, 5), (3, 2)]
+# Resampling of 8 kHz to 16 kHz, and speed: 0.75 to 1.33, the voice deeper or higher with it.
 ACCENTS = "en-gb en-us en-gb-scotland en-gb-x-gbclan en-gb-x-rp en-gb-x-gbcwmd en-029".split()
 VARIANTS = (
     "adam Alex Alicia Andrea Andy Annie antonio belinda benjamin boris caleb david Denis Diogo ed edward "
@@ -35,6 +27,15 @@ VARIANTS = (
     "m6 m7 m8 klatt klatt2 klatt3 grandpa grandma norbert sandro shelby travis victor "
 ).split()
 FLITE_VOICES = "awb rms slt kal16 slt rms".split()
+OTHER_WORDS = (
+    "and the of in that was his with had you not but all were they have she which their been from out when said "
+    "there who will more upon into time could some would little now then what them your very over down only after "
+    "before made about great other should where again never went under house water people morning window garden "
+    "letter music winter river mountain yellow begin forget along silence kitchen number paper station office "
+    "question answer country minute money second father mother brother sister teacher doctor village forest island "
+    "ocean summer breakfast dinner bread cheese coffee please thank hello goodbye yes no maybe wonder believe remember "
+).split()
+OTHER_SHARE = 0.25  # the part of the synthesised strings that are other words, which have the empty transcript
 STRING_LENGTHS = {1: 0.12, 2: 0.1, 3: 0.14, 4: 0.14, 5: 0.12, 6: 0.1, 7: 0.1, 8: 0.08, 10: 0.06, 12: 0.04}
 
 
@@ -54,22 +55,20 @@ def flite_command(rng: random.Random, text: str, path: Path) -> list[str]:
 
 
 def speak(work: Path, count: int) -> None:
-    """Synthesise `count` strings with espeak-ng and a quarter as many with flite, listed in work/tts.tsv."""
+    """Synthesise `count` strings with espeak-ng and a quarter as many with flite, listed in work/tts.tsv.
+
+    A share of them are other words, to which the list gives no text.
+    """
     rng, rows = random.Random(1), []
     (work / "tts").mkdir(parents=True, exist_ok=True)
     for i in range(count + count // 4):
-        said = [rng.choice(WORDS) for _ in range(rng.choice([1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 10]))]
+        other = rng.random() < OTHER_SHARE
+        said = rng.choices(OTHER_WORDS if other else WORDS, k=rng.choice([1, 1, 2, 3, 3, 4, 5, 6, 7, 8, 10]))
         text, path = (" " if rng.random() < 0.7 else ", ").join(said), work / "tts" / f"{i:05d}.wav"
         command = (espeak_command if i < count else flite_command)(rng, text, path)
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        rows.append(f"{path}\t{' '.join(said)}\n")
+        rows.append(f"{path}\t{'' if other else ' '.join(said)}\n")
     (work / "tts.tsv").write_text("".join(rows))
-
-
-def features(samples: np.ndarray) -> np.ndarray:
-    """What the model hears, rounded to 16 bits as a recording would be: (T, 80) float16, to halve the memory."""
-    samples = (np.round(samples * 32767).clip(-32768, 32767) / 32768).astype(np.float32)
-    return cmvn(fbank(samples, RATE, 80)).astype(np.float16)
 
 
 def coloured_noise(rng, n: int, kind: int) -> np.ndarray:
@@ -87,7 +86,7 @@ def pause(rng, low: float, high: float) -> np.ndarray:
 
 
 class Mixer:
-    """Composes utterances. `fsdd` is FSDD's folder of recordings, `babble` holds any speech for the background."""
+    """Composes utterances. `fsdd` is FSDD's folder of recordings, `babble` holds speech of other words."""
 
     def __init__(self, work: Path, fsdd: Path, babble: Path | None):
         self.takes = {}  # (speaker, is for training) -> digit -> takes
@@ -139,7 +138,7 @@ class Mixer:
             parts += [take * 10 ** (rng.uniform(-4, 4) / 20), pause(rng, *gap)]
         return np.concatenate([*parts, pause(rng, 0.05, 0.6)]), " ".join(WORDS[d] for d in said)
 
-    def synthetic_digits(self, rng) -> tuple[np.ndarray, str]:
+    def synthetic(self, rng) -> tuple[np.ndarray, str]:
         """One of the synthesised strings between pauses, sometimes with the band of a telephone."""
         from scipy.signal import resample_poly
 
@@ -148,21 +147,35 @@ class Mixer:
         x = np.concatenate([pause(rng, 0.05, 0.7), x / (np.abs(x).max() + 1e-6) * 0.5, pause(rng, 0.05, 0.6)])
         return (resample_poly(resample_poly(x, 1, 2), 2, 1) if rng.random() < 0.45 else x), text
 
+    def other_speech(self, rng) -> np.ndarray:
+        """A piece of 1 to 6 s of the speech of other words, at any speed."""
+        from scipy.signal import resample_poly
+
+        x = self.babble[rng.integers(len(self.babble))]
+        length = min(len(x), int(rng.uniform(1, 6) * RATE))
+        start = int(rng.integers(0, len(x) - length + 1))
+        piece = x[start : start + length]
+        up, down = SPEEDS[rng.integers(len(SPEEDS))]
+        piece = resample_poly(piece, up, 2 * down) if rng.random() < 0.5 else piece
+        return piece / (np.abs(piece).max() + 1e-6) * 0.5
+
+    def nothing(self, rng) -> np.ndarray:
+        """Noise of any colour, or near silence, of half a second to four."""
+        n = int(rng.uniform(0.5, 4) * RATE)
+        return coloured_noise(rng, n, int(rng.integers(4))) * 10 ** rng.uniform(-5, -1)
+
     def utterance(self, rng) -> tuple[np.ndarray, str]:
-        """One training pair: features (T, 80) and text. 68 % real, 29 % synthetic, 3 % noise that says nothing."""
+        """Samples (N,) and text: 68 % real digits, 20 % synthetic voices, 9 % other speech, 3 % noise."""
         r = rng.random()
         if r < 0.68:
             x, text = self.real_digits(rng, self.speakers[rng.integers(len(self.speakers))], True)
-        elif r < 0.97:
-            x, text = self.synthetic_digits(rng)
+        elif r < 0.88 or (r < 0.97 and not self.babble):
+            x, text = self.synthetic(rng)
         else:
-            x, text = coloured_noise(rng, int(rng.uniform(0.5, 4) * RATE), int(rng.integers(4))) * 0.01, ""
-        return features(self.augment(rng, x)), text
+            x, text = (self.other_speech(rng) if r < 0.97 else self.nothing(rng)), ""
+        return self.augment(rng, x), text
 
-    def test_set(self, speakers: list[str], rng, count: int) -> list[tuple[np.ndarray, str]]:
-        """Strings of takes never trained on, nearly clean."""
-        rows = []
-        for i in range(count):
-            x, text = self.real_digits(rng, speakers[i % len(speakers)], False)
-            rows.append((features(x + 1e-4 * rng.standard_normal(len(x))), text))
-        return rows
+    def test_utterance(self, speaker: str, rng) -> tuple[np.ndarray, str]:
+        """A string of takes never trained on, nearly clean."""
+        x, text = self.real_digits(rng, speaker, False)
+        return (x + 1e-4 * rng.standard_normal(len(x))).astype(np.float32), text

@@ -288,7 +288,7 @@ def encoder_layer(x, w):
     return x + linear(np.maximum(linear(h, w.fc1), 0), w.fc2)
 
 
-assert close(encoder_layer(x, first), encoder.encoder_layer(numpy_ops, first, x, H), 1e-3)
+assert close(encoder_layer(x, first), encoder.encoder_layer(numpy_ops, first, config, x), 1e-3)
 
 # %% [markdown]
 # All layers and a last normalisation make the memory: a row for every 40 ms, all that the decoder will know of the

@@ -27,6 +27,7 @@ from ..ops.attention import LOWEST
 from ..ops.matrices import AHEAD, no_operand
 from ..simd.operands import Ahead, Bias, Operand, Output, TileSize
 from ..simd.tile import MAX_ROWS, tile
+from ..simd.tile_float16 import tile_half
 from ..simd.vector import (
     LANES,
     at,
@@ -55,6 +56,7 @@ class CrossHead(NamedTuple):
     width: int  # D/H
     scale: Single
     zeros: int  # address of LANES zeros
+    line: int  # words of PANEL numbers: fewer if they are halves
 
 
 class History(NamedTuple):
@@ -104,37 +106,38 @@ def _scale_row(y, width, factor):
 
 
 @inlined
-def _memory_scores(q, head, beams, first, count, scores):
+def _memory_scores(tile, q, head, beams, block, scores):
     """Q K^T of one block, keys [key / 32][feature][32] -> scores (address), a row of MEMORY_KEYS for each beam."""
+    first, count = block
     for key in range(0, count, PANEL):
-        keys = move(head.keys, (first + key) * head.width)
+        keys = move(head.keys, (first + key) // PANEL * head.width * head.line)
         for r in range(0, beams, MAX_ROWS):
             target = Operand(move(scores, r * MEMORY_KEYS + key), MEMORY_KEYS, LANES)
             tile(
                 TileSize(min(MAX_ROWS, beams - r), 2, head.width),
                 Operand(move(q.address, r * q.row), q.row, 1),
-                Operand(keys, PANEL, LANES),
+                Operand(keys, head.line, head.line // 2),
                 Bias(head.zeros, 0, head.zeros, 0),
                 Output(target, no_operand(head.zeros), NO_FLOOR),
-                Ahead(move(keys, AHEAD), PANEL),
+                Ahead(move(keys, AHEAD), head.line),
             )
 
 
 @inlined
-def _mix_memory(head, beams, first, count, scores, y):
+def _mix_memory(tile, head, beams, block, scores, y):
     """Add weights times values [panel][position][32] of one block to y (address), a row a beam, or start y."""
-    row = -(-head.width // PANEL) * PANEL
+    row, (first, count) = -(-head.width // PANEL) * PANEL, block
     for feature in range(0, row, PANEL):
-        panel = move(head.values, first * PANEL + feature * head.positions)
+        panel = move(head.values, (first + feature // PANEL * head.positions) * head.line)
         for r in range(0, beams, MAX_ROWS):
             target = Operand(move(y, r * row + feature), row, LANES)
             tile(
                 TileSize(min(MAX_ROWS, beams - r), 2, count),
                 Operand(move(scores, r * MEMORY_KEYS), MEMORY_KEYS, 1),
-                Operand(panel, PANEL, LANES),
+                Operand(panel, head.line, head.line // 2),
                 Bias(head.zeros, 0, head.zeros, 0),
                 Output(target, target if first else no_operand(head.zeros), NO_FLOOR),
-                Ahead(move(panel, AHEAD), PANEL),
+                Ahead(move(panel, AHEAD), head.line),
             )
 
 
@@ -150,7 +153,10 @@ def attend_memory(q: Operand, head: CrossHead, beams: int, y: Floats):
         highest[r], sums[r] = LOWEST, np.float32(0.0)
     for first in range(0, head.positions, MEMORY_KEYS):
         count = min(MEMORY_KEYS, head.positions - first)
-        _memory_scores(q, head, beams, first, count, at(scores, 0))
+        if head.line == PANEL:
+            _memory_scores(tile, q, head, beams, (first, count), at(scores, 0))
+        else:
+            _memory_scores(tile_half, q, head, beams, (first, count), at(scores, 0))
         for r in range(beams):
             line = at(scores, r * MEMORY_KEYS)
             top = _highest(line, count, highest[r])
@@ -160,7 +166,10 @@ def attend_memory(q: Operand, head: CrossHead, beams: int, y: Floats):
                 _scale_row(skip(y, r * row), row, correction)
             highest[r] = top
             sums[r] += _exponentials(line, count, top, head.scale)
-        _mix_memory(head, beams, first, count, at(scores, 0), at(y, 0))
+        if head.line == PANEL:
+            _mix_memory(tile, head, beams, (first, count), at(scores, 0), at(y, 0))
+        else:
+            _mix_memory(tile_half, head, beams, (first, count), at(scores, 0), at(y, 0))
     for r in range(beams):
         _scale_row(skip(y, r * row), row, np.float32(1.0) / sums[r])
 

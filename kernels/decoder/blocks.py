@@ -145,9 +145,9 @@ def _head_of(step, part, number, feature):
     """Keys and values of an utterance's memory for the head that begins with a feature."""
     shape, here = step.shape, step.asks[number]
     width, positions = shape.width // shape.heads, here[ask.MEMORY_LENGTH]
-    values, size = sizes(positions, width)
+    values, size = sizes(positions, width, shape.line)
     keys = at(floats_at(here[ask.MEMORY]), (part.layer * shape.heads + feature // width) * size)
-    return CrossHead(keys, move(keys, values), positions, width, _scale(width), at(step.w, 0))
+    return CrossHead(keys, move(keys, values), positions, width, _scale(width), at(step.w, 0), shape.line)
 
 
 @inlined

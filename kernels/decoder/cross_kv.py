@@ -5,6 +5,8 @@ of a head lie in the order of reading, in one block:
 
     layer, head: keys [key / 32][feature][32 keys], then values [feature / 32][key][32 features]
 
+They are floats, or halves where weights are not floats either (`line_words`).
+
 The memory is first laid out in units of 16 positions, [feature][16], as the encoder has them. Positions are then the
 lanes of keys, which a product leaves in the right order, and scalars side by side for values. All layers are one phase,
 whose items are 512 positions by one panel of weights.
@@ -36,7 +38,7 @@ from ..ops.matrices import (
     prefetch_lines,
 )
 from ..ops.quantize import quantize_unit
-from ..simd.copy import copy_row
+from ..simd.copy import copy_row, narrow_row
 from ..simd.operands import Operand, Output
 from ..simd.scheduling import barrier, done, next_item, thread_id
 from ..simd.vector import LANES, at, move, skip
@@ -90,7 +92,7 @@ def _keys(shape, x, matrix, after, y):
 def _values(shape, x, rows, matrix, after, y):
     """Values of `rows` positions of a pair of units x (address) by one panel -> y (address) [position][32]."""
     lines = _share_of_panel(shape) // 2 // LANES
-    panel = panel_of(matrix.weights, matrix.terms, matrix.outputs, matrix.zeros)
+    panel = panel_of(matrix.weights, after, matrix.terms, matrix.outputs, matrix.zeros)
     for first in range(0, rows, LANES):
         unit, count = move(x, first // LANES * shape.unit), min(LANES, rows - first)
         prefetch_lines(move(after, first * lines), lines)
@@ -103,11 +105,11 @@ def _values(shape, x, rows, matrix, after, y):
 def _place(shape, item, feature, first):
     """Return where in the block keys or values of a feature, positions from `first` on, begin."""
     width = shape.depth // shape.heads
-    values, size = sizes(shape.positions, width)
+    values, size = sizes(shape.positions, width, shape.line)
     head, d = (item.layer * shape.heads + feature // width) * size, feature % width
     if item.column == columns.CROSS_K:
-        return head + first * width + d * PANEL
-    return head + values + (d // PANEL * shape.positions + first) * PANEL + d % PANEL
+        return head + (first // PANEL * width + d) * shape.line
+    return head + values + (d // PANEL * shape.positions + first) * shape.line + d % PANEL
 
 
 @inlined
@@ -159,17 +161,21 @@ def _project(call, number, items, own):
     """An item: one panel of a matrix times 512 positions."""
     shape, item = call.shape, _item(call, number)
     after = at(call.w, _item(call, min(number + shape.threads, items - 1)).weights)
-    matrix, fits = _matrix_of(call, item, own), shape.depth // shape.heads % PANEL == 0
+    matrix, whole = _matrix_of(call, item, own), shape.depth // shape.heads % PANEL == 0
+    direct = whole and shape.line == PANEL
     for first in range(item.first, min(shape.positions, item.first + POSITIONS), PANEL):
         x, rows = at(call.units, first // LANES * shape.unit), min(PANEL, shape.positions - first)
         soon = move(after, first // PANEL % 8 * _share_of_panel(shape))
-        y = at(call.block, _place(shape, item, item.feature, first)) if fits else at(own, 0)
+        place = _place(shape, item, item.feature, first)
+        y = at(call.block, place) if direct else at(own, 0)
         if item.column == columns.CROSS_K:
             _keys(shape, x, matrix, soon, y)
         else:
             _values(shape, x, rows, matrix, soon, y)
-        if not fits:
+        if not whole:
             _distribute(call, item, own, first, rows)
+        elif not direct:
+            narrow_row(y, at(call.block, place), (PANEL if item.column == columns.CROSS_K else rows) * PANEL)
 
 
 @entry

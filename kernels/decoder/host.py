@@ -14,6 +14,7 @@ from ..layout import CHAIN, CHUNK, INT8, LANES, PANEL
 from ..threads import Loop, PersistentCall, get_threads
 from ..weights.pack import PackedWeights, round_up
 from . import ask_columns, columns
+from .cross_kv_host import line_words
 
 SELF, CROSS, FORWARD, BLOCKS = range(4)
 ROWS, ASKS, SHARES, SERIAL, BEGIN, END = range(6)  # numbers for an iteration; SERIAL counts all steps
@@ -35,6 +36,7 @@ class StepShape(NamedTuple):
     shard: int  # hidden features of a part
     vocabulary: int  # V
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
+    line: int  # words of PANEL numbers of the memory
     threads: int
     layers: int  # L
     scratch: int  # floats of a thread's own
@@ -141,7 +143,8 @@ def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace
     width, heads, hidden = head.inputs, config.decoder_attention_heads, config.decoder_ffn_dim
     groups, padded = head_groups(width, heads), round_up(width)
     sizes = (width, padded, heads, groups, hidden, shard_size(hidden, groups, head.dtype), head.outputs)
-    shape, offsets = _arrange(StepShape(rows, rows, history, *sizes, head.dtype, threads, layers, 0))
+    kind = (head.dtype, line_words(width // heads, head.dtype))
+    shape, offsets = _arrange(StepShape(rows, rows, history, *sizes, *kind, threads, layers, 0))
     (memory,) = empty_aligned(offsets.scratch + threads * shape.scratch)
     asks, seen = np.zeros((rows, ask_columns.ASK_COLUMNS), np.int64), np.zeros(threads * threads, np.int64)
     zero_points = _head_zero_points(w.decoder.zero_points, width, groups)
@@ -156,14 +159,14 @@ def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace
 def workspace(w: PackedWeights, config, rows: int, history: int) -> Iterator[StepWorkspace]:
     """A workspace for that many rows over caches of `history` positions, lent by the weights."""
     key = (get_threads(), id(w.lm_head.arena))
-    lent = w.decoder.workspaces.take(key)
+    lent = w.decoder.pool.take(key)
     if lent is None or lent.shape.rows < rows or lent.shape.history < history:
         rows, history = -(-rows // LANES) * LANES, max(history, lent.shape.history if lent else 0)
         lent = allocate(w, config, max(rows, lent.shape.rows if lent else 0), history)
     try:
         yield lent
     finally:
-        w.decoder.workspaces.give(key, lent)
+        w.decoder.pool.give(key, lent, lent.memory.nbytes)
 
 
 def run(workspace: StepWorkspace, rows: int, asks: int, show: Callable[[str, np.ndarray], None] | None = None) -> None:

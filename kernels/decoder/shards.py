@@ -159,10 +159,11 @@ def first_matrix(step, part, block, lower_bound, y):
     offset, bias = step.plan[part.layer, block.column], step.plan[part.layer, block.column + 1]
     size, terms = panel_words(shape.width, shape.dtype), at(step.w, bias + block.first)
     scale, zero_point = move(terms, block.size), move(terms, 2 * block.size)
-    panel = Panel(at(step.w, offset + block.first // PANEL * size), AHEAD, terms, scale, zero_point, block.size, zeros)
+    weights, count = at(step.w, offset + block.first // PANEL * size), -(-block.count // PANEL)
+    panel = Panel(weights, AHEAD, move(weights, count * size), terms, scale, zero_point, block.size, zeros)
     normed = Operand(own + step.offsets.normed, shape.padded, 1)
     x = _rows(step, normed, own + step.offsets.words, own + step.offsets.scales, shape.width)
-    panels = Panels(panel, -(-block.count // PANEL), size, PANEL)
+    panels = Panels(panel, count, size, PANEL)
     multiply_panels(shape.dtype, x, part.rows, shape.width, panels, Output(y, no_operand(zeros), lower_bound))
 
 
@@ -178,10 +179,11 @@ def second_matrix(step, part, block, zero_point, x):
     _quantize(step, x, part.rows, block.count, words, scales)
     size, here = panel_words(block.size, shape.dtype), panel_words(block.count, shape.dtype)
     ahead = AHEAD if here > AHEAD else -(-AHEAD // here) * size  # within these inputs of a panel, or in a later one
-    weights = step.plan[part.layer, block.column] + panel_words(block.first, shape.dtype)
+    weights = at(step.w, step.plan[part.layer, block.column] + panel_words(block.first, shape.dtype))
     terms = at(step.w, step.plan[part.layer, block.column + 1])
     bias, bias_step = (zeros, 0) if block.first else (terms, PANEL)
-    panel = Panel(at(step.w, weights), ahead, bias, move(terms, shape.padded), zero_point, shape.padded, zeros)
+    following, scale = move(weights, here), move(terms, shape.padded)  # the next part begins there
+    panel = Panel(weights, ahead, following, bias, scale, zero_point, shape.padded, zeros)
     partial = _partial(step, part.phase, part.number) + part.row * shape.padded
     y = Operand(at(step.workspace, partial), shape.padded, LANES)
     panels, out = Panels(panel, shape.padded // PANEL, size, bias_step), Output(y, no_operand(zeros), NO_FLOOR)

@@ -142,7 +142,8 @@ def _project_values(run, group, v, own):
     all_units = _units(run, own.units, _unit(run), own.words)
     for o in range(0, shape.padded, PANEL):
         weights = move(matrix.weights, panel_offset(shape.dtype, shape.width, o, 0))
-        panel = panel_of(weights, move(matrix.terms, o), shape.padded, matrix.zeros)
+        following = move(weights, panel_offset(shape.dtype, shape.width, PANEL, 0))
+        panel = panel_of(weights, following, move(matrix.terms, o), shape.padded, matrix.zeros)
         for u in range(group.count):
             x = Rows(
                 Operand(move(own.units, u * _unit(run)), 1, LANES),

@@ -10,7 +10,7 @@ from ..simd.operands import Ahead, Int8Terms, Operand, Output, TileSize
 from ..simd.tile import MAX_ROWS
 from ..simd.tile_int8 import tile_rows, tile_units
 from ..simd.vector import move
-from .gemm import rows_from
+from .gemm import prefetching, rows_from
 from .matrices import Matrix, MatrixSlice, Units, panel_offset
 
 
@@ -20,10 +20,10 @@ def linear_panel_int8(x, rows, depth, panel, out):
     for first in range(0, depth, CHUNK):
         quads, chunk = (min(CHUNK, depth - first) + 3) // 4, first // CHUNK
         bias, sums = panel.zeros if first else panel.bias, out.y if first else out.accumulate
-        weights, bound = (
-            move(panel.weights, first // 4 * PANEL),
-            out.lower_bound if first + CHUNK >= depth else NO_FLOOR,
-        )
+        weights, last = move(panel.weights, first // 4 * PANEL), first + CHUNK >= depth
+        bound, together = out.lower_bound if last else NO_FLOOR, x.words.row == 1
+        following = panel.following if last else move(weights, quads * PANEL)
+        ahead, share, step = prefetching(move(weights, panel.ahead), following, rows, quads, PANEL, together)
         for r in range(0, rows, MAX_ROWS):
             x_scale = move(x.scales.address, r * x.scales.row + chunk * x.scales.step)
             tile_rows(
@@ -32,7 +32,7 @@ def linear_panel_int8(x, rows, depth, panel, out):
                 Operand(weights, PANEL, LANES),
                 Int8Terms(panel.scale, move(panel.zero_point, chunk * panel.chunk), bias, x_scale, x.scales.row),
                 Output(rows_from(out.y, r, 0), rows_from(sums, r, 0), bound),
-                Ahead(move(weights, panel.ahead), PANEL),
+                Ahead(move(ahead, r // MAX_ROWS * share), step),
             )
 
 

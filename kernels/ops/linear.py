@@ -7,7 +7,7 @@ from ..build.device import entry, inlined
 from ..layout import CHUNK, INT8, PANEL
 from ..simd.operands import Operand, Output
 from ..simd.scheduling import barrier, done, next_item
-from ..simd.vector import LANES, at
+from ..simd.vector import LANES, at, move
 from .gemm_panel import multiply_panel
 from .host import LinearRowsCall
 from .matrices import Rows, panel_of, panel_words
@@ -42,7 +42,8 @@ def _multiply(call, item, row, chunks):
     y, sums = Operand(at(call.y, first * width + o), width, LANES), Operand(at(call.accumulate, 0), 0, 0)
     if call.residual:
         sums = Operand(at(call.accumulate, first * width + o), width, LANES)
-    panel = panel_of(weights, at(call.w, call.bias + o), width, at(call.w, 0))
+    following = move(weights, panel_words(call.depth, call.dtype))
+    panel = panel_of(weights, following, at(call.w, call.bias + o), width, at(call.w, 0))
     rows = min(ROWS_OF_ITEM, call.rows - first)
     multiply_panel(call.dtype, x, rows, call.depth, panel, Output(y, sums, call.lower_bound))
 

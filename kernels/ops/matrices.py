@@ -38,7 +38,8 @@ class Panel(NamedTuple):
     """32 outputs of a matrix: their weights, and terms, of which float weights have the bias only."""
 
     weights: int  # address
-    ahead: int  # words after the weight in use, to be prefetched
+    ahead: int  # words after the weight in use, to be prefetched by few rows
+    following: int  # address of the weights after these, to be prefetched by many rows
     bias: int  # address of 32, or of zeros
     scale: int
     zero_point: int  # zero point of the first chunk of inputs
@@ -106,9 +107,9 @@ def panel_offset(dtype, inputs, output, begin):
 
 
 @inlined
-def panel_of(weights, terms, outputs, zeros):
+def panel_of(weights, following, terms, outputs, zeros):
     """The Panel of weights and terms (addresses); a matrix has `outputs` in whole panels."""
-    return Panel(weights, AHEAD, terms, move(terms, outputs), move(terms, 2 * outputs), outputs, zeros)
+    return Panel(weights, AHEAD, following, terms, move(terms, outputs), move(terms, 2 * outputs), outputs, zeros)
 
 
 @inlined

@@ -22,6 +22,7 @@ from .vector import INTEGERS, LANES, VECTOR, constant, vec
 TWO_VECTORS = [(rows, 2) for rows in range(1, MAX_ROWS + 1)]
 HALVES, SHORTS = ir.VectorType(ir.HalfType(), LANES), ir.VectorType(ir.IntType(16), LANES)
 HALF_LANES = LANES // 2  # words of 16 halves
+LARGEST_HALF = 65504.0
 
 
 def widened(builder, address):
@@ -34,6 +35,22 @@ def widened(builder, address):
     size = builder.bitcast(builder.and_(bits, constant(0x7FFF << 13, INTEGERS)), VECTOR)
     size = builder.bitcast(builder.fmul(size, constant(2.0**112)), INTEGERS)
     return builder.bitcast(builder.or_(size, sign), VECTOR)
+
+
+def narrowed(builder, value):
+    """16 floats rounded to halves, as shorts; what is beyond the largest half becomes that."""
+    for sign, side in ((1, ">"), (-1, "<")):
+        limit = constant(sign * LARGEST_HALF)
+        value = builder.select(builder.fcmp_ordered(side, value, limit), limit, value)
+    if detect().has_half:
+        return builder.bitcast(builder.fptrunc(value, HALVES), SHORTS)
+    bits = builder.bitcast(value, INTEGERS)
+    sign = builder.and_(builder.lshr(bits, constant(16, INTEGERS)), constant(0x8000, INTEGERS))
+    size = builder.bitcast(builder.and_(bits, constant(0x7FFFFFFF, INTEGERS)), VECTOR)
+    size = builder.bitcast(builder.fmul(size, constant(2.0**-112)), INTEGERS)
+    odd = builder.and_(builder.lshr(size, constant(13, INTEGERS)), constant(1, INTEGERS))
+    size = builder.lshr(builder.add(size, builder.add(odd, constant(0xFFF, INTEGERS))), constant(13, INTEGERS))
+    return builder.trunc(builder.or_(size, sign), SHORTS)
 
 
 class HalfEmitter(Emitter):
@@ -53,6 +70,21 @@ def _load_half(typing, address):
     return vec(types.int64), build
 
 
+@intrinsic
+def _store_half(typing, address, value):
+    """A Vec as 16 halves to an address."""
+
+    def build(context, builder, sig, args):
+        builder.store(narrowed(builder, args[1]), builder.inttoptr(args[0], SHORTS.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, vec), build
+
+
+def _plain_store_half(address, value):
+    address[:HALF_LANES].view(np.float16)[:] = np.clip(value, -LARGEST_HALF, LARGEST_HALF)
+
+
 def _plain_load_half(address):
     return address[:HALF_LANES].view(np.float16).astype(np.float32)
 
@@ -67,6 +99,7 @@ def _plain_tile_half(size, a, b, bias, out, ahead):
 
 
 if COMPILED:
-    tile_half, load_half = Family("s2t_np_tile_half", TWO_VECTORS, HalfEmitter).tile(), _load_half
+    tile_half = Family("s2t_np_tile_half", TWO_VECTORS, HalfEmitter).tile()
+    load_half, store_half = _load_half, _store_half
 else:
-    tile_half, load_half = _plain_tile_half, _plain_load_half
+    tile_half, load_half, store_half = _plain_tile_half, _plain_load_half, _plain_store_half

@@ -4,6 +4,7 @@
     blocks     the same, and iterators of arrays -> block after block, for what is long or has no end yet
       files    containers/ finds the sound in them, libsndfile decodes it (decoding.py), or FFmpeg (ffmpeg.py); pipes
                of plain samples are read as they come (pipe.py)
+      remote   files at an address, through fsspec (remote.py)
       arrays   integers scaled by their range, floats as they are (arrays.py)
     all        channels mixed (mixing.py), or one of them (selection.py), checked, brought to the model's rate
                (resampling.py), and cut to the stretch that is meant
@@ -25,23 +26,25 @@ from .arrays import as_numbers, checked, oriented, samples_of
 from .checks import usable_rate
 from .ffmpeg import has_ffmpeg as has_ffmpeg
 from .files import can_seek, file_blocks, name_of, opened
-from .files import channel_count as count_channels
+from .files import rate_and_channels as told_by_file
 from .kinds import FFMPEG_SUFFIXES as FFMPEG_SUFFIXES
 from .kinds import describe_format as describe_format
 from .pipe import pipe_blocks
+from .remote import is_url as is_url
 from .resampling import resample
 from .selection import EACH as EACH
 from .selection import EVERYTHING, Selection, clipped
 
 BLOCK = 1 << 17  # samples of an array handed on at a time
+LIVE = 1 << 10  # samples of an iterator that are resampled at a time: at most 0.13 s of delay, from 8 kHz
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 
 
 def load(audio, model_rate: int, sampling_rate: float | None = None) -> np.ndarray:
     """Anything that holds sound -> (N,) float32 at `model_rate` (Hz).
 
-    `audio` is a path, "-" for standard input, a binary file object, the bytes of a file, or an array (N,),
-    (N, channels) or (channels, N) recorded at `sampling_rate`; a file knows its own. Raises AudioError.
+    `audio` is a path, an address (https://...), "-" for standard input, a binary file object, the bytes of a file, or
+    an array (N,), (N, channels) or (channels, N) recorded at `sampling_rate`; a file knows its own. Raises AudioError.
     """
     if is_file(audio):
         return read(audio, model_rate)
@@ -67,7 +70,7 @@ def all_blocks(audio, model_rate: int, sampling_rate: float | None, selection: S
         return read_blocks(audio, model_rate, selection)
     if isinstance(audio, Iterator):
         rate = usable_rate(sampling_rate, model_rate, "the iterator")
-        return resample(checked(audio, selection.channel), rate, model_rate)
+        return resample(checked(audio, selection.channel), rate, model_rate, LIVE)
     x, rate = samples_of(audio, sampling_rate, model_rate, selection.channel)
     return resample((x[i : i + BLOCK] for i in range(0, len(x), BLOCK)), rate, model_rate)
 
@@ -76,10 +79,20 @@ def channel_count(audio, stream: int | None = None) -> int:
     """The number of channels of a file that can be read again, or of an array. Raises AudioError."""
     if not is_file(audio):
         return oriented(as_numbers(audio)).shape[1]
+    return rate_and_channels(audio, stream)[1]
+
+
+def sampling_rate_of(audio) -> float:
+    """The sampling rate of a file that can be read again, in Hz. Raises AudioError."""
+    return rate_and_channels(audio)[0]
+
+
+def rate_and_channels(audio, stream: int | None = None) -> tuple[float, int]:
+    """The sampling rate (Hz) and the number of channels of a file that can be read again. Raises AudioError."""
     with opened(io.BytesIO(audio) if isinstance(audio, bytes | bytearray) else audio) as (file, name):
         if not can_seek(file):
             raise AudioError(f"{name}: a pipe is read only once, so that one channel of it can be heard: choose which")
-        return count_channels(file, name, stream)
+        return told_by_file(file, name, stream)
 
 
 def is_file(audio) -> bool:

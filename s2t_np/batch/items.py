@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from ..audio.selection import EVERYTHING, Selection
+
 STDIN = "-"
 
 
@@ -10,6 +12,8 @@ class Input(NamedTuple):
 
     path: str  # as it was given, or below the folder that was given; "-" is standard input
     name: str  # name of its output, without a suffix, relative to the output folder
+    selection: Selection = EVERYTHING  # the part of it that is heard
+    piece: tuple[int, int] | None = None  # where in the file it begins and how long it is (manifests.py)
 
 
 class Failure(NamedTuple):

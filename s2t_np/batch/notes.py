@@ -4,6 +4,7 @@ how it ended.
     input, path, size, mtime_ns   the recording: its name below the folder or pattern that was given, where it was, and
                                   the state of the file when it was read
     sha256                        of its content
+    remote                        instead, of a recording at an address: its size, and its version by its server
     with                          a short name for everything else that the result depends on (`identity`)
     incomplete                    why the recording breaks off, if it does
 
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ..audio import is_url, remote
+from ..audio.selection import EVERYTHING
 from ..model import S2T
 from .items import STDIN, Input
 
@@ -44,19 +47,28 @@ def sampled_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def files_of(place: Path) -> list[Path]:
+    """The files that a model was loaded from: those of its folder, or a .pt of fairseq's and those beside it."""
+    if place.is_dir():
+        return sorted(path for path in place.iterdir() if path.is_file())
+    return [place, *sorted(path for path in place.parent.iterdir() if path.is_file() and path.suffix != ".pt")]
+
+
 def identity(model: S2T, version: str, settings: Mapping) -> str:
     """A short name for everything that decides a result: program, model, backend, precision and settings.
 
     A model is known by the names and the (sampled) content of its files, so that it may be moved or downloaded again.
     """
-    files = [[path.name, sampled_digest(path)] for path in sorted(model.folder.iterdir()) if path.is_file()]
+    files = [[path.name, sampled_digest(path)] for place in model.places for path in files_of(place)]
     everything = [version, files, model.backend.name, str(model.dtype), settings]
     return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def stamp(item: Input, identity: str) -> dict:
     """The note of a recording in its present state, without its content."""
-    name = item.name + os.path.splitext(item.path)[1]
+    name = item.name + os.path.splitext(remote.file_name(item.path) if is_url(item.path) else item.path)[1]
+    if (item.selection, item.piece) != (EVERYTHING, None):
+        identity += f" {item.selection} {item.piece}"
     if item.path == STDIN or not os.path.exists(item.path):
         return {"input": name, "path": item.path, "with": identity}
     now = os.stat(item.path)
@@ -78,11 +90,15 @@ def content(path: str) -> str | None:
 def noted(stamp: dict, incomplete: str | None) -> dict:
     """The note of a recording that is done."""
     note = stamp | {"sha256": content(stamp["path"])}
+    note |= {"remote": remote.state(stamp["path"])} if is_url(stamp["path"]) else {}
     return note | {"incomplete": incomplete} if incomplete else note
 
 
 def is_same(note: dict, stamp: dict, by_content: bool) -> bool:
     """Return whether a note is about the recording that `stamp` describes."""
+    if is_url(stamp["path"]):
+        state = note.get("remote")
+        return bool(state) and note.get("input") == stamp["input"] and state == remote.state(stamp["path"])
     keys = ("input", "size") if by_content else ("input", "size", "mtime_ns")
     if "size" not in stamp or any(note.get(key) != stamp[key] for key in keys):
         return False

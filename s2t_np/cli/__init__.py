@@ -19,15 +19,20 @@ from .command import HELP_FORMAT, CommandParser, Parser
 from .evaluate import EVALUATE
 from .golden import CHECK, GOLDEN
 from .inspect import FEATURES, INFO, SCORE
+from .listen import LISTEN
 from .models import CONVERT, DOWNLOAD
 from .plot import PLOT
 from .serve import SERVE
 from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 from .trace import TRACE
+from .train import AVERAGE, TRAIN
 from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
-COMMANDS = (TRANSCRIBE, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD)
+COMMANDS = (
+    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
+    *(TRAIN, AVERAGE),
+)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     print the text

@@ -5,15 +5,16 @@ import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ..config import GenerationConfig
 from ..errors import InputWarning, OptionError
+from ..generation_config import SAMPLING, GenerationConfig
+from ..hotwords import hotwords, parsed
 from ..search.fairseq import check_fairseq_options
 from ..search.options import check_options, check_prefix
 from ..tokenizer import Tokenizer
 from .terminal import say
 
 EARLY_STOPPING = {"true": True, "false": False, "never": "never"}
-SAMPLING_ONLY = ("temperature", "top_k", "top_p", "seed")
+SAMPLING_ONLY = (*SAMPLING, "seed")
 
 
 def token_ids(text: str) -> list[int]:
@@ -36,6 +37,15 @@ def early_stopping(text: str) -> bool | str:
     return EARLY_STOPPING[text.lower()]
 
 
+def decay(text: str) -> tuple[int, float]:
+    """A position and a factor, for argparse."""
+    try:
+        position, factor = text.split(",")
+        return int(position), float(factor)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a position and a factor, such as 10,1.1") from None
+
+
 # Every option that is a field of GenerationConfig: flags, type, metavar, help. The last flag is the name that the field
 # has here and in transformers; the default is the checkpoint's own.
 GENERATION_OPTIONS = (
@@ -45,12 +55,21 @@ GENERATION_OPTIONS = (
     ("--max-new-tokens", int, "U", "at most U tokens after the prefix (replaces --max-length)"),
     ("--min-length", int, "U", "at least U tokens, including the start token"),
     ("--min-new-tokens", int, "U", "at least U tokens after the prefix"),
+    ("--max-time", float, "S", "stop each search where it is after S seconds"),
+    ("--stop-string --stop-strings", str, "TEXT", "stop after this text; may be given more than once"),
     ("--search", str, "WHOSE", "whose rules the search follows: transformers (default) or fairseq"),
     ("--lenpen --length-penalty", float, "P", "divide scores by length ** P: P above 0 favours long texts"),
     ("--unkpen --unk-penalty", float, "P", "with --search fairseq: taken from the score of each unknown piece"),
     ("--early-stopping", early_stopping, "WHEN", "when a beam search has found enough: true, false or never"),
     ("--no-repeat-ngram-size", int, "N", "let no sequence of N tokens occur twice; 0 allows it"),
     ("--repetition-penalty", float, "P", "above 1 makes tokens that occurred before less likely"),
+    ("--bad-words-ids", token_ids, "IDS", "a sequence of token ids that must not occur; may be given more than once"),
+    (
+        "--decay --exponential-decay-length-penalty",
+        decay,
+        "N,F",
+        "after N tokens make an end likelier by F at each step",
+    ),
     ("--suppress-tokens", token_ids, "IDS", "token ids that must not occur, as in 4,17"),
     ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not be first"),
     ("--forced-first --forced-bos-token-id", int, "ID", "the first token"),
@@ -58,8 +77,16 @@ GENERATION_OPTIONS = (
     ("--temperature", float, "T", "with --sample: above 0; below 1 prefers likely tokens"),
     ("--top-k", int, "K", "with --sample: draw from the K likeliest tokens; 0 means all"),
     ("--top-p", float, "P", "with --sample: draw from the likeliest tokens whose probabilities sum to P"),
+    ("--min-p", float, "P", "with --sample: draw from tokens at least P times as likely as the likeliest"),
+    ("--typical-p", float, "P", "with --sample: draw from the most typical tokens whose probabilities sum to P"),
+    ("--top-h", float, "H", "with --sample: draw from the likeliest tokens that have this share of the entropy"),
+    ("--epsilon-cutoff", float, "P", "with --sample: draw from tokens with at least this probability"),
+    ("--eta-cutoff", float, "P", "with --sample: the same, but lower where many tokens are likely"),
     ("--seed", int, "S", "with --sample: the same seed gives the same text again"),
 )
+
+
+SEVERAL = ("stop_strings", "bad_words_ids")  # fields that are lists, one entry for each time the option is given
 
 
 def field_name(flags: str) -> str:
@@ -73,11 +100,15 @@ def add_generation_arguments(parser: ArgumentParser) -> None:
     """The options of the search; those not given are left to the checkpoint."""
     group = parser.add_argument_group("generation", "Defaults are those of the checkpoint.")
     for flags, kind, metavar, says in GENERATION_OPTIONS:
-        group.add_argument(*flags.split(), dest=field_name(flags), type=kind, metavar=metavar, help=says)
+        name = field_name(flags)
+        action = "append" if name in SEVERAL else "store"
+        group.add_argument(*flags.split(), dest=name, type=kind, metavar=metavar, help=says, action=action)
     group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens at random")
     group.add_argument(
         "--lang", type=language, metavar="XX", help="target language of a multilingual model, such as fr"
     )
+    says = 'phrases to prefer, each perhaps with its weight (default: 1): "Kubernetes, Łódź:4"'
+    group.add_argument("--hotwords", metavar="WORDS", help=says)
     prefix = group.add_mutually_exclusive_group()
     prefix.add_argument("--prefix", metavar="TEXT", help="begin the transcript with this text")
     prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same, as token ids")
@@ -94,6 +125,9 @@ def generation_options(args: Namespace) -> dict:
     given = [f for f in ("lang", "prefix", "prefix_tokens") if getattr(args, f) is not None]
     if given and args.forced_bos_token_id is not None:
         raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both set the first token; give one")
+    list(parsed(args.hotwords or ""))
+    if args.hotwords is not None and options.get("search") == "fairseq":
+        raise OptionError("--hotwords has no effect with --search fairseq")
     if "unk_penalty" in options and options.get("search") != "fairseq":
         raise OptionError("--unkpen has no effect without --search fairseq")
     check_together(options, args.prefix_tokens or ())
@@ -117,8 +151,14 @@ def warn_of_unknown(tokens: Sequence[int], tokenizer: Tokenizer, what: str) -> N
         say(f"warning: {pieces.format(what)} not in the model's vocabulary; are its words and letter case right?")
 
 
+def with_vocabulary(args: Namespace, tokenizer: Tokenizer) -> dict:
+    """The options that need the model's vocabulary: language, prefix, hotwords. Raises OptionError."""
+    words = None if args.hotwords is None else hotwords(args.hotwords, tokenizer)
+    return beginning(args, tokenizer) | ({"hotwords": words} if words else {})
+
+
 def beginning(args: Namespace, tokenizer: Tokenizer) -> dict:
-    """The options for the beginning, language and prefix, which need the model's vocabulary. Raises OptionError."""
+    """The options for the beginning, language and prefix. Raises OptionError."""
     language = [] if args.lang is None else [tokenizer.language_id(args.lang)]
     known = ", ".join(tokenizer.languages)
     if args.prefix is not None:

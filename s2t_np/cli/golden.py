@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import OptionError
 from ..formats import to_json
-from ..model import load
+from ..loading import load
 from .command import Command
 from .inspect import about, add_format
 from .parts import MEGABYTE, megabytes

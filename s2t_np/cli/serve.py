@@ -12,7 +12,7 @@ from ..errors import OptionError
 from ..model import S2T
 from ..serve.settings import TASKS, Limits, Settings, model_name, task_of
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .segments import add_stream_arguments, stream_options
 from .terminal import say
 
@@ -45,18 +45,24 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--task", choices=TASKS, help="default: translate for a model of several languages or named ...-st"
     )
     group.add_argument("--language", default="en", metavar="XX", help="the language that the model hears (default: en)")
+    group.add_argument(
+        "--jobs", "-j", type=int, metavar="N", help="requests that run at a time (default: all together)"
+    )
+    add_door_arguments(parser)
+    add_limit_arguments(parser)
+    add_model_arguments(parser)
+    add_stream_arguments(parser)
+    add_generation_arguments(parser)
+
+
+def add_door_arguments(parser: ArgumentParser) -> None:
+    """The arguments that say who may ask."""
+    group = parser.add_argument_group("who may ask")
     group.add_argument("--api-key-file", metavar="FILE", help=f"its first line is the API key (or: {KEY_VARIABLE})")
     group.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a host name that this server has"
     )
     group.add_argument("--allow-origin", action="append", default=[], metavar="URL", help="web pages that may ask")
-    group.add_argument(
-        "--jobs", "-j", type=int, metavar="N", help="requests that compute at a time (default: one per core)"
-    )
-    add_limit_arguments(parser)
-    add_model_arguments(parser)
-    add_stream_arguments(parser)
-    add_generation_arguments(parser)
 
 
 def add_limit_arguments(parser: ArgumentParser) -> None:
@@ -128,7 +134,7 @@ def run(args: Namespace, listening: socket.socket) -> None:
     settings = settings_of(args, model_name(str(args.model)), ())
     model = load_model(args)
     settings = settings_of(args, settings.names[0], model.tokenizer.languages)
-    generation |= beginning(args, model.tokenizer)
+    generation |= with_vocabulary(args, model.tokenizer)
     warm_up(model, generation)
     app = application(model, settings, options, generation, args.jobs)
     config = uvicorn.Config(

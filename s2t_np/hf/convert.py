@@ -6,6 +6,7 @@ and the card and licence that came with them. It is built under a hidden name ne
 prove that it loads, and renamed: it is there complete or not at all.
 """
 
+import dataclasses
 import os
 import shutil
 from contextlib import contextmanager
@@ -14,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..architecture import ArchitectureOptions
 from ..backend import NUMPY
-from ..checkpoint import read_tensors, safetensors
-from ..checkpoint.fairseq import checkpoint as fairseq
-from ..config import UTTERANCE_FILE, ModelConfig, read_json, write_json
+from ..checkpoint import safetensors
+from ..config import UTTERANCE_FILE, write_json
 from ..errors import ModelError, OptionError
-from ..model import load_folder, read_generation_config
+from ..loading import Checkpoint, Network, load_folder, model_of, read
 from ..weights import check
 from .from_fairseq import write_files
 from .generation_options import generation_json
@@ -64,27 +65,39 @@ def cast(tensors: dict[str, np.ndarray], dtype: str, source: str) -> dict[str, n
     return converted
 
 
-def write_folder(source: Path, target: Path, dtype: str) -> tuple[int, int]:
+def write_folder(parts: Checkpoint, target: Path, dtype: str) -> tuple[int, int]:
     """Fill the empty folder `target`; returns the number of tensors and of parameters. Raises ModelError."""
-    if (path := fairseq.find(source)) is not None:
-        parts = fairseq.read(path)
-        write_files(parts, target)
-        return write_network(parts.config, parts.tensors, str(path), target, dtype)
-    raw = read_json(source / "config.json")
-    if not (source / "generation_config.json").exists():  # a checkpoint older than that file
-        write_json(target / "generation_config.json", generation_json(read_generation_config(source, raw)))
+    if parts.fairseq is not None:
+        write_files(parts.fairseq, target)
+    else:
+        copy_files(parts.network, target)
+    return write_network(parts.network, target, dtype)
+
+
+def copy_files(network: Network, target: Path) -> None:
+    """Copy everything but the weights and config.json from the network's folder."""
+    if not (network.source / "generation_config.json").exists():  # a checkpoint older than that file
+        write_json(target / "generation_config.json", generation_json(network.generation_config))
     for name in COPIED:
-        if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
-    return write_network(raw, read_tensors(source), str(source), target, dtype)
+        if (network.source / name).exists():
+            shutil.copyfile(network.source / name, target / name)
 
 
-def write_network(raw: dict, tensors: dict[str, np.ndarray], source: str, target: Path, dtype: str) -> tuple[int, int]:
-    """Write config.json (the fields `raw`) and model.safetensors; returns how many tensors and parameters."""
-    config = ModelConfig.from_dict(raw, source)
-    tensors = cast(check(tensors, config, source), dtype, source)
+def write_network(network: Network, target: Path, dtype: str) -> tuple[int, int]:
+    """Write config.json and model.safetensors; returns how many tensors and parameters. Raises ModelError.
+
+    Options of the architecture that transformers does not know are refused by name.
+    """
+    if unknown := network.config.unknown_to_transformers():
+        raise ModelError(
+            f"{network.source}: the network has {unknown}, which transformers does not know; use the checkpoint "
+            "itself, --model takes it"
+        )
+    source = str(network.source)
+    tensors = cast(check(network.tensors, network.config, source), dtype, source)
     safetensors.write(target / "model.safetensors", tensors, {"format": "pt"})  # the mark transformers looks for
-    kept = {key: value for key, value in raw.items() if key not in ("dtype", "torch_dtype")}
+    left_out = {"dtype", "torch_dtype", *(field.name for field in dataclasses.fields(ArchitectureOptions))}
+    kept = {key: value for key, value in network.raw.items() if key not in left_out}
     write_json(target / "config.json", kept | {"dtype": dtype})
     return len(tensors), sum(tensor.size for tensor in tensors.values())
 
@@ -142,8 +155,9 @@ def convert(source: Path, target: Path, dtype: str = "float32", force: bool = Fa
     source, target = Path(source).resolve(), Path(target).resolve()
     check_apart(source, target)
     check_target(target, force)
-    load_folder(source, NUMPY, np.float32)
+    parts = read(source)
+    model_of(parts, NUMPY, np.float32)
     with atomic_folder(target) as folder:
-        tensors, parameters = write_folder(source, folder, dtype)
+        tensors, parameters = write_folder(parts, folder, dtype)
         load_folder(folder, NUMPY, np.float32)
     return Converted(target, tensors, parameters, (target / "model.safetensors").stat().st_size)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import AudioError, S2TError
 from ..search import Asking, Hypothesis
 from ..together import by_group
 from .options import StreamOptions
+from .placing import placed
 from .quality import quality_flags
 from .recording import OpenRecording
 from .segment import Segment
@@ -56,7 +59,8 @@ class Hearing:
         """The transcript that the results of the utterances make. Raises what they raise."""
         heard = list(results)
         if self.recording.whole is None:
-            return Transcript.of_segments(tuple(segments_of(heard, self.model.tokenizer)), self.recording)
+            segments = placed(segments_of(heard, self.model.tokenizer), self.recording.selection)
+            return Transcript.of_segments(tuple(segments), self.recording)
         return heard[0]
 
 
@@ -65,6 +69,13 @@ def hear_whole(model, recording: OpenRecording, options: StreamOptions, generati
     features = model.features_of_samples(recording.whole)
     if not recording.has_speech:
         return Transcript.of_silence(recording)
+    return (yield from hear_features(model, features, recording, options, generation))
+
+
+def hear_features(
+    model, features: np.ndarray, recording: OpenRecording, options: StreamOptions, generation: dict
+) -> Asking[Transcript]:
+    """The transcript of one utterance, of its features (T, M), normalised. Raises OptionError."""
     memory = model.encode(features)
     hypotheses = yield from model.begin_from(memory, **generation)  # searches, a decoder step for each token
     texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])

@@ -28,18 +28,20 @@ def application(
 ) -> Guard:
     """A model as an ASGI application. `options`, `generation`: of every request, as in S2T.stream.
 
-    `jobs` requests compute at a time, None: one for each core.
+    `jobs` requests run at a time, None: as many utterances as the model decodes together.
     """
     from starlette.routing import Router
 
     metrics, limits = Metrics(), settings.limits
-    desk = Desk(model, jobs or processors(), int(limits.max_waiting), limits.time_limit)
+    jobs = jobs or model.batch_size(**generation)
+    desk = Desk(model, jobs, int(limits.max_waiting), limits.time_limit, processors())
     uploads = Uploads(desk, settings, options, generation, metrics)
     live = Live(desk, settings, options, generation, metrics)
 
     def gauges() -> dict[str, float]:
         running = {"s2t_np_waiting": desk.waiting, "s2t_np_running": len(desk.running)}
-        return running | {"s2t_np_live_sessions": live.open}
+        steps = {"s2t_np_decoder_steps": desk.shared.steps, "s2t_np_decoder_utterance_steps": desk.shared.answered}
+        return running | steps | {"s2t_np_live_sessions": live.open}
 
     @asynccontextmanager
     async def lifespan(app):

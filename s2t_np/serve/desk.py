@@ -6,15 +6,16 @@
                 ...
 
 Leaving the context of a job withdraws it from the queue, or stops it at its next encoder or decoder step. A place is
-taken before an upload is read, so that the uploads that wait are bounded as well. Every job gets the model through
-`Desk.model_for`, the one seam at which requests can be made to share decoder steps.
+taken before an upload is read, so that the uploads that wait are bounded as well. The model that a job gets shares its
+decoder steps with all other jobs (shared_steps.py).
 """
 
 import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from ..system.threads import own_threads
 from ..together.workers import Cancelled
 from .cancelling import cancellable
 from .refusals import Refusal
+from .shared_steps import SharedSteps
 
 Emit = Callable[[Any], None]
 Work = Callable[[S2T, Emit], Any]
@@ -110,9 +112,10 @@ class Job:
 class Desk:
     """The queue and its workers."""
 
-    def __init__(self, model: S2T, jobs: int, waiting: int, time_limit: float):
-        """`jobs` at a time, `waiting` more in the queue; `time_limit` in seconds of computing for each."""
+    def __init__(self, model: S2T, jobs: int, waiting: int, time_limit: float, cores: int = 1):
+        """`jobs` run at a time on `cores`, `waiting` more wait; `time_limit` in seconds for each."""
         self.model, self.jobs, self.most, self.time_limit = model, jobs, jobs + waiting, time_limit
+        self.shared = SharedSteps(model.backend, cores)
         self.taken, self.running, self.closed = 0, set(), False
         self.queue: deque[Job] = deque()
         self.changed = threading.Condition()  # guards the queue and what is said of the jobs
@@ -122,7 +125,11 @@ class Desk:
 
     def model_for(self, stop: Stop) -> S2T:
         """The model as one job uses it."""
-        return cancellable(self.model, stop)
+        return cancellable(replace(self.model, backend=self.shared.backend()), stop)
+
+    def width(self) -> int:
+        """The number of segments of one recording that decode together: its share of the jobs, at least 1."""
+        return max(1, self.jobs // max(1, len(self.running)))
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -167,8 +174,8 @@ class Desk:
             return job
 
     def run(self) -> None:
-        """Do one job after the other, on a worker thread; several workers compute with one thread each."""
-        with own_threads(1) if self.jobs > 1 else nullcontext():
+        """Do one job after the other, on a worker thread, which computes alone."""
+        with own_threads(1):
             while (job := self.next_job()) is not None:
                 job.run(self.model_for)
                 with self.changed:

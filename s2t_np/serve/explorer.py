@@ -13,7 +13,8 @@ import numpy as np
 from .. import audio
 from ..backend import choose
 from ..errors import AudioError
-from ..model import S2T, load_folder
+from ..loading import load_folder
+from ..model import S2T
 from .refusals import Refusal, refusal_of
 
 KEPT, KEPT_SECONDS = 8, 600.0  # pages of 1 to 3 MB each

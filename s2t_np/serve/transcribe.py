@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,13 @@ from .refusals import Refusal, refusal_of
 from .settings import Limits
 
 
+class Hearer(NamedTuple):
+    """The model, and how many segments of one recording it decodes together."""
+
+    model: S2T
+    width: int
+
+
 def bounded(blocks: Iterable[np.ndarray], rate: int, limits: Limits) -> Iterator[np.ndarray]:
     """The same blocks (n,). Raises Refusal where they are longer than the server takes."""
     samples = 0
@@ -31,16 +39,17 @@ def bounded(blocks: Iterable[np.ndarray], rate: int, limits: Limits) -> Iterator
 
 
 def transcribe(
-    model: S2T, file, wanted: Wanted, options: StreamOptions, generation: dict, limits: Limits, emit: Emit
+    hearer: Hearer, file, wanted: Wanted, options: StreamOptions, generation: dict, limits: Limits, emit: Emit
 ) -> Recording:
     """Hear a binary file object; `emit` gets each segment. Raises Refusal."""
+    model, generation = hearer.model, generation | dict(wanted.generation)
     rate, name = model.feature_config.sampling_rate, audio.name_of(file)
     sound = CountedBlocks(bounded(audio.blocks(file, rate), rate, limits), rate, name)
     options = replace(options, word_timestamps=options.word_timestamps or wanted.words)
     heard = []
     try:
-        pieces = utterances_of(model, iter(sound), False, options, generation | dict(wanted.generation))
-        for segment in segments_of(ordered(pieces, model.step_together, 1), model.tokenizer):
+        utterances = utterances_of(model, iter(sound), False, options, generation)
+        for segment in segments_of(ordered(utterances, model.step_together, hearer.width), model.tokenizer):
             heard.append(segment)
             emit(segment)
     except (audio.AudioError, MemoryError) as error:

@@ -16,7 +16,7 @@ from .parameters import Wanted, check_model, grouped, single, wanted
 from .refusals import Refusal
 from .replies import MEDIA, body, failure_event, stream
 from .settings import Settings
-from .transcribe import transcribe
+from .transcribe import Hearer, transcribe
 
 EVENT_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
 
@@ -90,7 +90,8 @@ class Uploads:
 
     def hear(self, file, asked: Wanted, model, emit: Emit):
         """Transcribe an upload, on a worker thread. Raises Refusal."""
-        recording = transcribe(model, file, asked, self.options, self.generation, self.settings.limits, emit)
+        hearer = Hearer(model, self.desk.width())
+        recording = transcribe(hearer, file, asked, self.options, self.generation, self.settings.limits, emit)
         self.metrics.heard(recording.duration, len(recording.segments))
         return recording
 

@@ -13,6 +13,17 @@ and, if its text is doubtful, a second search. Each has a cache of its own, so i
 from .ordering import Group, attempts, by_group, ordered
 from .scheduler import StepTogether, together
 from .width import width_of
-from .workers import side_by_side
+from .workers import Cancelled, cancellable, side_by_side
 
-__all__ = ["Group", "StepTogether", "attempts", "by_group", "ordered", "side_by_side", "together", "width_of"]
+__all__ = [
+    "Cancelled",
+    "Group",
+    "StepTogether",
+    "attempts",
+    "by_group",
+    "cancellable",
+    "ordered",
+    "side_by_side",
+    "together",
+    "width_of",
+]

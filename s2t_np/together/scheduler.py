@@ -5,7 +5,8 @@ takes its place before the next step. So an utterance never waits for a longer n
 al. 2022, "Orca: A Distributed Serving System for Transformer-Based Generative Models", OSDI, section 3.1, call it
 iteration-level scheduling.)
 
-What an utterance does before its first Ask, such as reading, features and the encoder, happens when it joins.
+What an utterance does before its first Ask, such as reading, features and the encoder, happens when it joins. One joins
+a step, so that those that run are never kept waiting for long.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +33,8 @@ def together(utterances: Iterable[tuple[int, Asking[R]]], step: StepTogether, wi
     """
     waiting, running = iter(utterances), []
     while True:
-        while len(running) < width and (arrival := next(waiting, None)):
+        room = min(width, len(running) + 1)
+        while len(running) < room and (arrival := next(waiting, None)):
             yield from answered(*arrival, None, running)
         if not running:
             return

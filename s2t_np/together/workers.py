@@ -4,7 +4,7 @@ Threads are enough, because most of the time is spent in kernels and matrix prod
 the weights are in memory only once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event, Lock
@@ -37,13 +37,13 @@ class Waiting:
             return next(self.numbered)
 
 
-def cancellable(step: StepTogether, cancel: Event) -> StepTogether:
-    """The same step, which raises Cancelled once `cancel` is set."""
+def cancellable(function: Callable, cancel: Event) -> Callable:
+    """The same function, which raises Cancelled once `cancel` is set."""
 
-    def checked(asks):
+    def checked(*args, **kwargs):
         if cancel.is_set():
             raise Cancelled
-        return step(asks)
+        return function(*args, **kwargs)
 
     return checked
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ops import attention_weights, split_heads
-from ..weights import Attention
+from ..parts import Attention
 from .derivatives import linear_backward, linear_forward, softmax_backward
 from .dropout import Dropout, dropout_backward
-from .ragged import stretches
+from .ragged import side_by_side, stretches
 
 
 class Reach(NamedTuple):
@@ -47,23 +47,25 @@ def attention_forward(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, reach: Reach, dropout: Dropout
 ) -> tuple[np.ndarray, AttentionKept]:
     """Multi-head attention: q (Q, D), scaled, k and v (S, D) -> (Q, D)."""
-    mixed, shares, masks = np.empty_like(q), [], []
-    for rows, sources in zip(stretches(reach.rows), stretches(reach.sources), strict=True):
+    mixed = np.empty_like(q)
+
+    def one(rows: slice, sources: slice, noise: Dropout):
         Q, K, V, out = (split_heads(a, reach.heads) for a in (q[rows], k[sources], v[sources], mixed[rows]))
         share = attention_weights(Q, K, 0 if reach.causal else None)
-        dropped, mask = dropout.of_attention(share)
+        dropped, mask = noise.of_attention(share)
         np.matmul(dropped, V, out=out)
-        shares.append(share)
-        masks.append(mask)
-    return mixed, AttentionKept(q, k, v, shares, masks)
+        return share, mask
+
+    found = side_by_side(one, stretches(reach.rows), stretches(reach.sources), dropout.split(len(reach.rows)))
+    return mixed, AttentionKept(q, k, v, *map(list, zip(*found, strict=True)))
 
 
 def attention_backward(dy: np.ndarray, reach: Reach, kept: AttentionKept) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The gradients by q, k and v: dy (Q, D) -> (Q, D), (S, D), (S, D)."""
     q, k, v, shares, masks = kept
     dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-    places = zip(stretches(reach.rows), stretches(reach.sources), shares, masks, strict=True)
-    for rows, sources, share, mask in places:
+
+    def one(rows: slice, sources: slice, share: np.ndarray, mask: np.ndarray | None):
         dmixed, Q, dQ = (split_heads(a[rows], reach.heads) for a in (dy, q, dq))
         K, V, dK, dV = (split_heads(a[sources], reach.heads) for a in (k, v, dk, dv))
         np.matmul(dropout_backward(share, mask).swapaxes(-1, -2), dmixed, out=dV)
@@ -71,6 +73,8 @@ def attention_backward(dy: np.ndarray, reach: Reach, kept: AttentionKept) -> tup
         dscores = softmax_backward(dshare, share)
         np.matmul(dscores, K, out=dQ)
         np.matmul(dscores.swapaxes(-1, -2), Q, out=dK)
+
+    side_by_side(one, stretches(reach.rows), stretches(reach.sources), shares, masks)
     return dq, dk, dv
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from ..config import ModelConfig
 from ..decoder import embed_tokens, position_rows
 from ..layers import embedding_scale
-from ..weights import Decoder, DecoderLayer, Embedding
+from ..ops import numpy_ops
+from ..parts import Decoder, DecoderLayer, Embedding
 from .attention import Reach
 from .derivatives import LayerNormKept, embedding_backward, layer_norm_backward, layer_norm_forward
 from .dropout import Dropout, dropout_backward
@@ -75,8 +76,8 @@ def decode_forward(
     w: Decoder, config: ModelConfig, tokens: np.ndarray, memory: np.ndarray, reaches: Reaches, dropout: Dropout
 ) -> tuple[np.ndarray, DecoderKept]:
     """Tokens (U,) and memory (S, D) -> normalised rows (U, D), of which the vocabulary projection makes logits."""
-    where = [position_rows(tokens[rows], config, memory.dtype) for rows in stretches(reaches.text.rows)]
-    x = embed_tokens(w, config, tokens, np.concatenate(where))
+    where = [position_rows(w, config, tokens[rows], memory.dtype) for rows in stretches(reaches.text.rows)]
+    x = embed_tokens(numpy_ops, w, config, tokens, np.concatenate(where))
     x, mask = dropout.of_rows(x)
     layers = []
     for layer in w.layers:

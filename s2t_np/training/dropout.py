@@ -69,6 +69,12 @@ class Dropout:
         """Dropout of hidden units: (S, F) -> (S, F) and its mask."""
         return dropout_forward(x, self.rates.activation_dropout, self.rng)
 
+    def split(self, count: int) -> list["Dropout"]:
+        """As many with draws of their own, for utterances that are worked on side by side."""
+        if not self.rates.attention_dropout:
+            return [self] * count
+        return [Dropout(self.rates, np.random.default_rng(seed)) for seed in self.rng.integers(0, 1 << 63, count)]
+
     def skips(self, rate: float) -> bool:
         """Return whether to leave out a layer."""
         return rate > 0 and self.rng.random() < rate

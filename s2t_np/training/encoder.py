@@ -6,7 +6,7 @@ import numpy as np
 
 from ..config import ModelConfig
 from ..layers import embedding_scale, positions
-from ..weights import Encoder, EncoderLayer
+from ..parts import Encoder, EncoderLayer
 from .attention import Reach
 from .convolution import ConvKept
 from .derivatives import LayerNormKept, layer_norm_backward, layer_norm_forward

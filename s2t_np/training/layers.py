@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ops import Conv, LayerNorm, Linear
-from ..weights import Attention, DecoderLayer, EncoderLayer, Subsampler
+from ..parts import Attention, DecoderLayer, EncoderLayer, Subsampler
 from .attention import ProjectedKept, Reach, projected_backward, projected_forward
 from .convolution import ConvKept, conv1d_glu_backward, conv1d_glu_forward, conv_lengths
 from .derivatives import (

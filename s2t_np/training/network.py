@@ -12,7 +12,7 @@ import numpy as np
 from ..config import ModelConfig
 from ..layers import subsampled_length
 from ..ops import Linear
-from ..weights import Weights
+from ..parts import Weights
 from .attention import Reach
 from .decoder import DecoderKept, Reaches, decode_backward, decode_forward
 from .derivatives import linear_backward, linear_forward

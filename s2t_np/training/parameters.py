@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..config import ModelConfig
-from ..weights import Weights, build, expected_shapes
+from ..errors import ModelError
+from ..parts import Weights
+from ..weights import build, expected_shapes
 
 Parameters = dict[str, np.ndarray]
 
@@ -32,7 +34,12 @@ def named(weights: Weights, config: ModelConfig) -> Parameters:
 
 
 def writable(weights: Weights, config: ModelConfig, dtype=np.float32) -> tuple[Parameters, Weights]:
-    """A copy of the weights that may be changed, as a dictionary and as the structure made of the same arrays."""
+    """A copy of the weights that may be changed, as a dictionary and as the structure made of the same arrays.
+
+    Raises ModelError for a network that differs from the released ones: its derivative is another.
+    """
+    if unlike := config.unlike_released():
+        raise ModelError(f"a network with {unlike} cannot be trained here, expected the options of a released model")
     parameters = {name: np.array(array, dtype) for name, array in named(weights, config).items()}
     return parameters, build(parameters, config, "the weights", dtype)
 

@@ -7,9 +7,12 @@ A matrix product takes all rows at once; what mixes rows (convolution, attention
 Nothing is padded and nothing masked, so the result for an utterance does not depend on which others lie beside it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from ..system.threads import get_threads, own_threads
 
 
 def stretches(lengths: np.ndarray) -> list[slice]:
@@ -22,6 +25,15 @@ def join(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Arrays (S_b, ...) one after another, and their lengths: (S, ...) and (B,) ints."""
     parts = list(parts)
     return np.concatenate(parts), np.array([len(part) for part in parts])
+
+
+def side_by_side(work: Callable, *arguments: list) -> list:
+    """work(*a) for each utterance, on all cores: the matrices of one utterance are too small to be shared by them."""
+    count = min(get_threads(), len(arguments[0]))
+    if count == 1:
+        return list(map(work, *arguments))
+    with own_threads(1), ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, *arguments))
 
 
 def first_rows(x: np.ndarray, lengths: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_the_first_command_says_five_five():
 
 
 def test_the_readme_is_short():
-    assert len(README.splitlines()) <= 170
+    assert len(README.splitlines()) <= 180
 
 
 @pytest.mark.parametrize(("page", "link"), LINKS, ids=[f"{page.name}-{link}" for page, link in LINKS])

@@ -146,9 +146,10 @@ def test_a_broken_function(model, samples, pack, tmp_path, monkeypatch, room, na
     assert (found.stage, words in found.says) == (stage, True), found
 
 
-def post_norm(table, w, x, heads):
-    x = table.layer_norm(layers.self_attention(table, w.self_attn, x, heads, residual=x), w.self_attn_layer_norm)
-    return table.layer_norm(table.linear(table.linear_relu(x, w.fc1), w.fc2, x), w.final_layer_norm)
+def post_norm(table, w, config, x):
+    heads = config.encoder_attention_heads
+    x = table.layer_norm(layers.self_attention(table, w.self_attn, heads, x, x), w.self_attn_layer_norm)
+    return table.layer_norm(layers.feed_forward(table, w, x, x), w.final_layer_norm)
 
 
 def test_post_norm(model, samples, pack, tmp_path, monkeypatch):
@@ -192,9 +193,9 @@ IN_OPS = [
     ({"layer_norm": norm_with(mean=False)}, "encoder.layers.0.self_attn_layer_norm", "RMS norm"),
     ({"layer_norm": norm_with(epsilon=1e-1)}, "encoder.layers.0.self_attn_layer_norm", "unexplained"),
     ({"linear": without_residual}, "encoder.layers.0.self_attn_residual", "the residual is missing"),
-    ({"linear_relu": ops.linear}, "encoder.layers.0.activation_fn", "the ReLU is missing"),
-    ({"linear_relu": gelu}, "encoder.layers.0.activation_fn", "GELU (exact, with erf)"),
-    ({"linear_relu": gelu_by_tanh}, "encoder.layers.0.activation_fn", "GELU (its tanh approximation)"),
+    ({"linear_activation": ops.linear}, "encoder.layers.0.activation_fn", "the ReLU is missing"),
+    ({"linear_activation": gelu}, "encoder.layers.0.activation_fn", "GELU (exact, with erf)"),
+    ({"linear_activation": gelu_by_tanh}, "encoder.layers.0.activation_fn", "GELU (its tanh approximation)"),
 ]
 
 

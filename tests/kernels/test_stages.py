@@ -109,7 +109,7 @@ def test_stages_within_a_layer_are_the_sums_after_its_blocks():
     found, layer = {}, plain.decoder.layers[0]
     backend.step(backend.numba_ops, packed, config, np.array([5]), cache, found.__setitem__)
     h = numpy_ops.layer_norm(found["decoder.0.encoder_attn"], layer.final_layer_norm)
-    expected = numpy_ops.linear(numpy_ops.linear_relu(h, layer.fc1), layer.fc2, found["decoder.0.encoder_attn"])
+    expected = numpy_ops.linear(numpy_ops.linear_activation(h, layer.fc1), layer.fc2, found["decoder.0.encoder_attn"])
     np.testing.assert_allclose(found["decoder.0"], expected, atol=3e-5)
     value = numpy_ops.linear(
         numpy_ops.layer_norm(found["embed_tokens"], layer.self_attn_layer_norm), layer.self_attn.v_proj

@@ -1,5 +1,7 @@
 """Subsampler, positions, attention block and feed-forward, against loops and against their definitions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -99,15 +101,17 @@ def test_self_attention_and_feed_forward(shape, rows):
     judge, layer = oracle.Model(model.tensors, model.json), model.weights.encoder.layers[1]
     x, residual = noise(rows, model.config.d_model), noise(rows, model.config.d_model, seed=1)
     heads = model.config.encoder_attention_heads
-    found = layers.self_attention(ops, layer.self_attn, x, heads, residual)
+    found = layers.self_attention(ops, layer.self_attn, heads, x, residual)
     np.testing.assert_allclose(found, residual + judge.attend(f"{name}.self_attn", x, x, heads), atol=1e-12)
-    np.testing.assert_allclose(layers.feed_forward(ops, layer, x), judge.feed_forward(x, name), atol=1e-12)
+    block = partial(layers.feed_forward, ops, layer)
+    found = layers.pre_norm(ops, layer.final_layer_norm, x, block)
+    np.testing.assert_allclose(found, judge.feed_forward(x, name), atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_layers_stay_in_their_precision(dtype):
     model = small_model(dtype=dtype)
     layer, x = model.weights.encoder.layers[0], noise(3, 16, dtype=dtype)
-    assert layers.self_attention(ops, layer.self_attn, x, 2, x).dtype == dtype
-    assert layers.feed_forward(ops, layer, x).dtype == dtype
+    assert layers.self_attention(ops, layer.self_attn, 2, x, x).dtype == dtype
+    assert layers.feed_forward(ops, layer, x, x).dtype == dtype
     assert layers.subsample(ops, model.weights.encoder.conv, noise(9, 6, dtype=dtype)).dtype == dtype

@@ -10,19 +10,19 @@ class Slow:
 
     def __init__(self, model, seconds=None):
         self.gate, self.seconds, self.begun, self.steps = threading.Event(), seconds, 0, 0
-        encode, step = model.backend.encode, model.backend.step
+        encode, together = model.backend.encode, model.backend.step_together
 
         def slow_encode(*args):
             self.begun += 1
             assert self.gate.wait(20)
             return encode(*args)
 
-        def slow_step(*args):
+        def slow_together(*args):
             self.steps += 1
             time.sleep(self.seconds or 0)
-            return step(*args)
+            return together(*args)
 
-        self.model = replace(model, backend=model.backend._replace(encode=slow_encode, step=slow_step))
+        self.model = replace(model, backend=model.backend._replace(encode=slow_encode, step_together=slow_together))
 
     def wait_until_begun(self, count=1):
         deadline = time.monotonic() + 10

@@ -15,17 +15,22 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
-    ("errors", "ops"),
-    ("fields", "generation_refusals"),
-    ("generation_config",),
+    ("errors", "ops", "activations"),
+    ("fields",),
+    ("generation_refusals",),
+    ("generation_config", "architecture"),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
-    ("together", "weights"),
+    ("parts", "together"),
     ("layers",),
     ("encoder", "decoder"),
+    ("convtransformer", "conformer"),
+    ("hotwords", "weights"),
     ("longform",),
     ("backend",),
     ("model",),
+    ("ensemble",),
+    ("loading",),
     ("hf", "batch", "formats"),
     ("evaluation", "inspect"),
     ("training", "serve"),
@@ -43,6 +48,9 @@ LATE = {
     "s2t_np_kernels",
     "matplotlib",
     "av",
+    "fsspec",
+    "aiohttp",
+    "sounddevice",
     "sacrebleu",
     "starlette",
     "uvicorn",
@@ -55,7 +63,9 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
     "openvino",
     "optimum",
 }
-TOOLS_WITH_ORACLES = {f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker", "train_digits")}
+TOOLS_WITH_ORACLES = {
+    f"tools/{name}.py" for name in ("torch_worker", "train_worker", "peer_worker", "make_fairseq_answers")
+}
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.
 KNOW_THE_MODEL = ("kernels/backend.py", "kernels/doors.py")  # the face, and the errors it raises

@@ -27,7 +27,7 @@ OPTION_SETS = [
     {"do_sample": True, "num_beams": 1, "num_return_sequences": 3, "seed": 3, "top_k": 4, "max_length": 12},
     {"do_sample": True, "num_beams": 1, "seed": 8, "temperature": 2.0, "max_length": 30},
 ]
-UTTERANCES = 120  # the numba model hears each in three option sets
+UTTERANCES = {"numpy": 24, "numba": 360, "numba int8": 360}
 
 
 class Case(NamedTuple):
@@ -50,7 +50,7 @@ def cuts(model, count: int) -> Iterator[np.ndarray]:
     random = np.random.default_rng(11)
     for _ in range(count):
         x = whole[random.integers(len(whole))]
-        length = random.integers(5, len(x))
+        length = random.integers(5, min(len(x), 250))
         start = random.integers(len(x) - length + 1)
         noise = random.choice([0, 0.3, 2]) * random.standard_normal((length, x.shape[1]))
         yield (x[start : start + length] + noise).astype(x.dtype)
@@ -59,12 +59,8 @@ def cuts(model, count: int) -> Iterator[np.ndarray]:
 @pytest.fixture(scope="module")
 def cases(model) -> list[tuple[Case, list[Hypothesis]]]:
     """Hundreds of utterances and what each is alone."""
-    sets, count = (1, UTTERANCES // 2) if model.backend.name == "numpy" else (3, UTTERANCES)
-    found = [
-        Case(features, OPTION_SETS[(sets * i + j) % len(OPTION_SETS)])
-        for i, features in enumerate(cuts(model, count))
-        for j in range(sets)
-    ]
+    features = cuts(model, UTTERANCES[model.backend.name])
+    found = [Case(x, {"max_length": 40} | OPTION_SETS[i % len(OPTION_SETS)]) for i, x in enumerate(features)]
     return [(case, model.generate(case.features, **case.options)) for case in found]
 
 
@@ -78,7 +74,7 @@ def test_neighbours_change_nothing(model, cases, width, workers):
 
 
 def test_a_batch_of_one_option_set(model, cases):
-    several = [case.features for case, _ in cases[:40]]
+    several = [case.features for case, _ in cases[:12]]
     for options in OPTION_SETS[:3]:
         alone = [model.generate(x, **options) for x in several]
         assert list(model.generate_batch(several, batch=6, **options)) == alone
@@ -105,7 +101,7 @@ def test_recordings_whole_and_in_segments(model, tmp_path):
     """Short ones, ones that are cut, one that is not there and one that is not sound, each as alone."""
     (tmp_path / "text.wav").write_text("these are words")
     paths = [*RECORDINGS, tmp_path / "gone.wav", RECORDINGS[0], tmp_path / "text.wav", *RECORDINGS[:2]]
-    options = StreamOptions(max_whole_duration=1.5, max_speech_duration=1.0, cut_overlap=0.1)
+    options = StreamOptions(max_whole_duration=1.5, max_speech_duration=2.5, cut_overlap=0.2)
     for given in (None, options):
         found = list(model.transcribe_batch(map(str, paths), options=given, batch=6))
         for path, transcript in zip(paths, found, strict=True):
@@ -119,10 +115,10 @@ def test_recordings_whole_and_in_segments(model, tmp_path):
 
 
 def test_a_long_recording_is_the_same_whatever_the_batch(model):
-    sound = np.concatenate([s2t_np.audio.load(path, 16000) for path in RECORDINGS * 2])
-    options = StreamOptions(max_whole_duration=2.0, max_speech_duration=1.5, logprob_threshold=-0.1)
+    sound = np.concatenate([s2t_np.audio.load(path, 16000) for path in RECORDINGS])
+    options = StreamOptions(max_whole_duration=2, max_speech_duration=2.5, cut_overlap=0.2, logprob_threshold=-0.05)
     alone = list(model.stream(sound, 16000, options, batch=1))
-    assert len(alone) > 8 and any(segment.flags for segment in alone)
+    assert len(alone) > 5 and any(segment.flags for segment in alone)
     for batch in (2, 5, None):
         assert list(model.stream(sound, 16000, options, batch=batch)) == alone
     assert model.transcribe(sound, 16000, options).segments == tuple(alone)

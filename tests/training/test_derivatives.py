@@ -5,10 +5,10 @@ import pytest
 
 from s2t_np import ops
 from s2t_np.ops import Conv, LayerNorm, Linear
+from s2t_np.parts import Attention
 from s2t_np.training import attention, convolution, derivatives, loss, ragged
 from s2t_np.training.attention import Reach
 from s2t_np.training.dropout import NO_DROPOUT, Dropout, Rates, dropout_backward, dropout_forward, dropout_mask
-from s2t_np.weights import Attention
 from tests.support.small_models import noise
 from tests.training.differences import directional, worst
 

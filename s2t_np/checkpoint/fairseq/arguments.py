@@ -1,51 +1,16 @@
 """The settings of a fairseq S2T model -> the fields of config.json, and what this project cannot compute, by flag.
 
-Names and defaults are those of `s2t_transformer` in fairseq/models/speech_to_text/s2t_transformer.py (0.10 to 0.12). A
-checkpoint holds the settings complete, as the chosen architecture filled them in; where one is missing, that
-architecture's default stands (`ARCHITECTURES`).
+Names and defaults are those of the models in fairseq/models/speech_to_text (0.10 to 0.12): s2t_transformer.py,
+convtransformer.py, s2t_conformer.py. A checkpoint holds the settings complete, as the chosen architecture filled them
+in; where one is missing, that architecture's default stands (`architectures.py`).
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ...architecture import CONFORMER, CONVTRANSFORMER
 from ..mapped import Malformed, shown
-
-BASE = {
-    "conv_kernel_sizes": "5,5",
-    "conv_channels": 1024,
-    "input_feat_per_channel": 80,
-    "input_channels": 1,
-    "encoder_embed_dim": 512,
-    "encoder_ffn_embed_dim": 2048,
-    "encoder_layers": 12,
-    "encoder_attention_heads": 8,
-    "decoder_layers": 6,
-    "decoder_attention_heads": 8,
-    "share_decoder_input_output_embed": False,
-    "no_scale_embedding": False,
-    "activation_fn": "relu",
-    "max_source_positions": 6000,
-    "max_target_positions": 1024,
-}
-SMALL = {"encoder_embed_dim": 256, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
-MEDIUM = {"encoder_embed_dim": 512, "encoder_attention_heads": 8, "decoder_attention_heads": 8}
-LARGE = {
-    "encoder_embed_dim": 1024,
-    "encoder_ffn_embed_dim": 4096,
-    "encoder_attention_heads": 16,
-    "decoder_attention_heads": 16,
-}
-ARCHITECTURES = {
-    "s2t_transformer": {},
-    "s2t_transformer_xs": {**SMALL, "encoder_layers": 6, "decoder_layers": 3, "encoder_ffn_embed_dim": 1024},
-    "s2t_transformer_s": SMALL,
-    "s2t_transformer_sp": {**SMALL, "encoder_layers": 16},
-    "s2t_transformer_m": MEDIUM,
-    "s2t_transformer_mp": {**MEDIUM, "encoder_layers": 16},
-    "s2t_transformer_l": LARGE,
-    "s2t_transformer_lp": {**LARGE, "encoder_layers": 16},
-}
-
+from .architectures import defaults
 
 # field of config.json -> setting of fairseq, a whole number
 WHOLE = {
@@ -56,12 +21,20 @@ WHOLE = {
     "decoder_attention_heads": "decoder_attention_heads",
     "encoder_ffn_dim": "encoder_ffn_embed_dim",
     "decoder_ffn_dim": "decoder_ffn_embed_dim",
-    "conv_channels": "conv_channels",
     "input_feat_per_channel": "input_feat_per_channel",
     "input_channels": "input_channels",
     "max_source_positions": "max_source_positions",
     "max_target_positions": "max_target_positions",
 }
+# field of config.json -> setting of fairseq, a flag
+SWITCHES = (
+    "encoder_normalize_before",
+    "decoder_normalize_before",
+    "no_decoder_final_norm",
+    "layernorm_embedding",
+    "decoder_learned_pos",
+    "no_token_positional_embeddings",
+)
 # the same in every model of fairseq's: its dictionary begins with <s> <pad> </s> <unk>, and decoding with </s>
 FIXED = {
     "model_type": "speech_to_text",
@@ -71,36 +44,30 @@ FIXED = {
     "eos_token_id": 2,
     "decoder_start_token_id": 2,
 }
+# fairseq's name of an activation function -> transformers'
+ACTIVATION_NAMES = {name: name for name in ("relu", "gelu", "gelu_accurate", "tanh", "linear", "swish")}
+ACTIVATION_NAMES |= {"relu_squared": "relu2", "gelu_fast": "gelu_accurate"}
 
 
 class Flag(NamedTuple):
-    """A setting that changes what is computed: its default, the values that are supported, and how they are named."""
+    """A setting that changes what is computed: the values that are supported, and how they are named."""
 
-    default: object
     accepts: Callable[[object], bool]
     expected: str
 
 
-FALSE = Flag(False, lambda value: not value, "False")
-TRUE = Flag(True, lambda value: value is True, "True (pre-norm)")
-
-# A flag that is not here changes training only (dropout, layer drop, freezing), or the loss.
-FLAGS = {
-    "encoder_normalize_before": TRUE,
-    "decoder_normalize_before": TRUE,
-    "no_decoder_final_norm": FALSE,
-    "layernorm_embedding": FALSE,
-    "decoder_learned_pos": FALSE,
-    "encoder_learned_pos": FALSE,
-    "no_token_positional_embeddings": FALSE,
-    "adaptive_softmax_cutoff": FALSE,
-    "adaptive_input": FALSE,
-    "character_embeddings": FALSE,
-    "cross_self_attention": FALSE,
-    "no_cross_attention": FALSE,
-    "tie_adaptive_weights": FALSE,
-    "speaker_to_id": FALSE,
-}
+OFF = Flag(lambda value: not value, "False")
+# A flag that is neither here nor above changes training only (dropout, layer drop, freezing), or the loss.
+FLAGS = dict.fromkeys(
+    (
+        *("encoder_learned_pos", "adaptive_softmax_cutoff", "adaptive_input", "tie_adaptive_weights"),
+        *("character_embeddings", "char_inputs", "cross_self_attention", "no_cross_attention", "speaker_to_id"),
+        *("base_layers", "scale_attn", "scale_heads", "scale_fc", "scale_resids"),
+        *("encoder_layers_to_keep", "decoder_layers_to_keep", "encoder_xformers_att_config"),
+        "decoder_xformers_att_config",
+    ),
+    OFF,
+)
 
 
 def config_fields(settings: dict, vocab_size: int) -> dict:
@@ -108,46 +75,89 @@ def config_fields(settings: dict, vocab_size: int) -> dict:
 
     `settings` as `objects.settings` gives them; a setting that this project cannot compute is refused by its name.
     """
-    complete = BASE | ARCHITECTURES[architecture(settings)] | settings
-    width = whole(complete, "encoder_embed_dim")
-    check_flags(complete, width)
+    kind, complete = defaults(settings)
+    check_flags(complete)
     complete.setdefault("decoder_ffn_embed_dim", complete["encoder_ffn_embed_dim"])
-    kernels = kernel_sizes(complete["conv_kernel_sizes"])
-    fields = {"vocab_size": vocab_size, "num_conv_layers": len(kernels), "conv_kernel_sizes": kernels}
+    tied = bool(complete["share_decoder_input_output_embed"])
     return (
         FIXED
-        | fields
+        | {"vocab_size": vocab_size, "architecture": kind}
         | {field: whole(complete, name) for field, name in WHOLE.items()}
+        | {name: switch(complete, name) for name in SWITCHES}
+        | widths(complete, tied)
+        | encoder_fields(kind, complete)
         | {
-            "activation_function": complete["activation_fn"],
+            "activation_function": activation_function(complete["activation_fn"]),
             "scale_embedding": not complete["no_scale_embedding"],
-            "tie_word_embeddings": bool(complete["share_decoder_input_output_embed"]),
+            "tie_word_embeddings": tied,
         }
     )
 
 
-def architecture(settings: dict) -> str:
-    """The name of the architecture. Raises Malformed where it is not an s2t_transformer."""
-    name = settings.get("arch") or settings.get("_name") or "s2t_transformer"
-    if name not in ARCHITECTURES:
-        raise Malformed(
-            f"is of the architecture {shown(name)}, expected one of {', '.join(ARCHITECTURES)}",
-            "use a checkpoint of fairseq's speech-to-text transformer",
-        )
-    return name
+def encoder_fields(kind: str, settings: dict) -> dict:
+    """The fields that only the encoder of one architecture has. Raises Malformed."""
+    if kind == CONVTRANSFORMER:
+        settings.setdefault("conv_out_channels", settings["encoder_embed_dim"])
+        return {"conv_out_channels": whole(settings, "conv_out_channels")}
+    kernels = kernel_sizes(settings["conv_kernel_sizes"])
+    fields = {
+        "num_conv_layers": len(kernels),
+        "conv_kernel_sizes": kernels,
+        "conv_channels": whole(settings, "conv_channels"),
+    }
+    return fields | (conformer_fields(settings) if kind == CONFORMER else {})
 
 
-def check_flags(settings: dict, width: int) -> None:
+def conformer_fields(settings: dict) -> dict:
+    """The fields of an s2t_conformer. Raises Malformed.
+
+    As fairseq does, anything but "espnet" means its own attention, and a kind of positions that it does not know "abs".
+    """
+    attention = "espnet" if settings["attn_type"] == "espnet" else None
+    kind = settings["pos_enc_type"] if settings["pos_enc_type"] in ("rel_pos", "rope") else "abs"
+    if kind == "rel_pos" and attention is None:
+        raise Malformed("was trained with pos_enc_type='rel_pos', expected attn_type='espnet' beside it")
+    size = whole(settings, "depthwise_conv_kernel_size")
+    return {"attn_type": attention, "pos_enc_type": kind, "depthwise_conv_kernel_size": size}
+
+
+def widths(settings: dict, tied: bool) -> dict:
+    """The widths of a decoder that differs from the encoder. Raises Malformed."""
+    encoder = whole(settings, "encoder_embed_dim")
+    decoder = encoder if settings.get("decoder_embed_dim") is None else whole(settings, "decoder_embed_dim")
+    output = decoder if settings.get("decoder_output_dim") is None else whole(settings, "decoder_output_dim")
+    if (given := settings.get("decoder_input_dim")) not in (None, decoder):
+        raise Malformed(f"was trained with decoder_input_dim={shown(given)}, expected decoder_embed_dim, {decoder}")
+    if tied and output != decoder:
+        raise Malformed(f"was trained with decoder_output_dim={output} and a tied head, expected {decoder}")
+    return {
+        "decoder_embed_dim": None if decoder == encoder else decoder,
+        "decoder_output_dim": None if output == decoder else output,
+    }
+
+
+def check_flags(settings: dict) -> None:
     """Refuse what would be computed in another way. Raises Malformed naming the flag."""
     for name, flag in FLAGS.items():
-        if not flag.accepts(value := settings.get(name, flag.default)):
+        if not flag.accepts(value := settings.get(name)):
             raise Malformed(
                 f"was trained with {name}={shown(value)}, expected {flag.expected}",
-                "this option of s2t_transformer is not supported here",
+                "this option of fairseq's is not supported here",
             )
-    for name in ("decoder_embed_dim", "decoder_output_dim", "decoder_input_dim"):
-        if (value := settings.get(name)) not in (None, width):
-            raise Malformed(f"was trained with {name}={shown(value)}, expected encoder_embed_dim, which is {width}")
+
+
+def activation_function(name) -> str:
+    """transformers' name of an activation function. Raises Malformed."""
+    if not isinstance(name, str) or name not in ACTIVATION_NAMES:
+        raise Malformed(f"was trained with activation_fn={shown(name)}, expected one of {', '.join(ACTIVATION_NAMES)}")
+    return ACTIVATION_NAMES[name]
+
+
+def switch(settings: dict, name: str) -> bool:
+    """A setting that is a flag. Raises Malformed."""
+    if not isinstance(value := settings.get(name, False), bool):
+        raise Malformed(f"has {name}={shown(value)} among its settings, expected True or False")
+    return value
 
 
 def whole(settings: dict, name: str) -> int:

@@ -72,7 +72,8 @@ def read_network(path: Path, data: DataConfig) -> tuple[dict, dict[str, np.ndarr
         vocab_size = output_rows(tensors)
         sound = {"input_feat_per_channel": data.bins, "input_channels": data.channels}
         config = config_fields(network_settings(made) | sound, vocab_size)
-        return config, tensor_arrays(renamed(tensors, config["tie_word_embeddings"]), load)
+        kept = renamed(tensors, config["tie_word_embeddings"], config["architecture"])
+        return config, tensor_arrays(kept, load)
 
 
 def describe(data: np.ndarray):

@@ -22,7 +22,8 @@ from ...checkpoint import read_tensors, safetensors
 from ...checkpoint.mapped import blame
 from ...config import ModelConfig, parse_json, read_json
 from ...errors import ModelError, OptionError
-from ...model import S2T, load_folder
+from ...loading import load_folder
+from ...model import S2T
 from ..trace import plan, recorder_of
 from ..trace.record import Recorder
 from ..trace.recorder_backend import fbank_stages

@@ -69,7 +69,11 @@ class Trace(Mapping):
 
 
 def recorder_of(model: S2T, record: Recorder) -> RecorderBackend | CompiledRecorder:
-    """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend."""
+    """The recorder of a model: it watches the readable functions, or is shown the stages of a compiled backend.
+
+    Raises OptionError for a network of other layers than the table of stages has.
+    """
+    plan.check_arrangement(model)
     return (RecorderBackend if plan.is_readable(model) else CompiledRecorder)(model, record)
 
 

@@ -83,7 +83,8 @@ def expected_size(model: S2T, samples: int, options: dict) -> Size:
     config = model.generation_config.replace(**of_the_search(options))
     guess = int(TOKENS_PER_SECOND * samples / model.feature_config.sampling_rate) + MORE_TOKENS
     tokens = max(1, min(guess, config.max_length - 1))
-    return Size(samples, tokens, config.num_return_sequences if config.do_sample else config.num_beams, tokens)
+    single = config.do_sample and config.num_beams == 1
+    return Size(samples, tokens, config.num_return_sequences if single else config.num_beams, tokens)
 
 
 def trace_name(shown: str) -> str:
@@ -110,8 +111,17 @@ def stages(model: S2T, size: Size) -> list[Stage]:
     return [stage for stage in all_stages(model, size) if is_available(model, stage.name)]
 
 
+def check_arrangement(model: S2T) -> None:
+    """Raise OptionError for a network whose layers are not those of the table, and for an ensemble."""
+    if len(model.places) > 1:
+        raise OptionError("a trace follows one model, not an ensemble; name one of them")
+    if unknown := model.config.unknown_to_transformers():
+        raise OptionError(f"a trace follows the layers of the released models only; this network has {unknown}")
+
+
 def all_stages(model: S2T, size: Size) -> list[Stage]:
-    """The table of the readable model, which has every stage."""
+    """The table of the readable model, which has every stage. Raises OptionError for a network of other layers."""
+    check_arrangement(model)
     dtype = np.dtype(model.dtype)
     table = [("samples", (size.samples,), np.float32), *feature_stages(model, size.samples)]
     memory = table[-1][1][0]

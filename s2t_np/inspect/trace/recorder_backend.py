@@ -92,7 +92,7 @@ class RecorderBackend:
         table = Ops(
             self.model.backend.ops.prepare,
             self.linear,
-            self.linear_relu,
+            self.linear_activation,
             self.layer_norm,
             self.conv1d_glu,
             self.attention,
@@ -114,12 +114,12 @@ class RecorderBackend:
             self.record(after_residual(name), ops.linear, y)
         return y
 
-    def linear_relu(self, x: np.ndarray, w: Linear) -> np.ndarray:
-        """As ops.linear_relu."""
+    def linear_activation(self, x: np.ndarray, w: Linear) -> np.ndarray:
+        """As the model's own, which is ops.linear_relu in every released one."""
         name = self.names[id(w)]
         self.record(name, ops.linear, lambda: ops.linear(x, w))
-        y = self.model.backend.ops.linear_relu(x, w)
-        self.record(name.removesuffix("fc1") + "activation_fn", ops.linear_relu, y)
+        y = self.model.backend.ops.linear_activation(x, w)
+        self.record(name.removesuffix("fc1") + "activation_fn", self.model.backend.ops.linear_activation, y)
         return y
 
     def layer_norm(self, x: np.ndarray, w: LayerNorm) -> np.ndarray:
@@ -208,13 +208,13 @@ class RecorderBackend:
         self.record("decoder.input_ids", embed_tokens, tokens)
         zero = np.zeros_like(rows)
         self.record("decoder.embed_tokens", embed_tokens, lambda: w.decoder.embed_tokens.weight[tokens])
-        self.record("decoder.embed_scale", embed_tokens, lambda: embed_tokens(w.decoder, config, tokens, zero))
+        self.record("decoder.embed_scale", embed_tokens, lambda: embed_tokens(ops, w.decoder, config, tokens, zero))
         self.record("decoder.embed_positions", position_rows, rows)
 
     def decode_full(self, tokens: np.ndarray, memory: np.ndarray) -> np.ndarray:
         """A whole transcript at once: tokens (U,), memory (S, D) -> logits (U, V)."""
         w, config = self.model.weights, self.model.config
-        self.embedded(w, config, tokens, position_rows(tokens, config, memory.dtype))
+        self.embedded(w, config, tokens, position_rows(w.decoder, config, tokens, memory.dtype))
         return decode_full(self.backend().ops, w, config, tokens, memory)
 
 

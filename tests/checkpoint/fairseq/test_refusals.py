@@ -70,21 +70,31 @@ CALL = {
 
 CASES = {
     # options that compute something else
-    "post-norm encoder": setting("encoder_normalize_before", False, "pre-norm"),
-    "post-norm decoder": setting("decoder_normalize_before", False, "pre-norm"),
-    "no final norm": setting("no_decoder_final_norm", True),
-    "embedding norm": setting("layernorm_embedding", True),
-    "learned positions": setting("decoder_learned_pos", True),
-    "no positions": setting("no_token_positional_embeddings", True),
     "adaptive softmax": setting("adaptive_softmax_cutoff", "1000,5000"),
     "adaptive input": setting("adaptive_input", True),
     "no cross-attention": setting("no_cross_attention", True),
     "cross and self": setting("cross_self_attention", True),
     "speakers": setting("speaker_to_id", 3),
-    "other decoder width": setting("decoder_embed_dim", 5),
-    "other output width": setting("decoder_output_dim", 5),
+    "layers of experts": setting("base_layers", 1),
+    "scaled attention": setting("scale_attn", True),
+    "pruned layers": setting("decoder_layers_to_keep", "0,1"),
+    "other input width": setting("decoder_input_dim", 5),
+    "a tied head of another width": setting("decoder_output_dim", 5, "tied"),
+    "an activation of no name": setting("activation_fn", "snake", "gelu_accurate"),
     "another architecture": setting("arch", "transformer_iwslt_de_en", "s2t_transformer"),
     "an architecture that is a number": setting("arch", 7),
+    "relative positions without their attention": Case(
+        lambda c: c.settings.update(arch="s2t_conformer", pos_enc_type="rel_pos"), ("rel_pos", "attn_type='espnet'")
+    ),
+    # weights of another arrangement
+    "post-norm encoder": Case(lambda c: c.settings.update(encoder_normalize_before=False), ("encoder.layer_norm",)),
+    "no final norm": Case(lambda c: c.settings.update(no_decoder_final_norm=True), ("decoder.layer_norm",)),
+    "embedding norm": setting("layernorm_embedding", True, "missing"),
+    "learned positions": Case(lambda c: c.settings.update(decoder_learned_pos=True), ("embed_positions", "missing")),
+    "other decoder width": Case(lambda c: c.settings.update(decoder_embed_dim=12), ("embed_tokens", "shape")),
+    "no conformer": Case(lambda c: c.settings.update(arch="s2t_conformer"), ("encoder.linear", "missing")),
+    "no convtransformer": Case(lambda c: c.settings.update(arch="convtransformer"), ("encoder.conv.0", "missing")),
+    "a flag that is text": setting("decoder_normalize_before", "yes", "True or False"),
     # settings that are not what they should be
     "layers as text": setting("encoder_layers", "twelve"),
     "layers as a float": setting("encoder_layers", 2.0),

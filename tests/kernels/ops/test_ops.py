@@ -47,7 +47,7 @@ def test_linear(inputs, outputs):
         x, residual = normal(rows, inputs), normal(rows, outputs)
         close(numba_ops.linear(x, fast), ops.linear(x, w))
         close(numba_ops.linear(x, fast, residual), ops.linear(x, w, residual))
-        close(numba_ops.linear_relu(x, fast), ops.linear_relu(x, w))
+        close(numba_ops.linear_activation(x, fast), ops.linear_relu(x, w))
 
 
 def rounded(x: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_linear_in_halves_is_that_of_the_rounded_weights(inputs, outputs):
     for rows in (1, 5, 9, 65):
         x, residual = normal(rows, inputs), normal(rows, outputs)
         close(numba_ops.linear(x, fast, residual), ops.linear(x, plain, residual))
-        close(numba_ops.linear_relu(x, fast), ops.linear_relu(x, plain))
+        close(numba_ops.linear_activation(x, fast), ops.linear_relu(x, plain))
 
 
 def test_halves_widen_exactly():
@@ -84,9 +84,9 @@ def test_linear_lets_nan_and_infinity_through():
     w = Linear(np.eye(32, dtype=np.float32), np.zeros(32, np.float32))
     x = np.zeros((1, 32), np.float32)
     x[0, 3] = np.nan
-    assert np.isnan(numba_ops.linear_relu(x, packed(pack_linear, w))).all()
+    assert np.isnan(numba_ops.linear_activation(x, packed(pack_linear, w))).all()
     x[0, 3] = np.inf
-    assert numba_ops.linear_relu(x[:, 3:4], packed(pack_linear, Linear(w.weight[:1, :1], None)))[0, 0] == np.inf
+    assert numba_ops.linear_activation(x[:, 3:4], packed(pack_linear, Linear(w.weight[:1, :1], None)))[0, 0] == np.inf
 
 
 @pytest.mark.parametrize("width", SIZES)
