@@ -24,6 +24,7 @@ from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfi
 from .decoder import decode_full
 from .errors import InputWarning, OptionError, S2TError
 from .features import features
+from .hotwords import Hotwords, hotwords
 from .longform.options import StreamOptions
 from .longform.recording import open_recording
 from .longform.segment import Segment
@@ -161,7 +162,7 @@ class S2T:
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
         rest = {name: value for name, value in options.items() if name not in ("prefix", "lang", "hooks")}
-        best = together.width_of(self.config, self.generation_config.replace(**rest))
+        best = together.width_of(self.config, self.generation_config.replace(**rest), self.backend.weight_bytes)
         return best if batch is None else arguments.whole_number(batch, "batch", 1)
 
     def generate_from(
@@ -184,6 +185,8 @@ class S2T:
         `hooks` are functions that take part in the search. Raises OptionError at once.
         """
         prefix, options = self.with_language(prefix, lang, options)
+        if (words := options.get("hotwords")) is not None and not isinstance(words, Hotwords):
+            options = options | {"hotwords": hotwords(words, self.tokenizer)}
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(

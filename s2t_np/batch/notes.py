@@ -67,8 +67,8 @@ def identity(model: S2T, version: str, settings: Mapping) -> str:
 def stamp(item: Input, identity: str) -> dict:
     """The note of a recording in its present state, without its content."""
     name = item.name + os.path.splitext(remote.file_name(item.path) if is_url(item.path) else item.path)[1]
-    if item.selection != EVERYTHING:
-        identity += f" {item.selection}"
+    if (item.selection, item.piece) != (EVERYTHING, None):
+        identity += f" {item.selection} {item.piece}"
     if item.path == STDIN or not os.path.exists(item.path):
         return {"input": name, "path": item.path, "with": identity}
     now = os.stat(item.path)
