@@ -34,6 +34,4 @@ def decoder_weights(config: ModelConfig) -> int:
 
 def cache_bytes(config: ModelConfig, positions: int) -> int:
     """Bytes of keys and values, in float32, at that many positions of every decoder layer."""
-    return (
-        4 * 2 * max(1, config.decoder_layers) * positions * config.decoder_width
-    )  # there may be no layer
+    return 4 * 2 * max(1, config.decoder_layers) * positions * config.decoder_width  # there may be no layer
