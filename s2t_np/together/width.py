@@ -28,11 +28,11 @@ def width_of(config: ModelConfig, options: GenerationConfig, weight_bytes: int) 
 
 def decoder_weights(config: ModelConfig) -> int:
     """The number of weights that a step reads: of all matrices but the cross-attention's keys and values."""
-    width = config.d_model
+    width = config.decoder_width
     layer = 6 * width * width + 2 * width * config.decoder_ffn_dim
     return config.decoder_layers * layer + width * config.vocab_size
 
 
 def cache_bytes(config: ModelConfig, positions: int) -> int:
     """Bytes of keys and values, in float32, at that many positions of every decoder layer; of one if there is none."""
-    return 4 * 2 * max(1, config.decoder_layers) * positions * config.d_model
+    return 4 * 2 * max(1, config.decoder_layers) * positions * config.decoder_width
