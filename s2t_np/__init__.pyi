@@ -1,5 +1,6 @@
 """The public names, each once: `__init__.py` reads this file for where they live, and so do type checkers."""
 
+from .audio.selection import Selection as Selection
 from .errors import AudioError as AudioError
 from .errors import BackendError as BackendError
 from .errors import HubError as HubError

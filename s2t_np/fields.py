@@ -66,6 +66,16 @@ def token_ids(default):
     return rule(default, "a list of token ids", is_integers, optional=True)
 
 
+def is_token_lists(value):
+    """Lists of token ids, none of them empty."""
+    return isinstance(value, list | tuple) and all(is_integers(ids) and len(ids) > 0 for ids in value)
+
+
+def frozen(value, depth: int = 3):
+    """A value with lists as tuples, down to `depth` levels."""
+    return tuple(frozen(v, depth - 1) for v in value) if isinstance(value, list | tuple) and depth else value
+
+
 def bounded_number(default, help: str, low: float = 0.0, optional: bool = False):
     """An option: a number of at least `low`, with a line of help for the command."""
     checked = rule(default, f"a number of at least {low:g}", lambda v: is_real(v) and v >= low, optional)
@@ -91,6 +101,6 @@ def check_fields(config, source: str, error: type[Exception] = ModelError) -> No
 def from_dict(cls, data: dict, source: str):
     """Build the dataclass `cls` from the fields of `data` that it knows, and check them. Raises ModelError."""
     known = {f.name for f in dataclasses.fields(cls)}
-    config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known})
+    config = cls(**{k: frozen(v) for k, v in data.items() if k in known})
     check_fields(config, source)
     return config

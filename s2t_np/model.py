@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from . import arguments, search, together
+from .audio import EVERYTHING, Selection
 from .audio import load as load_audio
 from .backend import Backend
 from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfig
@@ -150,7 +151,7 @@ class S2T:
 
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
-        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang")}
+        rest = {name: value for name, value in options.items() if name not in ("prefix", "lang", "hooks")}
         best = together.width_of(self.config, self.generation_config.replace(**rest))
         return best if batch is None else arguments.whole_number(batch, "batch", 1)
 
@@ -160,10 +161,18 @@ class S2T:
         """The same for a memory (S, D). Raises OptionError."""
         return search.run(self.begin_from(memory, prefix=prefix, lang=lang, **options), self.step)
 
-    def begin_from(self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options) -> search.Search:
+    def begin_from(
+        self,
+        memory: np.ndarray,
+        *,
+        prefix=(),
+        lang: str | None = None,
+        hooks: search.Hooks = search.NO_HOOKS,
+        **options,
+    ) -> search.Search:
         """The same, not yet run: a generator of Asks, for `search.run` or to run together with others.
 
-        Raises OptionError at once.
+        `hooks` are functions that take part in the search. Raises OptionError at once.
         """
         prefix, options = self.with_language(prefix, lang, options)
         config = self.generation_config.replace(**options)
@@ -172,7 +181,9 @@ class S2T:
                 f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "
                 f"{self.config.vocab_size}"
             )
-        return search.begin(self.decoder(memory).start, config, prefix)
+        if config.stop_strings and hooks.pieces is None and self.tokenizer is not None:
+            hooks = hooks._replace(pieces=self.tokenizer.added_texts())
+        return search.begin(self.decoder(memory).start, config, prefix, hooks)
 
     def with_language(self, prefix, lang: str | None, options: dict) -> tuple[list[int], dict]:
         """The prefix and the options that make a text begin in the language `lang`; None leaves them as they are.
@@ -203,8 +214,8 @@ class S2T:
         A recording no longer than the utterances that the model knows (`max_whole_duration`) is one utterance; its text
         is empty if the detector finds no speech in it, unless `options` switch that off (`vad_filter`). A longer one is
         read block by block and cut into segments, as `stream` does; its transcript is their best texts, one after the
-        other; it has `segments`, no `hypotheses`. Segments are
-        decoded together, `batch` at a time, as in `transcribe_batch`.
+        other; it has `segments`, no `hypotheses`. Segments are decoded together, `batch` at a time; `selection` says
+        which channel and which stretch of the recording is heard: both as in `transcribe_batch`.
         """
         (transcript,) = self.transcribe_batch([audio], sampling_rate, options, **generation)
         if isinstance(transcript, S2TError):
@@ -212,33 +223,50 @@ class S2T:
         return transcript
 
     def transcribe_batch(
-        self, sounds: Iterable, sampling_rate: int | None = None, options: Options = None, batch=None, **generation
+        self,
+        sounds: Iterable,
+        sampling_rate: int | None = None,
+        options: Options = None,
+        *,
+        batch: int | None = None,
+        selection: Selection = EVERYTHING,
+        **generation,
     ) -> Iterator[Transcript | S2TError]:
         """The transcript of each of many recordings, in their order, each as soon as it is there.
 
         `batch` utterances, of one recording or of several, are decoded together, with the results of one at a time. A
-        recording that cannot be heard has its error (AudioError) in the place of its transcript. Raises OptionError.
+        recording that cannot be heard has its error (AudioError) in the place of its transcript. Of each, `selection`
+        is heard; the times of segments are those of the whole recording. Raises OptionError.
         """
         options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
         width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
-        opened = (partial(open_recording, x, self.feature_config.sampling_rate, sampling_rate, options) for x in sounds)
+        rate = self.feature_config.sampling_rate
+        opened = (partial(open_recording, x, rate, sampling_rate, options, selection) for x in sounds)
         return transcripts(self, (Hearing(self, open, options, generation) for open in opened), width)
 
     def stream(
-        self, audio, sampling_rate: int | None = None, options: Options = None, *, batch=None, **generation
+        self,
+        audio,
+        sampling_rate: int | None = None,
+        options: Options = None,
+        *,
+        batch: int | None = None,
+        selection: Selection = EVERYTHING,
+        **generation,
     ) -> Iterator[Segment]:
         """A recording of any length, even one that has no end yet: its segments, each as soon as it is done.
 
         `audio`: a path, a binary file, "-" for stdin, an array, or an iterator of arrays, the last two with their
         `sampling_rate`. `generation` as in `generate`. Raises OptionError at once; AudioError, after the segments
         before it, where a recording is damaged or cut short. `batch` segments are decoded together (default:
-        `batch_size`), those of a live recording one by one.
+        `batch_size`), those of a live recording one by one. `selection` says which channel and which stretch is heard;
+        with its channel "each", the segments of all channels come in the order of time.
         """
         options = arguments.instance(options, "options", StreamOptions)
         width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
-        return stream(self, audio, sampling_rate, options, width, **generation)
+        return stream(self, audio, sampling_rate, options, width, selection, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None, lang: str | None = None) -> Score:
         """The log-probability of a given transcript, in the language `lang` of a model that writes several.

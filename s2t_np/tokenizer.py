@@ -133,6 +133,13 @@ class Tokenizer:
                 run.append(piece)
         return (text + self.join(run)).strip()
 
+    def added_texts(self) -> list[str]:
+        """The text that each id adds to what came before it: " five" for the piece "▁five"; (V,)."""
+        texts = [piece.replace("▁", " ") for piece in self.id_to_piece]
+        if self.config.do_upper_case:
+            return [text if i in self.special_ids else text.upper() for i, text in enumerate(texts)]
+        return texts
+
     def batch_decode(self, sequences, skip_special_tokens: bool = True, clean_up: bool | None = None) -> list[str]:
         """`decode` for each of several sequences of ids. Raises OptionError."""
         try:

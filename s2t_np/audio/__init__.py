@@ -4,6 +4,7 @@
     blocks     the same, and iterators of arrays -> block after block, for what is long or has no end yet
       files    containers/ finds the sound in them, libsndfile decodes it (decoding.py), or FFmpeg (ffmpeg.py); pipes
                of plain samples are read as they come (pipe.py)
+      remote   files at an address, through fsspec (remote.py)
       arrays   integers scaled by their range, floats as they are (arrays.py)
     all        channels mixed (mixing.py), or one of them (selection.py), checked, brought to the model's rate
                (resampling.py), and cut to the stretch that is meant
@@ -29,6 +30,7 @@ from .files import channel_count as count_channels
 from .kinds import FFMPEG_SUFFIXES as FFMPEG_SUFFIXES
 from .kinds import describe_format as describe_format
 from .pipe import pipe_blocks
+from .remote import is_url as is_url
 from .resampling import resample
 from .selection import EACH as EACH
 from .selection import EVERYTHING, Selection, clipped
@@ -40,8 +42,8 @@ LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 def load(audio, model_rate: int, sampling_rate: float | None = None) -> np.ndarray:
     """Anything that holds sound -> (N,) float32 at `model_rate` (Hz).
 
-    `audio` is a path, "-" for standard input, a binary file object, the bytes of a file, or an array (N,),
-    (N, channels) or (channels, N) recorded at `sampling_rate`; a file knows its own. Raises AudioError.
+    `audio` is a path, an address (https://...), "-" for standard input, a binary file object, the bytes of a file, or
+    an array (N,), (N, channels) or (channels, N) recorded at `sampling_rate`; a file knows its own. Raises AudioError.
     """
     if is_file(audio):
         return read(audio, model_rate)

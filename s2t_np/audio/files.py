@@ -18,6 +18,7 @@ from . import containers
 from .decoding import UnknownFormatError, decode, sound_of
 from .ffmpeg import channel_count as count_by_ffmpeg
 from .ffmpeg import ffmpeg_blocks, has_ffmpeg, is_for_ffmpeg
+from .remote import RemoteFile, is_url, name_in_messages
 from .selection import EVERYTHING, Selection
 
 MOST_RESUMED = 1000  # times that decoding goes on after damage
@@ -112,7 +113,7 @@ def name_of(source) -> str:
     if isinstance(source, str) and source == "-":
         return "standard input"
     if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
+        return name_in_messages(source) if is_url(source) else os.fsdecode(source)
     name = getattr(source, "name", None)
     if isinstance(name, str):
         return name
@@ -123,6 +124,8 @@ def binary_file(source, stack: contextlib.ExitStack):
     """Open what has to be opened; `stack` closes it again."""
     if source == "-" and isinstance(source, str):
         return sys.stdin.buffer
+    if is_url(source):
+        return stack.enter_context(RemoteFile(source))
     if isinstance(source, str | os.PathLike):
         return stack.enter_context(open(source, "rb"))
     return source

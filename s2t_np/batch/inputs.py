@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import audio
-from ..errors import OptionError
+from ..audio import is_url, remote
+from ..errors import AudioError, OptionError
 from .folders import is_audio_file, is_unread, left_out_text, output_name, walk
 from .items import STDIN, Failure, Input, LeftOut
 from .patterns import has_wildcards, paths_matching, pattern_root
@@ -47,11 +48,32 @@ def expand_one(path: str, headerless: bool) -> list[Input | Failure | LeftOut]:
     """The recordings that one argument stands for; an argument that exists under this very name is not a pattern."""
     if path == STDIN:
         return [Input(path, "stdin")]
+    if is_url(path):
+        return addresses(path, headerless)
     if os.path.isdir(path):
         return walk(path, path, headerless) or [Failure(path, "a folder without any audio file")]
     if os.path.exists(path):
         return [Input(path, Path(path).stem)]
     return matches(path, headerless) if has_wildcards(path) else [Failure(path, "no such file or folder")]
+
+
+def addresses(url: str, headerless: bool) -> list[Input | Failure | LeftOut]:
+    """The recordings that an address stands for: it may be a folder (ending in /) or a pattern (*)."""
+    if not remote.is_several(url):
+        return [Input(url, Path(remote.file_name(url)).stem)]
+    try:
+        found = [(Path(remote.file_name(one)), one) for one in remote.listing(url)]
+    except AudioError as error:
+        return [failure_of(url, error)]
+    left_out = [LeftOut(one) for path, one in found if is_unread(path, headerless)]
+    inputs = [Input(one, path.stem) for path, one in found if is_audio_file(path, headerless)]
+    return [*inputs, *left_out] or [Failure(url, "no recording is there")]
+
+
+def failure_of(path: str, error: AudioError) -> Failure:
+    """An input that cannot be found."""
+    name = audio.name_of(path)
+    return Failure(name, str(error).removeprefix(f"{name}: "))
 
 
 def told(path: str, found: list[Input | Failure | LeftOut]) -> Found:
@@ -72,7 +94,7 @@ def without_repeats(inputs: Iterable[Input]) -> tuple[list[Input], list[str]]:
     first: dict[str, Input] = {}
     repeats = []
     for item in inputs:
-        place = STDIN if item.path == STDIN else os.path.realpath(item.path)
+        place = item.path if item.path == STDIN or is_url(item.path) else os.path.realpath(item.path)
         if place in first:
             same = f"the same recording as {first[place].path}"
             repeats.append(f"{item.path} is {'given twice' if item.path == first[place].path else same}")

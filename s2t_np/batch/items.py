@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from ..audio.selection import EVERYTHING, Selection
+
 STDIN = "-"
 
 
@@ -10,6 +12,7 @@ class Input(NamedTuple):
 
     path: str  # as it was given, or below the folder that was given; "-" is standard input
     name: str  # name of its output, without a suffix, relative to the output folder
+    selection: Selection = EVERYTHING  # the part of it that is heard
 
 
 class Failure(NamedTuple):

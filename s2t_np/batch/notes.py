@@ -4,6 +4,7 @@ how it ended.
     input, path, size, mtime_ns   the recording: its name below the folder or pattern that was given, where it was, and
                                   the state of the file when it was read
     sha256                        of its content
+    remote                        instead, of a recording at an address: its size, and its version by its server
     with                          a short name for everything else that the result depends on (`identity`)
     incomplete                    why the recording breaks off, if it does
 
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ..audio import is_url, remote
+from ..audio.selection import EVERYTHING
 from ..model import S2T
 from .items import STDIN, Input
 
@@ -56,7 +59,9 @@ def identity(model: S2T, version: str, settings: Mapping) -> str:
 
 def stamp(item: Input, identity: str) -> dict:
     """The note of a recording in its present state, without its content."""
-    name = item.name + os.path.splitext(item.path)[1]
+    name = item.name + os.path.splitext(remote.file_name(item.path) if is_url(item.path) else item.path)[1]
+    if item.selection != EVERYTHING:
+        identity += f" {item.selection}"
     if item.path == STDIN or not os.path.exists(item.path):
         return {"input": name, "path": item.path, "with": identity}
     now = os.stat(item.path)
@@ -78,11 +83,15 @@ def content(path: str) -> str | None:
 def noted(stamp: dict, incomplete: str | None) -> dict:
     """The note of a recording that is done."""
     note = stamp | {"sha256": content(stamp["path"])}
+    note |= {"remote": remote.state(stamp["path"])} if is_url(stamp["path"]) else {}
     return note | {"incomplete": incomplete} if incomplete else note
 
 
 def is_same(note: dict, stamp: dict, by_content: bool) -> bool:
     """Return whether a note is about the recording that `stamp` describes."""
+    if is_url(stamp["path"]):
+        state = note.get("remote")
+        return bool(state) and note.get("input") == stamp["input"] and state == remote.state(stamp["path"])
     keys = ("input", "size") if by_content else ("input", "size", "mtime_ns")
     if "size" not in stamp or any(note.get(key) != stamp[key] for key in keys):
         return False

@@ -31,7 +31,7 @@ def with_folders(group: Sequence[Input]) -> list[Input]:
 
 def with_suffixes(group: Sequence[Input]) -> list[Input]:
     """Recordings of one name, with their suffixes in their names."""
-    return [item._replace(name=item.name + os.path.splitext(item.path)[1]) for item in group]
+    return [item._replace(name=item.name + os.path.splitext(item.path.partition("?")[0])[1]) for item in group]
 
 
 def with_unique_names(inputs: Sequence[Input]) -> list[Input]:

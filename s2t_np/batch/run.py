@@ -4,6 +4,9 @@ Nothing here knows of terminals or exit codes (`cli` does).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from ..audio.raw import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
+from ..longform.placing import in_time, placed
 from ..longform.segment import Recording, Segment
 from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
@@ -72,9 +76,11 @@ def blocks_of(task: Task, item: Input) -> Iterator[np.ndarray]:
     """The blocks (n,) of one input at the model's rate; it is opened for the first. Raises AudioError, OptionError."""
     rate, raw = task.model.feature_config.sampling_rate, task.raw
     if raw is None:
-        yield from audio.blocks(item.path, rate)
+        yield from audio.blocks(item.path, rate, selection=item.selection)
     else:
-        yield from audio.blocks(raw_blocks(item.path, raw.encoding, raw.channels), rate, raw.rate)
+        samples = raw_blocks(item.path, raw.encoding, raw.channels, item.selection.channel)
+        name = audio.name_of(item.path)
+        yield from audio.clipped(audio.blocks(samples, rate, raw.rate), rate, item.selection, name)
 
 
 class Listening:
@@ -95,7 +101,7 @@ class Listening:
 
     def segments(self, heard: Iterable) -> Iterator[Segment]:
         """The segments, each as it closes. Raises what the utterances raise."""
-        return segments_of(heard, self.task.model.tokenizer)
+        return placed(segments_of(heard, self.task.model.tokenizer), self.item.selection)
 
     def recording(self, heard: Iterable, listener: Listener) -> Recording:
         """The input as a whole; `listener` is called with each segment. Raises AudioError, OptionError."""
@@ -103,14 +109,74 @@ class Listening:
         for segment in self.segments(heard):
             segments.append(segment)
             listener(self.item, segment)
-        return Recording(self.item.path, tuple(segments), self.sound.duration, self.sound.incomplete)
+        begin = self.item.selection.start
+        return Recording(self.item.path, tuple(segments), self.sound.duration, self.sound.incomplete, begin)
 
 
-def listen(task: Task, item: Input) -> tuple[CountedBlocks, Iterator[Segment]]:
+class CountedChannels(NamedTuple):
+    """The sounds of several channels of one recording; the same face as CountedBlocks."""
+
+    sounds: list[CountedBlocks]
+
+    @property
+    def duration(self) -> float:
+        """Seconds handed on so far."""
+        return max((sound.duration for sound in self.sounds), default=0.0)
+
+    @property
+    def incomplete(self) -> str | None:
+        """After the last block: why there should have been more."""
+        return next((sound.incomplete for sound in self.sounds if sound.incomplete), None)
+
+
+Sound = CountedBlocks | CountedChannels
+
+
+class ListeningToEach(Listening):
+    """The same for a recording of which every channel is heard: one Listening after the other."""
+
+    def __init__(self, task: Task, item: Input):
+        """Nothing is opened before the first utterance is asked for."""
+        self.task, self.item, self.sound = task, item, CountedChannels([])
+        self.channels: list[Listening] = []
+
+    def utterances(self) -> Iterator[Asking]:
+        """Those of each channel, with its number. Raises AudioError, OptionError."""
+        for number, one in enumerate(each_channel(self.task, self.item)):
+            self.channels.append(Listening(self.task, one))
+            self.sound.sounds.append(self.channels[number].sound)
+            yield from (numbered(utterance, number) for utterance in self.channels[number].utterances())
+
+    def segments(self, heard: Iterable) -> Iterator[Segment]:
+        """The segments of all channels in the order of time, when all are there."""
+        by_channel = groupby(heard, key=itemgetter(0))
+        return in_time([list(self.channels[n].segments(one for _, one in own)) for n, own in by_channel])
+
+
+def numbered(utterance: Asking, number: int) -> Asking:
+    """An utterance whose result is (number, its result)."""
+    return number, (yield from utterance)
+
+
+def each_channel(task: Task, item: Input) -> list[Input]:
+    """The input once for every channel that it has. Raises AudioError."""
+    count = task.raw.channels if task.raw else audio.channel_count(item.path, item.selection.stream)
+    return [item._replace(selection=replace(item.selection, channel=channel)) for channel in range(1, count + 1)]
+
+
+def listening_to(task: Task, item: Input) -> Listening:
+    """One input, of which one channel is heard, or each."""
+    return (ListeningToEach if item.selection.channel == audio.EACH else Listening)(task, item)
+
+
+def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
     """The sound of one input, and its segments, each as it closes; those of a live one are decoded one by one.
 
-    Raises AudioError, OptionError.
+    The segments of several channels come in the order of time. Raises AudioError, OptionError.
     """
+    if item.selection.channel == audio.EACH:
+        each = [listen(task, one) for one in each_channel(task, item)]
+        return CountedChannels([sound for sound, _ in each]), in_time([segments for _, segments in each])
     listening, width = Listening(task, item), 1 if audio.is_live(item.path) else task.width
     heard = ordered(listening.utterances(), task.model.step_together, width)
     return listening.sound, listening.segments(heard)
@@ -140,6 +206,6 @@ def transcribe_all(
     `jobs` Python threads each run `task.width` utterances together, of one recording or of several. A recording that is
     damaged or cut short has the text there is, and `incomplete` says why. Raises OptionError.
     """
-    listenings = (Listening(task, item) for item in inputs)
+    listenings = (listening_to(task, item) for item in inputs)
     for listening, heard in by_group(listenings, task.model.step_together, task.width, jobs):
         yield attempt(listening, heard, listener)

@@ -19,6 +19,7 @@ RENAMED = {
     "-p": "--jobs",
     "-t": "--threads",
     "-m": "--model",
+    "--clip-timestamps": "--clip",
 }
 
 # name -> value -> the arguments of ours that it stands for, or an answer. "" is the option without a value, "*" stands
@@ -57,9 +58,16 @@ MEANT: dict[str, dict[str, tuple[str, ...] | str]] = {
     "--no-timestamps": {"": NOTHING},
 }
 SHORT = {"-l": "--language", "-pp": "--print-progress", "-pc": "--print-colors", "-np": "--no-prints"}
-SHORT |= {"-nt": "--no-timestamps", "-tr": "--translate", "-of": "--output-file", "-bo": "--best-of"}
+SHORT |= {
+    "-nt": "--no-timestamps",
+    "-tr": "--translate",
+    "-of": "--output-file",
+    "-bo": "--best-of",
+    "-ot": "--offset-t",
+    "-d": "--duration",
+}
 
-CLIP = "cut the recording first: ffmpeg -v error -ss 10 -to 20 -i talk.mp4 -f wav - | s2t-np transcribe -"
+CLIP = "--clip START,END chooses a part of the recording, in seconds or H:MM:SS"
 ONCE = "there is one fallback, a second search without repetitions; see --retry-no-repeat-ngram-size in --help"
 ANSWERS = {
     "--initial-prompt": "there is no prompt; --prefix TEXT gives the words that a transcript begins with",
@@ -67,8 +75,9 @@ ANSWERS = {
     "--model-dir": "--model takes a folder; downloads go to Hugging Face's cache, which HF_HUB_CACHE names",
     "--download-root": "--model takes a folder; downloads go to Hugging Face's cache, which HF_HUB_CACHE names",
     "--translate": TASK,
-    "--clip-timestamps": CLIP,
     "--offset-t": CLIP,
+    "--offset-n": CLIP,
+    "--duration": CLIP,
     "--max-words-per-line": "--max-line-width N limits the characters of a line",
     "--max-len": "--max-line-width N limits the characters of a line",
     "--no-speech-threshold": VOICE,
@@ -76,7 +85,7 @@ ANSWERS = {
     "--best-of": "sampling gives several texts with --sample --nbest N",
     "--patience": "--early-stopping true, false or never says when a beam search has found enough",
     "--batch-size": "--jobs N transcribes N recordings side by side",
-    "--diarize": "speakers are not told apart",
+    "--diarize": "speakers are not told apart; --channels each labels what is said with its channel",
     "--output-file": "--output FILE takes all results, -o DIR a file for each recording",
     "--file": "name the recordings without an option: s2t-np transcribe talk.wav",
 }

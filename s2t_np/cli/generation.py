@@ -5,15 +5,15 @@ import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ..config import GenerationConfig
 from ..errors import InputWarning, OptionError
+from ..generation_config import SAMPLING, GenerationConfig
 from ..search.fairseq import check_fairseq_options
 from ..search.options import check_options, check_prefix
 from ..tokenizer import Tokenizer
 from .terminal import say
 
 EARLY_STOPPING = {"true": True, "false": False, "never": "never"}
-SAMPLING_ONLY = ("temperature", "top_k", "top_p", "seed")
+SAMPLING_ONLY = (*SAMPLING, "seed")
 
 
 def token_ids(text: str) -> list[int]:
@@ -36,6 +36,15 @@ def early_stopping(text: str) -> bool | str:
     return EARLY_STOPPING[text.lower()]
 
 
+def decay(text: str) -> tuple[int, float]:
+    """A position and a factor, for argparse."""
+    try:
+        position, factor = text.split(",")
+        return int(position), float(factor)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a position and a factor, such as 10,1.1") from None
+
+
 # Every option that is a field of GenerationConfig: flags, type, metavar, help. The last flag is the name that the field
 # has here and in transformers; the default is the checkpoint's own.
 GENERATION_OPTIONS = (
@@ -45,12 +54,21 @@ GENERATION_OPTIONS = (
     ("--max-new-tokens", int, "U", "at most U tokens after the prefix (replaces --max-length)"),
     ("--min-length", int, "U", "at least U tokens, including the start token"),
     ("--min-new-tokens", int, "U", "at least U tokens after the prefix"),
+    ("--max-time", float, "S", "stop each search where it is after S seconds"),
+    ("--stop-string --stop-strings", str, "TEXT", "stop after this text; may be given more than once"),
     ("--search", str, "WHOSE", "whose rules the search follows: transformers (default) or fairseq"),
     ("--lenpen --length-penalty", float, "P", "divide scores by length ** P: P above 0 favours long texts"),
     ("--unkpen --unk-penalty", float, "P", "with --search fairseq: taken from the score of each unknown piece"),
     ("--early-stopping", early_stopping, "WHEN", "when a beam search has found enough: true, false or never"),
     ("--no-repeat-ngram-size", int, "N", "let no sequence of N tokens occur twice; 0 allows it"),
     ("--repetition-penalty", float, "P", "above 1 makes tokens that occurred before less likely"),
+    ("--bad-words-ids", token_ids, "IDS", "a sequence of token ids that must not occur; may be given more than once"),
+    (
+        "--decay --exponential-decay-length-penalty",
+        decay,
+        "N,F",
+        "after N tokens make an end likelier by F at each step",
+    ),
     ("--suppress-tokens", token_ids, "IDS", "token ids that must not occur, as in 4,17"),
     ("--begin-suppress-tokens", token_ids, "IDS", "token ids that must not be first"),
     ("--forced-first --forced-bos-token-id", int, "ID", "the first token"),
@@ -58,8 +76,16 @@ GENERATION_OPTIONS = (
     ("--temperature", float, "T", "with --sample: above 0; below 1 prefers likely tokens"),
     ("--top-k", int, "K", "with --sample: draw from the K likeliest tokens; 0 means all"),
     ("--top-p", float, "P", "with --sample: draw from the likeliest tokens whose probabilities sum to P"),
+    ("--min-p", float, "P", "with --sample: draw from tokens at least P times as likely as the likeliest"),
+    ("--typical-p", float, "P", "with --sample: draw from the most typical tokens whose probabilities sum to P"),
+    ("--top-h", float, "H", "with --sample: draw from the likeliest tokens that have this share of the entropy"),
+    ("--epsilon-cutoff", float, "P", "with --sample: draw from tokens with at least this probability"),
+    ("--eta-cutoff", float, "P", "with --sample: the same, but lower where many tokens are likely"),
     ("--seed", int, "S", "with --sample: the same seed gives the same text again"),
 )
+
+
+SEVERAL = ("stop_strings", "bad_words_ids")  # fields that are lists, one entry for each time the option is given
 
 
 def field_name(flags: str) -> str:
@@ -73,7 +99,9 @@ def add_generation_arguments(parser: ArgumentParser) -> None:
     """The options of the search; those not given are left to the checkpoint."""
     group = parser.add_argument_group("generation", "Defaults are those of the checkpoint.")
     for flags, kind, metavar, says in GENERATION_OPTIONS:
-        group.add_argument(*flags.split(), dest=field_name(flags), type=kind, metavar=metavar, help=says)
+        name = field_name(flags)
+        action = "append" if name in SEVERAL else "store"
+        group.add_argument(*flags.split(), dest=name, type=kind, metavar=metavar, help=says, action=action)
     group.add_argument("--sample", "--do-sample", dest="do_sample", action="store_true", help="draw tokens at random")
     group.add_argument(
         "--lang", type=language, metavar="XX", help="target language of a multilingual model, such as fr"

@@ -7,7 +7,7 @@ speech: of the words below 0.7 six in ten are right, of those from 0.7 to 0.9 al
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
-from ..formats import CUT_OFF, STREAMED, Incomplete, Item, Layout, is_cut_off
+from ..formats import CUT_OFF, STREAMED, Incomplete, Item, Layout, channel_label, is_cut_off
 from ..longform.segment import Word
 from .terminal import visible
 
@@ -34,7 +34,7 @@ def highlighted(segments: Iterable[Item]) -> Iterator[str]:
         if isinstance(item, Incomplete):
             yield from map(visible_lines, STREAMED["txt"]([item], Layout()))
         elif item.words:
-            best = " ".join(map(coloured, item.words)) + CUT_OFF * is_cut_off(item)
+            best = channel_label(item) + " ".join(map(coloured, item.words)) + CUT_OFF * is_cut_off(item)
             yield "".join(f"{line}\n" for line in (best, *map(visible, item.texts[1:])))
 
 

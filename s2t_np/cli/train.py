@@ -88,9 +88,9 @@ def add_train_arguments(parser: ArgumentParser) -> None:
     says = "where features are kept (default: RUN/features); - computes them at each use"
     group.add_argument("--features", metavar="DIR", help=says)
     says = "per cent of rows that may be left out because they cannot be used (default: 5)"
-    group.add_argument("--max-bad-rows", metavar="P", type=float, default=5.0, help=says)
+    group.add_argument("--max-bad-rows", metavar="P", type=float, help=says)
     says = "validation utterances that are transcribed for the word error rate (default: 200)"
-    group.add_argument("--valid-utterances", metavar="N", type=int, default=200, help=says)
+    group.add_argument("--valid-utterances", metavar="N", type=int, help=says)
     group = parser.add_argument_group("progress")
     group.add_argument("--log-interval", metavar="N", type=int, default=20, help="updates in a line of log.jsonl")
     group.add_argument("--backend", default="auto", help="that transcribes the validation set: numba, numpy, auto")
@@ -109,7 +109,7 @@ def check(args: Namespace) -> None:
         raise OptionError("give --from, a model to begin with, or --config, a shape to begin with from nothing")
     elif args.train is None:
         raise OptionError("--train is missing: a table of recordings and texts, or LibriSpeech's tree")
-    if not 0 <= args.max_bad_rows <= 100:
+    if args.max_bad_rows is not None and not 0 <= args.max_bad_rows <= 100:
         raise OptionError(f"--max-bad-rows is {args.max_bad_rows:g}, expected per cent from 0 to 100")
     for name in ("vocab_size", "log_interval"):
         if getattr(args, name) < 1:

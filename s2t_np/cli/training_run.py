@@ -3,7 +3,7 @@
 import importlib.util
 import time
 from argparse import Namespace
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
 from ..backend import choose
@@ -27,8 +27,6 @@ from .batch import report
 from .progress import BAR_WIDTH, PERIOD, clock
 from .terminal import bar_away, columns, draw, on_terminal, say
 
-ON_THE_FLY = "-"  # the value of --features
-
 
 def given_recipe(args: Namespace) -> dict:
     """The options of the recipe that were given."""
@@ -36,30 +34,41 @@ def given_recipe(args: Namespace) -> dict:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def rates(args: Namespace, config_json: dict) -> Rates:
-    """The rates of dropout: those of config.json, replaced by those that were given. Raises OptionError."""
+def given_rates(args: Namespace) -> dict[str, float]:
+    """The rates of dropout that were given. Raises OptionError."""
     given = {name: getattr(args, name) for name in Rates.__dataclass_fields__ if getattr(args, name) is not None}
     for name, value in given.items():
         if not 0 <= value < 1:
             raise OptionError(f"{name} is {value:g}, expected a probability below 1")
-    return Rates(**(asdict(Rates.from_json(config_json)) | given))
+    return given
+
+
+def given_data(args: Namespace) -> dict:
+    """The fields of a setting about the data that were given."""
+    given = {"decoded": args.valid_utterances, "bad_rows": args.max_bad_rows and args.max_bad_rows / 100}
+    given["features"] = None if args.features is None else resolved(args.features) if args.features != "-" else ""
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def resolved(path: str | None) -> str | None:
+    """A path that stays right if the run goes on from another folder."""
+    return None if path is None else str(Path(path).resolve())
 
 
 def create(args: Namespace, run: Path) -> Setting:
     """Make the folder of a new run. Raises OptionError, ModelError, OSError."""
     recipe = (FINE_TUNING if args.source else FROM_NOTHING).replace(**given_recipe(args))
-    place = [None if name is None else str(Path(name).resolve()) for name in (args.train, args.valid)]
-    if (run / run_folder.RUN_FILE).exists():
-        raise OptionError(f"{run} holds a run; --resume goes on with it, or choose another folder")
+    setting = Setting(
+        recipe, resolved(args.train), given_rates(args), resolved(args.valid), args.normalize_text, **given_data(args)
+    )
+    rows = read_corpus(args.train).utterances
+    config = None if args.source else read_json(Path(args.config))
+    run_folder.create(run, setting)
     if args.source:
         run_folder.start_from_model(run, args.source, args.revision)
     else:
-        normalize = NORMALIZATIONS[args.normalize_text]
-        texts = [normalize(row.text) for row in read_corpus(args.train).utterances]
-        run_folder.start_from_nothing(run, read_json(Path(args.config)), texts, args.vocab_size, recipe.seed)
-    noise = rates(args, read_json(run / run_folder.START / "config.json"))
-    setting = Setting(recipe, *place, args.normalize_text, noise)
-    run_folder.create(run, setting)
+        texts = [NORMALIZATIONS[args.normalize_text](row.text) for row in rows]
+        run_folder.start_from_nothing(run, config, texts, args.vocab_size, recipe.seed)
     return setting
 
 
@@ -81,10 +90,10 @@ class Bar:
         draw(f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {figures}{left}"[: columns()])
 
 
-def examples(args: Namespace, corpus: str, store: FeatureStore, model: S2T, setting: Setting) -> list[Example]:
+def examples(corpus: str, store: FeatureStore, model: S2T, setting: Setting) -> list[Example]:
     """The training pairs of a corpus; rows that cannot be used are named. Raises OptionError, OSError."""
     bar, name = Bar(), Path(corpus).name
-    limits = Limits(model.config.max_target_positions, bad_rows=args.max_bad_rows / 100)
+    limits = Limits(model.config.max_target_positions, bad_rows=setting.bad_rows)
     show = lambda done, total: bar.draw(done / total, f"features of {name}, {done}/{total}")  # noqa: E731
     found, failures = read_examples(corpus, store, model.tokenizer, setting.normalization, limits, show)
     with bar_away():
@@ -97,16 +106,16 @@ def set_up(args: Namespace, folder: Path) -> tuple[Run, checkpoints.Position]:
     """The run and where it is. Raises OptionError, ModelError, OSError."""
     if args.resume:
         setting = run_folder.changed(run_folder.read_setting(folder), given_recipe(args))
+        setting = setting._replace(**given_data(args))
     else:
         setting = create(args, folder)
-    model = run_folder.load_start(folder)
-    place = None if args.features == ON_THE_FLY else Path(args.features or folder / "features")
-    backend = choose(args.backend)
-    store = FeatureStore(model.feature_config, place, backend.fbank)
+    model, backend = run_folder.load_start(folder), choose(args.backend)
+    place = {None: folder / "features", "": None}.get(setting.features, setting.features)
+    store = FeatureStore(model.feature_config, place and Path(place), backend.fbank)
     learner, position = run_folder.learner_of(folder, model, setting)
-    train = examples(args, setting.train, store, model, setting)
-    valid = examples(args, setting.valid, store, model, setting) if setting.valid else []
-    return Run(folder, model, learner, store, train, valid, args.valid_utterances, backend), position
+    train = examples(setting.train, store, model, setting)
+    valid = examples(setting.valid, store, model, setting) if setting.valid else []
+    return Run(folder, model, learner, store, train, valid, setting.decoded, backend), position
 
 
 def figures(found: Validation) -> str:
@@ -134,19 +143,28 @@ def train(args: Namespace) -> int:
     """Train until all is done."""
     set_threads(args.threads)
     folder = Path(args.output)
-    run, position = set_up(args, folder)
-    if run.over(position):
-        say(f"{folder}: is done; a larger --max-epoch goes on with it")
-        return 0
-    bar, state = Bar(), {}
-    try:
-        for event in logged(run, position, args.log_interval):
-            show_event(bar, event, state)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{run.kept()}") from None
-    with bar_away():
+    (run_folder.read_setting if args.resume else run_folder.check_new)(folder)
+    with run_folder.locked(folder):
+        run, position = set_up(args, folder)
+        if run.over(position):
+            say(f"{folder}: is done; a larger --max-epoch goes on with it")
+            return 0
+        show_all(run, position, args.log_interval)
         finish(run)
     return 0
+
+
+def show_all(run: Run, position: checkpoints.Position, interval: int) -> None:
+    """Train, and show how it goes. Raises TrainingError, AudioError, OSError; KeyboardInterrupt says how to go on."""
+    bar, state = Bar(), {}
+    try:
+        for event in logged(run, position, interval):
+            show_event(bar, event, state)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(run.kept()) from None
+    finally:
+        with bar_away():
+            bar.shown = False
 
 
 def finish(run: Run) -> None:

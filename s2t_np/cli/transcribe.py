@@ -11,12 +11,13 @@ from functools import partial
 from itertools import chain
 
 from .. import __version__
+from ..audio import is_url, remote
 from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
 from ..audio.raw import ENCODINGS
 from ..batch.inputs import STDIN, Input, expand, read_list
 from ..batch.notes import identity, stamp
 from ..batch.patterns import has_wildcards
-from ..batch.run import CountedBlocks, RawSamples, Task, failure, listen
+from ..batch.run import RawSamples, Sound, Task, failure, listen
 from ..errors import AudioError, OptionError
 from ..formats import STREAMED, Incomplete, Item, Layout
 from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
@@ -26,12 +27,14 @@ from .highlight import has_colours, highlighted
 from .outputs import add_output_arguments, check_output, destinations, formats, layout, open_output, writer
 from .progress import Progress
 from .segments import add_stream_arguments, stream_options
+from .selection import add_selection_arguments, selection_of
 from .terminal import say, show
 
 RAW = RawSamples(0)  # its defaults
 DESCRIPTION = """\
 Write down what is said in recordings: files, folders (all audio files below them), patterns in quotes ("rec/**/*.wav"),
-the files of a list (--files-from), or "-" for standard input. Each recording is transcribed once, however often it is
+the files of a list (--files-from), addresses (https://, s3://, gs://, hf://; they need fsspec), or "-" for standard
+input. Each recording is transcribed once, however often it is
 named.
 
 A model writes what it was trained to write: the LibriSpeech models transcribe English, the MuST-C and CoVoST models
@@ -58,6 +61,8 @@ examples:
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
+  s2t-np transcribe talk.mp4 --clip 1:30,2:00             (needs PyAV: pip install av)
+  s2t-np transcribe call.wav --channels each --format vtt
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
 exit codes: 0 ok, 1 some inputs failed or broke off (the rest is done), 2 usage, 3 model refused, 130 interrupted"""
@@ -69,6 +74,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="FILE|FOLDER|PATTERN|-", help="what to transcribe")
     parser.add_argument("--files-from", metavar="LIST", help='more of them, one a line; "-": standard input')
     parser.add_argument("--null", action="store_true", help="the names in LIST end in zero bytes (find -print0)")
+    add_selection_arguments(parser)
     raw = parser.add_argument_group("samples without a header", "Of all inputs; a pipe with a WAV header needs none.")
     raw.add_argument("--raw-rate", type=int, metavar="HZ", help="their sampling rate")
     raw.add_argument("--raw-encoding", default=RAW.encoding, choices=list(ENCODINGS), help="default: s16le")
@@ -110,8 +116,11 @@ def raw_samples(args: Namespace) -> RawSamples | None:
 
 def is_batch(args: Namespace, paths: list[str]) -> bool:
     """True if the arguments denote a batch, even if only one file matches: then results say whose they are."""
-    one = len(paths) == 1 and not os.path.isdir(paths[0]) and (os.path.exists(paths[0]) or not has_wildcards(paths[0]))
-    return not one or bool(args.files_from)
+    if len(paths) > 1 or args.files_from:
+        return True
+    if is_url(paths[0]):
+        return remote.is_several(paths[0])
+    return os.path.isdir(paths[0]) or (has_wildcards(paths[0]) and not os.path.exists(paths[0]))
 
 
 def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[Item]], Iterator[str]]:
@@ -121,17 +130,17 @@ def streamed(args: Namespace, name: str, style: Layout) -> Callable[[Iterable[It
     return partial(STREAMED[name], layout=style)
 
 
-def mark(sound: CountedBlocks) -> Iterator[Incomplete]:
+def mark(sound: Sound, begin: float) -> Iterator[Incomplete]:
     """Yield the text that ends the segments of a recording that turned out to be incomplete."""
     if sound.incomplete:
-        yield Incomplete(sound.duration, sound.incomplete)
+        yield Incomplete(begin + sound.duration, sound.incomplete)
 
 
 def print_stream(task: Task, item: Input, write: Callable[[Iterable[Item]], Iterator[str]]) -> Counter:
     """Print one recording, each segment as it closes; returns what `run_batch` does. Raises OptionError, OSError."""
     try:
         sound, segments = listen(task, item)
-        for text in write(chain(Progress([item]).watch(item, segments), mark(sound))):
+        for text in write(chain(Progress([item]).watch(item, segments), mark(sound, item.selection.start))):
             show(text, coloured=write is highlighted)
     except (AudioError, MemoryError) as error:
         report(failure(item, error))
@@ -159,7 +168,9 @@ def transcribe(args: Namespace) -> int:
     generation, options, given = generation_options(args), stream_options(args), given_inputs(args)
     batch, raw = is_batch(args, given), raw_samples(args)
     check_output(args, batch)
+    selection = selection_of(args)
     inputs, failures, notes = expand(given, headerless=raw is not None)
+    inputs = [item._replace(selection=selection) for item in inputs]
     jobs(args, len(inputs))
     paths = destinations(args, inputs, formats(args, batch))
     for note in notes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..longform.segment import Recording
 from ..tokenizer import Tokenizer
 from .lines import path_lines, tsv, txt
-from .marks import CUT_OFF, Incomplete, Item, is_cut_off, items
+from .marks import CUT_OFF, Incomplete, Item, channel_label, is_cut_off, items
 from .records import finite, recording_record, to_json
 from .subtitles import Layout, srt, vtt
 
@@ -41,6 +41,7 @@ __all__ = [
     "Incomplete",
     "Item",
     "Layout",
+    "channel_label",
     "finite",
     "is_cut_off",
     "path_lines",

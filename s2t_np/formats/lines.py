@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..longform.segment import Recording, Segment
-from .marks import Incomplete, Item, best_text, items, plain
+from .marks import Incomplete, Item, best_text, channel_label, items, plain
 from .subtitles import Layout, milliseconds
 
 
@@ -14,7 +14,7 @@ def one_line(path: str) -> str:
 
 def ranked(segment: Segment) -> list[str]:
     """The texts of a segment's hypotheses, best first, each on one line."""
-    return [best_text(segment), *map(plain, segment.texts[1:])]
+    return [best_text(segment), *(channel_label(segment) + plain(text) for text in segment.texts[1:])]
 
 
 def txt(segments: Iterable[Item], layout: Layout) -> Iterator[str]:

@@ -31,7 +31,7 @@ def items(recording: Recording) -> Iterator[Item]:
     """The segments of a recording, and after them the mark that it is incomplete, if it is."""
     yield from recording.segments
     if recording.incomplete:
-        yield Incomplete(recording.duration, recording.incomplete)
+        yield Incomplete(recording.begin + recording.duration, recording.incomplete)
 
 
 def plain(text: str) -> str:
@@ -40,9 +40,20 @@ def plain(text: str) -> str:
 
 
 def best_text(segment: Segment) -> str:
-    """The best text of a segment on one line, with a mark where it was cut off; "" where there is none."""
-    text = plain(segment.text)
-    return text + CUT_OFF if text and is_cut_off(segment) else text
+    """The best text of a segment on one line, with its channel, and a mark where it was cut off; "" if it is empty."""
+    words = best_words(segment)
+    return channel_label(segment) + " ".join(words) if words else ""
+
+
+def best_words(segment: Segment) -> list[str]:
+    """The words of the best text, and the mark where it was cut off; none where there is no text."""
+    words = segment.text.split()
+    return words + [CUT_OFF.strip()] * bool(words and is_cut_off(segment))
+
+
+def channel_label(segment: Segment) -> str:
+    """The words before the text of a segment that was heard in one channel: "[channel 2] "."""
+    return "" if segment.channel is None else f"[channel {segment.channel}] "
 
 
 def is_cut_off(segment: Segment) -> bool:

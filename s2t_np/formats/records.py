@@ -57,8 +57,9 @@ def word_record(word: Word) -> dict:
 
 
 def segment_record(segment: Segment, tokenizer: Tokenizer) -> dict:
-    """One segment; it has `words` only if they were asked for."""
+    """One segment; it has `words` only if they were asked for, `channel` only if one channel was heard."""
     words = {} if segment.words is None else {"words": [word_record(word) for word in segment.words]}
+    channel = {} if segment.channel is None else {"channel": segment.channel}
     pairs = zip(segment.hypotheses, segment.texts, strict=True)
     return {
         "id": segment.id,
@@ -69,6 +70,7 @@ def segment_record(segment: Segment, tokenizer: Tokenizer) -> dict:
         "avg_logprob": finite(segment.avg_logprob),
         "compression_ratio": finite(segment.compression_ratio),
         "flags": list(segment.flags),
+        **channel,
         **words,
         "hypotheses": [hypothesis_record(h, text, tokenizer) for h, text in pairs],
     }

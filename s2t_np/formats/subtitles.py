@@ -7,14 +7,14 @@ differ in the header, the numbers before cues, the decimal mark, and in whether 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import NamedTuple
 
 from ..errors import OptionError
 from ..longform.segment import Segment
-from .marks import CUT_OFF, Incomplete, Item, best_text, is_cut_off
+from .marks import CUT_OFF, Incomplete, Item, best_words, channel_label, is_cut_off
 
 Lines = list[list["TimedWord"]]
 SHORTEST_CUE = 0.1  # seconds; words may be timed at no duration at all, and players drop such cues
@@ -49,6 +49,7 @@ class Cue(NamedTuple):
     start: float
     end: float
     lines: list[str]
+    channel: int | None = None  # that was heard, if it was one
 
 
 def milliseconds(seconds: float) -> int:
@@ -69,13 +70,19 @@ def timed_words(segment: Segment) -> list[TimedWord]:
     if segment.words:
         known = [TimedWord(word.text.strip(), word.start, word.end) for word in segment.words]
         return known + [TimedWord(CUT_OFF.strip(), segment.end, segment.end)] * is_cut_off(segment)
-    words, at = best_text(segment).split(), 0
+    words, at = best_words(segment), 0
     pace = (segment.end - segment.start) / max(1, sum(len(word) + 1 for word in words))
     found = []
     for word in words:
         found.append(TimedWord(word, segment.start + at * pace, segment.start + (at + len(word) + 1) * pace))
         at += len(word) + 1
     return found
+
+
+def labelled_words(segment: Segment) -> list[TimedWord]:
+    """The same, and before them the channel, if the segment was heard in one."""
+    words, label = timed_words(segment), channel_label(segment).strip()
+    return [TimedWord(label, words[0].start, words[0].start), *words] if words and label else words
 
 
 def phrases(words: list[TimedWord]) -> Iterator[list[TimedWord]]:
@@ -106,23 +113,28 @@ def balanced(words: list[TimedWord], layout: Layout) -> Iterator[Lines]:
     return (lines[i : i + height] for i in range(0, len(lines), height))
 
 
-def cues(segments: Iterable[Item], layout: Layout) -> Iterator[Cue]:
-    """The cues of each segment, as segments arrive, in order; a segment without text has no cue."""
-    at = 0.0  # the end of the cue before
+def cues(segments: Iterable[Item], layout: Layout, words: Callable = labelled_words) -> Iterator[Cue]:
+    """The cues of each segment, as segments arrive, in order; a segment without text has no cue.
+
+    `words`: a segment -> its TimedWords. Cues of one channel do not overlap; people on two channels may speak at once.
+    """
+    ends: dict[int | None, float] = {}  # the last cue of each channel
     for item in segments:
-        for cue in cues_of(item, layout):
-            start = max(at, cue.start)
-            at = max(cue.end, start + SHORTEST_CUE)
-            yield Cue(start, at, [line.replace("-->", "->") for line in cue.lines])  # "-->" belongs to the times
+        channel = None if isinstance(item, Incomplete) else item.channel
+        for cue in cues_of(item, layout, words):
+            start = max(ends.get(channel, 0.0), cue.start)
+            ends[channel] = end = max(cue.end, start + SHORTEST_CUE)
+            lines = [line.replace("-->", "->") for line in cue.lines]  # "-->" belongs to the times
+            yield Cue(start, end, lines, channel)
 
 
-def cues_of(item: Item, layout: Layout) -> Iterator[Cue]:
+def cues_of(item: Item, layout: Layout, words: Callable) -> Iterator[Cue]:
     """The cues of one segment, or of the mark that ends an incomplete recording."""
     if isinstance(item, Incomplete):
         yield Cue(item.at, item.at + MARK_SHOWN, [item.text])
         return
-    for words in phrases(timed_words(item)):
-        for lines in balanced(words, layout):
+    for phrase in phrases(words(item)):
+        for lines in balanced(phrase, layout):
             texts = [" ".join(word.text for word in line) for line in lines]
             yield Cue(lines[0][0].start, lines[-1][-1].end, texts)
 
@@ -143,10 +155,17 @@ def vtt(segments: Iterable[Item], layout: Layout) -> Iterator[str]:
     """WebVTT: a header, and no numbers. A note, which players ignore, says that a recording is incomplete."""
     marks: list[Incomplete] = []
     yield "WEBVTT\n\n"
-    for cue in cues(without_marks(segments, marks), layout):
-        yield cue_text(cue, ".", hours=False)
+    for cue in cues(without_marks(segments, marks), layout, timed_words):
+        yield cue_text(voiced(cue), ".", hours=False)
     for mark in marks:
         yield f"NOTE {mark.text.replace('-->', '->')}\n\n"
+
+
+def voiced(cue: Cue) -> Cue:
+    """The cue with its channel as WebVTT's voice, which players show in their own way: <v channel 2>."""
+    if cue.channel is None:
+        return cue
+    return cue._replace(lines=[f"<v channel {cue.channel}>{cue.lines[0]}", *cue.lines[1:]])
 
 
 def without_marks(segments: Iterable[Item], marks: list[Incomplete]) -> Iterator[Segment]:

@@ -5,6 +5,7 @@ computed on the CPU in numpy, so these return what there is, with an InputWarnin
 """
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -90,8 +91,15 @@ def as_array(value, name: str) -> np.ndarray:
         raise OptionError(f"{name}: a {type(value).__name__} cannot be taken as an array ({error!s:.100})") from None
 
 
+def as_list(batch):
+    """A sequence of another type, such as a column of a data set, as a list; anything else as it is."""
+    plain = isinstance(batch, list | tuple | str | bytes | bytearray | memoryview)
+    return list(batch) if isinstance(batch, Sequence) and not plain else batch
+
+
 def rows_of(batch) -> list:
-    """The rows of a batch: of an array, a tensor, or a list; none for what is neither."""
+    """The rows of a batch: of an array, a tensor, or a sequence; none for what is neither."""
+    batch = as_list(batch)
     if not isinstance(batch, np.ndarray | list | tuple) and hasattr(batch, "__array__"):
         batch = as_array(batch, "the batch")
     return list(batch) if isinstance(batch, list | tuple) or np.ndim(batch) > 0 else []
@@ -99,13 +107,14 @@ def rows_of(batch) -> list:
 
 def examples(batch, wanted: str) -> Fields:
     """The input of `pad`, a list of dicts or a dict of lists, as {field: rows}. Raises OptionError."""
+    batch = as_list(batch)
     if isinstance(batch, list | tuple) and batch and all(hasattr(example, "keys") for example in batch):
         batch = {key: [example[key] for example in batch] for key in batch[0]}
     if not hasattr(batch, "keys") or wanted not in batch:
         found = ", ".join(map(str, batch)) if hasattr(batch, "keys") else type(batch).__name__
         raise OptionError(f"pad needs {wanted}, a dict of lists or a list of dicts that have it; found {found:.80}")
-    fields = {key: batch[key] for key in batch}
-    if isinstance(batch[wanted], list | tuple | np.ndarray):
+    fields = {key: as_list(batch[key]) for key in batch}
+    if isinstance(fields[wanted], list | tuple | np.ndarray):
         sizes = {key: len(rows) for key, rows in fields.items() if hasattr(rows, "__len__")}
         if len(set(sizes.values())) > 1:
             raise OptionError(f"pad needs as many rows of each field, found {sizes}")

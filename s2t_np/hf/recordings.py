@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import audio
 from ..errors import OptionError
+from .batch import as_list
 
 MOST_CHANNELS = 8
 SAMPLES_PER_CHANNEL = 100
@@ -30,6 +31,7 @@ class Recording(NamedTuple):
 
 def recordings(raw_speech) -> list[Recording]:
     """One recording or several -> a list of them. Raises OptionError."""
+    raw_speech = as_list(raw_speech)
     if is_one(raw_speech):
         return [as_recording(raw_speech)]
     if not isinstance(raw_speech, list | tuple):

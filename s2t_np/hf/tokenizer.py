@@ -10,7 +10,7 @@ from ..config import TokenizerConfig, read_bounded, read_json, write_json
 from ..errors import OptionError
 from ..fields import check_fields
 from ..tokenizer import MAX_MODEL_BYTES, Tokenizer
-from .batch import Fields, as_array, examples, rows_of
+from .batch import Fields, as_array, as_list, examples, rows_of
 from .encode_options import NEUTRAL, EncodeOptions
 from .lengths import Lengths, check_side, stack
 from .pretrained import Pretrained, check_names
@@ -87,6 +87,7 @@ class Speech2TextTokenizer(TokenizerSettings, SpecialTokens, Pretrained):
 
     def encoded(self, text: str | list[str], add_special_tokens: bool, options: dict) -> Fields:
         """The fields of one text or several. Raises OptionError."""
+        text = as_list(text)
         if not isinstance(text, str | list | tuple):
             raise OptionError(f"text is {text!r:.40}, expected a string or a list of strings")
         wanted = EncodeOptions.of(options)

@@ -34,6 +34,7 @@ class Segment:
     flags: tuple[str, ...] = ()  # why this text is doubtful: "repetition", "low_logprob", ...
     hypotheses: tuple[Hypothesis, ...] = ()  # best first, as many as asked for
     texts: tuple[str, ...] = ()  # the texts of the hypotheses
+    channel: int | None = None  # 1, 2, ... if one channel of the recording was heard; None if they were mixed
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Recording:
 
     path: str  # as given; "-" is standard input
     segments: tuple[Segment, ...]
-    duration: float
+    duration: float  # seconds that were heard
     incomplete: str | None = None  # why some of it is missing, on one line: it breaks off, or is damaged
+    begin: float = 0.0  # seconds into the recording at which the part that was heard begins
 
     @property
     def text(self) -> str:

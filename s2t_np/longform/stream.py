@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..audio import blocks, is_live, take_until
+from ..audio import EACH, EVERYTHING, Selection, blocks, channel_count, is_live, take_until
 from ..search import Asking
 from ..together import ordered
 from .fallback import decode_with_fallback
 from .merge import merge_overlap
 from .options import StreamOptions
+from .placing import in_time, placed
 from .quality import average_log_prob, compression_ratio
 from .segment import Segment, Word
 from .segmenter import Piece, pieces
@@ -45,19 +46,30 @@ def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
 
 
 def stream(
-    model, audio, sampling_rate: int | None = None, options: StreamOptions | None = None, width: int = 1, **generation
+    model,
+    audio,
+    sampling_rate: int | None = None,
+    options: StreamOptions | None = None,
+    width: int = 1,
+    selection: Selection = EVERYTHING,
+    **generation,
 ) -> Iterator[Segment]:
     """Transcribe a recording of any length: its segments, each as soon as it is done.
 
     `audio` as in S2T.features, or an iterator of arrays (n,) at `sampling_rate` Hz; `generation` as in S2T.generate.
     Up to `width` segments are decoded together, unless it is live. A pipe is read as it fills. A recording of up to
-    `max_whole_duration` is one segment, heard as S2T.transcribe hears it. A piece without text gives no segment. Raises
-    OptionError at once; AudioError, after the segments before it, if the recording is damaged or cut short.
+    `max_whole_duration` is one segment, heard as S2T.transcribe hears it. A piece without text gives no segment.
+    `selection` says what is heard; with its channel "each", the segments of all channels come in the order of time.
+    Raises OptionError at once; AudioError, after the segments before it, if the recording is damaged or cut short.
     """
-    sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
+    if selection.channel == EACH:
+        own = (replace(selection, channel=1 + i) for i in range(channel_count(audio, selection.stream)))
+        return in_time([stream(model, audio, sampling_rate, options, width, one, **generation) for one in own])
+    sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate, selection)
     live = is_live(audio)
     utterances = utterances_of(model, sound, live, options or StreamOptions(), generation)
-    return segments_of(ordered(utterances, model.step_together, 1 if live else width), model.tokenizer)
+    heard = ordered(utterances, model.step_together, 1 if live else width)
+    return placed(segments_of(heard, model.tokenizer), selection)
 
 
 def utterances_of(

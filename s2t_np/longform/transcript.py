@@ -7,6 +7,7 @@ from ..errors import AudioError, S2TError
 from ..search import Asking, Hypothesis
 from ..together import by_group
 from .options import StreamOptions
+from .placing import placed
 from .quality import quality_flags
 from .recording import OpenRecording
 from .segment import Segment
@@ -56,7 +57,8 @@ class Hearing:
         """The transcript that the results of the utterances make. Raises what they raise."""
         heard = list(results)
         if self.recording.whole is None:
-            return Transcript.of_segments(tuple(segments_of(heard, self.model.tokenizer)), self.recording)
+            segments = placed(segments_of(heard, self.model.tokenizer), self.recording.selection)
+            return Transcript.of_segments(tuple(segments), self.recording)
         return heard[0]
 
 

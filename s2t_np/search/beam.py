@@ -7,11 +7,12 @@ with shorter ones, so the sum is divided by length ** length_penalty. The search
 looks able to displace a finished one.
 
 Details are those of transformers 5.x `_beam_search` (fairseq's differ): 2K candidates are kept a step, so that K
-can run on even if K end; only those among the first K may end; all K beams start equal, so only one starts alive; what
-max_length cuts off counts as ended. Two things are decided here that upstream leaves open. Of equal scores, the lower
-beam and then the lower token id goes first; torch.topk promises no order. And dead beams, to which upstream gives
--1e9, score -inf here and never end: where constraints leave fewer than 2K continuations, upstream's can fill its list
-with repeated or padded rows scoring -1e9 / length, and with early_stopping True stop the search for it.
+can run on even if K end, and K more for each further token that ends a text; only those among the first K may end; all
+K beams start equal, so only one starts alive; what max_length cuts off counts as ended. Two things are decided here
+that upstream leaves open. Of equal scores, the lower beam and then the lower token id goes first; torch.topk promises
+no order. And dead beams, to which upstream gives -1e9, score -inf here and never end: where constraints leave fewer
+than 2K continuations, upstream's can fill its list with repeated or padded rows scoring -1e9 / length, and with
+early_stopping True stop the search for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +22,12 @@ import numpy as np
 
 from ..config import GenerationConfig
 from .constraints import Constraint, constrain, constraints, rewrite
+from .hooks import NO_HOOKS, Hooks, Stop
 from .options import no_token_left
 from .port import Cache, Candidates, Hypothesis, NextToken, Search, advance, append_column, feed_prompt, ranked
+from .stopping import ended_rows, stops
+
+Pick = Callable[[np.ndarray, np.ndarray, int], Candidates]  # log_probs and scores (K, V), how many -> best first
 
 
 class Beams(NamedTuple):
@@ -34,15 +39,24 @@ class Beams(NamedTuple):
     parents: np.ndarray  # (K,) which beam of the step before each one continues
 
 
-def beam_search(start: Callable[[int], Cache], options: GenerationConfig, prompt: Sequence[int]) -> Search:
-    """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`."""
-    active = constraints(options, len(prompt))
+def beam_search(
+    start: Callable[[int], Cache],
+    options: GenerationConfig,
+    prompt: Sequence[int],
+    hooks: Hooks = NO_HOOKS,
+    pick: Pick = ranked,
+) -> Search:
+    """The best `num_return_sequences` of the hypotheses that K = `num_beams` beams find after `prompt`.
+
+    `pick` chooses among all continuations: the best ones, unless sampling (sampling.py) draws them.
+    """
+    active, others = constraints(options, len(prompt), hooks), stops(options, hooks)
     cache, following = yield from feed_prompt(start, options, prompt, options.num_beams)
     beams = first_beams(prompt, options.num_beams)
     finished: list[Hypothesis] = []
     while True:
-        candidates = extend(beams, following, active)
-        ended = have_ended(beams, candidates, options)
+        candidates = extend(beams, following, active, candidate_count(options), pick)
+        ended = have_ended(beams, candidates, options, others)
         finished = collect(finished, beams, candidates, ended, options)
         beams = run_on(beams, candidates, ended)
         if is_over(beams, finished, len(prompt), options):
@@ -61,24 +75,34 @@ def first_beams(prompt: Sequence[int], count: int) -> Beams:
     return Beams(np.tile(prompt, (count, 1)), np.empty((count, 0), np.float32), scores, np.arange(count))
 
 
-def extend(beams: Beams, following: NextToken, active: Sequence[Constraint]) -> Candidates:
-    """The best 2K of the K x V ways to add a token, best first. Bans are entered in the logits.
+def candidate_count(options: GenerationConfig) -> int:
+    """How many continuations a step keeps: enough that K of them can run on, however many end in EOS."""
+    return max(2, 1 + len(options.eos_token_ids)) * options.num_beams
+
+
+def extend(
+    beams: Beams, following: NextToken, active: Sequence[Constraint], count: int, pick: Pick = ranked
+) -> Candidates:
+    """The `count` of the K x V ways to add a token that `pick` chooses, best first. Bans are entered in the logits.
 
     (Of a banned token, which only gets that far where there is nothing else, the log-probability is then -inf too.)
     """
-    count = 2 * len(beams.scores)
-    if not rewrite(active, beams.tokens.shape[1]):
+    if pick is ranked and not rewrite(active, beams.tokens.shape[1]):
         constrain(active, beams.tokens, following.logits)
         return following.best(beams.scores, count)
     log_probs = following.log_probs()
     scores = constrain(active, beams.tokens, log_probs) + beams.scores[:, None]
-    return ranked(log_probs, scores, count)
+    return pick(log_probs, scores, count)
 
 
-def have_ended(beams: Beams, candidates: Candidates, options: GenerationConfig) -> list[bool]:
-    """Which of the 2K candidates end here, by EOS or because they may not grow longer."""
-    cut_off = beams.tokens.shape[1] + 1 == options.max_length
-    return [cut_off or token == options.eos_token_id for token in candidates.tokens.tolist()]
+def have_ended(
+    beams: Beams, candidates: Candidates, options: GenerationConfig, others: Sequence[Stop] = ()
+) -> list[bool]:
+    """Which of the candidates end here: by EOS, because they may not grow longer, or for one of the other reasons."""
+    if others:
+        return ended_rows(append_column(beams.tokens[candidates.parents], candidates.tokens), options, others).tolist()
+    cut_off, ends = beams.tokens.shape[1] + 1 == options.max_length, options.eos_token_ids
+    return [cut_off or token in ends for token in candidates.tokens.tolist()]
 
 
 def collect(
@@ -97,7 +121,7 @@ def as_hypothesis(beams: Beams, candidates: Candidates, row: int, options: Gener
     parent, last = candidates.parents[row], int(candidates.tokens[row])
     log_probs = (*beams.log_probs[parent].tolist(), float(candidates.log_probs[row]))
     score = normalise(candidates.scores[row], len(log_probs), options)
-    return Hypothesis((*beams.tokens[parent].tolist(), last), log_probs, score, last == options.eos_token_id)
+    return Hypothesis((*beams.tokens[parent].tolist(), last), log_probs, score, last in options.eos_token_ids)
 
 
 def normalise(score: np.float32, count: int, options: GenerationConfig) -> float:

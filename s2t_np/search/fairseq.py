@@ -11,25 +11,33 @@
 The score is the sum of log-probabilities over (number of generated tokens, EOS included) ** length_penalty, in float32.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..config import GenerationConfig
 from ..errors import OptionError
+from ..generation_config import SAMPLING, GenerationConfig
 from .constraints import ban_repeated_ngrams
+from .hooks import NO_HOOKS, Hooks
 from .options import check_vocabulary, no_token_left
 from .port import Cache, Candidates, Hypothesis, NextToken, Search, advance, append_column, ranked
 
 UNK = 3  # in every dictionary of fairseq
-REFUSED = {
-    "do_sample": False,
-    "repetition_penalty": 1.0,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "forced_eos_token_id": None,
-}
+# What it obeys, or what only sampling looks at; every other option must have its neutral value.
+OBEYED = (
+    *("search", "num_beams", "num_return_sequences", "length_penalty", "unk_penalty", "min_length", "max_length"),
+    *(
+        "no_repeat_ngram_size",
+        "eos_token_id",
+        "pad_token_id",
+        "decoder_start_token_id",
+        "forced_bos_token_id",
+        *SAMPLING,
+    ),
+    *("early_stopping", "seed"),
+)
 
 
 class Rows(NamedTuple):
@@ -48,14 +56,14 @@ def fairseq_search(start: Callable[[int], Cache], options: GenerationConfig, for
     Of `options`: num_beams (K), length_penalty, unk_penalty, min_length, max_length (tokens before EOS),
     no_repeat_ngram_size; `check_fairseq_options` refuses others. Raises OptionError for ids outside V.
     """
-    count, first = options.num_beams, options.decoder_start_token_id
+    count, first, (eos,) = options.num_beams, options.decoder_start_token_id, options.eos_token_ids
     cache = start(count)
     following = yield from advance(np.full(count, first), cache)
     check_vocabulary(options, [first, *forced], following.logits.shape[1])
     rows, finished = first_rows(first, count), []
     for step in range(options.max_length + 1):
         candidates = extend(rows, allowed(following, rows, step, forced, options))
-        ended = (candidates.tokens == options.eos_token_id) & (candidates.scores > -np.inf)
+        ended = (candidates.tokens == eos) & (candidates.scores > -np.inf)
         ended[:count] &= ~rows.closed
         finished += [as_hypothesis(rows, candidates, row, options) for row in np.flatnonzero(ended[:count])]
         if len(finished) >= count or step == options.max_length:
@@ -69,13 +77,18 @@ def fairseq_search(start: Callable[[int], Cache], options: GenerationConfig, for
     return best[: options.num_return_sequences]
 
 
-def check_fairseq_options(options: GenerationConfig) -> None:
+def check_fairseq_options(options: GenerationConfig, hooks: Hooks = NO_HOOKS) -> None:
     """Refuse what fairseq's search does not know. Raises OptionError."""
-    for name, neutral in REFUSED.items():
-        if getattr(options, name) != neutral:
+    for field in dataclasses.fields(options):
+        if field.name not in OBEYED and getattr(options, field.name) != field.default:
             raise OptionError(
-                f"{name} is {getattr(options, name)!r:.40}, which fairseq's search does not have; leave it out"
+                f"{field.name} is {getattr(options, field.name)!r:.40}, which fairseq's search does not have; "
+                "leave it out"
             )
+    if hooks._replace(pieces=None) != NO_HOOKS:
+        raise OptionError("functions of the caller's take no part in fairseq's search; leave them out")
+    if len(options.eos_token_ids) != 1:
+        raise OptionError(f"eos_token_id is {options.eos_token_id}, expected one token for fairseq's search")
     if options.num_return_sequences > options.num_beams:
         raise OptionError(
             f"num_return_sequences is {options.num_return_sequences}, more than num_beams {options.num_beams}"
@@ -96,11 +109,11 @@ def allowed(
     log_probs[:, options.pad_token_id] = -np.inf
     log_probs[:, UNK] -= np.float32(options.unk_penalty)
     if step >= options.max_length:
-        keep_only(log_probs, options.eos_token_id)
+        keep_only(log_probs, options.eos_token_ids[0])
     elif step < len(forced):
         keep_only(log_probs, forced[step])
     elif step < max(options.min_length, 1):
-        log_probs[:, options.eos_token_id] = -np.inf
+        log_probs[:, options.eos_token_ids] = -np.inf
     if options.no_repeat_ngram_size:
         ban_repeated_ngrams(rows.tokens, log_probs, options.no_repeat_ngram_size)
     return log_probs

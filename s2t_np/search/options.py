@@ -6,15 +6,15 @@ ignored, as upstream does: generation_config.json files carry them.
 
 import operator
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 
-import numpy as np
-
-from ..config import GenerationConfig
 from ..errors import InputWarning, OptionError
+from ..generation_config import GenerationConfig, as_tuple
 
 MAX_POWER = 1e30  # length ** length_penalty must leave room in float32 for a sum of log-probs divided by it
 OPTIONS_WITH_IDS = (
+    "bad_words_ids",
     "suppress_tokens",
     "begin_suppress_tokens",
     "forced_bos_token_id",
@@ -86,33 +86,42 @@ def check_length_penalty(options: GenerationConfig) -> None:
 def check_rows(options: GenerationConfig) -> None:
     """Hold beams, hypotheses and the kind of search to each other. Raises OptionError."""
     beams, wanted = options.num_beams, options.num_return_sequences
-    if options.do_sample and beams > 1:
-        raise OptionError(f"do_sample with num_beams {beams}: sampling follows single paths; set num_beams to 1")
-    if not options.do_sample and wanted > beams:
+    if wanted > beams and (beams > 1 or not options.do_sample):
         raise OptionError(f"num_return_sequences is {wanted}, more than num_beams {beams}; raise num_beams or sample")
     if not options.do_sample and options.seed is not None:
         raise OptionError(f"seed is {options.seed} but do_sample is false, so nothing is left to chance; drop one")
 
 
 def check_forced(options: GenerationConfig) -> None:
-    """A token cannot be forced and suppressed."""
+    """A token cannot be forced and suppressed; of several forced ones, one must be left."""
     for name in ("forced_bos_token_id", "forced_eos_token_id"):
-        token = getattr(options, name)
-        if token is not None and token in (options.suppress_tokens or ()):
-            raise OptionError(f"{name} is {token}, which is also in suppress_tokens; take it out of one")
+        forced = as_tuple(getattr(options, name))
+        if forced and set(forced) <= set(options.suppress_tokens or ()):
+            raise OptionError(f"{name} is {forced[0]}, which is also in suppress_tokens; take it out of one")
 
 
 def check_vocabulary(options: GenerationConfig, prompt: Sequence[int], size: int) -> None:
     """Every token id must be below V."""
     held = {"prefix": prompt} | {name: getattr(options, name) for name in OPTIONS_WITH_IDS}
-    for name, ids in held.items():
-        if ids is not None and np.max(ids, initial=-1) >= size:
-            raise OptionError(f"{name} holds the token id {np.max(ids)}, expected one from 0 to {size - 1}")
+    held["sequence_bias"] = [ids for ids, _ in options.sequence_bias or ()]
+    for name, value in held.items():
+        highest = max(flat(value), default=-1)
+        if highest >= size:
+            raise OptionError(f"{name} holds the token id {highest}, expected one from 0 to {size - 1}")
+
+
+def flat(ids) -> Iterator[int]:
+    """The ids in a value that is one, a list of them, a list of lists, or None."""
+    if ids is None or isinstance(ids, Integral):
+        yield from () if ids is None else (int(ids),)
+    else:
+        for inner in ids:
+            yield from flat(inner)
 
 
 def no_token_left(length: int) -> OptionError:
     """The error for constraints that ban the whole vocabulary. (Upstream goes on with token 0, or with padding.)"""
     return OptionError(
         f"after {length} tokens the options leave none to choose; loosen suppress_tokens, begin_suppress_tokens, "
-        "no_repeat_ngram_size or min_length"
+        "no_repeat_ngram_size, bad_words_ids or min_length"
     )

@@ -1,9 +1,13 @@
 """The folder of a run: how it begins, from a model or from nothing, and how it is opened again.
 
-RUN/run.json says what the run is; with it and RUN/start, `--resume` needs no other option.
+RUN/run.json says what the run is; with it and RUN/start, `--resume` needs no other option. It is written first,
+so that a folder that is not empty and lacks it is not taken for a run.
 """
 
-from collections.abc import Iterable
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +18,12 @@ from ..backend import NUMPY
 from ..checkpoint import safetensors
 from ..checkpoint.hub import find
 from ..config import FeatureConfig, ModelConfig, read_json, write_json
-from ..errors import OptionError
+from ..errors import ModelError, OptionError
 from ..hf.convert import atomic_folder, convert
-from ..model import S2T, load_folder
+from ..loading import load_folder
+from ..model import S2T
+from ..system.atomic_files import atomic_file
+from ..system.file_locks import try_lock
 from .checkpoints import Position, checkpoints, restore, sync_folder
 from .dropout import Rates
 from .initial import initial_weights
@@ -26,12 +33,14 @@ from .vocabulary import write_vocabulary
 
 RUN_FILE = "run.json"
 START = "start"
+LOCK_FILE = ".lock"
 MAY_CHANGE = (
     "max_epoch",
     "max_update",
     "keep_last",
     "save_interval_updates",
 )  # the fields of a recipe that may change when a run goes on
+OURS = ("one_pass_variance",)  # a field of FeatureConfig that transformers does not have
 GENERATION = {"decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1, "bos_token_id": 0} | {
     "num_beams": 5,
     "max_length": 200,
@@ -44,27 +53,54 @@ class Setting(NamedTuple):
 
     recipe: Recipe
     train: str
-    valid: str | None
-    normalization: str
-    rates: Rates
+    rates: dict[str, float]  # the rates of dropout that replace those of config.json
+    valid: str | None = None
+    normalization: str = "lower"
+    features: str | None = None  # where they are kept; None: in the run, "" nowhere
+    decoded: int = 200  # validation utterances that are transcribed
+    bad_rows: float = 0.05  # the share of rows that may be left out
+
+
+def check_new(run: Path) -> None:
+    """Raise OptionError unless a run can begin here: in a new or empty folder, or one that got to no checkpoint."""
+    if checkpoints(run):
+        raise OptionError(f"{run} holds a run; --resume goes on with it, or choose another folder")
+    if (
+        run.exists()
+        and not (run / RUN_FILE).exists()
+        and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK_FILE})
+    ):
+        raise OptionError(f"{run} is not empty and holds no run; choose another folder")
 
 
 def create(run: Path, setting: Setting) -> None:
-    """Make the folder of a new run. Raises OptionError where there is a run already, OSError."""
-    if (run / RUN_FILE).exists():
-        raise OptionError(f"{run} holds a run; --resume goes on with it, or choose another folder")
-    run.mkdir(parents=True, exist_ok=True)
+    """Make the folder of a new run, in place of one that got to no checkpoint. Raises OSError."""
     (run / "checkpoints").mkdir(exist_ok=True)
-    write_json(run / RUN_FILE, setting._asdict() | {"recipe": asdict(setting.recipe), "rates": asdict(setting.rates)})
+    shutil.rmtree(run / START, ignore_errors=True)
+    with atomic_file(run / RUN_FILE) as file:
+        content = setting._asdict() | {"recipe": asdict(setting.recipe)}
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_setting(run: Path) -> Setting:
     """The setting that run.json holds. Raises OptionError where there is no run, ModelError for a damaged file."""
-    if not (run / RUN_FILE).exists():
+    if not (run / RUN_FILE).exists() or not (run / START).exists():
         raise OptionError(f"{run} holds no run to go on with; leave out --resume")
     data = read_json(run / RUN_FILE)
-    recipe, rates = Recipe.from_json(data["recipe"]), Rates(**data["rates"])
-    return Setting(recipe, data["train"], data["valid"], data["normalization"], rates)
+    try:
+        return Setting(**data | {"recipe": Recipe.from_json(data["recipe"])})
+    except (KeyError, TypeError, AttributeError, OptionError) as error:
+        raise ModelError(f"{run / RUN_FILE}: does not describe a run ({error})") from None
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Within this context no other process trains in this folder. Raises OptionError if one does, OSError."""
+    run.mkdir(parents=True, exist_ok=True)
+    with open(run / LOCK_FILE, "ab") as file:
+        if try_lock(file) is False:
+            raise OptionError(f"{run}: another process is training in it")
+        yield
 
 
 def changed(setting: Setting, given: dict) -> Setting:
@@ -72,42 +108,32 @@ def changed(setting: Setting, given: dict) -> Setting:
     before = asdict(setting.recipe)
     for name, value in given.items():
         if name not in MAY_CHANGE and before[name] != value:
-            raise OptionError(
-                f"{name} is {before[name]!r} in this run, not {value!r}; start another run, or leave it out"
-            )
+            told = f"{name} is {before[name]!r} in this run, not {value!r}"
+            raise OptionError(f"{told}; start another run, or leave it out")
     return setting._replace(recipe=setting.recipe.replace(**given))
 
 
 def start_from_model(run: Path, name: str, revision: str | None = None) -> None:
     """RUN/start from any model that can be loaded. Raises ModelError, OptionError, OSError."""
-    if not (run / START).exists():
-        convert(find(name, revision), run / START)
+    convert(find(name, revision), run / START)
 
 
 def start_from_nothing(run: Path, config_json: dict, texts: Iterable[str], vocab_size: int, seed: int) -> None:
     """RUN/start with a vocabulary made of the texts and random weights. Raises ModelError, OptionError, OSError."""
-    if (run / START).exists():
-        return
-    run.mkdir(parents=True, exist_ok=True)
     with atomic_folder(run / START) as folder:
-        fields = (
-            {"model_type": "speech_to_text"} | config_json | {"vocab_size": write_vocabulary(texts, vocab_size, folder)}
-        )
+        made = {"model_type": "speech_to_text", "vocab_size": write_vocabulary(texts, vocab_size, folder)}
+        fields = {"model_type": "speech_to_text"} | config_json | made
         config = ModelConfig.from_dict(fields, "the config")
         mark = {"architectures": ["Speech2TextForConditionalGeneration"], "is_encoder_decoder": True}
         write_json(folder / "config.json", asdict(config) | fields | mark)
-        write_json(
-            folder / "generation_config.json", GENERATION | {"max_length": min(200, config.max_target_positions)}
-        )
+        most = min(GENERATION["max_length"], config.max_target_positions)
+        write_json(folder / "generation_config.json", GENERATION | {"max_length": most})
         bins = config.input_feat_per_channel * config.input_channels
-        features = FeatureConfig(num_mel_bins=bins, feature_size=bins)
-        kept = {k: v for k, v in asdict(features).items() if v is not None and k not in OURS}
+        features = asdict(FeatureConfig(num_mel_bins=bins, feature_size=bins))
+        kept = {name: value for name, value in features.items() if value is not None and name not in OURS}
         write_json(folder / "preprocessor_config.json", kept)
         safetensors.write(folder / "model.safetensors", initial_weights(config, seed))
         sync_folder(folder)
-
-
-OURS = ("one_pass_variance",)  # a field of FeatureConfig that transformers does not have
 
 
 def load_start(run: Path) -> S2T:
@@ -117,6 +143,7 @@ def load_start(run: Path) -> S2T:
 
 def learner_of(run: Path, model: S2T, setting: Setting) -> tuple[Learner, Position]:
     """The learner as of the last checkpoint, or at the beginning, and where the run is. Raises ModelError."""
-    learner = Learner.start(model.weights, model.config, setting.rates, setting.recipe)
+    rates = Rates.from_json(read_json(run / START / "config.json") | setting.rates)
+    learner = Learner.start(model.weights, model.config, rates, setting.recipe)
     found = checkpoints(run)
     return learner, restore(found[-1], learner) if found else Position()

@@ -65,7 +65,7 @@ def test_what_works_under_their_names(theirs, ours):
     ("--model_dir d x", "HF_HUB_CACHE"),
     ("-otxt x", "--format txt, srt"),
     ("-of y x", "--output FILE"),
-    ("--clip_timestamps 3 x", "ffmpeg"),
+    ("--offset-t 3000 x", "--clip START,END"),
     ("--no_speech_threshold 0.6 x", "--help"),
     ("--max_words_per_line 3 x", "--max-line-width"),
     ("--highlight_words True x", "--word-timestamps"),

@@ -1,11 +1,12 @@
 """The options of the search on the command line: they reach the search, and give the beginning of a transcript."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
-import s2t_np
 from s2t_np import cli
+from s2t_np.config import GenerationConfig
 from s2t_np.errors import InputWarning, OptionError
 from tests.support.paths import DIGITS
 
@@ -52,10 +53,32 @@ def test_options_reach_the_search(transcribe):
 
 
 def test_every_generation_option_is_named_after_its_field():
-    fields = {f.name for f in s2t_np.config.dataclasses.fields(s2t_np.config.GenerationConfig)}
+    fields = {f.name for f in dataclasses.fields(GenerationConfig)}
     named = {cli.generation.field_name(flags) for flags, *_ in cli.generation.GENERATION_OPTIONS}
     left_to_the_checkpoint = {"eos_token_id", "pad_token_id", "decoder_start_token_id"}
+    left_to_the_checkpoint |= {"sequence_bias", "remove_invalid_values", "renormalize_logits"}
     assert named | {"do_sample"} == fields - left_to_the_checkpoint
+
+
+def test_the_options_that_end_a_text_early(transcribe):
+    assert transcribe(TWO, "--stop-string", "nine")[1] == "two nine [...]\n"
+    assert transcribe(TWO, "--stop-string", "xyz", "--stop-string", "e th")[1] == "two nine three [...]\n"
+    assert transcribe(TWO, "--max-time", "0")[1] == "two [...]\n"
+    assert transcribe(TWO, "--decay", "0,9")[1].split()[0] == "two"
+    assert len(transcribe(TWO, "--decay", "1,30")[1].split()) < 5
+    assert "nine" not in transcribe(TWO, "--bad-words-ids", "4", "--bad-words-ids", "5,6")[1]
+
+
+def test_sampling_options_and_sampled_beams(transcribe):
+    plain = transcribe(TWO)[1]
+    for option in (("--min-p", 1), ("--typical-p", 1e-6), ("--top-h", 1e-6), ("--epsilon-cutoff", 0.99)):
+        assert transcribe(TWO, "--sample", "--seed", 3, *option)[:2] == (0, plain)
+    wild = ("--sample", "--beams", 4, "--nbest", 3, "--temperature", 4, "--top-k", 0, "--seed", 1)
+    code, out, _ = transcribe(TWO, *wild)
+    assert (code, len(set(out.splitlines()))) == (0, 3)
+    assert transcribe(TWO, *wild)[1] == out
+    code, _, err = transcribe(TWO, "--min-p", 0.5)
+    assert code == 2 and "--min-p has no effect without --sample" in err
 
 
 def test_the_search_of_fairseq(transcribe):

@@ -2,6 +2,7 @@
 
 import json
 import types
+from collections import UserList
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,13 @@ def test_settings_as_dict_and_json(tmp_path):
     assert json.loads(Path(saved).read_text()) == settings
     changed = Speech2TextFeatureExtractor.from_pretrained(tmp_path / "saved", padding_value=1.0)
     assert changed.to_dict() == settings | {"padding_value": 1.0}
+
+
+def test_any_sequence_is_a_batch(processor, audio):
+    """A column of a data set is a sequence, though not a list."""
+    batch = processor(UserList(audio), sampling_rate=RATE, padding=True, return_tensors="np")
+    assert batch.input_features.shape[0] == len(audio)
+    padded = processor.feature_extractor.pad({"input_features": UserList([np.ones((2, 80)), np.ones((3, 80))])})
+    assert padded.input_features.shape == (2, 3, 80)
+    assert processor(text=UserList(["one", "two"])).input_ids == processor(text=["one", "two"]).input_ids
+    assert processor.tokenizer.pad({"input_ids": UserList([[5, 2], [2]])}).input_ids == [[5, 2], [2, 1]]

@@ -204,13 +204,22 @@ WRONG = {
     (ModelConfig, "scale_embedding tie_word_embeddings"): FLAG,
     (ModelConfig, "model_type"): ("bert", "", 3, ["speech_to_text"], {}, True, *HUGE),
     (GenerationConfig, "max_length max_new_tokens num_beams num_return_sequences"): COUNT,
-    (GenerationConfig, "min_length min_new_tokens no_repeat_ngram_size top_k forced_bos_token_id forced_eos_token_id "
-     "seed eos_token_id pad_token_id decoder_start_token_id"): INDEX,
+    (GenerationConfig, "min_length min_new_tokens no_repeat_ngram_size forced_bos_token_id seed pad_token_id "
+     "decoder_start_token_id"): INDEX,
+    (GenerationConfig, "eos_token_id forced_eos_token_id"): (-1, True, 1.0, "2", "", [], [2, "2"], [[2]], {}, [-1],
+                                                             2**31),
     (GenerationConfig, "early_stopping"): (0, 1, "always", "NEVER", [], {}, *HUGE),
     (GenerationConfig, "length_penalty unk_penalty"): REAL,
     (GenerationConfig, "search"): ("", "whisper", "Fairseq", 0, True, ["fairseq"], {}, *HUGE),
-    (GenerationConfig, "repetition_penalty temperature"): (0, -1, -0.5, 0.0, *REAL),
-    (GenerationConfig, "top_p"): (0, -1, 1.5, 2, 0.0, *REAL),
+    (GenerationConfig, "repetition_penalty"): (0, -1, -0.5, 0.0, *REAL),
+    (GenerationConfig, "max_time"): (-1, *REAL),
+    (GenerationConfig, "stop_strings"): ("", 5, True, [""], ["a", 5], [["a"]], {"a": 1}),
+    (GenerationConfig, "exponential_decay_length_penalty"): (5, 1.5, "5", [5], [5, 1.5, 2], [0.5, 2], [5, "2"], {},
+                                                             [-1, 2.0], [5, float("nan")], [5, None]),
+    (GenerationConfig, "sequence_bias"): (5, "5", [5], [[5, 1.0]], [[[5], "1"]], [[[], 1.0]], [[["5"], 1.0]],
+                                          [[[5], 1.0, 2.0]], [[[-1], 1.0]], [[[5], float("inf")]], True),
+    (GenerationConfig, "bad_words_ids"): (5, "5", [5], [[]], [["5"]], [[-1]], [[[5]]], [[True]], {}, {"a": 1}, [None]),
+    (GenerationConfig, "renormalize_logits remove_invalid_values"): FLAG,
     (GenerationConfig, "suppress_tokens begin_suppress_tokens"): (1, "1", [-1], [1.5], ["1"], [[1]], [True], {},
                                                                     [10**400], [None]),
     (GenerationConfig, "do_sample"): FLAG,
@@ -229,14 +238,35 @@ WRONG = {
     (TokenizerConfig, "do_upper_case do_lower_case clean_up_tokenization_spaces"): FLAG,
 }  # fmt: skip
 OPTIONAL = ("bos_token_id", "max_new_tokens", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens", "seed",
-            "forced_bos_token_id", "forced_eos_token_id", "global_mean", "global_std", "languages", "tgt_lang",
+            "forced_bos_token_id", "forced_eos_token_id", "max_time", "stop_strings", "sequence_bias", "bad_words_ids",
+            "exponential_decay_length_penalty", "global_mean", "global_std", "languages", "tgt_lang",
             "lang_codes", "clean_up_tokenization_spaces", "do_normalize", "decoder_embed_dim", "decoder_output_dim",
             "conv_out_channels", "attn_type")  # fmt: skip
 FIELDS = [(cls, field, values) for (cls, fields), values in WRONG.items() for field in fields.split()]
 
 
+SAMPLES = {  # refused only where the file samples
+    "temperature": (0, -1, -0.5, 0.0, *REAL),
+    "top_p top_h typical_p": (0, -1, 1.5, 2, 0.0, *REAL),
+    "min_p": (-1, -0.5, 1.5, 2, *REAL),
+    "epsilon_cutoff eta_cutoff": (-1, 1, 1.0, 2, *REAL),
+    "top_k": INDEX,
+}
+SAMPLING_FIELDS = [(field, values) for fields, values in SAMPLES.items() for field in fields.split()]
+
+
+@pytest.mark.parametrize(("field", "values"), SAMPLING_FIELDS, ids=lambda x: str(x)[:30])
+def test_wrong_values_of_sampling_options(field, values):
+    for value in values:
+        with pytest.raises(ModelError, match=f"^some.json: {field} is ") as caught:
+            GenerationConfig.from_dict({field: value, "do_sample": True}, "some.json")
+        assert len(str(caught.value)) < 300
+        with pytest.raises(OptionError, match=field):
+            GenerationConfig().replace(**{field: value})
+
+
 def test_every_field_is_among_those_tested():
-    tested = {(cls, field) for cls, field, _ in FIELDS}
+    tested = {(cls, field) for cls, field, _ in FIELDS} | {(GenerationConfig, field) for field, _ in SAMPLING_FIELDS}
     assert tested == {(cls, field) for cls in CLASSES.values() for field in cls.__dataclass_fields__}
 
 
@@ -278,7 +308,13 @@ def test_options_that_replace_fields():
     config = GenerationConfig(num_beams=5)
     changed = config.replace(num_beams=1, suppress_tokens=[3, 4])
     assert (changed.num_beams, changed.suppress_tokens, config.num_beams) == (1, (3, 4), 5)
-    for wrong in ({"num_beams": 0}, {"num_beams": None}, {"temperature": float("nan")}, {"max_length": 10**5000}):
+    for wrong in (
+        {"num_beams": 0},
+        {"num_beams": None},
+        {"max_length": None},
+        {"temperature": float("nan")},
+        {"max_length": 10**5000},
+    ):
         with pytest.raises(OptionError, match=next(iter(wrong))):
             config.replace(**wrong)
     with pytest.raises(OptionError, match=r"unknown generation option beams, bims; known are .*num_beams"):

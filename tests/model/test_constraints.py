@@ -150,7 +150,7 @@ def test_bans_in_place_choose_what_bans_in_log_probabilities_choose(options):
         log_probs = log_softmax(logits)
         scores = room.constrain(active, beams.tokens, log_probs.copy())
         expected = np.argsort(-(scores + beams.scores[:, None]).ravel(), kind="stable")[: 2 * rows]
-        found = beam.extend(beams, next_token(logits), active)
+        found = beam.extend(beams, next_token(logits), active, 2 * rows)
         assert np.array_equal(70 * found.parents + found.tokens, expected)
         assert np.array_equal(found.scores, (scores + beams.scores[:, None]).ravel()[expected])
         allowed = found.scores > -np.inf
@@ -162,7 +162,7 @@ def test_a_rewritten_score_leaves_the_log_probability_as_the_model_gave_it():
     before, log_probs = logits.copy(), log_softmax(logits)
     active = room.constraints(check_options(GenerationConfig(max_length=50, repetition_penalty=0.1), 1), 1)
     beams = beam.first_beams([2, int(logits[0].argmax())], 2)
-    found = beam.extend(beams, next_token(logits), active)
+    found = beam.extend(beams, next_token(logits), active, 4)
     assert np.array_equal(logits, before)
     assert np.array_equal(found.log_probs, log_probs[found.parents, found.tokens])
     assert not np.array_equal(found.scores, found.log_probs + beams.scores[found.parents])

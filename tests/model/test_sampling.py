@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from s2t_np.config import GenerationConfig
-from s2t_np.search.sampling import draw, keep_top_k, keep_top_p, narrow
+from s2t_np.search.sampling import draw
+from s2t_np.search.warpers import keep_top_k, keep_top_p, narrow
 from tests.support.search_fakes import FakeDecoder, log_probs_of, random_logits
 from tests.support.search_port import generate
 

@@ -215,7 +215,10 @@ def test_logits_that_are_not_finite_are_refused(bad, options):
 BAD_OPTIONS = {
     "more returned than beams": ({"num_beams": 3, "num_return_sequences": 4}, "num_return_sequences is 4"),
     "greedy n-best": ({"num_return_sequences": 2}, "num_return_sequences is 2"),
-    "sampling beams": ({"do_sample": True, "num_beams": 2}, "do_sample with num_beams 2"),
+    "sampling beams": (
+        {"do_sample": True, "num_beams": 2, "num_return_sequences": 3},
+        "num_return_sequences is 3, more than num_beams 2",
+    ),
     "seed without sampling": ({"seed": 1}, "seed is 1"),
     "no room": ({"max_length": 1}, "max_length is 1"),
     "forced and suppressed": ({"forced_eos_token_id": 5, "suppress_tokens": [4, 5]}, "forced_eos_token_id is 5"),

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))  # as a script it has -P
+from same_searches import FIELDS, OPTIONS, SHOWN, Listener
+
 PADDINGS = {  # how features become a batch
     "longest": {"padding": True},
     "named": {"padding": "longest", "return_tensors": True},
@@ -32,18 +35,8 @@ PADDINGS = {  # how features become a batch
     },
     "no mask": {"return_attention_mask": False},
 }
-OPTIONS = {  # how to search
-    "default": {},
-    "greedy": {"num_beams": 1},
-    "n-best": {"num_beams": 4, "num_return_sequences": 3},
-    "short": {"max_length": 5},
-    "new tokens": {"max_new_tokens": 3},
-    "penalties": {"length_penalty": 2.0, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
-    "forced": {"forced_bos_token_id": 9, "forced_eos_token_id": 2, "max_length": 7},
-    "suppressed": {"suppress_tokens": [5, 8], "begin_suppress_tokens": [4]},
-    "never": {"early_stopping": "never", "min_length": 6, "num_beams": 3},
-    "few to return": {"num_beams": 3, "num_return_sequences": 3, "max_new_tokens": 1, "suppress_tokens": [2]},
-}
+
+
 SETTINGS = (
     "feature_extractor_type feature_size sampling_rate num_mel_bins padding_value padding_side return_attention_mask "
     "dither do_ceptral_normalize normalize_means normalize_vars"
@@ -211,6 +204,34 @@ class Program:
         out["named"] = plain(model.generate(inputs=single.input_features, num_beams=2))
         return out
 
+    def shown(self, model, processor, audio):
+        """All that generate returns, of one recording at a time; and what it takes beside options."""
+        out, every = {}, {"return_dict_in_generate": True, "output_scores": True, "output_logits": True}
+        every |= {"output_attentions": True, "output_hidden_states": True}
+        for i, sound in enumerate(audio[:2]):
+            inputs = processor(sound, sampling_rate=16000, return_tensors=self.tensors)
+            for name, options in SHOWN.items():
+                found = model.generate(**inputs, **options, **every, max_length=10)
+                out[f"{name} {i}"] = {field: plain(getattr(found, field, None)) for field in FIELDS}
+            prompt = {"decoder_input_ids": self.ids([[2, 7, 9]]), "decoder_attention_mask": self.ids([[1, 1, 1]])}
+            found = model.generate(**inputs, **prompt, **every, num_beams=2, max_length=9)
+            out[f"prompt {i}"] = {field: plain(getattr(found, field, None)) for field in FIELDS}
+            listener = Listener()
+            streamed = model.generate(**inputs, num_beams=1, streamer=listener)
+            out[f"streamed {i}"] = [plain(streamed), listener.given, listener.ended]
+            encoded = model.get_encoder()(**inputs, output_hidden_states=True)
+            states = [plain(encoded.last_hidden_state), plain(encoded.hidden_states)]  # upstream expands them in place
+            again = model.generate(encoder_outputs=encoded, attention_mask=inputs.attention_mask)
+            out[f"encoder {i}"] = [*states, plain(again)]
+            settings = {"num_beams": 2, "num_return_sequences": 2, "max_length": 8, "return_dict_in_generate": True}
+            found = model.generate(**inputs, generation_config=self.config(settings))
+            out[f"config {i}"] = plain(found.sequences)
+        return out
+
+    def config(self, settings):
+        """A generation_config of some settings; all others are the model's own."""
+        return settings if self.tensors == "np" else self.library.GenerationConfig(**settings)
+
     def forward(self, model, processor, audio):
         """Logits and losses of given tokens."""
         out = {}
@@ -258,6 +279,7 @@ class Program:
             out["languages"][name] = self.languages(folder) if tokenizer.lang_code_to_id else {}
         out["features"] = self.features(processor, audio)
         out["generated"] = self.generated(model, processor, audio)
+        out["shown"] = self.shown(model, processor, audio)
         out["forward"] = self.forward(model, processor, audio)
         out["card"] = self.card(self.folder, audio)
         processor.save_pretrained(job["save"])

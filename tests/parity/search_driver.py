@@ -19,10 +19,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 sys.path.insert(0, sys.argv[1])
 from s2t_np.config import GenerationConfig
-from s2t_np.search import Decoder, generate, next_token
+from s2t_np.search import Decoder, Hooks, generate, next_token
 from s2t_np.search.constraints import constrain, constraints
 from s2t_np.search.options import check_options
-from s2t_np.search.sampling import narrow
 
 EOS, DEAD = 2, -2e4  # upstream's rows that are no hypotheses have -1e9, divided by at most 22**3; real scores are above
 
@@ -79,8 +78,77 @@ def torch_decoder(model, memory: torch.Tensor) -> Decoder:
     return Decoder(Prefixes, step)
 
 
-def upstream_generate(model, memory: torch.Tensor, options: dict, prefix: list[int]):
+def allowed(batch: int, tokens) -> list[int]:
+    """A prefix_allowed_tokens_fn: EOS and every token that suits the last one."""
+    return [EOS, *(t for t in range(3, 60) if (t + int(tokens[-1])) % 3)]
+
+
+def process(tokens, scores):
+    """A logits processor that means the same for tensors and arrays: some tokens cost more with every step."""
+    lowered = scores - 0.05 * tokens.shape[1]
+    lowered[:, 5::7] -= 1.5 * tokens.shape[1]
+    return lowered
+
+
+def stop(tokens, scores=None):
+    """A stopping criterion."""
+    return tokens.sum(1) % 7 == 0
+
+
+class Pieces:
+    """What upstream's StopStringCriteria asks of a tokenizer: token 17 reads "|17"."""
+
+    def __init__(self, size: int):
+        self.texts = [f"|{i}" for i in range(size)]
+
+    def get_vocab(self) -> dict[str, int]:
+        return {text: i for i, text in enumerate(self.texts)}
+
+    def __call__(self, text, add_special_tokens):
+        return {"input_ids": [text]}
+
+    def _convert_id_to_token(self, token):
+        return token
+
+    def convert_tokens_to_string(self, tokens) -> str:
+        return "".join(tokens)
+
+
+def upstream_options(model, options: dict) -> dict:
+    """Options as upstream takes them: functions and the tokenizer by their names."""
+    options = dict(options)
+    hooks = options.pop("hooks", ())
+    if options.get("stop_strings"):
+        options["tokenizer"] = Pieces(model.config.vocab_size)
+    if "allowed" in hooks:
+        options["prefix_allowed_tokens_fn"] = allowed
+    if "processor" in hooks:
+        options["logits_processor"] = [process]
+    return options | ({"stopping_criteria": [stop]} if "stop" in hooks else {})
+
+
+def our_hooks(model, options: dict) -> Hooks:
+    """The same functions for our search."""
+    hooks = options.get("hooks", ())
+    return Hooks(
+        allowed=(lambda tokens: allowed(0, tokens)) if "allowed" in hooks else None,
+        processors=(process,) * ("processor" in hooks),
+        stops=(stop,) * ("stop" in hooks),
+        pieces=Pieces(model.config.vocab_size).texts,
+    )
+
+
+def our_options(options: dict) -> GenerationConfig:
+    """The options as our search takes them; None for EOS is a setting, and a chosen number of beams too."""
+    named = {"num_beams": 1} | {name: value for name, value in options.items() if name != "hooks"}
+    return GenerationConfig().replace(**named)
+
+
+def upstream_generate(model, memory: torch.Tensor, options: dict, prefix: list[int], processors: tuple = ()):
     """transformers' own answer, with everything it is willing to tell."""
+    options = upstream_options(model, options)
+    if processors:
+        options["logits_processor"] = [*options.get("logits_processor", ()), *processors]
     if prefix:
         options = options | {"decoder_input_ids": torch.tensor([[model.config.decoder_start_token_id, *prefix]])}
     return model.generate(
@@ -114,7 +182,7 @@ def upstream_rows(model, memory, options: dict, prefix: list[int]) -> list[dict]
 
 def our_rows(model, memory, options: dict, prefix: list[int]) -> list[dict]:
     """This project's hypotheses in the same form."""
-    found = generate(torch_decoder(model, memory), GenerationConfig().replace(**options), prefix)
+    found = generate(torch_decoder(model, memory), our_options(options), prefix, our_hooks(model, options))
     return [{"tokens": h.tokens, "score": h.score, "log_probs": h.token_log_probs} for h in found]
 
 
@@ -126,18 +194,24 @@ def compare_searches(case: dict, model, memory) -> dict:
 
 def compare_distributions(case: dict, model, memory) -> dict:
     """Let upstream sample; at each of its steps compare what it drew from with what this project would draw from."""
+    rows = []
+
+    def watch(tokens, scores):
+        rows.append(tokens.numpy().copy())
+        return scores
+
     torch.manual_seed(0)
-    out = upstream_generate(model, memory, case["options"], case["prefix"])
+    out = upstream_generate(model, memory, case["options"], case["prefix"], (watch,))
     prompt_length = 1 + len(case["prefix"])
-    options = check_options(GenerationConfig().replace(**case["options"]), prompt_length)
-    active = constraints(options, prompt_length)
+    options = check_options(our_options(case["options"]), prompt_length)
+    active = constraints(options, prompt_length, our_hooks(model, case["options"]))
     kept_differently, worst, kept = 0, 0.0, 0
-    for step, (logits, theirs) in enumerate(zip(out.logits, out.scores, strict=True)):
-        tokens = out.sequences[:, : prompt_length + step].numpy()
-        ours = narrow(constrain(active, tokens, logits.numpy()), options)
-        possible = np.isfinite(theirs.numpy()) & np.isfinite(ours)
-        kept_differently += int((np.isfinite(theirs.numpy()) != np.isfinite(ours)).sum())
-        worst = max(worst, float(np.abs(theirs.numpy() - ours)[possible].max(initial=0)))
+    for tokens, logits, theirs in zip(rows, out.logits, out.scores, strict=True):
+        begun = logits.log_softmax(-1) if options.num_beams > 1 else logits
+        theirs, ours = theirs.numpy(), constrain(active, tokens, begun.numpy())
+        possible = np.isfinite(theirs) & np.isfinite(ours)
+        kept_differently += int((np.isfinite(theirs) != np.isfinite(ours)).sum())
+        worst = max(worst, float(np.abs(theirs - ours)[possible].max(initial=0)))
         kept += int(possible.sum())
     return {"kept_differently": kept_differently, "worst": worst, "kept": kept}
 

@@ -29,6 +29,42 @@ MODELS = [
 TINY = [{"seed": seed, "vocabulary": size, "eos_bonus": 2.0} for seed, size in enumerate((7, 8, 11, 14))]
 
 
+RECENT = [
+    {"sequence_bias": [[[9], -2.5], [[2], 1.5], [[31], 4.0], [[31, 12], 3.0], [[2, 31, 12], -9.0]]},
+    {"bad_words_ids": [[9], [12, 31], [2], [31, 31], [2, 40]]},
+    {"eos_token_id": [2, 9, 31]},
+    {"eos_token_id": [2, 9, 31, 40], "min_length": 6},
+    {"eos_token_id": None},
+    {"forced_eos_token_id": [40, 11], "min_length": 30, "hooks": ["processor"]},  # which decides between the two
+    {"exponential_decay_length_penalty": [2, 1.2]},
+    {"exponential_decay_length_penalty": [4, 1.5], "eos_token_id": [2, 9], "min_length": 8},
+    {"exponential_decay_length_penalty": [3, 0.5]},
+    {"renormalize_logits": True, "repetition_penalty": 1.4, "suppress_tokens": [5, 6, 7]},
+    {"remove_invalid_values": True, "no_repeat_ngram_size": 1},
+    {"stop_strings": ["|9", "1|1"]},
+    {"stop_strings": "0|", "min_length": 6},
+    {"hooks": ["allowed"]},
+    {"hooks": ["processor"]},
+    {"hooks": ["stop"]},
+    {"hooks": ["allowed", "processor", "stop"], "repetition_penalty": 1.3, "renormalize_logits": True},
+]
+WARPERS = [
+    {"top_k": 0, "min_p": 0.2},
+    {"min_p": 0.0},
+    {"top_k": 0, "typical_p": 0.6},
+    {"typical_p": 0.95, "temperature": 1.7},
+    {"top_k": 0, "epsilon_cutoff": 0.02},
+    {"top_k": 0, "epsilon_cutoff": 0.9},
+    {"top_k": 0, "eta_cutoff": 0.05},
+    {"eta_cutoff": 0.3, "temperature": 2.0},
+    {"top_k": 0, "top_h": 0.4},
+    {"top_h": 0.9, "min_p": 0.05, "top_p": 0.9},
+    {"top_k": 7, "top_p": 0.95, "min_p": 0.01, "typical_p": 0.9, "epsilon_cutoff": 1e-3, "eta_cutoff": 1e-3},
+    {"top_p": 0.7, "renormalize_logits": True},
+    {"temperature": None, "top_k": None, "top_p": None},
+]
+
+
 def options_of_each_family(random: np.random.Generator) -> dict[str, list[tuple[dict, list[int]]]]:
     """Family -> its (options, prefix) pairs. Ids stay below 60, the smallest vocabulary."""
     beams = [{"num_beams": k, "early_stopping": e} for k in (2, 4, 5, 8) for e in (True, False, "never")]
@@ -49,6 +85,7 @@ def options_of_each_family(random: np.random.Generator) -> dict[str, list[tuple[
         {"forced_eos_token_id": 2, "min_length": 30},
         {"forced_eos_token_id": 11},
         {"forced_bos_token_id": 2},
+        *RECENT,
     ]
     searches = [{"num_beams": 1}, {"num_beams": 5}, {"num_beams": 4, "num_return_sequences": 4, "early_stopping": True}]
     narrowed = [{}, {"temperature": 0.6}, {"top_k": 5}, {"top_k": 0, "top_p": 0.8}, {"top_p": 0.5, "temperature": 1.7}]
@@ -62,7 +99,13 @@ def options_of_each_family(random: np.random.Generator) -> dict[str, list[tuple[
         "at once": [({**s, "max_new_tokens": n}, []) for s in searches for n in (1, 2)],
         "combinations": [random_combination(random) for _ in range(150)],
         "sampling": [({**n, "do_sample": True, "num_return_sequences": 3}, []) for n in narrowed] * 2
-        + [({**n, **c, "do_sample": True}, [9, 31]) for n in narrowed for c in constrained[:9]],
+        + [({**n, **c, "do_sample": True}, [9, 31]) for n in narrowed for c in constrained[:9]]
+        + [({**n, "do_sample": True, "num_return_sequences": 2}, []) for n in WARPERS]
+        + [({**c, "do_sample": True}, []) for c in RECENT if "hooks" not in c and "stop_strings" not in c],
+        "sampled beams": [
+            ({**n, "do_sample": True, "num_beams": 3 + i % 3}, [9, 31] * (i % 2))
+            for i, n in enumerate([*narrowed, *WARPERS, {"top_p": 0.01}, {"top_k": 1}, {"eos_token_id": [2, 9, 31]}])
+        ],
     }
 
 
@@ -83,6 +126,11 @@ def random_combination(random: np.random.Generator) -> tuple[dict, list[int]]:
         "begin_suppress_tokens": [2, *ids[:8]],
         "forced_bos_token_id": ids[8],
         "forced_eos_token_id": 2,
+        "sequence_bias": [[[i], float(random.normal())] for i in ids[:3]] + [[ids[3:5], 2.0], [[ids[1], ids[5]], -3.0]],
+        "bad_words_ids": [[2], ids[6:8], [ids[9]]],
+        "eos_token_id": [2, ids[10], ids[11]],
+        "exponential_decay_length_penalty": [int(random.integers(0, 9)), float(random.choice([0.9, 1.05, 1.3]))],
+        "renormalize_logits": True,
     }
     chosen = {name: value for name, value in choices.items() if random.random() < 0.35}
     if {"begin_suppress_tokens", "forced_eos_token_id"} <= set(chosen):
@@ -180,8 +228,9 @@ def test_token_log_probs_are_those_of_the_model(answers, family):
             assert h["log_probs"] == pytest.approx(expected["log_probs"], abs=1e-4), case
 
 
-def test_sampling_draws_from_the_same_distribution(answers):
-    for case, answer in of_family(answers, "sampling"):
+@pytest.mark.parametrize("family", ["sampling", "sampled beams"])
+def test_sampling_draws_from_the_same_distribution(answers, family):
+    for case, answer in of_family(answers, family):
         assert answer["kept_differently"] == 0, case
         assert answer["worst"] < 1e-5, case
         assert answer["kept"] > 0, case

@@ -17,7 +17,9 @@ import s2t_np
 from s2t_np.training.network import backward, forward, make_batch
 from s2t_np.training.optimizer import Adam, clip, inverse_square_root
 from s2t_np.training.parameters import named, writable
+from tests.parity.test_convert_transformers import load_in_transformers
 from tests.support.paths import DIGITS, ROOT
+from tests.training.small_corpus import arguments, write_corpus
 from tools.random_checkpoint import variant_config, write_checkpoint
 from tools.upstream import Upstream, numbered
 
@@ -118,3 +120,20 @@ def test_twenty_updates_of_adam(folder, dtype):
             continue  # its gradient is rounding alone, of which Adam makes whole steps
         size = np.sqrt(np.square(expected[name]).mean())
         np.testing.assert_allclose(weight, expected[name], atol=1e-4 * size, err_msg=name)
+
+
+def test_transformers_loads_a_model_made_from_nothing(tmp_path, run):
+    """Network, features and vocabulary: the same weights, and the same text of a recording."""
+    table = write_corpus(tmp_path / "corpus")
+    quiet = ("--specaugment", "none", "--dropout", "0", "--activation-dropout", "0")
+    assert run(*arguments(table, tmp_path / "run", "--max-epoch", "60", *quiet))[0] == 0
+    best = tmp_path / "run" / "best"
+    samples = s2t_np.audio.load(table.parent / "3.wav", 16000)
+    np.save(tmp_path / "samples.npy", samples)
+    says, theirs = load_in_transformers(best, tmp_path / "samples.npy", tmp_path / "out")
+    assert not says["missing"] and not says["unexpected"]
+    for name, tensor in s2t_np.checkpoint.read_tensors(best).items():
+        np.testing.assert_array_equal(tensor, theirs[name], err_msg=name)
+    model = s2t_np.load(best, backend="numpy")
+    found = model.generate(model.features_of_samples(samples), num_beams=5)[0]
+    assert says["text"] == model.tokenizer.decode(found.tokens) != ""

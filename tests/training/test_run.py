@@ -14,6 +14,7 @@ import s2t_np
 from s2t_np.checkpoint import read_tensors
 from s2t_np.training import checkpoints, loop
 from s2t_np.training.log import read_log
+from s2t_np.training.run_folder import locked
 from tests.support.paths import ROOT
 from tests.training.small_corpus import WORDS, arguments, write_corpus
 
@@ -119,6 +120,37 @@ def test_a_run_that_is_over_can_be_made_longer_and_nothing_else(train, tmp_path,
     assert "holds a run; --resume goes on with it" in train()[2]
 
 
+def test_a_folder_that_is_not_a_run_is_left_alone(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "start").write_text("mine")
+    code, _, err = train()
+    assert code == 2 and "run is not empty and holds no run" in err
+    assert (tmp_path / "run" / "start").read_text() == "mine"
+
+
+def test_a_run_that_got_nowhere_can_begin_again_with_other_options(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.Run, "go", lambda *_: iter(()))  # as if killed before the first checkpoint
+    monkeypatch.setattr("s2t_np.cli.training_run.finish", lambda run: None)
+    assert train("--seed", "3")[0] == 0
+    first = read_tensors(tmp_path / "run" / "start")["model.encoder.layers.0.fc1.weight"].copy()
+    assert train("--seed", "4")[0] == 0
+    assert (read_tensors(tmp_path / "run" / "start")["model.encoder.layers.0.fc1.weight"] != first).any()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["seed"] == 4
+
+
+def test_two_processes_do_not_train_in_one_folder(train, run, tmp_path):
+    assert train("--max-epoch", "1")[0] == 0
+    with locked(tmp_path / "run"):
+        assert "another process is training in it" in resume(run, tmp_path / "run", "--max-epoch", "2")[2]
+
+
+def test_a_damaged_run_json_is_refused(train, run, tmp_path):
+    assert train("--max-epoch", "1")[0] == 0
+    (tmp_path / "run" / "run.json").write_text('{"recipe": {"lr": "x"}, "train": "y", "rates": {}}')
+    code, _, err = resume(run, tmp_path / "run")
+    assert code == 3 and "run.json: does not describe a run (training options: lr is 'x'" in err
+
+
 def test_fine_tuning_keeps_what_is_frozen_and_the_vocabulary(train, table, tmp_path, run):
     assert train("--max-epoch", "1")[0] == 0
     before, second = read_tensors(tmp_path / "run" / "best"), tmp_path / "second"
@@ -209,6 +241,7 @@ def test_the_curves(train, tmp_path):
 
 
 def test_run_json_says_what_the_run_is(train, table, tmp_path):
-    assert train("--max-update", "1")[0] == 0
+    assert train("--max-update", "1", "--dropout", "0.2", "--features", "-")[0] == 0
     said = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert said["recipe"]["lr"] == 0.003 and said["train"] == str(table) and said["rates"]["dropout"] == 0.1
+    assert said["recipe"]["lr"] == 0.003 and said["train"] == str(table) and said["rates"] == {"dropout": 0.2}
+    assert said["features"] == "" and not (tmp_path / "run" / "features").exists()

@@ -83,7 +83,8 @@ def expected_size(model: S2T, samples: int, options: dict) -> Size:
     config = model.generation_config.replace(**of_the_search(options))
     guess = int(TOKENS_PER_SECOND * samples / model.feature_config.sampling_rate) + MORE_TOKENS
     tokens = max(1, min(guess, config.max_length - 1))
-    return Size(samples, tokens, config.num_return_sequences if config.do_sample else config.num_beams, tokens)
+    single = config.do_sample and config.num_beams == 1
+    return Size(samples, tokens, config.num_return_sequences if single else config.num_beams, tokens)
 
 
 def trace_name(shown: str) -> str:

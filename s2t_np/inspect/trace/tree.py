@@ -6,13 +6,17 @@ lists the likeliest ones and the chosen one.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ...config import GenerationConfig
+from ...errors import OptionError
 from ...search import Candidates, Hypothesis, beam, next_token
 from ...search.constraints import Constraint, constraints
+from ...search.port import ranked
+from ...search.sampling import draw_different
 from .recorder_backend import Step, log_probabilities
 
 ALTERNATIVES = 5  # tokens listed for every row of a greedy search or a sampling, besides the chosen one
@@ -64,10 +68,10 @@ def build_tree(
 
 def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Sequence[int]) -> Tree:
     """Repeat a beam search over the recorded logits and note every candidate."""
-    K, active = options.num_beams, constraints(options, len(prompt))
+    K, active, repeat = options.num_beams, constraints(options, len(prompt)), picking(options)
     beams, finished, found = beam.first_beams(prompt, K), [], []
     for number, step in enumerate(searched, len(prompt) - 1):
-        candidates = extend(beams, step.logits, active)
+        candidates = extend(beams, step.logits, active, beam.candidate_count(options), repeat)
         ended = beam.have_ended(beams, candidates, options)
         finished = beam.collect(finished, beams, candidates, ended, options)
         before, beams = beams, beam.run_on(beams, candidates, ended)
@@ -77,9 +81,20 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
     return Tree("beam", K, final, end_of(beams, finished, options))
 
 
-def extend(beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint]) -> Candidates:
+def picking(options: GenerationConfig) -> beam.Pick:
+    """The choice that the beams made among their continuations, made again. Raises OptionError without a seed."""
+    if not options.do_sample:
+        return ranked
+    if options.seed is None:
+        raise OptionError("beams that are drawn (do_sample with num_beams) can only be traced with a seed")
+    return partial(draw_different, random=np.random.default_rng(options.seed))
+
+
+def extend(
+    beams: beam.Beams, logits: np.ndarray, active: Sequence[Constraint], count: int, pick: beam.Pick = ranked
+) -> Candidates:
     """As beam.extend, but it does not change the logits (K, V), and banned tokens keep the model's log-probability."""
-    found = beam.extend(beams, next_token(logits.copy()), active)
+    found = beam.extend(beams, next_token(logits.copy()), active, count, pick)
     return found._replace(log_probs=log_probabilities(logits)[found.parents, found.tokens])
 
 
