@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..audio import EVERYTHING, is_url
 from ..batch.items import Failure
 from ..errors import AudioError, OptionError
 from ..evaluation import Utterance, read_corpus
@@ -43,6 +44,10 @@ class Limits(NamedTuple):
 
 def example_of(row: Utterance, store: FeatureStore, tokenizer: Tokenizer, normalization: str, limits: Limits):
     """The training pair of one row, or a Failure that says why it cannot be used."""
+    if (row.selection, row.piece) != (EVERYTHING, None) or is_url(row.audio):
+        return Failure(
+            row.id, "training reads whole files only: cut this part out, or fetch it, into a file of its own"
+        )
     text = NORMALIZATIONS[normalization](row.text)
     labels = tokenizer.encode(text)
     if tokenizer.unk_token_id in labels:
