@@ -90,7 +90,7 @@ def start_cache(ops, w, config, memory: np.ndarray, beams: int) -> Cache:
     """
     memory, beams = doors.matrix("memory", memory, config.d_model), doors.beams(beams)
     cross = cross_kv_host.project(memory, w.decoder, w.lm_head.dtype, config.decoder_attention_heads)
-    return empty_cache(cross, beams, config.vocab_size)
+    return empty_cache(w.decoder.pool, cross, beams, config.vocab_size)
 
 
 def _embed(w, config, asks, x: np.ndarray) -> None:

@@ -1,40 +1,75 @@
-"""Things that are costly to make and wanted again and again: what one user has given back is lent to the next."""
+"""Memory and workspaces that are wanted again and again: what one user has given back is lent to the next.
+
+An utterance's keys and values take megabytes, which the operating system hands out page by page, each at the first
+touch. So memory is lent: `lend_floats` gives an array that goes back to its pool when nothing refers to it any more,
+neither itself nor a view of it.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from threading import Lock
+from threading import RLock
+
+import numpy as np
+
+from .aligned import empty_aligned
 
 
 class Pool:
-    """Things by key, of which the least recently used are let go when there are more than `most`.
+    """Things by key. They are let go, those of the least recently used key first, beyond `most` bytes.
 
-    Safe to use from several Python threads.
+    Safe to use from several Python threads, and by what is collected as garbage meanwhile.
     """
 
     def __init__(self, most: int):
-        self.most, self.kept, self.count, self.lock = most, OrderedDict(), 0, Lock()
+        self.most, self.kept, self.bytes, self.lock = most, OrderedDict(), 0, RLock()
 
     def take(self, key: Hashable):
         """The one of that key that was given back last, or None."""
         with self.lock:
-            found = self.kept.get(key)
-            self.count -= bool(found)
-            return found.pop() if found else None
+            if not (found := self.kept.get(key)):
+                return None
+            thing, size = found.pop()
+            self.bytes -= size
+            return thing
 
-    def give(self, key: Hashable, thing) -> None:
-        """Take a thing back."""
+    def give(self, key: Hashable, thing, size: int) -> None:
+        """Take back a thing of that many bytes."""
         with self.lock:
-            self.kept.setdefault(key, deque()).append(thing)
+            self.kept.setdefault(key, deque()).append((thing, size))
             self.kept.move_to_end(key)
-            self.count += 1
-            while self.count > self.most:
+            self.bytes += size
+            while self.bytes > self.most:
                 self._drop()
 
     def _drop(self) -> None:
-        """Let one go of the key that was not asked for longest."""
+        """Let one go, of the key that was used least recently."""
         oldest, things = next(iter(self.kept.items()))
         if things:
-            things.popleft()
-            self.count -= 1
+            self.bytes -= things.popleft()[1]
         if not things:
             del self.kept[oldest]
+
+
+class _Lease:
+    """The owner of a lent array's memory, as numpy sees it: gone when the array and all its views are."""
+
+    def __init__(self, pool: Pool, memory: np.ndarray):
+        self.pool, self.memory, self.__array_interface__ = pool, memory, memory.__array_interface__
+
+    def __del__(self):
+        self.pool.give(len(self.memory), self.memory, self.memory.nbytes)
+
+
+def rounded(size: int) -> int:
+    """A number of floats, an eighth more at most, that many others are rounded to as well."""
+    unit = 1 << max(0, size.bit_length() - 4)
+    return -(-size // unit) * unit
+
+
+def lend_floats(pool: Pool, size: int) -> np.ndarray:
+    """That many floats, uninitialised, from the beginning of a line of the processor's cache on."""
+    whole = rounded(size)
+    memory = pool.take(whole)
+    if memory is None:
+        (memory,) = empty_aligned(whole)
+    return np.asarray(_Lease(pool, memory))[:size]

@@ -1,12 +1,13 @@
 """The compiled decoder's cache, which never moves a row of keys or values (readable twin: decoder.DecoderCache)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import doors
-from ..aligned import empty_aligned
 from ..ops.softmax_host import BestFinder, LogitsTable
+from ..pool import Pool, lend_floats
 from .cross_kv_host import CrossKV
 
 FIRST_CAPACITY = 64  # positions a new cache has space for; it doubles when they are used up
@@ -26,6 +27,7 @@ class Cache:
     values: np.ndarray  # (L, capacity, K, D)
     ancestors: np.ndarray  # (K, capacity) int64
     finder: BestFinder
+    pool: Pool  # whose memory it is
     length: int = 0  # positions filled
     addresses: tuple[int, ...] = ()  # where keys, values, ancestors and the memory begin: see ask_columns.py
 
@@ -42,7 +44,7 @@ class Cache:
     def make_space(self) -> None:
         """Double the capacity when it is used up, so that a step always finds a free position."""
         if self.length == self.capacity:
-            self.keys, self.values = _doubled(self.keys), _doubled(self.values)
+            self.keys, self.values = self._doubled(self.keys), self._doubled(self.values)
             self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
             self.addresses = ()
 
@@ -59,18 +61,17 @@ class Cache:
         here, past = np.arange(self.length), self.ancestors[:, : self.length]
         return self.keys[layer, here, past], self.values[layer, here, past]
 
+    def _doubled(self, x: np.ndarray) -> np.ndarray:
+        """A copy with space for twice the positions: (L, capacity, K, D) -> (L, 2 capacity, K, D)."""
+        layers, capacity, beams, width = x.shape
+        copy = lend_floats(self.pool, 2 * x.size).reshape(layers, 2 * capacity, beams, width)
+        copy[:, :capacity] = x
+        return copy
 
-def _doubled(x: np.ndarray) -> np.ndarray:
-    """A copy with space for twice the positions: (L, capacity, K, D) -> (L, 2 capacity, K, D)."""
-    layers, capacity, beams, width = x.shape
-    copy = empty_aligned(2 * x.size)[0].reshape(layers, 2 * capacity, beams, width)
-    copy[:, :capacity] = x
-    return copy
 
-
-def empty_cache(cross: CrossKV, beams: int, vocabulary: int) -> Cache:
+def empty_cache(pool: Pool, cross: CrossKV, beams: int, vocabulary: int) -> Cache:
     """A cache of FIRST_CAPACITY positions for K beams over the projected memory."""
     shape = (cross.layers, FIRST_CAPACITY, beams, cross.heads * cross.width)
-    keys, values = (x.reshape(shape) for x in empty_aligned(int(np.prod(shape)), int(np.prod(shape))))
+    keys, values = (lend_floats(pool, math.prod(shape)).reshape(shape) for _ in range(2))
     ancestors = np.zeros((beams, FIRST_CAPACITY), np.int64)
-    return Cache(cross, keys, values, ancestors, BestFinder(beams, vocabulary))
+    return Cache(cross, keys, values, ancestors, BestFinder(beams, vocabulary), pool)

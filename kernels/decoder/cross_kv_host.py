@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords
 from ..build.entry import Entry
 from ..layout import CHUNK, FLOAT16, FLOAT32, INT8, LANES, PANEL
+from ..pool import Pool, lend_floats
 from ..threads import get_threads, parallel
 from ..weights.pack import round_up
 from . import columns
@@ -80,10 +80,10 @@ class ProjectMemoryCall(NamedTuple):
 project_memory = Entry("decoder.cross_kv", "project_memory", ProjectMemoryCall)
 
 
-def _empty_block(heads: int, positions: int, width: int, line: int) -> np.ndarray:
+def _empty_block(pool: Pool, heads: int, positions: int, width: int, line: int) -> np.ndarray:
     """A block for that many heads of all layers. Lanes of values that no feature fills are zeros."""
     values, size = layout(positions, width, line)
-    (block,) = empty_aligned(heads * size)
+    block = lend_floats(pool, heads * size)
     panels = (size - values) // (positions * PANEL)
     if rest := width % PANEL:
         block.reshape(heads, size)[:, values:].reshape(heads, panels, positions, PANEL)[:, -1, :, rest:] = 0
@@ -103,8 +103,9 @@ def project(memory: np.ndarray, w, dtype: int, heads: int) -> CrossKV:
     """Memory (S, D) -> keys and values of all layers; `w` is the packed decoder."""
     (positions, depth), layers = memory.shape, len(w.layers)
     shape = _shape(positions, depth, heads, layers, dtype)
-    block = _empty_block(layers * heads, positions, depth // heads, shape.line)
-    units, scratch = empty_aligned(round_up(positions) // LANES * shape.unit, shape.threads * shape.scratch)
+    block = _empty_block(w.pool, layers * heads, positions, depth // heads, shape.line)
+    sizes = (round_up(positions) // LANES * shape.unit, shape.threads * shape.scratch)
+    units, scratch = (lend_floats(w.pool, size) for size in sizes)
     x = np.ascontiguousarray(memory, np.float32).reshape(-1)
     parallel(project_memory, 2, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
     return CrossKV(block, layers, heads, positions, depth // heads, shape.line)

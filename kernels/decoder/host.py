@@ -159,14 +159,14 @@ def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace
 def workspace(w: PackedWeights, config, rows: int, history: int) -> Iterator[StepWorkspace]:
     """A workspace for that many rows over caches of `history` positions, lent by the weights."""
     key = (get_threads(), id(w.lm_head.arena))
-    lent = w.decoder.workspaces.take(key)
+    lent = w.decoder.pool.take(key)
     if lent is None or lent.shape.rows < rows or lent.shape.history < history:
         rows, history = -(-rows // LANES) * LANES, max(history, lent.shape.history if lent else 0)
         lent = allocate(w, config, max(rows, lent.shape.rows if lent else 0), history)
     try:
         yield lent
     finally:
-        w.decoder.workspaces.give(key, lent)
+        w.decoder.pool.give(key, lent, lent.memory.nbytes)
 
 
 def run(workspace: StepWorkspace, rows: int, asks: int, show: Callable[[str, np.ndarray], None] | None = None) -> None:

@@ -22,7 +22,7 @@ from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, 
 from ..pool import Pool
 from .quantize import quantize_weights
 
-WORKSPACES = 4  # that wait to be used again, at most
+LENDABLE = 1 << 25  # bytes of what steps and caches have given back that are kept for the next
 NOTHING = 64  # floats of zeros at the start of the arena
 
 
@@ -121,7 +121,7 @@ class PackedDecoder(NamedTuple):
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
     zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
-    workspaces: Pool  # what steps compute in
+    pool: Pool  # memory of caches, and what steps compute in
     embed_positions: None = None  # parts that no released model has, and these kernels do not compute
     layernorm_embedding: None = None
     project_out_dim: None = None
@@ -319,7 +319,7 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
             norm,
             plan(DECODER_COLUMNS, layers, norm, packed_head),
             zero_points,
-            Pool(WORKSPACES),
+            Pool(LENDABLE),
         ),
         packed_head,
     )

@@ -25,8 +25,8 @@ def test_sampling_is_a_matter_of_the_seed(transcribe):
     first, again, other = (transcribe(FIVE, *options, "--seed", seed) for seed in (1, 1, 2))
     assert first[0] == 0
     assert len(first[1].splitlines()) == 4
-    assert first == again
-    assert first != other
+    assert first[:2] == again[:2]  # stderr may say that kernels are being compiled
+    assert first[1] != other[1]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from s2t_np_kernels.pool import Pool
 
 from s2t_np.decoder import decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from s2t_np.system import threads
-from s2t_np_kernels import backend
+from s2t_np_kernels import backend, pool
 from tests.support import guarded
 from tests.support.kernel_models import SHAPES, model
 
@@ -20,14 +21,17 @@ ENDS = pytest.mark.parametrize("at_end", (True, False), ids=("end", "start"))
 
 
 @pytest.fixture(autouse=True)
-def _two_threads():
+def _two_threads(monkeypatch):
+    monkeypatch.setattr(pool, "rounded", lambda size: size)  # or walls would not stand where arrays end
     threads.set_threads(2)
     yield
     threads.set_threads(None)
 
 
 def with_arena(node, arena: np.ndarray):
-    """The packed tree with its arena elsewhere."""
+    """The packed tree with its arena elsewhere, and no memory to lend yet."""
+    if isinstance(node, Pool):
+        return Pool(node.most)
     if hasattr(node, "arena"):
         return node._replace(arena=arena)
     if isinstance(node, tuple):

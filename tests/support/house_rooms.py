@@ -10,8 +10,8 @@ from .house import Sources, functions, imported
 # Rooms inside a folder, lowest first; a room may import from the lines above its own.
 INNER_ORDER = {
     "kernels": (
-        ("aligned", "cpu", "doors", "layout", "pool"),
-        ("build",),
+        ("aligned", "cpu", "doors", "layout"),
+        ("build", "pool"),
         ("threads", "weights"),
         ("simd",),
         ("ops",),

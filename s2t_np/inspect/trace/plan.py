@@ -112,7 +112,9 @@ def stages(model: S2T, size: Size) -> list[Stage]:
 
 
 def check_arrangement(model: S2T) -> None:
-    """Raise OptionError for a network whose layers are not those of the table."""
+    """Raise OptionError for a network whose layers are not those of the table, and for an ensemble."""
+    if len(model.places) > 1:
+        raise OptionError("a trace follows one model, not an ensemble; name one of them")
     if unknown := model.config.unknown_to_transformers():
         raise OptionError(f"a trace follows the layers of the released models only; this network has {unknown}")
 
