@@ -36,7 +36,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--microphone", metavar="NAME|N", help="a microphone, by a part of its name or its number")
     parser.add_argument("--list-microphones", action="store_true", help="print the microphones, and stop")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after so much sound, in seconds")
-    parser.add_argument("--format", "-f", choices=list(STREAMED), default="txt", help="default: txt")
+    says = f"{', '.join(STREAMED)} (default: txt)"
+    parser.add_argument("--format", "-f", choices=list(STREAMED), default="txt", metavar="NAME", help=says)
     parser.add_argument("--highlight", action="store_true", help="colour uncertain words red or yellow, on a terminal")
     parser.add_argument("--partial", action="store_true", help="show the words so far of an open segment")
     add_model_arguments(parser)

@@ -63,7 +63,7 @@ examples:
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
-  s2t-np transcribe talk.mp4 --clip 1:30,2:00             (needs PyAV: pip install av)
+  s2t-np transcribe talk.mp4 --clip 1:30,2:00   (needs PyAV: pip install av)
   s2t-np transcribe call.wav --channels each --format vtt
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
