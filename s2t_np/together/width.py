@@ -1,7 +1,7 @@
 """The number of utterances that run at a time, by the shape of the model, how its weights are kept, and the beams.
 
 A step reads the weights of the decoder once for all utterances, and for each of them the keys and values of its own
-sound. Sharing pays until these are as much as the weights, or until the arithmetic of so many rows takes longer than
+sound. Sharing pays until these are as much as the weights, or until the arithmetic of as many rows takes longer than
 the reading; memory sets a limit too.
 """
 
@@ -11,7 +11,7 @@ ROWS = 64  # in a step; with more, reading the weights is a small part of its ti
 MEMORY = 512e6  # bytes that the caches of all running utterances may take
 SHORT, LONG = 10, 30  # seconds of usual utterances, and of the longest ones
 POSITIONS = 25  # that the encoder makes of a second
-TOKENS = 100  # of a long utterance
+TOKENS = 100  # that a long utterance has
 
 
 def width_of(config: ModelConfig, options: GenerationConfig, weight_bytes: int) -> int:
