@@ -27,7 +27,7 @@ INNER_ORDER = {
         ("decoder", "encoder"),
         ("network",),
         ("learner",),
-        ("checkpoints", "validation"),
+        ("checkpoints", "saliency", "validation"),
         ("loop", "run_folder"),
         ("__init__",),
     ),
