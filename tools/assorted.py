@@ -99,7 +99,7 @@ def cut_short(path: Path) -> Path:
 def fill(folder: Path, count: int, names: list[str] | None = None) -> dict[str, str]:
     """Make `count` files in a folder; returns name -> the text that is said in it, or "" where it is not plain.
 
-    A tenth of the files is cut short; what ffprobe finds no sound in, and what is no sound at all, is there, too.
+    A tenth of the files is cut short; some hold no sound, and some are neither sound nor video.
     """
     folder.mkdir(parents=True, exist_ok=True)
     suffixes = {name: extension(name) for name in (muxers() if names is None else names)}
