@@ -29,6 +29,11 @@ def __getattr__(name: str):
         return getattr(importlib.import_module(_HOMES[name], __name__), name)
     if importlib.util.find_spec(f"{__name__}.{name}"):
         return importlib.import_module(f".{name}", __name__)
+    if not name.startswith("_"):
+        from .hf.elsewhere import INSTEAD, told
+
+        if name in INSTEAD:  # an AttributeError would lose its words in `from s2t_np import ...`
+            raise ImportError(told(name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

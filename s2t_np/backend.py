@@ -34,6 +34,7 @@ class Backend(NamedTuple):
     step: Callable  # as decoder.step
     step_together: Callable  # as decoder.step_together
     describe: Callable[[], dict[str, str]]  # what `info` prints about it
+    weight_bytes: int = 4  # that a weight takes in memory, and a step has to read
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r})"
@@ -54,6 +55,7 @@ DTYPES = {  # what a user may ask for, and the type that is then computed in; fl
     "float16": np.float32,
     "int8": np.float32,
 }
+WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 NUMPYS = ("float32", "float64")
 
 
@@ -95,7 +97,7 @@ def compiled(dtype: str, private: bool = True) -> Backend:
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
     calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together
-    return Backend(name, kernels.OPS[dtype], *calls, kernels.describe)
+    return Backend(name, kernels.OPS[dtype], *calls, kernels.describe, WEIGHT_BYTES[dtype])
 
 
 def remedy() -> str:
@@ -144,7 +146,7 @@ def for_network(backend: Backend, config: ModelConfig) -> Backend:
         return backend
     if compiled and backend.name != "numba":
         raise BackendError(f"backend {backend.name!r} does not compute {unlike}; use dtype float32")
-    says = {"network": f"computed by numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
+    says = {"computed by": f"numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
     return NUMPY._replace(
         fbank=backend.fbank,
         ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),

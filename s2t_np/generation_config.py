@@ -119,6 +119,9 @@ class GenerationConfig:
     unk_penalty: float = rule(
         0.0, "a number", is_real
     )  # taken from <unk>'s log-probability in fairseq's search; a field of ours
+    hotwords: str | tuple | None = rule(
+        None, "phrases separated by commas", lambda v: isinstance(v, str | tuple), True
+    )  # that the search prefers; a field of ours
     seed: int | None = integer(None, optional=True)  # makes sampling repeatable; not a field of transformers
     eos_token_id: int | tuple[int, ...] | None = rule(
         2, "a token id, or a list of them", is_ids, True

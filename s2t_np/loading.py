@@ -4,6 +4,7 @@ A checkpoint is a folder as transformers writes it, or a .pt of fairseq's with t
 place that asks which; what it returns is the same for both.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from .checkpoint.fairseq import checkpoint as fairseq
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
-from .errors import ModelError
+from .ensemble import Ensemble
+from .errors import ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .tokenizer import Tokenizer
 from .weights import build
@@ -53,6 +55,7 @@ def load(
 ) -> S2T:
     """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
 
+    Several, joined by ":" (on Windows ";"), are an ensemble: probabilities of the next token are averaged.
     backend: "numpy", "numba", or "auto": numba where it is installed and can compute in this dtype. dtype: "float32";
     with numba, weights kept in "float16" or "int8", smaller and faster; with numpy, "float64" for reference work.
     revision: a branch, tag or commit of a hub id. With `download` False nothing is asked of the network, and only for
@@ -60,7 +63,19 @@ def load(
     Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
     """
     chosen = choose(backend, dtype)
-    return load_folder(find(name, revision, download=download), chosen, DTYPES[dtype])
+    places = [find(part, revision, download=download) for part in ensemble_parts(name)]
+    models = [load_folder(place, chosen, DTYPES[dtype]) for place in places]
+    return models[0] if len(models) == 1 else Ensemble.of(models)
+
+
+def ensemble_parts(name: str | Path) -> list[str | Path]:
+    """The names of the models that a name stands for: several, if it holds ":" (on Windows ";") and is not a file."""
+    if not isinstance(name, str) or os.pathsep not in name or os.path.exists(os.path.expanduser(name)):
+        return [name]
+    parts = name.split(os.pathsep)
+    if not all(parts):
+        raise OptionError(f"model {name!r:.200} names an ensemble with an empty part, expected a{os.pathsep}b")
+    return parts
 
 
 def load_folder(place: Path, backend: Backend, dtype: type) -> S2T:

@@ -24,6 +24,7 @@ from .config import FeatureConfig, GenerationConfig, ModelConfig, UtteranceConfi
 from .decoder import decode_full
 from .errors import InputWarning, OptionError, S2TError
 from .features import features
+from .hotwords import Hotwords, hotwords
 from .longform.options import StreamOptions
 from .longform.recording import open_recording
 from .longform.segment import Segment
@@ -65,6 +66,11 @@ class S2T:
     def __repr__(self) -> str:
         shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
         return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folder, or fairseq's .pt, that the model was loaded from; several for an ensemble."""
+        return (self.folder,)
 
     def features(self, audio, sampling_rate: int | None = None) -> np.ndarray:
         """Log-mel features of a recording, normalised: (T, M) float32, one row for every 10 ms.
@@ -121,6 +127,10 @@ class S2T:
         """One step of several utterances: an answer to each Ask, the same as `step` gives it."""
         return self.backend.step_together(self.backend.ops, self.weights, self.config, asks)
 
+    def leading(self, memory: np.ndarray) -> tuple["S2T", np.ndarray]:
+        """The model whose attention over a memory (S, D) tells where the words are, and its memory."""
+        return self, memory
+
     def generate(
         self, features: np.ndarray, *, prefix=(), lang: str | None = None, padded_length: int | None = None, **options
     ) -> list[search.Hypothesis]:
@@ -152,7 +162,7 @@ class S2T:
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
         rest = {name: value for name, value in options.items() if name not in ("prefix", "lang", "hooks")}
-        best = together.width_of(self.config, self.generation_config.replace(**rest))
+        best = together.width_of(self.config, self.generation_config.replace(**rest), self.backend.weight_bytes)
         return best if batch is None else arguments.whole_number(batch, "batch", 1)
 
     def generate_from(
@@ -175,6 +185,8 @@ class S2T:
         `hooks` are functions that take part in the search. Raises OptionError at once.
         """
         prefix, options = self.with_language(prefix, lang, options)
+        if (words := options.get("hotwords")) is not None and not isinstance(words, Hotwords):
+            options = options | {"hotwords": hotwords(words, self.tokenizer)}
         config = self.generation_config.replace(**options)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from s2t_np.architecture import ArchitectureOptions
 from s2t_np.config import ModelConfig
 from s2t_np.weights import expected_shapes
 
@@ -114,7 +115,8 @@ GENERATION = {
 def shape_config(shape: str, **changes) -> dict:
     """config.json as a dictionary: a name of SHAPES or the path of a config.json, with some fields changed."""
     if shape in SHAPES:
-        data = dataclasses.asdict(ModelConfig(**SHAPES[shape]))
+        ours = {field.name for field in dataclasses.fields(ArchitectureOptions)}  # no words of config.json
+        data = {k: v for k, v in dataclasses.asdict(ModelConfig(**SHAPES[shape])).items() if k not in ours}
     else:
         data = json.loads(Path(shape).read_text(encoding="utf-8"))
     return data | {"architectures": ["Speech2TextForConditionalGeneration"], "is_encoder_decoder": True} | changes

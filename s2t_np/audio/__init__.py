@@ -26,7 +26,7 @@ from .arrays import as_numbers, checked, oriented, samples_of
 from .checks import usable_rate
 from .ffmpeg import has_ffmpeg as has_ffmpeg
 from .files import can_seek, file_blocks, name_of, opened
-from .files import channel_count as count_channels
+from .files import rate_and_channels as told_by_file
 from .kinds import FFMPEG_SUFFIXES as FFMPEG_SUFFIXES
 from .kinds import describe_format as describe_format
 from .pipe import pipe_blocks
@@ -36,6 +36,7 @@ from .selection import EACH as EACH
 from .selection import EVERYTHING, Selection, clipped
 
 BLOCK = 1 << 17  # samples of an array handed on at a time
+LIVE = 1 << 10  # samples of an iterator that are resampled at a time: at most 0.13 s of delay, from 8 kHz
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 
 
@@ -69,7 +70,7 @@ def all_blocks(audio, model_rate: int, sampling_rate: float | None, selection: S
         return read_blocks(audio, model_rate, selection)
     if isinstance(audio, Iterator):
         rate = usable_rate(sampling_rate, model_rate, "the iterator")
-        return resample(checked(audio, selection.channel), rate, model_rate)
+        return resample(checked(audio, selection.channel), rate, model_rate, LIVE)
     x, rate = samples_of(audio, sampling_rate, model_rate, selection.channel)
     return resample((x[i : i + BLOCK] for i in range(0, len(x), BLOCK)), rate, model_rate)
 
@@ -78,10 +79,20 @@ def channel_count(audio, stream: int | None = None) -> int:
     """The number of channels of a file that can be read again, or of an array. Raises AudioError."""
     if not is_file(audio):
         return oriented(as_numbers(audio)).shape[1]
+    return rate_and_channels(audio, stream)[1]
+
+
+def sampling_rate_of(audio) -> float:
+    """The sampling rate of a file that can be read again, in Hz. Raises AudioError."""
+    return rate_and_channels(audio)[0]
+
+
+def rate_and_channels(audio, stream: int | None = None) -> tuple[float, int]:
+    """The sampling rate (Hz) and the number of channels of a file that can be read again. Raises AudioError."""
     with opened(io.BytesIO(audio) if isinstance(audio, bytes | bytearray) else audio) as (file, name):
         if not can_seek(file):
             raise AudioError(f"{name}: a pipe is read only once, so that one channel of it can be heard: choose which")
-        return count_channels(file, name, stream)
+        return told_by_file(file, name, stream)
 
 
 def is_file(audio) -> bool:

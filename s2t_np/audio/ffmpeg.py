@@ -214,8 +214,8 @@ def silences(count: int, block: np.ndarray) -> Iterator[np.ndarray]:
         yield np.zeros((min(SILENCE, count - begin), block.shape[1]), block.dtype)
 
 
-def channel_count(source: Source, stream: int | None) -> int:
-    """The number of channels of one audio stream. Raises AudioError."""
+def rate_and_channels(source: Source, stream: int | None) -> tuple[float, int]:
+    """The sampling rate (Hz) and the number of channels of one audio stream. Raises AudioError."""
     with opened(source) as demuxer:
         demuxer.choose(stream)
-        return demuxer.stream.codec_context.channels
+        return demuxer.stream.rate, demuxer.stream.codec_context.channels

@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import AudioError, IncompleteAudioError
 from . import containers
 from .decoding import UnknownFormatError, decode, sound_of
-from .ffmpeg import channel_count as count_by_ffmpeg
 from .ffmpeg import ffmpeg_blocks, has_ffmpeg, is_for_ffmpeg
+from .ffmpeg import rate_and_channels as told_by_ffmpeg
 from .remote import RemoteFile, is_url, name_in_messages
 from .selection import EVERYTHING, Selection
 
@@ -65,18 +65,21 @@ def libsndfile_blocks(source: containers.Source, model_rate: int, channel: int |
         raise IncompleteAudioError(f"{name}: {note}; {there}")
 
 
-def channel_count(file, name: str, stream: int | None = None) -> int:
-    """The number of channels of a binary file that can seek, or of one of its audio streams. Raises AudioError."""
+def rate_and_channels(file, name: str, stream: int | None = None) -> tuple[float, int]:
+    """The sampling rate (Hz) and the number of channels of a binary file that can seek, or of one of its audio streams.
+
+    Raises AudioError.
+    """
     source = containers.Source(file, name)
     if is_for_ffmpeg(source, Selection(stream=stream)):
-        return count_by_ffmpeg(source, stream)
+        return told_by_ffmpeg(source, stream)
     try:
         with sound_of(containers.parts(source)[0], name) as sound:
-            return sound.channels
+            return sound.samplerate, sound.channels
     except UnknownFormatError:
         if not has_ffmpeg():
             raise
-        return count_by_ffmpeg(source, stream)
+        return told_by_ffmpeg(source, stream)
 
 
 @contextlib.contextmanager

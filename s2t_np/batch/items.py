@@ -13,6 +13,7 @@ class Input(NamedTuple):
     path: str  # as it was given, or below the folder that was given; "-" is standard input
     name: str  # name of its output, without a suffix, relative to the output folder
     selection: Selection = EVERYTHING  # the part of it that is heard
+    piece: tuple[int, int] | None = None  # where in the file it begins and how long it is (manifests.py)
 
 
 class Failure(NamedTuple):

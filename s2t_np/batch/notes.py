@@ -47,12 +47,19 @@ def sampled_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def files_of(place: Path) -> list[Path]:
+    """The files that a model was loaded from: those of its folder, or a .pt of fairseq's and those beside it."""
+    if place.is_dir():
+        return sorted(path for path in place.iterdir() if path.is_file())
+    return [place, *sorted(path for path in place.parent.iterdir() if path.is_file() and path.suffix != ".pt")]
+
+
 def identity(model: S2T, version: str, settings: Mapping) -> str:
     """A short name for everything that decides a result: program, model, backend, precision and settings.
 
     A model is known by the names and the (sampled) content of its files, so that it may be moved or downloaded again.
     """
-    files = [[path.name, sampled_digest(path)] for path in sorted(model.folder.iterdir()) if path.is_file()]
+    files = [[path.name, sampled_digest(path)] for place in model.places for path in files_of(place)]
     everything = [version, files, model.backend.name, str(model.dtype), settings]
     return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -60,8 +67,8 @@ def identity(model: S2T, version: str, settings: Mapping) -> str:
 def stamp(item: Input, identity: str) -> dict:
     """The note of a recording in its present state, without its content."""
     name = item.name + os.path.splitext(remote.file_name(item.path) if is_url(item.path) else item.path)[1]
-    if item.selection != EVERYTHING:
-        identity += f" {item.selection}"
+    if (item.selection, item.piece) != (EVERYTHING, None):
+        identity += f" {item.selection} {item.piece}"
     if item.path == STDIN or not os.path.exists(item.path):
         return {"input": name, "path": item.path, "with": identity}
     now = os.stat(item.path)

@@ -23,6 +23,7 @@ from ..model import S2T
 from ..search import Asking
 from ..together import by_group, ordered
 from .items import Failure, Input
+from .manifests import source_of
 
 Listener = Callable[[Input, Segment], None]
 
@@ -76,7 +77,8 @@ def blocks_of(task: Task, item: Input) -> Iterator[np.ndarray]:
     """The blocks (n,) of one input at the model's rate; it is opened for the first. Raises AudioError, OptionError."""
     rate, raw = task.model.feature_config.sampling_rate, task.raw
     if raw is None:
-        yield from audio.blocks(item.path, rate, selection=item.selection)
+        source, selection = source_of(item.path, item.piece, item.selection)
+        yield from audio.blocks(source, rate, selection=selection)
     else:
         samples = raw_blocks(item.path, raw.encoding, raw.channels, item.selection.channel)
         name = audio.name_of(item.path)

@@ -19,6 +19,7 @@ from .command import HELP_FORMAT, CommandParser, Parser
 from .evaluate import EVALUATE
 from .golden import CHECK, GOLDEN
 from .inspect import FEATURES, INFO, SCORE
+from .listen import LISTEN
 from .models import CONVERT, DOWNLOAD
 from .plot import PLOT
 from .serve import SERVE
@@ -29,7 +30,7 @@ from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
 COMMANDS = (
-    *(TRANSCRIBE, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
+    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
     *(TRAIN, AVERAGE),
 )
 EXAMPLES = """\

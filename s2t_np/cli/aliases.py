@@ -70,8 +70,7 @@ SHORT |= {
 CLIP = "--clip START,END chooses a part of the recording, in seconds or H:MM:SS"
 ONCE = "there is one fallback, a second search without repetitions; see --retry-no-repeat-ngram-size in --help"
 ANSWERS = {
-    "--initial-prompt": "there is no prompt; --prefix TEXT gives the words that a transcript begins with",
-    "--hotwords": "there is no prompt; --prefix TEXT gives the words that a transcript begins with",
+    "--initial-prompt": "there is no prompt; --hotwords prefers words, --prefix TEXT is what a transcript begins with",
     "--model-dir": "--model takes a folder; downloads go to Hugging Face's cache, which HF_HUB_CACHE names",
     "--download-root": "--model takes a folder; downloads go to Hugging Face's cache, which HF_HUB_CACHE names",
     "--translate": TASK,
@@ -90,7 +89,7 @@ ANSWERS = {
     "--file": "name the recordings without an option: s2t-np transcribe talk.wav",
 }
 CPP_OUTPUT = re.compile(r"-o(txt|vtt|srt|csv|json|json-full|j|jf|lrc|wts)")  # whisper.cpp's: -otxt
-CPP_ANSWER = "--format txt, srt, vtt, tsv or json says what to write, -o DIR where"
+CPP_ANSWER = "--format txt, srt, vtt, tsv, json, ... says what to write, -o DIR where"
 
 
 def long_name(argument: str) -> str:

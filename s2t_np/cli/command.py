@@ -98,8 +98,8 @@ def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MO
     """--model, --revision, --backend, --dtype, --threads."""
     group = parser.add_argument_group("model")
     says = (
-        f"digits (bundled; it knows the ten English digits), a folder, or a hub id (default: {default}; it writes "
-        "English in lower case without punctuation)"
+        f"digits (bundled; it knows the ten English digits), a folder, a .pt of fairseq's, or a hub id (default: "
+        f"{default}; it writes English in lower case without punctuation); A:B averages the probabilities of both"
     )
     group.add_argument("--model", metavar="NAME", default=default, help=says if default else "the model to describe")
     group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")

@@ -15,7 +15,7 @@ from ..formats import to_json
 from ..model import S2T
 from .batch import HOW_TO_GO_ON, jobs, report
 from .command import load_model
-from .generation import beginning, generation_options
+from .generation import generation_options, with_vocabulary
 from .progress import Progress
 from .terminal import bar_away, say, show
 
@@ -111,7 +111,7 @@ def evaluate(args: Namespace) -> int:
     corpus = read_corpus(args.corpus)
     jobs(args, len(corpus.utterances))
     model = load_model(args)
-    generation |= beginning(args, model.tokenizer)
+    generation |= with_vocabulary(args, model.tokenizer)
     for row in corpus.failures:
         report(row)
     outcomes, failed = evaluated(args, model, corpus.utterances, generation)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import InputWarning, OptionError
 from ..generation_config import SAMPLING, GenerationConfig
+from ..hotwords import hotwords, parsed
 from ..search.fairseq import check_fairseq_options
 from ..search.options import check_options, check_prefix
 from ..tokenizer import Tokenizer
@@ -106,6 +107,8 @@ def add_generation_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--lang", type=language, metavar="XX", help="target language of a multilingual model, such as fr"
     )
+    says = 'phrases to prefer, each perhaps with its weight (default: 1): "Kubernetes, Łódź:4"'
+    group.add_argument("--hotwords", metavar="WORDS", help=says)
     prefix = group.add_mutually_exclusive_group()
     prefix.add_argument("--prefix", metavar="TEXT", help="begin the transcript with this text")
     prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same, as token ids")
@@ -122,6 +125,9 @@ def generation_options(args: Namespace) -> dict:
     given = [f for f in ("lang", "prefix", "prefix_tokens") if getattr(args, f) is not None]
     if given and args.forced_bos_token_id is not None:
         raise OptionError(f"--{given[0].replace('_', '-')} and --forced-first both set the first token; give one")
+    list(parsed(args.hotwords or ""))
+    if args.hotwords is not None and options.get("search") == "fairseq":
+        raise OptionError("--hotwords has no effect with --search fairseq")
     if "unk_penalty" in options and options.get("search") != "fairseq":
         raise OptionError("--unkpen has no effect without --search fairseq")
     check_together(options, args.prefix_tokens or ())
@@ -145,8 +151,14 @@ def warn_of_unknown(tokens: Sequence[int], tokenizer: Tokenizer, what: str) -> N
         say(f"warning: {pieces.format(what)} not in the model's vocabulary; are its words and letter case right?")
 
 
+def with_vocabulary(args: Namespace, tokenizer: Tokenizer) -> dict:
+    """The options that need the model's vocabulary: language, prefix, hotwords. Raises OptionError."""
+    words = None if args.hotwords is None else hotwords(args.hotwords, tokenizer)
+    return beginning(args, tokenizer) | ({"hotwords": words} if words else {})
+
+
 def beginning(args: Namespace, tokenizer: Tokenizer) -> dict:
-    """The options for the beginning, language and prefix, which need the model's vocabulary. Raises OptionError."""
+    """The options for the beginning, language and prefix. Raises OptionError."""
     language = [] if args.lang is None else [tokenizer.language_id(args.lang)]
     known = ", ".join(tokenizer.languages)
     if args.prefix is not None:

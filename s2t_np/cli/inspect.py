@@ -1,6 +1,7 @@
 """Sub-commands that report numbers: `info`, `features`, `score`."""
 
 import math
+import os
 import platform
 from argparse import ArgumentParser, Namespace
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from ..checkpoint.hub import BUNDLED, MODELS, cached, find, hub_source, verify
 from ..checkpoint.official import recognised
 from ..errors import AudioError, HubError, OptionError
 from ..formats import finite, to_json
+from ..loading import ensemble_parts
 from ..model import DEFAULT_MODEL, S2T, Score
 from ..system import openblas
 from ..system.atomic_files import atomic_file
@@ -90,22 +92,33 @@ def model_record(model: S2T) -> dict:
     """Return what `info` prints about a loaded model: its shape and the defaults of its search (beams, ...)."""
     c, g = model.config, model.generation_config
     shown = ("encoder_layers", "decoder_layers", "d_model", "encoder_attention_heads", "tie_word_embeddings")
+    several = {"ensemble": f"{len(model.places)} models, whose probabilities are averaged; this is the first"}
+    unlike = c.unlike_released()
     return {
-        "folder": str(model.folder),
+        "folder": os.pathsep.join(map(str, model.places)),
+        **(several if len(model.places) > 1 else {}),
         **task(model),
+        **({"network": unlike} if unlike else {}),
         "parameters": sum(math.prod(shape) for shape in expected_shapes(c).values()),
         **{name: getattr(c, name) for name in shown},
         "sampling_rate": model.feature_config.sampling_rate,
         "num_mel_bins": model.feature_config.num_mel_bins,
         "vocabulary": len(model.tokenizer),
         "languages": ", ".join(model.tokenizer.languages) or "one",
+        "batch": f"{model.batch_size()} utterances are decoded together by each job",
         "generation": {name: value for name, value in vars(g).items() if value is not None},
     }
 
 
 def checksums(args: Namespace) -> str:
     """Compare the model's files with the checksums announced for them. Raises ModelError where one differs."""
-    compared = verify(find(args.model or "digits", args.revision))
+    places = [find(name, args.revision) for name in ensemble_parts(args.model or "digits")]
+    prefixes = [f"{place}/" if len(places) > 1 else "" for place in places]
+    compared = {
+        f"{prefix}{file}": known
+        for prefix, place in zip(prefixes, places, strict=True)
+        for file, known in verify(place).items()
+    }
     unknown = [file for file, known in compared.items() if not known]
     told = f"{len(compared) - len(unknown)} files as announced"
     return told + (f"; nothing to compare with for {', '.join(unknown)}" if unknown else "")
@@ -114,11 +127,12 @@ def checksums(args: Namespace) -> str:
 def info(args: Namespace) -> int:
     """Print what runs here and, with --model, describe that model."""
     set_threads(args.threads)
-    record = system_record(choose(args.backend, args.dtype))
+    model = load_model(args) if args.model else None
+    record = system_record(choose(args.backend, args.dtype) if model is None else model.backend)
     if args.verify:
         record["checksums"] = checksums(args)
-    if args.model:
-        record |= {"model": args.model, "dtype": args.dtype, **model_record(load_model(args))}
+    if model is not None:
+        record |= {"model": args.model, "dtype": args.dtype, **model_record(model)}
     print_record(record, args.format == "json")
     return 0
 

@@ -11,15 +11,15 @@ from ..batch.inputs import Input
 from ..batch.notes import JOURNAL, Remaining
 from ..batch.output_names import output_paths, with_unique_names
 from ..errors import OptionError
-from ..formats import FORMATS, Layout, path_lines, render
+from ..formats import FORMATS, WHISPERS, Layout, path_lines, render, suffix_of
 from ..longform.segment import Recording
 from ..system.atomic_files import check_writable
 from ..tokenizer import Tokenizer
 from .terminal import say, show
 
 ALL = "all"
-BY_SUFFIX = {"": "txt", ".json": "json", ".jsonl": "json"} | {f".{name}": name for name in FORMATS}
-MANY_IN_ONE = ("txt", "json")  # formats that hold several recordings in one place
+BY_SUFFIX = {"": "txt", ".json": "json", ".jsonl": "json"} | {suffix_of(name).lower(): name for name in FORMATS}
+MANY_IN_ONE = ("txt", "json", "ctm")  # formats that hold several recordings in one place
 
 
 def format_names(text: str) -> tuple[str, ...]:
@@ -29,13 +29,15 @@ def format_names(text: str) -> tuple[str, ...]:
     if unknown := [name for name in names if name not in (*FORMATS, ALL)] or not names:
         found = repr(unknown[0] if isinstance(unknown, list) else text)
         raise ArgumentTypeError(f"{found:.80} is not a format; expected {', '.join(FORMATS)} or {ALL}")
-    return FORMATS if ALL in names else tuple(names)
+    return tuple(dict.fromkeys(own for name in names for own in (WHISPERS if name == ALL else (name,))))
 
 
 def add_output_arguments(parser: ArgumentParser) -> None:
     """--format, --output-dir, --output, --highlight, --resume, --resume-by, and the layout of subtitles."""
     group = parser.add_argument_group("output")
-    says = f"{', '.join(FORMATS)} or {ALL}; several: srt,txt (default: txt, or what --output ends in)"
+    says = (
+        f"{', '.join(FORMATS)}; several: srt,txt; {ALL}: {', '.join(WHISPERS)} (default: txt, or what --output ends in)"
+    )
     group.add_argument("--format", "-f", type=format_names, action="extend", metavar="NAME", help=says)
     where = group.add_mutually_exclusive_group()
     where.add_argument("--output-dir", "-o", metavar="DIR", help="write a file for each recording there")
@@ -77,7 +79,7 @@ def check_output(args: Namespace, batch: bool) -> None:
         raise OptionError(f"--format {','.join(names)} writes several files for each recording: it needs --output-dir")
     if args.output_dir is None and batch and names[0] not in MANY_IN_ONE:
         raise OptionError(
-            f"--format {names[0]} of several recordings needs --output-dir; only txt and json fit one place"
+            f"--format {names[0]} of several recordings needs --output-dir; only {', '.join(MANY_IN_ONE)} fit one place"
         )
     if args.highlight and (batch or args.output_dir is not None or args.output or names != ("txt",)):
         raise OptionError("--highlight colours the printed text of one recording, not of several, a file or a format")
@@ -110,7 +112,7 @@ def destinations(args: Namespace, inputs: Sequence[Input], names: Sequence[str])
     if args.output_dir is None:
         return [[] for _ in inputs]
     unique = with_unique_names(inputs)
-    paths = output_paths(unique, args.output_dir, [f".{name}" for name in names])
+    paths = output_paths(unique, args.output_dir, [suffix_of(name) for name in names])
     if renamed := [own[0] for own, item, old in zip(paths, unique, inputs, strict=True) if item != old]:
         some = ", ".join(map(str, renamed[:2])) + ", ..." * (len(renamed) > 2)
         say(f"{len(renamed)} recordings share their names; the results keep the folder or the suffix: {some}")

@@ -12,7 +12,7 @@ from ..errors import OptionError
 from ..model import S2T
 from ..serve.settings import TASKS, Limits, Settings, model_name, task_of
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .segments import add_stream_arguments, stream_options
 from .terminal import say
 
@@ -134,7 +134,7 @@ def run(args: Namespace, listening: socket.socket) -> None:
     settings = settings_of(args, model_name(str(args.model)), ())
     model = load_model(args)
     settings = settings_of(args, settings.names[0], model.tokenizer.languages)
-    generation |= beginning(args, model.tokenizer)
+    generation |= with_vocabulary(args, model.tokenizer)
     warm_up(model, generation)
     app = application(model, settings, options, generation, args.jobs)
     config = uvicorn.Config(

@@ -11,7 +11,7 @@ from ..errors import OptionError
 from ..model import S2T
 from ..system.atomic_files import atomic_file
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .inspect import about
 from .parts import MEGABYTE, add_part_arguments, check_part, chosen_part, megabytes
 from .terminal import say, show
@@ -72,7 +72,7 @@ def trace(args: Namespace) -> int:
     options, chosen = generation_options(args), chosen_stages(args)
     check_part(args)
     model = load_traced(args)
-    options |= beginning(args, model.tokenizer)
+    options |= with_vocabulary(args, model.tokenizer)
     samples, start = load_sound(args, model)
     if args.list:
         return print_table(model, len(samples), chosen, options)

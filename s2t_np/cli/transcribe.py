@@ -14,15 +14,16 @@ from .. import __version__
 from ..audio import is_url, remote
 from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
 from ..audio.raw import ENCODINGS
-from ..batch.inputs import STDIN, Input, expand, read_list
+from ..batch.inputs import STDIN, Found, Input, expand, read_list
+from ..batch.manifests import manifest_inputs
 from ..batch.notes import identity, stamp
 from ..batch.patterns import has_wildcards
 from ..batch.run import RawSamples, Sound, Task, failure, listen
 from ..errors import AudioError, OptionError
-from ..formats import STREAMED, Incomplete, Item, Layout
+from ..formats import OF_WORDS, STREAMED, Incomplete, Item, Layout
 from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .highlight import has_colours, highlighted
 from .outputs import add_output_arguments, check_output, destinations, formats, layout, open_output, writer
 from .progress import Progress
@@ -61,7 +62,7 @@ examples:
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
-  s2t-np transcribe talk.mp4 --clip 1:30,2:00             (needs PyAV: pip install av)
+  s2t-np transcribe talk.mp4 --clip 1:30,2:00  (needs PyAV: pip install av)
   s2t-np transcribe call.wav --channels each --format vtt
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
@@ -74,6 +75,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", metavar="FILE|FOLDER|PATTERN|-", help="what to transcribe")
     parser.add_argument("--files-from", metavar="LIST", help='more of them, one a line; "-": standard input')
     parser.add_argument("--null", action="store_true", help="the names in LIST end in zero bytes (find -print0)")
+    says = "a table with a row for each recording, or part of one: .tsv, .csv, .jsonl (Common Voice, NeMo, fairseq)"
+    parser.add_argument("--manifest", metavar="TABLE", help=says)
     add_selection_arguments(parser)
     raw = parser.add_argument_group("samples without a header", "Of all inputs; a pipe with a WAV header needs none.")
     raw.add_argument("--raw-rate", type=int, metavar="HZ", help="their sampling rate")
@@ -90,8 +93,10 @@ def given_inputs(args: Namespace) -> list[str]:
     """The arguments and the list together. Raises OptionError."""
     if args.null and not args.files_from:
         raise OptionError("--null has no effect without --files-from")
-    if not args.inputs and not args.files_from:
-        raise OptionError("nothing to transcribe: expected FILE|FOLDER|PATTERN|- or --files-from LIST")
+    if not args.inputs and not args.files_from and not args.manifest:
+        raise OptionError(
+            "nothing to transcribe: expected FILE|FOLDER|PATTERN|-, --files-from LIST or --manifest TABLE"
+        )
     listed = read_list(args.files_from, args.null) if args.files_from else []
     paths = args.inputs + listed
     if STDIN in paths and args.files_from == STDIN:
@@ -99,6 +104,25 @@ def given_inputs(args: Namespace) -> list[str]:
     if STDIN in paths and args.resume:
         raise OptionError('"-" cannot be resumed: what came from standard input is gone')
     return paths
+
+
+def found_inputs(args: Namespace, given: list[str], headerless: bool) -> Found:
+    """The recordings that the arguments and the table of --manifest name, and what is heard of each.
+
+    Raises OptionError.
+    """
+    selection, found = selection_of(args), expand(given, headerless=headerless)
+    inputs = [item._replace(selection=selection) for item in found.inputs]
+    if args.manifest:
+        if selection.is_clip:
+            raise OptionError(
+                "--clip and --manifest: the table says which part of a recording is heard (offset, duration)"
+            )
+        rows, failures = manifest_inputs(args.manifest)
+        own = (replace(row.selection, channel=selection.channel, stream=selection.stream) for row in rows)
+        inputs += [row._replace(selection=one) for row, one in zip(rows, own, strict=True)]
+        found = found._replace(failures=found.failures + failures)
+    return found._replace(inputs=inputs)
 
 
 def raw_samples(args: Namespace) -> RawSamples | None:
@@ -116,7 +140,7 @@ def raw_samples(args: Namespace) -> RawSamples | None:
 
 def is_batch(args: Namespace, paths: list[str]) -> bool:
     """True if the arguments denote a batch, even if only one file matches: then results say whose they are."""
-    if len(paths) > 1 or args.files_from:
+    if len(paths) > 1 or args.files_from or args.manifest:
         return True
     if is_url(paths[0]):
         return remote.is_several(paths[0])
@@ -168,9 +192,7 @@ def transcribe(args: Namespace) -> int:
     generation, options, given = generation_options(args), stream_options(args), given_inputs(args)
     batch, raw = is_batch(args, given), raw_samples(args)
     check_output(args, batch)
-    selection = selection_of(args)
-    inputs, failures, notes = expand(given, headerless=raw is not None)
-    inputs = [item._replace(selection=selection) for item in inputs]
+    inputs, failures, notes = found_inputs(args, given, raw is not None)
     jobs(args, len(inputs))
     paths = destinations(args, inputs, formats(args, batch))
     for note in notes:
@@ -180,8 +202,9 @@ def transcribe(args: Namespace) -> int:
     tally = Counter({FAILED: len(failures)})
     if inputs:
         model = load_model(args)
-        options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
-        generation |= beginning(args, model.tokenizer)
+        words = args.highlight or not set(OF_WORDS).isdisjoint(formats(args, batch))
+        options = replace(options, word_timestamps=options.word_timestamps or words)
+        generation |= with_vocabulary(args, model.tokenizer)
         task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))

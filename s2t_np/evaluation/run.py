@@ -3,20 +3,20 @@
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 
-from .. import audio
 from ..batch.inputs import Failure, Input
 from ..batch.run import failure
 from ..config import UtteranceConfig
 from ..errors import AudioError
 from ..longform.options import StreamOptions
 from ..longform.recording import OpenRecording, open_recording
-from ..longform.transcript import Hearing
+from ..longform.transcript import Hearing, hear_features
 from ..model import S2T
+from ..search import Asking
 from ..together import by_group
 from .corpus import Utterance
 from .report import Outcome, compare
+from .stored import normalized, recording_of_features, samples_of, stored_features
 
 LONGEST = 60.0  # seconds of an utterance; LibriSpeech's reach 35, and the published figures are of uncut ones
 
@@ -33,8 +33,18 @@ class Tested(Hearing):
     def __init__(self, model: S2T, utterance: Utterance, generation: dict):
         """Its recording is read when it joins those that run."""
         options = utterance_options(model).resolve(model.utterance_config)
-        super().__init__(model, partial(read_utterance, model, utterance.audio, options), options, generation)
+        super().__init__(model, partial(read_utterance, model, utterance, options), options, generation)
         self.utterance = utterance
+
+    def utterances(self) -> Iterator[Asking]:
+        """The whole recording, or its pieces, or its features where the corpus holds those. Raises AudioError."""
+        features = stored_features(self.utterance)
+        if features is None:
+            yield from super().utterances()
+            return
+        self.recording = recording_of_features(self.model, features)
+        features = normalized(self.model, features, str(self.utterance.audio))
+        yield hear_features(self.model, features, self.recording, self.options, self.generation)
 
     def outcome(self, results: Iterable, normalization: str, started: float) -> Outcome | Failure:
         """The transcript compared with the reference; a recording that cannot be read becomes a Failure.
@@ -48,11 +58,10 @@ class Tested(Hearing):
         return compare(self.utterance, heard.text, normalization, heard.duration, time.perf_counter() - started)
 
 
-def read_utterance(model: S2T, path: Path, options: StreamOptions) -> OpenRecording:
-    """One recording. Raises AudioError, also for an incomplete one."""
+def read_utterance(model: S2T, utterance: Utterance, options: StreamOptions) -> OpenRecording:
+    """One recording, or a part of one. Raises AudioError, also for an incomplete one."""
     rate = model.feature_config.sampling_rate
-    samples = audio.concat(list(audio.blocks(path, rate)), str(path))
-    return open_recording(samples, rate, rate, options)
+    return open_recording(samples_of(utterance, rate), rate, rate, options)
 
 
 def evaluate_all(

@@ -28,7 +28,8 @@ class OnCPU:
 
     def cuda(self, device=None):
         """Return self, with an InputWarning."""
-        accept_device("cuda")
+        told = ".cuda() changes nothing: s2t-np computes on the CPU; leave it out, or write .cpu()"
+        warnings.warn(told, InputWarning, stacklevel=2)
         return self
 
     def half(self):

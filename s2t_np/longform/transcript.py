@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import AudioError, S2TError
 from ..search import Asking, Hypothesis
 from ..together import by_group
@@ -67,6 +69,13 @@ def hear_whole(model, recording: OpenRecording, options: StreamOptions, generati
     features = model.features_of_samples(recording.whole)
     if not recording.has_speech:
         return Transcript.of_silence(recording)
+    return (yield from hear_features(model, features, recording, options, generation))
+
+
+def hear_features(
+    model, features: np.ndarray, recording: OpenRecording, options: StreamOptions, generation: dict
+) -> Asking[Transcript]:
+    """The transcript of one utterance, of its features (T, M), normalised. Raises OptionError."""
     memory = model.encode(features)
     hypotheses = yield from model.begin_from(memory, **generation)  # searches, a decoder step for each token
     texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])

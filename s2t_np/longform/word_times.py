@@ -36,6 +36,7 @@ QUIET_WEIGHT = 5.0  # penalise quiet frames more, so words do not span pauses
 
 def cross_attention(model, memory: np.ndarray, tokens) -> np.ndarray:
     """Attention of each head to the memory for each of tokens[1:]: memory (S, D), tokens (U+1,) -> (L, H, U, S)."""
+    model, memory = model.leading(memory)
     weights: list[np.ndarray] = []
     ops = record_attention(model.backend.ops, weights)
     decode_full(ops, model.weights, model.config, np.asarray(tokens[:-1]), memory)

@@ -2,6 +2,7 @@
 
     port.py         what a decoder must offer, what a search returns
     options.py      which options go together
+    hotwords.py     phrases that are preferred
     constraints.py  tokens that may not, or must, come next
     stopping.py     when a text ends
     hooks.py        functions of the caller's that take part

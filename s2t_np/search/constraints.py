@@ -16,6 +16,7 @@ from ..errors import OptionError
 from ..generation_config import GenerationConfig, as_tuple
 from ..ops import log_softmax
 from .hooks import NO_HOOKS, Hooks
+from .hotwords import trie_of
 from .warpers import narrow
 
 Edit = Callable[[np.ndarray, np.ndarray], None]
@@ -65,11 +66,17 @@ def changes(options: GenerationConfig, always: range) -> list[tuple[bool, Constr
     words = [ids for ids in options.bad_words_ids or () if ids not in {(eos,) for eos in options.eos_token_ids}]
     add_bias = partial(add_sequence_bias, biases=options.sequence_bias)
     return [
+        (bool(options.hotwords), Constraint(always, boost(options), rewrites=True)),
         (bool(options.sequence_bias), Constraint(always, add_bias, rewrites=True)),
         (options.repetition_penalty != 1, Constraint(always, penalise, rewrites=True)),
         (options.no_repeat_ngram_size > 0, Constraint(always, ban_ngrams)),
         (len(words) > 0, Constraint(always, partial(ban_words, words=words))),
     ]
+
+
+def boost(options: GenerationConfig) -> Edit | None:
+    """The bonus of the hotwords, if there are any."""
+    return trie_of(options.hotwords).edit if options.hotwords else None
 
 
 def decay(options: GenerationConfig, prompt_length: int) -> tuple[bool, Constraint | None]:

@@ -61,10 +61,10 @@ def counts(following: NextToken, tokens: np.ndarray, chosen: np.ndarray, active:
 
     What nothing but a function of the caller's made possible counts as certain.
     """
-    active = [constraint for constraint in active if constraint.counts]
     if not rewrite(active, tokens.shape[1]):
         return following.log_probs_of(chosen)
-    found = constrain(active, tokens, following.log_probs())[np.arange(len(chosen)), chosen]
+    counting = [constraint for constraint in active if constraint.counts]
+    found = constrain(counting, tokens, following.log_probs())[np.arange(len(chosen)), chosen]
     return np.where(found == -np.inf, 0, found)
 
 

@@ -1,13 +1,15 @@
 """The fields of a request, held to what this model has: nothing is ignored that would have changed the answer.
 
 A field that OpenAI's API has and this model cannot fill (`prompt`, which it never saw in training) is refused with the
-way on. `to_language` is ours, as in vLLM: the language that a model of several is to write.
+way on. Ours are `to_language`, as in vLLM, the language that a model of several is to write, and `hotwords`.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..errors import OptionError
+from ..hotwords import hotwords
 from ..model import S2T
 from .refusals import Refusal
 from .settings import Settings
@@ -15,7 +17,7 @@ from .settings import Settings
 FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 STREAMED = ("json", "text", "verbose_json")
 FIELDS = {"file", "model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy"}
-FIELDS |= {"timestamp_granularities", "include", "to_language"}
+FIELDS |= {"timestamp_granularities", "include", "to_language", "hotwords"}
 SPEAKERS = {"known_speaker_names", "known_speaker_references"}
 ENDPOINTS = {"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"}
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -49,8 +51,10 @@ def wanted(fields: Sequence[tuple[str, str]], task: str, model: S2T, settings: S
         raise Refusal(400, "include=logprobs needs response_format json", "include")
     if stream and name not in STREAMED:
         raise Refusal(400, f"{name} is not streamed; expected response_format {', '.join(STREAMED)}", "stream")
-    search = language(given, task, model, settings) | (
-        {"do_sample": True, "temperature": temperature} if temperature else {}
+    search = (
+        hotwords_of(given, model)
+        | language(given, task, model, settings)
+        | ({"do_sample": True, "temperature": temperature} if temperature else {})
     )
     return Wanted(name, stream, "word" in times, times != ["word"], bool(include), temperature, search)
 
@@ -125,11 +129,21 @@ def check_model(name: str | None, task: str, settings: Settings) -> None:
 def check_absent(given: dict[str, list[str]], model: S2T) -> None:
     """Refuse what other models have and this one has not. Raises Refusal."""
     if single(given, "prompt"):
-        raise Refusal(400, "this kind of model has no prompt: it was trained on sound and text alone", "prompt")
+        raise Refusal(400, "this kind of model has no prompt; the field hotwords prefers words", "prompt")
     if (chunking := single(given, "chunking_strategy")) not in (None, "auto"):
         raise Refusal(
             400, f"chunking_strategy is {chunking!r:.60}; the server cuts at pauses: expected auto", "chunking_strategy"
         )
+
+
+def hotwords_of(given: dict[str, list[str]], model: S2T) -> dict[str, Any]:
+    """The option `hotwords`, if there are any. Raises Refusal."""
+    text = single(given, "hotwords")
+    try:
+        found = hotwords(text or "", model.tokenizer)
+    except OptionError as error:
+        raise Refusal(400, str(error), "hotwords") from None
+    return {"hotwords": found} if found else {}
 
 
 def language(given: dict[str, list[str]], task: str, model: S2T, settings: Settings) -> dict[str, str]:

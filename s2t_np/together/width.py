@@ -1,25 +1,38 @@
-"""The number of utterances that run at a time, by the shape of the model.
+"""The number of utterances that run at a time, by the shape of the model, how its weights are kept, and the beams.
 
-There are enough of them that the arithmetic of a step outweighs the reading of its weights, and no more than memory
-allows.
+A step reads the weights of the decoder once for all utterances, and for each of them the keys and values of its own
+sound. Sharing pays until these are as much as the weights, or until the arithmetic of as many rows takes longer than
+the reading; memory sets a limit too.
 """
 
 from ..config import GenerationConfig, ModelConfig
 
-ROWS = 64  # in a step; with more, reading the weights is a small part of it already
-MOST = 16  # utterances; with more, the memories and histories that a step reads are the larger part
+ROWS = 64  # in a step; with more, reading the weights is a small part of its time already
 MEMORY = 512e6  # bytes that the caches of all running utterances may take
-SECONDS, TOKENS = 30, 100  # a long utterance
+SHORT, LONG = 10, 30  # seconds of usual utterances, and of the longest ones
 POSITIONS = 25  # that the encoder makes of a second
+TOKENS = 100  # that a long utterance has
 
 
-def width_of(config: ModelConfig, options: GenerationConfig) -> int:
-    """The number of utterances, at least 1, that run together when searched with `options`."""
-    rows = options.num_return_sequences if options.do_sample else options.num_beams
-    return max(1, min(MOST, ROWS // rows, int(MEMORY // cache_bytes(config, rows))))
+def width_of(config: ModelConfig, options: GenerationConfig, weight_bytes: int) -> int:
+    """The number of utterances, at least 1, that run together when searched with `options`.
+
+    `weight_bytes`: of each weight, as the backend keeps it.
+    """
+    single = options.do_sample and options.num_beams == 1
+    rows = options.num_return_sequences if single else options.num_beams
+    by_reading = weight_bytes * decoder_weights(config) / cache_bytes(config, SHORT * POSITIONS)
+    by_memory = MEMORY / cache_bytes(config, LONG * POSITIONS + rows * TOKENS)
+    return max(1, min(ROWS // rows, round(by_reading), int(by_memory)))
 
 
-def cache_bytes(config: ModelConfig, rows: int) -> int:
-    """Bytes of the keys and values of a long utterance in float32: of its memory, and of its rows' tokens."""
-    positions = SECONDS * POSITIONS + rows * TOKENS
-    return 4 * 2 * config.decoder_layers * positions * config.d_model
+def decoder_weights(config: ModelConfig) -> int:
+    """The number of weights that a step reads: of all matrices but the cross-attention's keys and values."""
+    width = config.decoder_width
+    layer = 6 * width * width + 2 * width * config.decoder_ffn_dim
+    return config.decoder_layers * layer + width * config.vocab_size
+
+
+def cache_bytes(config: ModelConfig, positions: int) -> int:
+    """Bytes of keys and values, in float32, at that many positions of every decoder layer; of one if there is none."""
+    return 4 * 2 * max(1, config.decoder_layers) * positions * config.decoder_width

@@ -9,7 +9,7 @@ import numpy as np
 from ..config import ModelConfig
 from ..errors import OptionError
 from ..ops import Linear
-from ..weights import Weights
+from ..parts import Weights
 from .ctc import ctc
 from .derivatives import linear_backward, linear_forward
 from .dropout import NO_DROPOUT, Dropout, Rates

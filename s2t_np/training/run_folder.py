@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ..architecture import ArchitectureOptions
 from ..backend import NUMPY
 from ..checkpoint import safetensors
 from ..checkpoint.hub import find
@@ -40,6 +42,7 @@ MAY_CHANGE = (
     "keep_last",
     "save_interval_updates",
 )  # the fields of a recipe that may change when a run goes on
+ARCHITECTURE = {field.name for field in fields_of(ArchitectureOptions)}  # which transformers does not have either
 OURS = ("one_pass_variance",)  # a field of FeatureConfig that transformers does not have
 GENERATION = {"decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1, "bos_token_id": 0} | {
     "num_beams": 5,
@@ -125,7 +128,8 @@ def start_from_nothing(run: Path, config_json: dict, texts: Iterable[str], vocab
         fields = {"model_type": "speech_to_text"} | config_json | made
         config = ModelConfig.from_dict(fields, "the config")
         mark = {"architectures": ["Speech2TextForConditionalGeneration"], "is_encoder_decoder": True}
-        write_json(folder / "config.json", asdict(config) | fields | mark)
+        shape = {name: value for name, value in asdict(config).items() if name not in ARCHITECTURE}
+        write_json(folder / "config.json", shape | fields | mark)
         most = min(GENERATION["max_length"], config.max_target_positions)
         write_json(folder / "generation_config.json", GENERATION | {"max_length": most})
         bins = config.input_feat_per_channel * config.input_channels

@@ -49,7 +49,7 @@ def test_an_identity_changes_with_everything_that_decides_the_text(tmp_path):
     (tmp_path / "model").write_bytes(b"weights")
 
     def name(version="1", backend="numpy", dtype=np.float32, settings=(("beams", 5),)):
-        model = SimpleNamespace(folder=tmp_path, backend=SimpleNamespace(name=backend), dtype=dtype)
+        model = SimpleNamespace(places=(tmp_path,), backend=SimpleNamespace(name=backend), dtype=dtype)
         return identity(model, version, dict(settings))
 
     assert name() == name()
@@ -60,9 +60,27 @@ def test_an_identity_changes_with_everything_that_decides_the_text(tmp_path):
 
 def test_a_model_that_was_downloaded_again_is_the_same(tmp_path):
     (tmp_path / "model").write_bytes(bytes(range(256)) * 4096)
-    model = SimpleNamespace(folder=tmp_path, backend=SimpleNamespace(name="numpy"), dtype=np.float32)
+    model = SimpleNamespace(places=(tmp_path,), backend=SimpleNamespace(name="numpy"), dtype=np.float32)
     first = identity(model, "1", {})
     os.utime(tmp_path / "model", ns=(1, 1))
     assert identity(model, "1", {}) == first
     (tmp_path / "model").write_bytes(bytes(range(256)) * 4095 + bytes(256))
     assert identity(model, "1", {}) != first
+
+
+def test_a_checkpoint_of_fairseq_is_its_file_and_those_beside_it(tmp_path):
+    """Other .pt files in the folder belong to other models, and an ensemble is known by all of its own."""
+    for file in ("model.pt", "other.pt", "config.yaml"):
+        (tmp_path / file).write_bytes(file.encode())
+
+    def name(*files):
+        model = SimpleNamespace(
+            places=tuple(tmp_path / file for file in files), backend=SimpleNamespace(name="numpy"), dtype=np.float32
+        )
+        return identity(model, "1", {})
+
+    first, both = name("model.pt"), name("model.pt", "other.pt")
+    (tmp_path / "other.pt").write_bytes(b"changed")
+    assert name("model.pt") == first and name("model.pt", "other.pt") != both != first
+    (tmp_path / "config.yaml").write_bytes(b"changed")
+    assert name("model.pt") != first

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from s2t_np.checkpoint.official import official, recognised, task_of
+from tests.support.paths import ROOT
 
 
 def test_there_are_twenty_of_which_seventeen_translate():
@@ -43,3 +44,14 @@ def test_several_targets_are_chosen_by_an_option():
 )
 def test_a_folder_is_recognised_by_its_name(folder, found):
     assert getattr(recognised(Path(folder)), "id", None) == found
+
+
+def test_the_table_of_the_documentation_says_the_same():
+    page = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `face")
+    ]
+    assert [(row[0].strip("`"), row[1], row[3]) for row in rows] == [
+        (one.id, one.task, one.published) for one in official().values()
+    ]
+    assert sum(int(row[4].split()[0]) for row in rows) == 372

@@ -108,3 +108,23 @@ def test_an_interrupt_says_how_to_go_on(transcribe, tmp_path, monkeypatch):
     code, _, err = transcribe(FIVE, TWO, "-o", tmp_path / "out")
     assert (code, err) == (130, "s2t-np: interrupted; the same command with --resume goes on where it stopped\n")
     assert transcribe(FIVE, TWO)[2] == "s2t-np: interrupted\n"
+
+
+def test_formats_of_words_switch_word_times_on(transcribe, tmp_path):
+    """Estimated times would be the characters' shares of the segment; these are the model's own."""
+    assert transcribe(FIVE, "-f", "ctm,csv,textgrid,ass,audacity", "-o", tmp_path) == (0, "", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"five-five{suffix}" for suffix in (".TextGrid", ".ass", ".csv", ".ctm", ".labels.txt")
+    ]
+    lines = [line.split() for line in (tmp_path / "five-five.ctm").read_text().splitlines()]
+    assert [(line[0], line[4], len(line)) for line in lines] == [("five-five", "five", 6)] * 2
+    assert float(lines[0][2]) + float(lines[0][3]) < float(lines[1][2])  # a pause lies between them
+
+
+def test_several_recordings_fit_one_ctm(transcribe):
+    code, out, err = transcribe(FIVE, FIVE.with_name("two-nine-three-four-zero.flac"), "-f", "ctm")
+    assert (code, err) == (0, "")
+    assert [line.split()[4] for line in out.splitlines()] == "five five two nine three four zero".split()
+    code, out, err = transcribe(FIVE, FIVE.with_name("two-nine-three-four-zero.flac"), "-f", "ass")
+    assert (code, out) == (2, "")
+    assert "only txt, json, ctm fit one place" in err

@@ -25,8 +25,8 @@ def test_sampling_is_a_matter_of_the_seed(transcribe):
     first, again, other = (transcribe(FIVE, *options, "--seed", seed) for seed in (1, 1, 2))
     assert first[0] == 0
     assert len(first[1].splitlines()) == 4
-    assert first == again
-    assert first != other
+    assert first[:2] == again[:2]  # stderr may say that kernels are being compiled
+    assert first[1] != other[1]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_every_generation_option_is_named_after_its_field():
     named = {cli.generation.field_name(flags) for flags, *_ in cli.generation.GENERATION_OPTIONS}
     left_to_the_checkpoint = {"eos_token_id", "pad_token_id", "decoder_start_token_id"}
     left_to_the_checkpoint |= {"sequence_bias", "remove_invalid_values", "renormalize_logits"}
-    assert named | {"do_sample"} == fields - left_to_the_checkpoint
+    assert named | {"do_sample", "hotwords"} == fields - left_to_the_checkpoint
 
 
 def test_the_options_that_end_a_text_early(transcribe):

@@ -67,3 +67,12 @@ def test_the_cards_program_runs_with_imports_and_pt_changed(monkeypatch):
     expected = ["ZERO ONE FOUR TWO", "FIVE FIVE"]
     assert names["result"] == {"text": expected, "transcription": expected}
     assert names["error"] is False
+
+
+def test_the_older_cards_input_ids_are_told_apart():
+    """Cards of 2021 pass the features as input_ids, which transformers no longer takes either."""
+    model = s2t_np.Speech2TextForConditionalGeneration.from_pretrained("digits", backend="numpy")
+    processor = s2t_np.Speech2TextProcessor.from_pretrained("digits")
+    features = processor(read("five-five"), sampling_rate=RATE, return_tensors="np").input_features
+    with pytest.raises(s2t_np.OptionError, match="input_ids: S2T reads sound: pass the features as input_features"):
+        model.generate(input_ids=features)

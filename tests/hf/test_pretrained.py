@@ -122,3 +122,28 @@ def test_saving_names_its_files(tmp_path, processor, model):
     assert processor.save_pretrained(tmp_path) == [str(tmp_path / name) for name in names]
     names = ["config.json", "generation_config.json", "model.safetensors"]
     assert model.save_pretrained(tmp_path) == [str(tmp_path / name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("AutoProcessor", "Speech2TextProcessor.from_pretrained("),
+        ("AutoModelForSpeechSeq2Seq", "Speech2TextForConditionalGeneration.from_pretrained("),
+        ("AutoModel", "Speech2TextForConditionalGeneration.from_pretrained("),
+        ("pipeline", 's2t_np.load("facebook/s2t-small-librispeech-asr").transcribe("talk.flac").text'),
+    ],
+)
+def test_names_of_transformers_that_are_not_here_name_what_is(name, instead):
+    with pytest.raises(ImportError) as error:
+        exec(f"from s2t_np import {name}")
+    assert f"transformers' {name} is not in s2t_np; write {instead}" in str(error.value)
+
+
+def test_cuda_says_that_it_changes_nothing():
+    model = s2t_np.Speech2TextForConditionalGeneration.from_pretrained("digits", backend="numpy")
+    with pytest.warns(InputWarning, match=r"^\.cuda\(\) changes nothing: s2t-np computes on the CPU"):
+        assert model.cuda() is model
+
+
+def test_a_name_that_nobody_has_is_an_ordinary_error():
+    assert not hasattr(s2t_np, "Wav2Vec2Processor")

@@ -12,20 +12,9 @@ from s2t_np.system import threads
 pytest.importorskip("numba")
 
 from s2t_np_kernels import backend
+from tests.support.kernel_kinds import OPS, features
 from tests.support.kernel_models import SHAPES, model
 from tools.parity import recorded_stages
-
-OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    yield
-    threads.set_threads(None)
-
-
-def features(frames: int, bins: int) -> np.ndarray:
-    return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
 
 
 @dataclasses.dataclass

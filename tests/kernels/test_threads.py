@@ -21,12 +21,6 @@ from s2t_np_kernels import threads as kernel_threads
 from tests.support.kernel_models import model
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    yield
-    threads.set_threads(None)
-
-
 def encode_once(frames: int) -> np.ndarray:
     config, plain = model("lanes-even")
     packed = backend.numba_ops.prepare(plain)

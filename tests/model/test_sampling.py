@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2t_np.config import GenerationConfig
-from s2t_np.search.sampling import draw
+from s2t_np.search.sampling import draw, draw_different
 from s2t_np.search.warpers import keep_top_k, keep_top_p, narrow
 from tests.support.search_fakes import FakeDecoder, log_probs_of, random_logits
 from tests.support.search_port import generate
@@ -119,3 +119,41 @@ def test_constraints_act_before_the_draw():
     found = sample(random_logits(0, size=9, eos_bonus=2), seed=0, num_return_sequences=50, **options)
     assert {len(h.tokens) for h in found} == {6, 7}
     assert all(0 not in h.tokens and h.finished for h in found)
+
+
+def test_beams_draw_different_continuations_one_after_the_other():
+    """Two of four without replacement: the pair (i, j) with p_i p_j/(1 - p_i) + p_j p_i/(1 - p_j)."""
+    scores = np.log(np.array([[0.4, 0.3], [0.2, 0.1]], np.float32))
+    random, drawn = np.random.default_rng(0), Counter()
+    for _ in range(20_000):
+        found = draw_different(scores, scores, 2, random)
+        drawn[tuple(sorted((2 * found.parents + found.tokens).tolist()))] += 1
+        assert found.scores[0] >= found.scores[1]
+        assert np.array_equal(found.scores, scores[found.parents, found.tokens])
+    p = np.exp(scores.ravel()).astype(np.float64)
+    pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
+    expected = np.array([p[i] * p[j] / (1 - p[i]) + p[j] * p[i] / (1 - p[j]) for i, j in pairs])
+    assert chi_square_p(np.array([drawn[pair] for pair in pairs]), expected) > 1e-4
+
+
+def test_drawn_beams():
+    logits_of = random_logits(0, size=30, eos_bonus=1)
+    options = {"num_beams": 4, "num_return_sequences": 4, "temperature": 1.5}
+    first, again, other = (sample(logits_of, seed=seed, **options) for seed in (7, 7, 8))
+    assert first == again != other
+    for found in (first, other):
+        assert len({h.tokens for h in found}) == 4
+        assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+    nearly_sure = {"num_beams": 3, "temperature": 1e-3, "top_k": 0}
+    (best,) = generate(FakeDecoder(logits_of), GenerationConfig(max_length=12, num_beams=3))
+    assert sample(logits_of, seed=1, **nearly_sure)[0].tokens == best.tokens
+
+
+def test_the_score_of_drawn_beams_counts_what_they_were_drawn_from():
+    logits = random_logits(5, size=8, spread=1.0)((2,))
+    (found,) = sample(lambda _: logits, seed=0, num_beams=2, max_new_tokens=1, temperature=2.0, top_k=4)
+    warped = log_probs_of(logits) / 2  # not a distribution any more, as in transformers
+    assert found.score == pytest.approx(warped[found.generated[0]], abs=1e-5)
+    (found,) = sample(lambda _: logits, seed=0, num_beams=2, max_new_tokens=1, top_k=4, renormalize_logits=True)
+    kept = np.sort(np.exp(log_probs_of(logits)))[-4:].sum()
+    assert found.score == pytest.approx(log_probs_of(logits)[found.generated[0]] - np.log(kept), abs=1e-5)

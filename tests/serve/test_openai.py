@@ -99,6 +99,11 @@ def test_temperature_samples(digits):
         assert create(client, temperature=0.1, response_format="verbose_json").segments[0].temperature == 0.1
 
 
+def test_hotwords(client):
+    assert "six" in create(client, extra_body={"hotwords": "six:20"}).text
+    assert create(client, extra_body={"hotwords": "two"}).text == "two nine three four zero"
+
+
 def test_models(client):
     assert [model.id for model in client.models.list()] == ["digits"]
     assert client.models.retrieve("digits").id == "digits"
@@ -114,6 +119,7 @@ def test_another_name_for_the_model(digits):
 
 REFUSED = [
     ({"model": "nope"}, openai.NotFoundError, "model", "does not exist"),
+    ({"extra_body": {"hotwords": "six:-1"}}, openai.BadRequestError, "hotwords", "expected such as"),
     ({"prompt": "Kubernetes"}, openai.BadRequestError, "prompt", "has no prompt"),
     ({"language": "fr"}, openai.BadRequestError, "language", "hears en"),
     ({"temperature": 7}, openai.BadRequestError, "temperature", "from 0 to 1"),

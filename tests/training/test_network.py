@@ -39,8 +39,7 @@ def test_the_loss_is_that_of_the_readable_model(shape):
     assert found.tokens == sum(len(ids) for _, ids in pairs)
 
 
-@pytest.mark.parametrize("noisy", [False, True])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape, noisy", [*((shape, False) for shape in SHAPES), ("tied", True), ("untied", True)])
 def test_every_gradient(shape, noisy):
     """Each parameter's, and the features': with noise, the same noise each time."""
     model = small_model(shape)

@@ -12,11 +12,18 @@ import pytest
 
 import s2t_np
 from s2t_np.checkpoint import read_tensors
+from s2t_np.cli import training_run
 from s2t_np.training import checkpoints, loop
+from s2t_np.training.learner import Update
 from s2t_np.training.log import read_log
 from s2t_np.training.run_folder import locked
 from tests.support.paths import ROOT
 from tests.training.small_corpus import WORDS, arguments, write_corpus
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 pytestmark = pytest.mark.slow
 
@@ -32,10 +39,11 @@ def train(run, table, tmp_path):
     return lambda *more, where="run": run(*arguments(table, tmp_path / where, *more))
 
 
+QUIET = ("--threads", "1", "--backend", "numpy", "--valid-utterances", "2")
+
+
 def resume(run, folder, *more):
-    return run(
-        "train", "--resume", "-o", folder, "--threads", "1", "--backend", "numpy", "--valid-utterances", "2", *more
-    )
+    return run("train", "--resume", "-o", folder, *QUIET, *more)
 
 
 def test_what_a_run_leaves(train, table, tmp_path, run):
@@ -92,8 +100,7 @@ def test_a_killed_run_goes_on_with_the_same_bits(train, table, tmp_path, run):
         wait_for(lambda n=wanted: any(int(c.name) >= n for c in checkpoints.checkpoints(folder)))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-        options = ["--threads", "1", "--backend", "numpy", "--valid-utterances", "2"]
-        command = [sys.executable, "-m", "s2t_np", "train", "--resume", "-o", str(folder), *options]
+        command = [sys.executable, "-m", "s2t_np", "train", "--resume", "-o", str(folder), *QUIET]
     code, _, err = resume(run, folder)
     assert code == 0, err
     whole, killed = (checkpoints.checkpoints(tmp_path / name) for name in ("whole", "killed"))
@@ -189,6 +196,27 @@ def test_a_full_disk_ends_in_one_line(train, tmp_path, monkeypatch):
     assert code == 1 and "No space left on device" in err and err.count("error:") == 1
 
 
+@pytest.mark.skipif(resource is None, reason="needs limits of the size of files")
+def test_what_a_full_disk_has_interrupted_goes_on_with_the_same_bits(train, run, tmp_path):
+    """A process that may write no file as large as a checkpoint: its error is a full disk's but for the words."""
+    assert train("--max-epoch", "3", where="whole")[0] == 0
+    assert train("--max-epoch", "1")[0] == 0
+    folder, environment = tmp_path / "run", os.environ | {"PYTHONPATH": str(ROOT)}
+    before = files_of(checkpoints.checkpoints(folder)[-1])
+    command = [sys.executable, "-m", "s2t_np", "train", "--resume", "-o", str(folder), "--max-epoch", "3", *QUIET]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (12000, 12000))  # noqa: E731
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, env=environment, preexec_fn=limit, capture_output=True, text=True
+    )
+    *_, last = done.stderr.splitlines()
+    assert done.returncode == 1 and "File too large" in last and "from which --resume goes on" in last
+    assert [files_of(c) for c in checkpoints.checkpoints(folder)] == [before]
+    assert not list(folder.glob("**/.s2t-np-*"))
+    assert resume(run, folder, "--max-epoch", "3")[0] == 0
+    whole, resumed = (checkpoints.checkpoints(tmp_path / name)[-1] for name in ("whole", "run"))
+    assert files_of(whole) == files_of(resumed)
+
+
 def test_an_interrupt_ends_in_one_line(train, run, tmp_path, monkeypatch):
     assert train("--max-epoch", "1")[0] == 0
 
@@ -245,3 +273,16 @@ def test_run_json_says_what_the_run_is(train, table, tmp_path):
     said = json.loads((tmp_path / "run" / "run.json").read_text())
     assert said["recipe"]["lr"] == 0.003 and said["train"] == str(table) and said["rates"] == {"dropout": 0.2}
     assert said["features"] == "" and not (tmp_path / "run" / "features").exists()
+
+
+def test_the_bar(monkeypatch, capsys):
+    """Epoch, loss, error rate, speed and the time left, from what the first part of the work took."""
+    monkeypatch.setattr(training_run, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(training_run.time, "monotonic", iter([100.0, 100.0, 130.0]).__next__)
+    bar, state = training_run.Bar(), {"wer": 0.125}
+    step = training_run.Updated(checkpoints.Position(7, 2, 3), 0.25, Update(1, 0.5, 0.9, 2, 1e-3, 40, 3000), 2.0)
+    training_run.show_event(bar, step, state)
+    training_run.show_event(bar, step._replace(part=0.5), state)
+    *_, last = capsys.readouterr().err.split("[")
+    assert last.startswith("##########..........] epoch 3, update 7, loss 0.500, WER 12.5 %, 1,500 frames/s, 1:00")

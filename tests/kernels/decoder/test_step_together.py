@@ -15,12 +15,6 @@ from tests.support.kernel_models import SHAPES, model
 UTTERANCES = ((5, 40), (1, 3), (5, 300), (2, 17), (9, 33), (1, 260), (3, 1), (17, 70), (5, 5), (4, 64))
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    yield
-    threads.set_threads(None)
-
-
 class Utterance:
     """An utterance with tokens and reorderings of its own, from a seed."""
 

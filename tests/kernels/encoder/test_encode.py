@@ -13,25 +13,8 @@ pytest.importorskip("numba")
 
 
 from s2t_np_kernels import backend
-from tests.support.kernel_models import SHAPES, in_halves, model
-
-THREADS = (1, 2, 5)
-OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": backend.int8_ops}
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    yield
-    threads.set_threads(None)
-
-
-def features(frames: int, bins: int) -> np.ndarray:
-    return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
-
-
-# how weights are kept, and what plain weights that stands for exactly
-KINDS = {"float32": (backend.numba_ops, lambda plain: plain), "float16": (backend.float16_ops, in_halves)}
-OVER_KINDS = pytest.mark.parametrize("kind", KINDS)
+from tests.support.kernel_kinds import KINDS, OPS, OVER_KINDS, THREADS, features
+from tests.support.kernel_models import SHAPES, model
 
 
 @OVER_KINDS

@@ -21,12 +21,6 @@ OPS = {"float32": backend.numba_ops, "float16": backend.float16_ops, "int8": bac
 SUBSAMPLERS = ((5,), (1, 1), (3, 41), (3, 1, 7), (5, 33))
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    yield
-    threads.set_threads(None)
-
-
 def features(frames: int, bins: int = 20) -> np.ndarray:
     return np.random.default_rng(frames).standard_normal((frames, bins)).astype(np.float32)
 
