@@ -9,6 +9,7 @@ from ..training.data import NORMALIZATIONS
 from ..training.dropout import Rates
 from ..training.recipe import FINE_TUNING, FROM_NOTHING, Recipe
 from .command import Command
+from .generation import language
 
 DESCRIPTION = """\
 Train a model: fine-tune one on recordings of your own, or make one from nothing. Options have fairseq's names; their
@@ -71,6 +72,24 @@ def add_recipe_arguments(parser: ArgumentParser) -> None:
         group.add_argument(flag(name), type=float, metavar="P", help=argparse.SUPPRESS if "layer" in name else None)
 
 
+def add_data_arguments(parser: ArgumentParser) -> None:
+    """The options of recordings and texts."""
+    group = parser.add_argument_group("data")
+    says = "lower: lower case, as for LibriSpeech; words: and without punctuation; none (default: lower, or none for "
+    says += "a vocabulary that has upper case)"
+    group.add_argument("--normalize-text", choices=list(NORMALIZATIONS), help=says)
+    says = "language of the texts, for a model that writes several"
+    group.add_argument("--lang", metavar="XX", type=language, help=says)
+    says = "pieces of a new vocabulary (default: 1000; as few as the texts give)"
+    group.add_argument("--vocab-size", metavar="V", type=int, default=1000, help=says)
+    says = "where features are kept (default: RUN/features); - computes them at each use"
+    group.add_argument("--features", metavar="DIR", help=says)
+    says = "per cent of rows that may be left out because they cannot be used (default: 5)"
+    group.add_argument("--max-bad-rows", metavar="P", type=float, help=says)
+    says = "validation utterances that are transcribed for the word error rate (default: 200)"
+    group.add_argument("--valid-utterances", metavar="N", type=int, help=says)
+
+
 def add_train_arguments(parser: ArgumentParser) -> None:
     """The arguments of `train`."""
     parser.add_argument("--from", dest="source", metavar="MODEL", help="digits (bundled), a folder, or a hub id")
@@ -80,17 +99,7 @@ def add_train_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="RUN", required=True, help="the folder of the run, new or empty")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
-    group = parser.add_argument_group("data")
-    says = "lower (default): lower case, as for LibriSpeech; words: and without punctuation; none"
-    group.add_argument("--normalize-text", choices=list(NORMALIZATIONS), default="lower", help=says)
-    says = "pieces of a new vocabulary (default: 1000; as few as the texts give)"
-    group.add_argument("--vocab-size", metavar="V", type=int, default=1000, help=says)
-    says = "where features are kept (default: RUN/features); - computes them at each use"
-    group.add_argument("--features", metavar="DIR", help=says)
-    says = "per cent of rows that may be left out because they cannot be used (default: 5)"
-    group.add_argument("--max-bad-rows", metavar="P", type=float, help=says)
-    says = "validation utterances that are transcribed for the word error rate (default: 200)"
-    group.add_argument("--valid-utterances", metavar="N", type=int, help=says)
+    add_data_arguments(parser)
     group = parser.add_argument_group("progress")
     group.add_argument("--log-interval", metavar="N", type=int, default=20, help="updates in a line of log.jsonl")
     group.add_argument("--backend", default="auto", help="that transcribes the validation set: numba, numpy, auto")

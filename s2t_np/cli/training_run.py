@@ -14,7 +14,7 @@ from ..hf.convert import check_target
 from ..model import S2T
 from ..system.threads import set_threads
 from ..training import checkpoints, curves, run_folder
-from ..training.data import NORMALIZATIONS, Example, Limits, read_examples
+from ..training.data import NORMALIZATIONS, Example, Limits, Writing, read_examples
 from ..training.dropout import Rates
 from ..training.log import NAME as LOG_NAME
 from ..training.log import read_log
@@ -22,7 +22,7 @@ from ..training.loop import Run, Updated, Validated, logged
 from ..training.recipe import FINE_TUNING, FROM_NOTHING, Recipe
 from ..training.run_folder import Setting
 from ..training.store import FeatureStore
-from ..training.validation import Validation, validate
+from ..training.validation import Validation
 from .batch import report
 from .progress import BAR_WIDTH, PERIOD, clock
 from .terminal import bar_away, columns, draw, on_terminal, say
@@ -59,7 +59,8 @@ def create(args: Namespace, run: Path) -> Setting:
     """Make the folder of a new run. Raises OptionError, ModelError, OSError."""
     recipe = (FINE_TUNING if args.source else FROM_NOTHING).replace(**given_recipe(args))
     setting = Setting(
-        recipe, resolved(args.train), given_rates(args), resolved(args.valid), args.normalize_text, **given_data(args)
+        *(recipe, resolved(args.train), given_rates(args), resolved(args.valid), args.normalize_text, args.lang),
+        **given_data(args),
     )
     rows = read_corpus(args.train).utterances
     config = None if args.source else read_json(Path(args.config))
@@ -67,7 +68,7 @@ def create(args: Namespace, run: Path) -> Setting:
     if args.source:
         run_folder.start_from_model(run, args.source, args.revision)
     else:
-        texts = [NORMALIZATIONS[args.normalize_text](row.text) for row in rows]
+        texts = [NORMALIZATIONS[args.normalize_text or "lower"](row.text) for row in rows]
         run_folder.start_from_nothing(run, config, texts, args.vocab_size, recipe.seed)
     return setting
 
@@ -93,9 +94,10 @@ class Bar:
 def examples(corpus: str, store: FeatureStore, model: S2T, setting: Setting) -> list[Example]:
     """The training pairs of a corpus; rows that cannot be used are named. Raises OptionError, OSError."""
     bar, name = Bar(), Path(corpus).name
+    writing = Writing(model.tokenizer, setting.normalization, setting.lang)
     limits = Limits(model.config.max_target_positions, bad_rows=setting.bad_rows)
     show = lambda done, total: bar.draw(done / total, f"features of {name}, {done}/{total}")  # noqa: E731
-    found, failures = read_examples(corpus, store, model.tokenizer, setting.normalization, limits, show)
+    found, failures = read_examples(corpus, store, writing, limits, show)
     with bar_away():
         for failure in failures:
             report(failure)
@@ -115,7 +117,7 @@ def set_up(args: Namespace, folder: Path) -> tuple[Run, checkpoints.Position]:
     learner, position = run_folder.learner_of(folder, model, setting)
     train = examples(setting.train, store, model, setting)
     valid = examples(setting.valid, store, model, setting) if setting.valid else []
-    return Run(folder, model, learner, store, train, valid, setting.decoded, backend), position
+    return Run(folder, model, learner, store, train, valid, setting.decoded, backend, setting.lang), position
 
 
 def figures(found: Validation) -> str:
@@ -195,8 +197,7 @@ def averaged_figures(run: Run, folder: Path) -> str:
         return ""
     for name, tensor in checkpoints.read_tensors(folder).items():
         run.learner.parameters[name][...] = tensor
-    found = validate(run.learner, run.model, run.backend, run.store, run.valid, run.decoded)
-    return f", {figures(found)}"
+    return f", {figures(run.validate())}"
 
 
 def average(args: Namespace) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..audio import EVERYTHING, is_url
 from ..batch.items import Failure
 from ..errors import AudioError, OptionError
 from ..evaluation import Utterance, read_corpus
@@ -41,11 +42,34 @@ class Limits(NamedTuple):
     bad_rows: float = 0.05  # the share of rows that may be left out
 
 
-def example_of(row: Utterance, store: FeatureStore, tokenizer: Tokenizer, normalization: str, limits: Limits):
-    """The training pair of one row, or a Failure that says why it cannot be used."""
-    text = NORMALIZATIONS[normalization](row.text)
-    labels = tokenizer.encode(text)
-    if tokenizer.unk_token_id in labels:
+class Writing(NamedTuple):
+    """The way from a transcript to labels."""
+
+    tokenizer: Tokenizer
+    normalization: str | None = None  # a key of NORMALIZATIONS; None: what the vocabulary can spell
+    lang: str | None = None  # the language of the texts, for a model that writes several
+
+    def normalize(self, text: str) -> str:
+        """The text in the form that is learned: in lower case, unless the vocabulary has letters in upper case."""
+        kind = self.normalization or ("none" if has_upper_case(self.tokenizer) else "lower")
+        return NORMALIZATIONS[kind](text)
+
+
+def has_upper_case(tokenizer: Tokenizer) -> bool:
+    """Return whether a vocabulary has a letter in upper case, special pieces aside."""
+    pieces = enumerate(tokenizer.id_to_piece)
+    return any(piece != piece.lower() for i, piece in pieces if i not in tokenizer.special_ids)
+
+
+def example_of(row: Utterance, store: FeatureStore, writing: Writing, limits: Limits) -> Example | Failure:
+    """The training pair of one row, or a Failure that says why it cannot be used. Raises OptionError, OSError."""
+    if (row.selection, row.piece) != (EVERYTHING, None) or is_url(row.audio):
+        return Failure(
+            row.id, "training reads whole files only: cut this part out, or fetch it, into a file of its own"
+        )
+    text = writing.normalize(row.text)
+    labels = writing.tokenizer.encode(text, writing.lang)
+    if writing.tokenizer.unk_token_id in labels:
         return Failure(row.id, f"the vocabulary cannot spell {text!r:.60}")
     if len(labels) > limits.tokens:
         return Failure(row.id, f"its text has {len(labels)} tokens, expected at most {limits.tokens}")
@@ -61,8 +85,7 @@ def example_of(row: Utterance, store: FeatureStore, tokenizer: Tokenizer, normal
 def read_examples(
     corpus: str | Path,
     store: FeatureStore,
-    tokenizer: Tokenizer,
-    normalization: str,
+    writing: Writing,
     limits: Limits,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Example], list[Failure]]:
@@ -73,7 +96,7 @@ def read_examples(
     rows = read_corpus(corpus)
     examples, failures = [], list(rows.failures)
     for done, row in enumerate(rows.utterances, 1):
-        found = example_of(row, store, tokenizer, normalization, limits)
+        found = example_of(row, store, writing, limits)
         (examples if isinstance(found, Example) else failures).append(found)
         progress(done, len(rows.utterances))
     share = len(failures) / (len(examples) + len(failures))

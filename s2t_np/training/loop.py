@@ -24,7 +24,7 @@ from .network import Batch, make_batch
 from .recipe import NOISE, SPEED, randomness
 from .specaugment import POLICIES, spec_augment
 from .store import FeatureStore
-from .validation import Validation, validate
+from .validation import Validation, mean_nll, model_of, word_errors
 
 
 class Updated(NamedTuple):
@@ -56,6 +56,7 @@ class Run:
     valid: list[Example] = field(default_factory=list)
     decoded: int = 200  # validation utterances that are transcribed
     backend: Backend | None = None  # that transcribes them
+    lang: str | None = None  # the language of the texts, for a model that writes several
 
     @property
     def recipe(self):
@@ -117,11 +118,18 @@ class Run:
             return "no checkpoint was written yet"
         return f"kept: {found[-1]}, from which --resume goes on"
 
+    def validate(self) -> Validation:
+        """The figures of the model as it is now."""
+        current = model_of(self.learner, self.model, self.backend)
+        nll = mean_nll(self.learner, self.store, self.valid)
+        decoded = self.valid[: self.decoded]
+        return Validation(nll, word_errors(current, self.store, decoded, self.lang).rate if decoded else None)
+
     def save(self, position: Position) -> Validated:
         """Validate, keep the best, write a checkpoint. Raises TrainingError where the disk takes no more."""
         found, is_best = None, False
         if self.valid:
-            found = validate(self.learner, self.model, self.backend, self.store, self.valid, self.decoded)
+            found = self.validate()
             is_best = position.best is None or list(found.merit) < position.best
         try:
             if is_best:

@@ -106,7 +106,7 @@ def backward(
     """The gradient of the loss by every weight.
 
     `dmemory` (S, D) is the gradient of a second loss on the memory (CTC). Where the encoder is frozen, `by_encoder`
-    False saves its two thirds of the work, and its gradients are zeros. `by_features` asks for the gradient by the
+    False saves half of all work, and its gradients are zeros. `by_features` asks for the gradient by the
     features as well.
     """
     drows, head = linear_backward(kept.dlogits, kept.rows, w.lm_head)

@@ -58,7 +58,8 @@ class Setting(NamedTuple):
     train: str
     rates: dict[str, float]  # the rates of dropout that replace those of config.json
     valid: str | None = None
-    normalization: str = "lower"
+    normalization: str | None = None  # as data.Writing has it
+    lang: str | None = None
     features: str | None = None  # where they are kept; None: in the run, "" nowhere
     decoded: int = 200  # validation utterances that are transcribed
     bad_rows: float = 0.05  # the share of rows that may be left out

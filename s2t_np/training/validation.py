@@ -51,23 +51,13 @@ def model_of(learner: Learner, model: S2T, backend: Backend) -> S2T:
     return replace(model, weights=weights, backend=backend)
 
 
-def word_errors(model: S2T, store: FeatureStore, examples: Sequence[Example]) -> Errors:
-    """The word errors of greedy transcripts."""
+def word_errors(model: S2T, store: FeatureStore, examples: Sequence[Example], lang: str | None = None) -> Errors:
+    """The word errors of greedy transcripts, in the language `lang` of a model that writes several."""
     total, upper = Errors(), NORMALIZERS["case"]
     for example in examples:
         most = 1 + MARGIN + TOKENS_PER_LABEL * len(example.labels)
         options = {"num_beams": 1, "max_length": min(most, model.config.max_target_positions)}
-        found = model.generate(store.get(example.audio), **options)[0]
+        found = model.generate(store.get(example.audio), lang=lang, **options)[0]
         text = model.tokenizer.decode(found.tokens)
         total += count_errors(align(upper(example.text).split(), upper(text).split()))
     return total
-
-
-def validate(
-    learner: Learner, model: S2T, backend: Backend, store: FeatureStore, examples: Sequence[Example], decoded: int
-) -> Validation:
-    """The figures over `examples`, the word error rate over the first `decoded` of them."""
-    nll = mean_nll(learner, store, examples)
-    if not decoded:
-        return Validation(nll, None)
-    return Validation(nll, word_errors(model_of(learner, model, backend), store, examples[:decoded]).rate)

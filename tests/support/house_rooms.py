@@ -19,6 +19,18 @@ INNER_ORDER = {
         ("backend",),
         ("__init__",),
     ),
+    "s2t_np/training": (
+        ("derivatives", "dropout", "loss", "ragged", "specaugment", "parameters"),
+        ("curves", "log", "store", "vocabulary"),
+        ("attention", "convolution", "ctc", "initial", "optimizer", "recipe"),
+        ("data", "layers"),
+        ("decoder", "encoder"),
+        ("network",),
+        ("learner",),
+        ("checkpoints", "saliency", "validation"),
+        ("loop", "run_folder"),
+        ("__init__",),
+    ),
     "s2t_np/inspect": (("plot", "trace"), ("explorer", "golden"), ("__init__",)),
 }
 MOST_ARGUMENTS = 7

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import soundfile
 
+import s2t_np
 from s2t_np import audio
 from s2t_np.config import FeatureConfig, ModelConfig
 from s2t_np.errors import AudioError, OptionError
+from s2t_np.evaluation import Utterance
 from s2t_np.features import features
 from s2t_np.tokenizer import Tokenizer
 from s2t_np.training import store as store_module
-from s2t_np.training.data import Limits, batches, cut, read_examples
+from s2t_np.training.data import Limits, Writing, batches, cut, example_of, read_examples
 from s2t_np.training.dropout import Rates
 from s2t_np.training.initial import initial_weights
 from s2t_np.training.learner import CTC_WEIGHT, Learner, trained_names
@@ -23,6 +25,7 @@ from s2t_np.training.specaugment import POLICIES, spec_augment
 from s2t_np.training.store import FeatureStore, at_speed
 from s2t_np.training.vocabulary import write_vocabulary
 from s2t_np.weights import expected_shapes
+from tests.support.paths import SHARED, needs_shared
 from tests.support.small_models import noise, small_model
 from tests.training.small_corpus import RATE, write_corpus
 from tools.signals import harmonics
@@ -136,18 +139,18 @@ def test_rows_that_cannot_be_used_are_named(tmp_path):
     table = write_corpus(tmp_path / "c", 8)
     tokenizer, _ = vocabulary(tmp_path / "v")
     store = FeatureStore(FeatureConfig(num_mel_bins=10, feature_size=10))
-    good, bad = read_examples(table, store, tokenizer, "lower", Limits(30))
+    good, bad = read_examples(table, store, Writing(tokenizer), Limits(30))
     assert (len(good), bad) == (8, []) and good[3].text == "ko ko" and good[3].labels[-1] == 2
     assert good[0].frames == len(store.get(good[0].audio))
     rows = table.read_text() + "x\t0.wav\tßß\ny\t1.wav\tba ba ba ba ba ba ba ba\nz\tnone.wav\tba\nw\tcorpus.tsv\tba\n"
     table.write_text(rows)
-    good, bad = read_examples(table, store, tokenizer, "lower", Limits(12, 70, bad_rows=0.9))
+    good, bad = read_examples(table, store, Writing(tokenizer), Limits(12, 70, bad_rows=0.9))
     reasons = {failure.path.split("/")[-1]: failure.reason for failure in bad}
     assert "cannot spell 'ßß'" in reasons["x"] and "expected at most 12" in reasons["y"]
     assert reasons["none.wav"] == "no such file" and "corpus.tsv" in reasons["w"]
     assert "frames (10 ms each), expected at most 70" in reasons["7"]
     with pytest.raises(OptionError, match=r"4 of 12 rows cannot be used, expected at most 5 % \(--max-bad-rows\)"):
-        read_examples(table, store, tokenizer, "lower", Limits(12))
+        read_examples(table, store, Writing(tokenizer), Limits(12))
 
 
 def test_initial_weights_have_fairseqs_sizes():
@@ -226,3 +229,24 @@ def test_parts_that_there_are_not_are_refused():
 def test_wrong_options_are_refused_by_name(wrong):
     with pytest.raises(OptionError, match=f"training options: {next(iter(wrong))} is"):
         Recipe(**wrong)
+
+
+def test_texts_are_written_as_the_vocabulary_can(tmp_path):
+    """Lower case, unless the vocabulary has upper case; what is asked for is done in any case."""
+    lower, both = vocabulary(tmp_path / "a")[0], vocabulary(tmp_path / "b", ["Ba, de.", "gi Ko"], 30)[0]
+    assert Writing(lower).normalize(" Ba,  DE. ") == "ba, de." and Writing(both).normalize(" Ba,  DE. ") == "Ba, DE."
+    assert Writing(both, "words").normalize("Ba, DE.") == "ba de" and Writing(lower, "none").normalize("BA") == "BA"
+
+
+@needs_shared
+def test_the_language_of_the_labels():
+    """fairseq's own multilingual model: the labels begin with the piece of the language that is asked for."""
+    tokenizer = s2t_np.load(SHARED / "reference" / "fairseq" / "lang" / "model.pt", backend="numpy").tokenizer
+    languages = list(tokenizer.languages)
+    assert len(languages) > 1
+    store = FeatureStore(FeatureConfig())
+    for lang in languages:
+        recording = next((SHARED / "audio" / "digits-test").glob("*.flac"))
+        row = Utterance("a", recording, "five")
+        found = example_of(row, store, Writing(tokenizer, lang=lang), Limits(100))
+        assert found.labels[0] == tokenizer.languages[lang], found
