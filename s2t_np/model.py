@@ -26,9 +26,10 @@ from .errors import InputWarning, OptionError, S2TError
 from .features import features
 from .hotwords import Hotwords, hotwords
 from .longform.options import StreamOptions
+from .longform.partial import OnPartial
 from .longform.recording import open_recording
 from .longform.segment import Segment
-from .longform.stream import stream
+from .longform.stream import stream, stream_partials
 from .longform.transcript import Hearing, Transcript, transcripts
 from .ops import log_softmax
 from .parts import Weights
@@ -279,6 +280,23 @@ class S2T:
         width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
         return stream(self, audio, sampling_rate, options, width, selection, **generation)
+
+    def stream_partials(
+        self,
+        audio,
+        on_partial: OnPartial,
+        sampling_rate: int | None = None,
+        options: Options = None,
+        **generation,
+    ) -> Iterator[Segment]:
+        """As `stream` of live sound; meanwhile `on_partial(partial)` is called with the words so far.
+
+        A `longform.partial.Partial` has the stable words of the open segment and those that may still change; it comes
+        about every `partial_interval` seconds of speech. The segments are those of `stream`. Raises as `stream`.
+        """
+        options = arguments.instance(options, "options", StreamOptions)
+        self.warn_of_open_language(generation)
+        return stream_partials(self, audio, on_partial, sampling_rate, options, **generation)
 
     def score(self, audio, text: str, sampling_rate: int | None = None, lang: str | None = None) -> Score:
         """The log-probability of a given transcript, in the language `lang` of a model that writes several.

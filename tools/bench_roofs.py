@@ -2,8 +2,11 @@
 
 A figure means little without its roof: the rate of multiply-adds in registers, of floats or of
 bytes (by VNNI where the processor has it, else as the plain path does them), or of reading memory. The multiply-add
-kernels hold 24 sums of 16 lanes in registers and touch no memory; the reading kernel adds up an array, 64
-floats at a time. Each is run on one thread and on all, the best of many.
+kernels hold 24 sums of 16 lanes in registers and touch no memory; the best of many runs counts. The reading kernel adds
+up an array, 64 floats at a time, and the median counts: the best of many would be that of a lucky moment, in which the
+array lay in a cache. Arrays are as large as the weights that a step of s2t-small reads, and are read over and over, as
+steps do. Beside them stand what lies in a core's own cache, and what comes from memory because other numbers were read
+since.
 """
 
 import functools
@@ -24,6 +27,8 @@ from s2t_np_kernels.simd.tile_int8 import dot
 from s2t_np_kernels.simd.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 
 SUMS = 24
+STEP_MEGABYTES = {"float32": 44.9, "float16": 22.4, "int8": 11.2}  # weights that a step reads
+CACHED_MEGABYTES, DISPLACING_MEGABYTES = 0.5, 512  # for each thread; for all of them
 
 
 def _chains(vector, fold, add: str):
@@ -100,40 +105,63 @@ def read(call: ReadCall):
     store(at(y, 0), (a + b) + (c + d))
 
 
-def together(work: Callable[[int], None], threads: int, runs: int) -> float:
-    """Seconds of work(i) in `threads` threads started at once: the best of `runs`."""
-    best, barrier = [], threading.Barrier(threads)
+def together(
+    work: Callable[[int], None], threads: int, runs: int, before: Callable[[int], None] | None = None
+) -> list[float]:
+    """Seconds of work(i) in `threads` threads started at once, `runs` times; each time before(i) comes first."""
+    times, barrier = [], threading.Barrier(threads)
 
     def run(i):
         for _ in range(runs):
+            if before is not None:
+                before(i)
             barrier.wait()
             began = time.perf_counter()
             work(i)
             barrier.wait()
             if i == 0:
-                best.append(time.perf_counter() - began)
+                times.append(time.perf_counter() - began)
 
     workers = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    return min(best)
+    return times
 
 
-def roofs(threads: int, megabytes: int = 64, runs: int = 15) -> dict[str, float]:
-    """GFLOP/s, GOP/s of bytes, and GB/s (from an array of that size, cut among the threads) of `threads` together."""
+def _parts(megabytes: float, threads: int) -> list[np.ndarray]:
+    """An array of that size, cut among the threads."""
+    return np.array_split(np.ones(int(megabytes * 250_000), np.float32), threads)
+
+
+def reading_rate(megabytes: float, threads: int, runs: int, displaced: float = 0.0) -> float:
+    """GB/s of `threads` that read an array together, the median; before each time, another of `displaced` megabytes."""
+    parts, others = _parts(megabytes, threads), _parts(displaced, threads)
+    sums = [np.empty(LANES, np.float32) for _ in parts]
+    reading = [read.bind(part, len(part), y) for part, y in zip(parts, sums, strict=True)]
+    displacing = [read.bind(other, len(other), y) for other, y in zip(others, sums, strict=True)] if displaced else None
+    before = (lambda i: displacing[i]()) if displaced else None
+    times = together(lambda i: reading[i](), threads, runs + 1, before)[1:]  # at first nothing is in a cache
+    return megabytes * 1e6 / statistics.median(times) / 1e9
+
+
+def reading_rates(threads: int, runs: int) -> dict[str, float]:
+    """GB/s of `threads` together: over the weights of a step of each dtype, in their caches, and from memory."""
+    rates = {f"GB/s {dtype}": reading_rate(size, threads, runs) for dtype, size in STEP_MEGABYTES.items()}
+    rates["GB/s cache"] = reading_rate(CACHED_MEGABYTES * threads, threads, 20 * runs)
+    rates["GB/s memory"] = reading_rate(STEP_MEGABYTES["float32"], threads, runs, DISPLACING_MEGABYTES)
+    return rates
+
+
+def roofs(threads: int, runs: int = 15) -> dict[str, float]:
+    """GFLOP/s, GOP/s of bytes, and the rates of reading, of `threads` together; "GB/s" is that of float32 weights."""
     count, arrays = 300_000, [np.full(LANES, 0.5, np.float32) for _ in range(threads)]
-    seconds = together(lambda i: compute(count, arrays[i]), threads, runs)
-    bytes_seconds = together(lambda i: compute_bytes(count, np.zeros(LANES, np.float32)), threads, runs)
-    parts = np.array_split(np.ones(megabytes * 250_000, np.float32), threads)
-    reading = together(lambda i: read(parts[i], len(parts[i]), arrays[i]), threads, runs)
-    operations = threads * count * SUMS * LANES * 2 / 1e9
-    return {
-        "GFLOP/s": operations / seconds,
-        "GOP/s": 4 * operations / bytes_seconds,
-        "GB/s": megabytes * 1e6 / reading / 1e9,
-    }
+    seconds = min(together(lambda i: compute(count, arrays[i]), threads, runs))
+    bytes_seconds = min(together(lambda i: compute_bytes(count, np.zeros(LANES, np.float32)), threads, runs))
+    operations, rates = threads * count * SUMS * LANES * 2 / 1e9, reading_rates(threads, runs)
+    rates["GB/s"] = rates["GB/s float32"]
+    return {"GFLOP/s": operations / seconds, "GOP/s": 4 * operations / bytes_seconds, **rates}
 
 
 def interleaved(contenders: dict[str, Callable], runs: int, rest: float, burst: int) -> dict[str, list[float]]:

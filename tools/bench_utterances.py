@@ -66,16 +66,19 @@ def encoder_operations(frames: int, c: ModelConfig) -> float:
 
 
 def step_bytes(memory_rows: int, c: ModelConfig, weight_bytes: int) -> float:
-    """Bytes that a decoder step must read: its weights once, and the keys and values over the sound, in float32."""
+    """Bytes that a decoder step must read: its weights once, and the keys and values over the sound.
+
+    Those are float32 where weights are, else float16.
+    """
     layer = 6 * c.d_model**2 + 2 * c.d_model * c.decoder_ffn_dim
     weights = c.decoder_layers * layer + c.vocab_size * c.d_model
-    return weights * weight_bytes + c.decoder_layers * memory_rows * 2 * c.d_model * 4
+    return weights * weight_bytes + c.decoder_layers * memory_rows * 2 * c.d_model * (4 if weight_bytes == 4 else 2)
 
 
 def bound(work: Work, c: ModelConfig, roof: dict[str, float], dtype: str = "float32") -> dict[str, float]:
     """Seconds that the encoder, a step and the whole of generate take at least with weights of that type."""
     encoder = encoder_operations(work.frames, c) / roof["GOP/s" if dtype == "int8" else "GFLOP/s"] / 1e9
-    step = step_bytes(positions(work.frames, c), c, BYTES[dtype]) / roof["GB/s"] / 1e9
+    step = step_bytes(positions(work.frames, c), c, BYTES[dtype]) / roof[f"GB/s {dtype}"] / 1e9
     return {"encoder": encoder, "step": step, "generate": encoder + work.tokens * step}
 
 

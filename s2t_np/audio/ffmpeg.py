@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +29,7 @@ OPTIONS = {"protocol_whitelist": "none"}
 INSTALL = "pip install av"
 HEAD = 4096  # bytes by which a format is known
 LIBSNDFILES = ("mp3",)  # FFmpeg's names of formats that libsndfile decodes, if there is anything to decode
+CORRUPT_AT_THE_END = ("adx", "aptx", "aptx_hd")  # formats whose last packet FFmpeg calls corrupt in whole files, too
 LEAST_GAP, MOST_GAP = 0.05, 600.0  # seconds without sound that are filled in; more is a clock that was set
 LENGTH_IS_STATED = frozenset("mov matroska asf avi flv caf tta ape wv".split())  # elsewhere FFmpeg estimates it
 MOST_MISSING = 0.5  # seconds by which a stated length may be wrong
@@ -84,9 +86,17 @@ def checked(blocks: Iterator[np.ndarray], name: str) -> Iterator[np.ndarray]:
         yield block.astype(np.float32, copy=False)
 
 
+class NamedPart(Part):
+    """A whole file, with a name that has its suffix: some formats have no other mark by which FFmpeg knows them."""
+
+    def __init__(self, source: Source):
+        super().__init__(source, 0)
+        self.name = f"recording{Path(source.name).suffix}"
+
+
 def opened(source: Source) -> "Demuxer":
     """A file, opened. Raises AudioError."""
-    av, part = library(source.name), Part(source, 0)
+    av, part = library(source.name), NamedPart(source)
     try:
         container = av.open(part, container_options=dict(OPTIONS))
         if container.format.name in LIBSNDFILES:
@@ -164,7 +174,7 @@ class Demuxer:
         for packet in self.packets():
             if packet.stream_index != self.stream.index:
                 continue
-            if packet.is_corrupt:
+            if packet.is_corrupt and self.container.format.name not in CORRUPT_AT_THE_END:
                 self.damaged("a packet is incomplete")
             try:
                 yield from packet.decode()

@@ -9,7 +9,8 @@ FFMPEG_SUFFIXES = frozenset(  # suffixes of sound, and of video with sound
         ".eac3 .ac4 .dts .dtshd .mlp .thd .wma .wmv .asf .mkv .mka .mk3d .webm .weba .flv .swf .avi .divx .amv .mpg "
         ".mpeg .mpe .m2p .vob .m2ts .mts .m2t .tod .mxf .gxf .lxf .dv .nut .wtv .ogv .ogm .ogx .spx .amr .awb .ape .wv "
         ".tta .tak .mpc .shn .ofr .oma .aa3 .aa .aax .ra .ram .rm .rmvb .dsf .dff .dss .ds2 .gsm .g722 .sbc .aptx .lc3 "
-        ".qcp .vqf .bonk .smk .bik .adx .ast .brstm .bcstm"
+        ".aptxhd .c2 .tco .rco .qcp .vqf .bonk .smk .bik .cpk .adx .ast .brstm .bcstm .vag .aud .apm .rso .sox .mmf "
+        ".dfpwm .spdif .dvd"
     ).split()
 )
 BRANDS = {b"M4A ": "MPEG-4 audio (AAC or ALAC in M4A)", b"M4B ": "an MPEG-4 audio book", b"qt  ": "QuickTime (MOV)"}

@@ -21,7 +21,9 @@ AUDIO_SUFFIXES = frozenset(
     ).split()
 )
 AMBIGUOUS_SUFFIXES = frozenset([".ts"])  # a transport stream, or the source text of a program
-HEADERLESS_SUFFIXES = frozenset(".raw .pcm".split())  # read only where --raw-rate says what they hold
+HEADERLESS_SUFFIXES = frozenset(
+    ".raw .pcm .al .alaw .ul .ulaw .sb .ub .sw .uw .s16 .f32".split()
+)  # read only where --raw-rate says what they hold
 NAMED = 5  # files that a message lists
 
 

@@ -16,6 +16,7 @@ from ..audio.raw import raw_blocks
 from ..errors import AudioError, IncompleteAudioError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
+from ..longform.partial import OnPartial
 from ..longform.placing import in_time, placed
 from ..longform.segment import Recording, Segment
 from ..longform.stream import segments_of, utterances_of
@@ -44,6 +45,7 @@ class Task(NamedTuple):
     generation: dict  # as in S2T.generate
     raw: RawSamples | None = None  # if the inputs have no header
     width: int = 1  # utterances that are decoded together
+    on_partial: OnPartial | None = None  # called with the words so far of an open segment
 
 
 class CountedBlocks:
@@ -98,8 +100,8 @@ class Listening:
 
     def utterances(self) -> Iterator[Asking]:
         """The whole recording, or its pieces. Raises AudioError, OptionError."""
-        live = audio.is_live(self.item.path)
-        yield from utterances_of(self.task.model, iter(self.sound), live, self.task.options, self.task.generation)
+        live, task = audio.is_live(self.item.path), self.task
+        yield from utterances_of(task.model, iter(self.sound), live, task.options, task.generation, task.on_partial)
 
     def segments(self, heard: Iterable) -> Iterator[Segment]:
         """The segments, each as it closes. Raises what the utterances raise."""
@@ -179,7 +181,8 @@ def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
     if item.selection.channel == audio.EACH:
         each = [listen(task, one) for one in each_channel(task, item)]
         return CountedChannels([sound for sound, _ in each]), in_time([segments for _, segments in each])
-    listening, width = Listening(task, item), 1 if audio.is_live(item.path) else task.width
+    one_by_one = task.on_partial is not None or audio.is_live(item.path)
+    listening, width = Listening(task, item), 1 if one_by_one else task.width
     heard = ordered(listening.utterances(), task.model.step_together, width)
     return listening.sound, listening.segments(heard)
 

@@ -17,6 +17,7 @@ from ..checkpoint.hub import BUNDLED, MODELS, cached, find, hub_source, verify
 from ..checkpoint.official import recognised
 from ..errors import AudioError, HubError, OptionError
 from ..formats import finite, to_json
+from ..loading import ensemble_parts
 from ..model import DEFAULT_MODEL, S2T, Score
 from ..system import openblas
 from ..system.atomic_files import atomic_file
@@ -111,7 +112,13 @@ def model_record(model: S2T) -> dict:
 
 def checksums(args: Namespace) -> str:
     """Compare the model's files with the checksums announced for them. Raises ModelError where one differs."""
-    compared = verify(find(args.model or "digits", args.revision))
+    places = [find(name, args.revision) for name in ensemble_parts(args.model or "digits")]
+    prefixes = [f"{place}/" if len(places) > 1 else "" for place in places]
+    compared = {
+        f"{prefix}{file}": known
+        for prefix, place in zip(prefixes, places, strict=True)
+        for file, known in verify(place).items()
+    }
     unknown = [file for file, known in compared.items() if not known]
     told = f"{len(compared) - len(unknown)} files as announced"
     return told + (f"; nothing to compare with for {', '.join(unknown)}" if unknown else "")

@@ -11,13 +11,14 @@ from functools import partial
 
 from ..audio.microphone import Microphone, devices
 from ..errors import OptionError
-from ..formats import STREAMED, Layout
+from ..formats import OF_WORDS, STREAMED, Layout
 from ..model import S2T
 from .command import Command, add_model_arguments, load_model
-from .generation import add_generation_arguments, beginning, generation_options
+from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .highlight import has_colours, highlighted
+from .partials import draw_partial
 from .segments import add_stream_arguments, stream_options, warn_if_cut_off
-from .terminal import say, show
+from .terminal import on_terminal, say, show
 
 DESCRIPTION = """\
 Write down what is said into the microphone, each segment when its pause closes. Ctrl-C stops the recording; what was
@@ -35,8 +36,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--microphone", metavar="NAME|N", help="a microphone, by a part of its name or its number")
     parser.add_argument("--list-microphones", action="store_true", help="print the microphones, and stop")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after so much sound, in seconds")
-    parser.add_argument("--format", "-f", choices=list(STREAMED), default="txt", help="default: txt")
+    says = f"{', '.join(STREAMED)} (default: txt)"
+    parser.add_argument("--format", "-f", choices=list(STREAMED), default="txt", metavar="NAME", help=says)
     parser.add_argument("--highlight", action="store_true", help="colour uncertain words red or yellow, on a terminal")
+    parser.add_argument("--partial", action="store_true", help="show the words so far of an open segment")
     add_model_arguments(parser)
     add_stream_arguments(parser)
     add_generation_arguments(parser)
@@ -80,11 +83,14 @@ def listen(args: Namespace) -> int:
         raise OptionError(f"--duration is {args.duration:g} s, expected more than 0")
     if args.highlight and args.format != "txt":
         raise OptionError(f"--highlight colours txt, not {args.format}")
+    if args.partial and not (args.format == "txt" and on_terminal()):
+        raise OptionError("--partial shows txt on a terminal; standard error is not one, or --format is another one")
     generation = generation_options(args)
     options = stream_options(args)
     model = load_model(args)
-    options = replace(options, word_timestamps=options.word_timestamps or args.highlight)
-    return write_down(args, model, options, generation | beginning(args, model.tokenizer))
+    words = args.highlight or args.format in OF_WORDS
+    options = replace(options, word_timestamps=options.word_timestamps or words)
+    return write_down(args, model, options, generation | with_vocabulary(args, model.tokenizer))
 
 
 def write_down(args: Namespace, model: S2T, options, generation: dict) -> int:
@@ -94,7 +100,10 @@ def write_down(args: Namespace, model: S2T, options, generation: dict) -> int:
     microphone = Microphone(model.feature_config.sampling_rate, device_of(args), args.duration)
     with stopped_by_interrupt(microphone), microphone:
         say(f"listening at {microphone.rate} Hz; Ctrl-C stops")
-        segments = model.stream(iter(microphone), microphone.rate, options, **generation)
+        if args.partial:
+            segments = model.stream_partials(iter(microphone), draw_partial, microphone.rate, options, **generation)
+        else:
+            segments = model.stream(iter(microphone), microphone.rate, options, **generation)
         for text in write(told(segments)):
             show(text, coloured=coloured)
     return 0

@@ -58,9 +58,9 @@ def label_of(item: Input) -> str:
 class Progress:
     """Draws the bar; any thread may report what has been heard and what is done."""
 
-    def __init__(self, inputs: Sequence[Input]):
-        """`inputs`: those still to do."""
-        self.shown = on_terminal()
+    def __init__(self, inputs: Sequence[Input], quiet: bool = False):
+        """`inputs`: those still to do; `quiet`: something else has the bar's place."""
+        self.shown = on_terminal() and not quiet
         self.length = [claimed_duration(item.path) if self.shown else 0.0 for item in inputs]
         self.at = [0.0] * len(inputs)  # seconds heard of each
         self.total, self.sum_heard, self.done = sum(self.length), 0.0, 0

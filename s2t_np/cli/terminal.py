@@ -117,10 +117,13 @@ def show(text: str, coloured: bool = False) -> None:
         flush_output()
 
 
-def draw(bar: str) -> None:
-    """Replace the progress bar on the screen. It must fit the line: what is cut off is its end."""
+def draw(bar: str, style: str = "%s", rest: str = "") -> None:
+    """Replace the progress bar on the screen. It must fit the line: what is cut off is its end.
+
+    `rest` comes after it, in the `style` of the caller, whose own escapes pass.
+    """
     with bar_away():
-        sys.stderr.write(visible(bar)[: columns()])
+        sys.stderr.write(visible(bar)[: columns()] + style % visible(rest))
         sys.stderr.flush()
 
 

@@ -26,6 +26,7 @@ from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .highlight import has_colours, highlighted
 from .outputs import add_output_arguments, check_output, destinations, formats, layout, open_output, writer
+from .partials import add_partial_arguments, check_partial, event_lines, reporter
 from .progress import Progress
 from .segments import add_stream_arguments, stream_options
 from .selection import add_selection_arguments, selection_of
@@ -62,7 +63,7 @@ examples:
   s2t-np transcribe recordings/ --output-dir transcripts --format all --resume
   find . -name '*.opus' -print0 | s2t-np transcribe --files-from - --null
   arecord -f S16_LE -r 16000 -t raw | s2t-np transcribe --raw-rate 16000 -
-  s2t-np transcribe talk.mp4 --clip 1:30,2:00             (needs PyAV: pip install av)
+  s2t-np transcribe talk.mp4 --clip 1:30,2:00   (needs PyAV: pip install av)
   s2t-np transcribe call.wav --channels each --format vtt
   ffmpeg -v error -i talk.mp4 -f wav - | s2t-np transcribe -
 
@@ -84,6 +85,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     raw.add_argument("--raw-channels", type=int, default=RAW.channels, metavar="N", help="default: 1")
     add_sharing_arguments(parser)
     add_output_arguments(parser)
+    add_partial_arguments(parser)
     add_model_arguments(parser)
     add_stream_arguments(parser)
     add_generation_arguments(parser)
@@ -162,9 +164,10 @@ def mark(sound: Sound, begin: float) -> Iterator[Incomplete]:
 
 def print_stream(task: Task, item: Input, write: Callable[[Iterable[Item]], Iterator[str]]) -> Counter:
     """Print one recording, each segment as it closes; returns what `run_batch` does. Raises OptionError, OSError."""
+    progress = Progress([item], quiet=task.on_partial is not None)
     try:
         sound, segments = listen(task, item)
-        for text in write(chain(Progress([item]).watch(item, segments), mark(sound, item.selection.start))):
+        for text in write(chain(progress.watch(item, segments), mark(sound, item.selection.start))):
             show(text, coloured=write is highlighted)
     except (AudioError, MemoryError) as error:
         report(failure(item, error))
@@ -177,6 +180,10 @@ def print_stream(task: Task, item: Input, write: Callable[[Iterable[Item]], Iter
 def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bool) -> Counter:
     """Transcribe everything; returns how many inputs are FAILED and INCOMPLETE. Raises OptionError, OSError."""
     names, style = formats(args, batch), layout(args)
+    if args.partial:
+        shown = task._replace(on_partial=reporter(names[0], inputs[0].selection.start))
+        write = event_lines(task.model.tokenizer) if names[0] == "json" else streamed(args, names[0], style)
+        return print_stream(shown, inputs[0], write)
     if not batch and args.output_dir is None and not args.output and names[0] in STREAMED:
         return print_stream(task, inputs[0], streamed(args, names[0], style))
     settings = {"layout": asdict(style), "stream": asdict(task.options), "search": task.generation, "raw": task.raw}
@@ -192,6 +199,7 @@ def transcribe(args: Namespace) -> int:
     generation, options, given = generation_options(args), stream_options(args), given_inputs(args)
     batch, raw = is_batch(args, given), raw_samples(args)
     check_output(args, batch)
+    check_partial(args, formats(args, batch), batch)
     inputs, failures, notes = found_inputs(args, given, raw is not None)
     jobs(args, len(inputs))
     paths = destinations(args, inputs, formats(args, batch))

@@ -19,8 +19,8 @@ from ..tokenizer import Tokenizer
 from .annotations import audacity, textgrid
 from .karaoke import ass
 from .lines import path_lines, tsv, txt
-from .marks import CUT_OFF, Incomplete, Item, channel_label, is_cut_off, items
-from .records import finite, recording_record, to_json
+from .marks import CUT_OFF, Incomplete, Item, best_text, channel_label, is_cut_off, items
+from .records import finite, recording_record, segment_record, to_json
 from .subtitles import Layout, srt, vtt
 from .words import csv, ctm
 
@@ -63,11 +63,13 @@ __all__ = [
     "Incomplete",
     "Item",
     "Layout",
+    "best_text",
     "channel_label",
     "finite",
     "is_cut_off",
     "path_lines",
     "render",
+    "segment_record",
     "suffix_of",
     "to_json",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..decoder import decode_full
 from ..encoder import encode
+from ..errors import OptionError
 from ..model import S2T
 from ..ops import Ops, attention_weights, split_heads
 
@@ -44,8 +45,18 @@ def watching(ops: Ops, stack, is_self: bool, seen: LayerOutputs) -> Ops:
     return ops._replace(layer_norm=layer_norm, attention=attention)
 
 
+def check_arrangement(s2t: S2T) -> None:
+    """Raise OptionError for a network whose layers do not begin with a normalisation, or have other parts."""
+    if unlike := s2t.config.unknown_to_transformers():
+        raise OptionError(
+            f"attentions and hidden states are shown of networks that transformers knows; this one has {unlike}. Trace "
+            "it instead (s2t-np trace)"
+        )
+
+
 def encoder_outputs(s2t: S2T, features: np.ndarray, padded_length: int | None = None) -> LayerOutputs:
     """Return those of the encoder over features (T, M); the last hidden state is the memory (S, D)."""
+    check_arrangement(s2t)
     seen = LayerOutputs([], [], [])
     ops = watching(s2t.backend.ops, s2t.weights.encoder, True, seen)
     encode(ops, s2t.weights.encoder, s2t.config, features.astype(s2t.dtype), padded_length)
@@ -54,6 +65,7 @@ def encoder_outputs(s2t: S2T, features: np.ndarray, padded_length: int | None = 
 
 def decoder_outputs(s2t: S2T, memory: np.ndarray, tokens: np.ndarray) -> LayerOutputs:
     """Return those of the decoder over tokens (U,) and a memory (S, D)."""
+    check_arrangement(s2t)
     seen = LayerOutputs([], [], [])
     ops = watching(s2t.backend.ops, s2t.weights.decoder, False, seen)
     decode_full(ops, s2t.weights, s2t.config, tokens, memory)

@@ -16,14 +16,22 @@ def special_piece(kind: str) -> property:
 
 
 def special_id(kind: str) -> property:
-    """The attribute `{kind}_token_id`."""
-    return property(lambda self: getattr(self.tokenizer, f"{kind}_token_id"), doc=f"The id of the {kind} piece.")
+    """The attribute `{kind}_token_id`, which may be set to that of another piece."""
+
+    def change(self, new: int) -> None:
+        (piece,) = self.tokenizer.pieces([new])
+        self.tokenizer = self.changed(**{f"{kind}_token": piece})
+
+    return property(
+        lambda self: getattr(self.tokenizer, f"{kind}_token_id"), change, doc=f"The id of the {kind} piece."
+    )
 
 
 class SpecialTokens:
     """The pieces that a tokenizer puts before and after a text, and their masks."""
 
     tokenizer: Tokenizer
+    pad_token_type_id = 0  # texts have no types here; programs that pad them by hand ask for it
     bos_token, bos_token_id = special_piece("bos"), special_id("bos")
     eos_token, eos_token_id = special_piece("eos"), special_id("eos")
     unk_token, unk_token_id = special_piece("unk"), special_id("unk")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from ..config import UtteranceConfig
-from ..fields import is_real, rule
+from ..fields import bounded_number, is_real, rule
 from .quality import QualityOptions
 from .speech_check import SpeechCheckOptions
 from .vad import SHORTEST_BETWEEN_OVERLAPS, VadOptions
@@ -27,6 +27,9 @@ class StreamOptions(VadOptions, SpeechCheckOptions, QualityOptions):
     word_timestamps: bool = field(default=False, metadata={"help": "find out when each word was said"})
     vad_filter: bool = field(
         default=True, metadata={"help": "leave out what is not speech (--no-vad-filter: hear it as well)"}
+    )
+    partial_interval: float = bounded_number(
+        0.5, "seconds of speech after which partial results are renewed, if there are any", 0.05
     )
     max_whole_duration: float | str = models_own("longest recording, in seconds, that is heard whole; not a live one")
     max_speech_duration: float | str = models_own("seconds of a segment; a longer one is cut at its widest pause")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import AudioError
+from .pace import Pace
 from .vad import Detector, VadOptions
 
 SEARCH = 1.0  # seconds before the limit of a segment, in which a quiet moment to cut at is searched for
@@ -29,13 +30,14 @@ class Piece(NamedTuple):
     end: float  # and ends
     overlaps: bool  # it begins inside the piece before it, since no pause was found to cut at
     continues: bool  # the next piece begins inside this one
+    is_open: bool = False  # its end is only where the sound ends so far
 
 
-def pieces(blocks: Iterable[np.ndarray], rate: int, options: VadOptions) -> Iterator[Piece]:
+def pieces(blocks: Iterable[np.ndarray], rate: int, options: VadOptions, pace: Pace | None = None) -> Iterator[Piece]:
     """Blocks of samples (N,) float32 at `rate` Hz -> the pieces that hold speech, each as soon as it is complete.
 
-    Only the open segment is remembered between blocks. An AudioError that ends the blocks is raised after the pieces
-    before it.
+    Only the open segment is remembered between blocks. With `pace`, it comes as an open piece whenever that is due. An
+    AudioError that ends the blocks is raised after the pieces before it.
     """
     detector = Detector(rate, options)
     segmenter = Segmenter(options, detector.seconds)
@@ -47,6 +49,8 @@ def pieces(blocks: Iterable[np.ndarray], rate: int, options: VadOptions) -> Iter
             for span in segmenter.push(detector.push(block)):
                 yield tape.piece(span)
             tape.forget(segmenter.needed)
+            if pace and (span := segmenter.open_span()):
+                yield from pace.paced(tape.piece(span)._replace(is_open=True))
     except AudioError as error:
         failure = error
     for span in segmenter.push(detector.finish()) + segmenter.finish():
@@ -130,6 +134,14 @@ class Segmenter:
     def finish(self) -> list[Span]:
         """The last segment, if one is still open."""
         return self.close(self.islands, self.first + len(self.excess)) if self.islands else []
+
+    def open_span(self) -> Span | None:
+        """The segment that is still open, as far as it goes; None if there is no speech in it yet."""
+        if not self.islands or sum(b - a for a, b in self.islands) < self.min_speech:
+            return None
+        start, end = self.islands[0][0], self.first + len(self.excess)
+        before = 0 if self.overlaps else min(self.pad, start - self.last_end)
+        return Span(start, end, before, 0, self.overlaps, False)
 
     @property
     def needed(self) -> int:

@@ -24,12 +24,16 @@ from ..together import ordered
 from .fallback import decode_with_fallback
 from .merge import merge_overlap
 from .options import StreamOptions
+from .pace import Pace, in_portions
+from .partial import Listener, OnPartial
 from .placing import in_time, placed
 from .quality import average_log_prob, compression_ratio
 from .segment import Segment, Word
 from .segmenter import Piece, pieces
 from .speech_check import is_speech_like
 from .word_times import align
+
+PORTIONS = 5  # parts of the interval between partial results in which a block is looked at
 
 
 class Heard(NamedTuple):
@@ -73,19 +77,39 @@ def stream(
 
 
 def utterances_of(
-    model, sound: Iterator[np.ndarray], cut: bool, options: StreamOptions, generation: dict
+    model,
+    sound: Iterator[np.ndarray],
+    cut: bool,
+    options: StreamOptions,
+    generation: dict,
+    on_partial: OnPartial | None = None,
 ) -> Iterator[Asking[Heard]]:
     """The pieces of blocks (n,) float32 of mono sound at the model's rate, each to be heard.
 
-    With `cut` even a short recording is cut at its pauses. Raises OptionError at once.
+    With `cut` even a short recording is cut at its pauses, and with `on_partial`, which is called with the words so far
+    of an open segment. Raises OptionError at once.
     """
     rest = {name: value for name, value in generation.items() if name not in ("prefix", "lang")}
     model.generation_config.replace(**rest)
     if (lang := generation.get("lang")) is not None:
         model.with_language(generation.get("prefix", ()), lang, rest)  # raises for one that the model does not write
     rate, options = model.feature_config.sampling_rate, options.resolve(model.utterance_config)
-    found = (speech_pieces if cut else whole_or_pieces)(sound, rate, options)
+    if on_partial is not None:
+        pace = Pace(options.partial_interval)
+        portions = in_portions(sound, max(1, round(options.partial_interval * rate / PORTIONS)))
+        found = Listener(model, generation, on_partial).closed_pieces(speech_pieces(portions, rate, options, pace))
+    else:
+        found = (speech_pieces if cut else whole_or_pieces)(sound, rate, options)
     return (hear_piece(model, piece, options, generation) for piece in found)
+
+
+def stream_partials(
+    model, audio, on_partial: OnPartial, sampling_rate: int | None, options: StreamOptions, **generation
+) -> Iterator[Segment]:
+    """As `stream` of live sound; meanwhile `on_partial` is called with the words so far of an open segment."""
+    sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
+    utterances = utterances_of(model, sound, True, options, generation, on_partial)
+    return segments_of(ordered(utterances, model.step_together, 1), model.tokenizer)
 
 
 def segments_of(heard: Iterable[Heard], tokenizer) -> Iterator[Segment]:
@@ -93,18 +117,20 @@ def segments_of(heard: Iterable[Heard], tokenizer) -> Iterator[Segment]:
     return number_segments(merge_pieces(heard, tokenizer))
 
 
-def speech_pieces(sound: Iterable[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
+def speech_pieces(
+    sound: Iterable[np.ndarray], rate: int, options: StreamOptions, pace: Pace | None = None
+) -> Iterator[Piece]:
     """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor.
 
     The end of a long tone is too short to be recognised by itself: a piece that was cut off from the one before it is
     checked together with that one.
     """
     before = None
-    for piece in pieces(sound, rate, options):
+    for piece in pieces(sound, rate, options, pace):
         lead = before.samples[: round((piece.offset - before.offset) * rate)] if before and piece.overlaps else ()
         if not options.vad_filter or is_speech_like(np.concatenate((lead, piece.samples)), rate, options):
             yield piece
-        before = piece
+        before = before if piece.is_open else piece
 
 
 def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:

@@ -26,18 +26,11 @@ from .port import Cache, Candidates, Hypothesis, NextToken, Search, advance, app
 
 UNK = 3  # in every dictionary of fairseq
 # What it obeys, or what only sampling looks at; every other option must have its neutral value.
-OBEYED = (
+OBEYED = {
     *("search", "num_beams", "num_return_sequences", "length_penalty", "unk_penalty", "min_length", "max_length"),
-    *(
-        "no_repeat_ngram_size",
-        "eos_token_id",
-        "pad_token_id",
-        "decoder_start_token_id",
-        "forced_bos_token_id",
-        *SAMPLING,
-    ),
-    *("early_stopping", "seed"),
-)
+    *("no_repeat_ngram_size", "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id"),
+    *("early_stopping", "seed", *SAMPLING),
+}
 
 
 class Rows(NamedTuple):

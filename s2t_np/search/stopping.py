@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import OptionError
-from ..generation_config import GenerationConfig, as_tuple
+from ..generation_config import GenerationConfig
 from .hooks import Hooks, Stop
 
 
@@ -32,7 +32,9 @@ def check_stop_strings(options: GenerationConfig, hooks: Hooks) -> None:
 
 def ended_rows(tokens: np.ndarray, options: GenerationConfig, others: Sequence[Stop]) -> np.ndarray:
     """True for rows (K, U) that end with their newest token, for any reason: (K,) bool."""
-    over = np.isin(tokens[:, -1], as_tuple(options.eos_token_id)) | (tokens.shape[1] >= options.max_length)
+    over = np.full(len(tokens), tokens.shape[1] >= options.max_length)
+    for end in options.eos_token_ids:
+        over |= tokens[:, -1] == end
     for stop in others:
         over = over | np.asarray(stop(tokens), bool).reshape(len(tokens))
     return over

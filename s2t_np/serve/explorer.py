@@ -34,7 +34,10 @@ class Explorer:
         self.pages: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     def model(self) -> S2T:
-        """The model with the readable backend."""
+        """The model with the readable backend. Raises OptionError for one that cannot be followed."""
+        from ..inspect.trace.plan import check_arrangement
+
+        check_arrangement(self.served)  # an ensemble has the folder of its first model, which is not all of it
         with self.lock:
             if self.readable is None:
                 self.readable = load_folder(self.served.folder, choose("numpy", "float32"), np.float32)

@@ -16,7 +16,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,9 @@ import numpy as np
 from ..audio.checks import HIGHEST_RATE, LOWEST_RATE
 from ..audio.raw import ENCODINGS
 from ..formats import to_json
+from ..formats.records import seconds
 from ..longform.options import StreamOptions
+from ..longform.partial import Partial
 from ..system.threads import own_threads
 from ..together.workers import Cancelled
 from .answers import said
@@ -46,6 +49,7 @@ class Start(NamedTuple):
     rate: int  # Hz
     encoding: str  # a key of audio.raw.ENCODINGS
     words: bool
+    partial: bool
     generation: dict  # as in S2T.generate
 
 
@@ -61,9 +65,15 @@ def start_of(text: str) -> Start:
         raise Refusal(400, f"encoding is {encoding!r:.40}, expected pcm16 or float32", "encoding")
     if not isinstance(lang, str | None):
         raise Refusal(400, f"lang is {lang!r:.40}, expected a language", "lang")
-    if unknown := sorted(found.keys() - {"type", "rate", "encoding", "words", "lang"}):
-        raise Refusal(400, f"unknown parameter {unknown[0]!r:.60}; known are rate, encoding, words, lang")
-    return Start(rate, NAMES[encoding], bool(found.get("words")), {"lang": lang} if lang else {})
+    if unknown := sorted(found.keys() - {"type", "rate", "encoding", "words", "partial", "lang"}):
+        raise Refusal(400, f"unknown parameter {unknown[0]!r:.60}; known are rate, encoding, words, partial, lang")
+    return Start(
+        rate,
+        NAMES[encoding],
+        bool(found.get("words")),
+        bool(found.get("partial", True)),
+        {"lang": lang} if lang else {},
+    )
 
 
 def message_of(text: str) -> dict:
@@ -225,6 +235,11 @@ class Session:
             raise ClientGone from error
 
 
+def tell(emit: Emit, words: Partial) -> None:
+    """Emit partial results."""
+    emit({"type": "partial", **asdict(words), "start": seconds(words.start), "end": seconds(words.end)})
+
+
 class Live:
     """The sessions of a server."""
 
@@ -266,7 +281,11 @@ class Live:
         """The segments of live sound, on the session's thread."""
         options = replace(self.options, word_timestamps=self.options.word_timestamps or start.words)
         generation, asked = self.generation | start.generation, Wanted(words=start.words)
+        model = self.desk.model_for(pipe)
+        heard = model.stream(iter(pipe), start.rate, options, **generation)
+        if start.partial:
+            heard = model.stream_partials(iter(pipe), partial(tell, emit), start.rate, options, **generation)
         with own_threads(1):
-            for segment in self.desk.model_for(pipe).stream(iter(pipe), start.rate, options, **generation):
+            for segment in heard:
                 emit({"type": "segment", **segment_record(segment, asked)})
                 self.metrics.heard(segment.end - segment.start, 1)

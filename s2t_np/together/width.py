@@ -19,7 +19,8 @@ def width_of(config: ModelConfig, options: GenerationConfig, weight_bytes: int) 
 
     `weight_bytes`: of each weight, as the backend keeps it.
     """
-    rows = options.num_return_sequences if options.do_sample else options.num_beams
+    single = options.do_sample and options.num_beams == 1
+    rows = options.num_return_sequences if single else options.num_beams
     by_reading = weight_bytes * decoder_weights(config) / cache_bytes(config, SHORT * POSITIONS)
     by_memory = MEMORY / cache_bytes(config, LONG * POSITIONS + rows * TOKENS)
     return max(1, min(ROWS // rows, round(by_reading), int(by_memory)))
@@ -27,11 +28,11 @@ def width_of(config: ModelConfig, options: GenerationConfig, weight_bytes: int) 
 
 def decoder_weights(config: ModelConfig) -> int:
     """The number of weights that a step reads: of all matrices but the cross-attention's keys and values."""
-    width = config.d_model
+    width = config.decoder_width
     layer = 6 * width * width + 2 * width * config.decoder_ffn_dim
     return config.decoder_layers * layer + width * config.vocab_size
 
 
 def cache_bytes(config: ModelConfig, positions: int) -> int:
-    """Bytes of keys and values, in float32, at that many positions of every decoder layer."""
-    return 4 * 2 * config.decoder_layers * positions * config.d_model
+    """Bytes of keys and values, in float32, at that many positions of every decoder layer; of one if there is none."""
+    return 4 * 2 * max(1, config.decoder_layers) * positions * config.decoder_width

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..audio import EVERYTHING, is_url
 from ..batch.items import Failure
 from ..errors import AudioError, OptionError
 from ..evaluation import Utterance, read_corpus
@@ -62,6 +63,10 @@ def has_upper_case(tokenizer: Tokenizer) -> bool:
 
 def example_of(row: Utterance, store: FeatureStore, writing: Writing, limits: Limits) -> Example | Failure:
     """The training pair of one row, or a Failure that says why it cannot be used. Raises OptionError, OSError."""
+    if (row.selection, row.piece) != (EVERYTHING, None) or is_url(row.audio):
+        return Failure(
+            row.id, "training reads whole files only: cut this part out, or fetch it, into a file of its own"
+        )
     text = writing.normalize(row.text)
     labels = writing.tokenizer.encode(text, writing.lang)
     if writing.tokenizer.unk_token_id in labels:

@@ -273,3 +273,15 @@ def test_samples_without_a_header(transcribe, tmp_path, monkeypatch):
 def test_raw_options_that_are_refused(transcribe, options):
     code, _, err = transcribe(FIVE, *options)
     assert code == 2 and "--raw-" in err and err.count("\n") == 1
+
+
+def test_a_batch_changes_nothing_but_the_time(transcribe, tmp_path):
+    inputs = [*copies(TWO, tmp_path, "a.flac", "b.flac"), tmp_path / "gone.wav", *copies(FIVE, tmp_path, "c.flac")]
+    found = [transcribe(*inputs, "--jobs", jobs, "--batch", batch) for jobs, batch in ((1, 1), (1, 3), (2, 2))]
+    assert found[0] == found[1] == found[2]
+    assert found[0][0] == 1 and found[0][1].count("\n") == 3 and "gone.wav" in found[0][2]
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--batch"])
+def test_less_than_one_at_a_time_is_refused(transcribe, option):
+    assert transcribe(FIVE, TWO, option, 0) == (2, "", f"s2t-np: error: {option} is 0, expected at least 1\n")

@@ -182,7 +182,7 @@ def test_an_utterance_of_forty_seconds_is_not_cut(monkeypatch):
     model, lengths = s2t_np.load("digits", backend="numpy"), []
     known = replace(model, utterance_config=UtteranceConfig())
     said = soundfile.read(RECORDINGS / "five-five.flac", dtype="float32")[0]
-    monkeypatch.setattr(audio, "blocks", lambda path, rate, *_: iter([np.resize(said, seconds * 16000)]))
+    monkeypatch.setattr(audio, "blocks", lambda path, rate, *_, **__: iter([np.resize(said, seconds * 16000)]))
     monkeypatch.setattr(type(model), "encode", lambda self, x, *_: lengths.append(len(x)) or np.zeros((1, 128)))
     monkeypatch.setattr(type(model), "begin_from", hear_nothing_new)
     for seconds, heard in ((40, known), (70, known), (40, model)):

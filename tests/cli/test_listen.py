@@ -102,3 +102,21 @@ def test_without_the_package(run, monkeypatch):
 @pytest.mark.parametrize("wrong", [("--duration", "0"), ("--format", "srt", "--highlight"), ("--format", "json")])
 def test_wrong_options_are_usage(run, wrong):
     assert run("listen", *wrong)[0] == 2
+
+
+def test_words_so_far_and_hotwords(run, device, spoken, monkeypatch):
+    device(spoken)
+    code, _, err = run("listen", "--model", "digits", "--partial", "--duration", 1)
+    assert (code, "needs" in err or "terminal" in err) == (2, True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    arguments = ("--partial", "--partial-interval", 0.3, "--duration", len(spoken) / RATE)
+    code, out, err = run("listen", "--model", "digits", *arguments)
+    assert (code, out) == (0, "five five\none two three\n")
+    assert "(five" in err
+    code, out, _ = run("listen", "--model", "digits", "--hotwords", "six:30", "--duration", len(spoken) / RATE)
+    assert code == 0
+    assert "six" in out
+    code, out, _ = run("listen", "--model", "digits", "--format", "csv", "--duration", len(spoken) / RATE)
+    assert out.splitlines()[1].count(",") == 5
+    assert out.splitlines()[1].split(",")[5]  # a probability: words have times

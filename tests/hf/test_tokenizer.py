@@ -135,3 +135,14 @@ def test_from_the_two_files(tmp_path, processor):
     assert t.decode(t.encode("five"), skip_special_tokens=True) == "FIVE"
     t.pad_token = "</s>"
     assert t.pad_token_id == 2 and t(["five six", "nine"], padding=True).input_ids[1] == [4, 2, 2]
+
+
+def test_a_special_id_can_be_set(processor):
+    tokenizer = type(processor.tokenizer).from_pretrained("digits")
+    tokenizer.pad_token_id = 4
+    assert tokenizer.pad_token == tokenizer.convert_ids_to_tokens(4) == "\u2581nine" and tokenizer.pad_token_id == 4
+    with pytest.raises(OptionError):
+        tokenizer.pad_token_id = None
+    with pytest.raises(OptionError, match="not in the vocabulary"):
+        tokenizer.eos_token_id = 10_000
+    assert tokenizer.pad_token_type_id == 0

@@ -12,14 +12,15 @@ from s2t_np.config import ModelConfig
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from tests.support.small_models import small_model
-from tools import bench, bench_fbank, bench_kernels, bench_processes
+from tools import bench, bench_fbank, bench_kernels, bench_processes, bench_roofs
 from tools.bench_contenders import Ours
 from tools.bench_tables import Column, show
 from tools.bench_utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
 from tools.random_checkpoint import shape_config, write_checkpoint
 
 WORK = Work(seconds=1, beams=2, tokens=3)
-ROOF = {"GFLOP/s": 100.0, "GOP/s": 400.0, "GB/s": 10.0}
+RATES = {f"GB/s{what}": 10.0 for what in ("", " float32", " float16", " int8", " cache", " memory")}
+ROOF = {"GFLOP/s": 100.0, "GOP/s": 400.0, **RATES}
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,11 @@ def test_the_bound_of_the_released_shape():
     """The figures of the arithmetic by hand: 48 MB a step, 12 of them as bytes."""
     config = ModelConfig()
     assert step_bytes(250, config, 4) == pytest.approx(48e6, rel=0.02)
-    assert step_bytes(250, config, 1) == pytest.approx(11.2e6 + 3.1e6, rel=0.02)
+    assert step_bytes(250, config, 1) == pytest.approx(11.2e6 + 1.5e6, rel=0.02)
+    for dtype, size in bench_roofs.STEP_MEGABYTES.items():
+        assert step_bytes(0, config, {"float32": 4, "float16": 2, "int8": 1}[dtype]) == pytest.approx(
+            1e6 * size, rel=0.01
+        )
     least = bound(Work(10, 5, 30), config, ROOF)
     assert least["generate"] == pytest.approx(least["encoder"] + 30 * least["step"])
     assert least["encoder"] == pytest.approx(9.7e9 / 100e9, rel=0.01)

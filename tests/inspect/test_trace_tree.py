@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from s2t_np.config import GenerationConfig
+from s2t_np.errors import OptionError
 from s2t_np.inspect.trace import tree
 from s2t_np.inspect.trace.recorder_backend import Step
-from s2t_np.search import Decoder, generate, next_token
+from s2t_np.search import Decoder, Hooks, generate, next_token
 from s2t_np.search.options import check_options
+from s2t_np.search.stopping import stops
 from tests.support.search_fakes import FakeDecoder, random_logits, table_logits
 
 A, B = 4, 5
@@ -35,9 +37,11 @@ def search(logits_of, prompt=(), **options):
         steps.append(Step(tokens.copy(), parents[-1] if parents else np.arange(len(tokens)), logits.copy()))
         return next_token(logits)
 
-    hypotheses = generate(Decoder(Cache, step), options, prompt)
+    hooks = Hooks(pieces=[f"|{i}" for i in range(99)])
+    hypotheses = generate(Decoder(Cache, step), options, prompt, hooks)
     whole = [options.decoder_start_token_id, *prompt]
-    return hypotheses, steps, tree.build_tree(steps, hypotheses, check_options(options, len(whole)), whole)
+    grown = tree.build_tree(steps, hypotheses, check_options(options, len(whole)), whole, stops(options, hooks))
+    return hypotheses, steps, grown
 
 
 def path_to(grown, candidate):
@@ -47,6 +51,34 @@ def path_to(grown, candidate):
         tokens.insert(0, parent.token)
         candidate = parent
     return tuple(tokens)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"do_sample": True, "seed": 3, "temperature": 2.0, "top_k": 6},
+        {"eos_token_id": (2, 5, 7)},
+        {"stop_strings": ("|5", "7|1")},
+        {"exponential_decay_length_penalty": (1, 1.3), "renormalize_logits": True, "bad_words_ids": ((4, 4),)},
+    ],
+    ids=str,
+)
+def test_other_ends_and_drawn_beams_are_repeated(options):
+    options = {"num_beams": 3, "num_return_sequences": 3, "max_length": 9} | options
+    for seed in range(4):
+        found, steps, grown = search(random_logits(seed, 9, eos_bonus=0.5), **options)
+        finished = [c for c in grown.candidates if c.outcome == tree.FINISHED]
+        assert {path_to(grown, c) for c in finished} == {h.generated for h in found}
+        for step, after in enumerate(steps[1:]):
+            ran_on = {c.beam: c for c in grown.candidates if c.step == step and c.beam is not None}
+            assert [ran_on[k].token for k in range(3) if k in ran_on] == after.tokens.tolist()[: len(ran_on)]
+
+
+def test_what_cannot_be_repeated_is_refused():
+    with pytest.raises(OptionError, match="can only be traced with a seed"):
+        tree.check_repeatable(GenerationConfig(do_sample=True, num_beams=2))
+    with pytest.raises(OptionError, match="max_time is 2: a trace cannot stop at a time"):
+        tree.check_repeatable(GenerationConfig(max_time=2.0))
 
 
 @pytest.mark.parametrize("early_stopping", [True, False, "never"])

@@ -45,6 +45,32 @@ def test_several_threads_at_once():
     assert not failures and not any(worker.is_alive() for worker in workers)
 
 
+def three_together(steps: int) -> tuple[list[np.ndarray], float]:
+    """Logits of steps of three utterances together, 33 rows, and the median of their seconds."""
+    config, plain = model("lanes-even")
+    packed, rng = backend.numba_ops.prepare(plain), np.random.default_rng(0)
+    caches, logits, seconds = [], [], []
+    for positions in (40, 3, 300):
+        memory = rng.standard_normal((positions, config.d_model)).astype(np.float32)
+        caches.append(backend.start_cache(backend.numba_ops, packed, config, memory, 11))
+    for _ in range(steps):
+        asks, began = [(rng.integers(4, 99, 11), cache) for cache in caches], time.perf_counter()
+        answers = backend.step_together(backend.numba_ops, packed, config, asks)
+        seconds.append(time.perf_counter() - began)
+        logits += [found.logits for found in answers]
+    return logits, float(np.median(seconds))
+
+
+@pytest.mark.parametrize("count", (3, 4, 8, 16))
+def test_more_threads_than_processors_give_the_same_bits_and_do_not_collapse(count):
+    threads.set_threads(1)
+    expected, alone = three_together(30)
+    threads.set_threads(count)
+    found, crowded = three_together(30)
+    assert np.array_equal(found, expected)
+    assert crowded < 20 * alone + 0.1  # seconds; a thread that waits for one without a processor gives its own away
+
+
 def decode(seed: int, pause: float = 0.0) -> list[np.ndarray]:
     """Logits of 70 steps of 3 beams: more than a persistent call has iterations and a cache has space for at first."""
     config, plain = model("lanes-even")

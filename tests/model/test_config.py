@@ -219,6 +219,7 @@ WRONG = {
     (GenerationConfig, "sequence_bias"): (5, "5", [5], [[5, 1.0]], [[[5], "1"]], [[[], 1.0]], [[["5"], 1.0]],
                                           [[[5], 1.0, 2.0]], [[[-1], 1.0]], [[[5], float("inf")]], True),
     (GenerationConfig, "bad_words_ids"): (5, "5", [5], [[]], [["5"]], [[-1]], [[[5]]], [[True]], {}, {"a": 1}, [None]),
+    (GenerationConfig, "hotwords"): (5, True, 1.5, {"a": 1}),
     (GenerationConfig, "renormalize_logits remove_invalid_values"): FLAG,
     (GenerationConfig, "suppress_tokens begin_suppress_tokens"): (1, "1", [-1], [1.5], ["1"], [[1]], [True], {},
                                                                     [10**400], [None]),
@@ -238,8 +239,8 @@ WRONG = {
     (TokenizerConfig, "do_upper_case do_lower_case clean_up_tokenization_spaces"): FLAG,
 }  # fmt: skip
 OPTIONAL = ("bos_token_id", "max_new_tokens", "min_new_tokens", "suppress_tokens", "begin_suppress_tokens", "seed",
-            "forced_bos_token_id", "forced_eos_token_id", "max_time", "stop_strings", "sequence_bias", "bad_words_ids",
-            "exponential_decay_length_penalty", "global_mean", "global_std", "languages", "tgt_lang",
+            "forced_bos_token_id", "forced_eos_token_id", "hotwords", "max_time", "stop_strings", "sequence_bias",
+            "bad_words_ids", "exponential_decay_length_penalty", "global_mean", "global_std", "languages", "tgt_lang",
             "lang_codes", "clean_up_tokenization_spaces", "do_normalize", "decoder_embed_dim", "decoder_output_dim",
             "conv_out_channels", "attn_type")  # fmt: skip
 FIELDS = [(cls, field, values) for (cls, fields), values in WRONG.items() for field in fields.split()]

@@ -70,6 +70,19 @@ def test_pcm16_at_another_rate(server, sound):
     assert messages[-1]["duration"] == pytest.approx(len(sound) / 16000, abs=0.01)
 
 
+def test_partial_results_come_before_the_segment_unless_they_are_not_wanted(server, sound):
+    frames = cut(sound.astype("<f4").tobytes(), 3200)
+    messages = converse(server, frames)
+    kinds = [message["type"] for message in messages]
+    assert kinds[0] == "ready"
+    assert kinds[1] == "partial"
+    first = messages[kinds.index("segment")]
+    for message in messages[1 : kinds.index("segment")]:
+        assert message.keys() == {"type", "start", "end", "stable", "tentative"}
+        assert message["start"] == first["start"]
+    assert "partial" not in [message["type"] for message in converse(server, frames, {"partial": False})]
+
+
 def test_a_segment_comes_while_the_sound_goes_on(server, sound):
     with client.connect(server.live_url) as socket:
         socket.send(json.dumps({"type": "start", "rate": 16000, "encoding": "float32"}))
@@ -176,7 +189,7 @@ def test_a_client_that_leaves_stops_the_session(digits, sound):
 def test_sound_that_comes_too_fast_is_held_back(digits):
     slow = Slow(digits)
     second = np.random.default_rng(0).standard_normal(16000).astype("<f4").tobytes()
-    pipe = Pipe(Start(16000, "f32le", False, {}), 3600)
+    pipe = Pipe(Start(16000, "f32le", False, False, {}), 3600)
     while not pipe.is_full:
         pipe.write(second)
     assert pipe.held / 16000 == BUFFER + 1
@@ -186,6 +199,6 @@ def test_sound_that_comes_too_fast_is_held_back(digits):
 
 
 def test_the_first_message():
-    assert start_of('{"type": "start", "rate": 8000}') == Start(8000, "s16le", False, {})
+    assert start_of('{"type": "start", "rate": 8000}') == Start(8000, "s16le", False, True, {})
     with pytest.raises(Refusal):
         start_of('{"type": "start", "rate": true}')

@@ -1,6 +1,7 @@
 """The results of utterances that decode together are those of each alone, to the bit, whoever their neighbours are."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -122,3 +123,18 @@ def test_a_long_recording_is_the_same_whatever_the_batch(model):
     for batch in (2, 5, None):
         assert list(model.stream(sound, 16000, options, batch=batch)) == alone
     assert model.transcribe(sound, 16000, options).segments == tuple(alone)
+
+
+def test_a_live_recording_is_decoded_one_segment_at_a_time(model):
+    widths = []
+
+    def step_together(ops, w, config, asks):
+        widths.append(len(asks))
+        return model.backend.step_together(ops, w, config, asks)
+
+    watched = replace(model, backend=model.backend._replace(step_together=step_together))
+    sound = np.concatenate([s2t_np.audio.load(path, 16000) for path in RECORDINGS[:3]])
+    options = StreamOptions(max_whole_duration=2, max_speech_duration=2.5, cut_overlap=0.2)
+    live = list(watched.stream(iter(np.array_split(sound, 9)), 16000, options, batch=4))
+    assert set(widths) == {1}
+    assert list(watched.stream(sound, 16000, options, batch=4)) == live and 1 < max(widths) <= 4

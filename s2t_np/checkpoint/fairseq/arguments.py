@@ -62,7 +62,7 @@ FLAGS = dict.fromkeys(
     (
         *("encoder_learned_pos", "adaptive_softmax_cutoff", "adaptive_input", "tie_adaptive_weights"),
         *("character_embeddings", "char_inputs", "cross_self_attention", "no_cross_attention", "speaker_to_id"),
-        *("base_layers", "scale_attn", "scale_heads", "scale_fc", "scale_resids"),
+        *("base_layers", "quant_noise_pq", "scale_attn", "scale_heads", "scale_fc", "scale_resids"),
         *("encoder_layers_to_keep", "decoder_layers_to_keep", "encoder_xformers_att_config"),
         "decoder_xformers_att_config",
     ),

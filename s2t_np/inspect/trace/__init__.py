@@ -31,12 +31,14 @@ from ...longform.options import StreamOptions
 from ...longform.quality import quality_flags
 from ...model import S2T, Transcript
 from ...ops import log_softmax
+from ...search import Hooks
 from ...search.options import check_options
+from ...search.stopping import stops
 from . import plan, store
 from .compiled_recorder import CompiledRecorder
 from .record import Entry, Recorder
 from .recorder_backend import RecorderBackend, log_probabilities
-from .tree import Tree, build_tree
+from .tree import Tree, build_tree, check_repeatable
 
 LIMIT = 2 << 30  # bytes of arrays that a trace may hold unless more is asked for
 
@@ -102,6 +104,7 @@ def trace(
     The transcript is the model's own, bit for bit; the detector is not asked whether there is speech. Raises
     AudioError, OptionError.
     """
+    check_repeatable(model.generation_config.replace(**plan.of_the_search(options)))
     rate = model.feature_config.sampling_rate
     samples = load_audio(audio, rate, sampling_rate)
     table, wanted = plan.chosen(model, plan.expected_size(model, len(samples), options), stages)
@@ -162,7 +165,8 @@ def tree_of(recorder: RecorderBackend | CompiledRecorder, transcript: Transcript
     """The tree of the recorded search, under the options that it ran with."""
     searched = recorder.model.generation_config.replace(**plan.of_the_search(options))
     prompt = [searched.decoder_start_token_id, *options.get("prefix", ())]
-    return build_tree(recorder.steps, transcript.hypotheses, check_options(searched, len(prompt)), prompt)
+    others = stops(searched, Hooks(pieces=recorder.model.tokenizer.added_texts()))
+    return build_tree(recorder.steps, transcript.hypotheses, check_options(searched, len(prompt)), prompt, others)
 
 
 def about(model: S2T, transcript: Transcript, options: dict) -> dict:

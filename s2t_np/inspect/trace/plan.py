@@ -29,6 +29,7 @@ import numpy as np
 
 from ...backend import NUMPY
 from ...config import ModelConfig
+from ...ensemble import Ensemble
 from ...errors import OptionError
 from ...features import frame_geometry
 from ...model import S2T
@@ -113,7 +114,7 @@ def stages(model: S2T, size: Size) -> list[Stage]:
 
 def check_arrangement(model: S2T) -> None:
     """Raise OptionError for a network whose layers are not those of the table, and for an ensemble."""
-    if len(model.places) > 1:
+    if isinstance(model, Ensemble):
         raise OptionError("a trace follows one model, not an ensemble; name one of them")
     if unknown := model.config.unknown_to_transformers():
         raise OptionError(f"a trace follows the layers of the released models only; this network has {unknown}")

@@ -15,6 +15,7 @@ from ...config import GenerationConfig
 from ...errors import OptionError
 from ...search import Candidates, Hypothesis, beam, next_token
 from ...search.constraints import Constraint, constraints
+from ...search.hooks import Stop
 from ...search.port import ranked
 from ...search.sampling import draw_different
 from .recorder_backend import Step, log_probabilities
@@ -54,25 +55,34 @@ class Tree(NamedTuple):
 
 
 def build_tree(
-    steps: Sequence[Step], hypotheses: Sequence[Hypothesis], options: GenerationConfig, prompt: Sequence[int]
+    steps: Sequence[Step],
+    hypotheses: Sequence[Hypothesis],
+    options: GenerationConfig,
+    prompt: Sequence[int],
+    others: Sequence[Stop] = (),
 ) -> Tree:
-    """The tree of a search, from its steps and hypotheses; `options` have absolute lengths (`check_options`)."""
+    """The tree of a search, from its steps and hypotheses; `options` have absolute lengths (`check_options`).
+
+    `others` are the ends of a text besides EOS and max_length (`search.stopping.stops`).
+    """
     searched = steps[len(prompt) - 1 :]
     if options.num_beams > 1:
-        return beam_tree(searched, options, prompt)
+        return beam_tree(searched, options, prompt, others)
     kind = "sample" if options.do_sample else "greedy"
     found = list(path_candidates(searched, hypotheses, len(prompt)))
-    ended = all(h.finished for h in hypotheses)
+    ended = all(h.finished or len(h.tokens) < options.max_length for h in hypotheses)
     return Tree(kind, len(steps[0].tokens), found, "every row ended" if ended else "max_length was reached")
 
 
-def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Sequence[int]) -> Tree:
+def beam_tree(
+    searched: Sequence[Step], options: GenerationConfig, prompt: Sequence[int], others: Sequence[Stop]
+) -> Tree:
     """Repeat a beam search over the recorded logits and note every candidate."""
     K, active, repeat = options.num_beams, constraints(options, len(prompt)), picking(options)
     beams, finished, found = beam.first_beams(prompt, K), [], []
     for number, step in enumerate(searched, len(prompt) - 1):
         candidates = extend(beams, step.logits, active, beam.candidate_count(options), repeat)
-        ended = beam.have_ended(beams, candidates, options)
+        ended = beam.have_ended(beams, candidates, options, others)
         finished = beam.collect(finished, beams, candidates, ended, options)
         before, beams = beams, beam.run_on(beams, candidates, ended)
         found += noted(number, before, candidates, ended, beams, finished)
@@ -81,13 +91,17 @@ def beam_tree(searched: Sequence[Step], options: GenerationConfig, prompt: Seque
     return Tree("beam", K, final, end_of(beams, finished, options))
 
 
-def picking(options: GenerationConfig) -> beam.Pick:
-    """The choice that the beams made among their continuations, made again. Raises OptionError without a seed."""
-    if not options.do_sample:
-        return ranked
-    if options.seed is None:
+def check_repeatable(options: GenerationConfig) -> None:
+    """Raise OptionError for a search that cannot be run a second time with the same outcome."""
+    if options.do_sample and options.num_beams > 1 and options.seed is None:
         raise OptionError("beams that are drawn (do_sample with num_beams) can only be traced with a seed")
-    return partial(draw_different, random=np.random.default_rng(options.seed))
+    if options.max_time is not None:
+        raise OptionError(f"max_time is {options.max_time:g}: a trace cannot stop at a time; trace with max_time=None")
+
+
+def picking(options: GenerationConfig) -> beam.Pick:
+    """The choice that the beams made among their continuations, made again."""
+    return partial(draw_different, random=np.random.default_rng(options.seed)) if options.do_sample else ranked
 
 
 def extend(

@@ -15,6 +15,7 @@ from s2t_np.inspect.trace import recorder_of
 from s2t_np.inspect.trace.record import Recorder
 from s2t_np.longform.word_times import cross_attention
 from s2t_np.ops import log_softmax
+from s2t_np.serve.explorer import Explorer
 from tests.support import fairseq_answers as cases
 from tests.support.fairseq_checkpoints import CONFIG_YAML, Checkpoint
 
@@ -107,6 +108,13 @@ def test_an_ensemble_is_a_model(folder):
         model.logits(memory[0], [2])
     with pytest.raises(OptionError, match="ensemble"):
         recorder_of(model, Recorder(lambda stage: True))
+    with pytest.raises(OptionError, match="ensemble"):
+        Explorer(model).model()
+
+
+def test_a_trace_of_other_layers_is_refused(folder):
+    with pytest.raises(OptionError, match="this network has encoder_normalize_before=False, decoder_normalize_before"):
+        recorder_of(load("post-norm", folder), Recorder(lambda stage: True))
 
 
 def test_models_of_an_ensemble_must_fit(folder, tmp_path):

@@ -76,6 +76,7 @@ CASES = {
     "cross and self": setting("cross_self_attention", True),
     "speakers": setting("speaker_to_id", 3),
     "layers of experts": setting("base_layers", 1),
+    "noise of quantisation": setting("quant_noise_pq", 0.1),
     "scaled attention": setting("scale_attn", True),
     "pruned layers": setting("decoder_layers_to_keep", "0,1"),
     "other input width": setting("decoder_input_dim", 5),
