@@ -3,10 +3,11 @@
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.inspect.explorer import PROGRAM, STAGES, page, read
+from s2t_np.inspect.explorer import PROGRAM, STAGES, mel_centres, page, read
 from s2t_np.inspect.explorer.model_map import BOXES, WIDTH, model_map
 from s2t_np.inspect.explorer.sections import SECTIONS
 from s2t_np.inspect.explorer.tour import TOUR, tour_of
@@ -77,6 +78,13 @@ def test_the_map_is_on_the_page_with_all_that_the_program_asks_for(seen, model):
     own = re.findall(r'id="([a-z-]+)"', read("page.html"))
     assert len(own) == len(set(own))
     assert not {section.id for section in SECTIONS} & set(own)
+
+
+def test_the_frequencies_of_mel_bins_are_the_tops_of_the_filters(seen, model):
+    centres, bank = np.array(mel_centres(model.feature_config)), seen["features.mel_bank"]
+    assert abs(centres[1] - 65.7) < 0.1  # by hand: 2840.0 and 31.7 mel, 81 steps of 34.67; 101.1 mel
+    peaks = bank.argmax(axis=0) * 16000 / 512
+    assert np.abs(centres - peaks)[bank.any(axis=0)].max() <= 16000 / 512
 
 
 def test_the_tour_has_ten_stops_in_the_order_of_the_page(seen):

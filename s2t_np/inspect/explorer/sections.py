@@ -199,7 +199,7 @@ SECTIONS = (
         "The text",
         "The tokens of the best candidate are joined to words. The sign ▁ (U+2581) at the front of a piece stands for "
         "the space before a word; a piece without it continues the word before it. Click on a word to go to the "
-        "moment where the last decoder layer attended to it.",
+        "moment that the last decoder layer attended to while writing it.",
         "p(word) = Π p(token),   over the tokens of the word",
         ("tokenizer.Tokenizer.string",),
         (View("spoken", "Words, with the pieces and probabilities of each", ()),),
