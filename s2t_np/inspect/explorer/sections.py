@@ -209,5 +209,6 @@ SECTIONS = (
 STAGES = [
     "log_probs",
     "tokens",
+    "encoder.conv.conv_layers.*.glu",  # for the map: the last one enters the encoder, and some models have three
     *(pattern for section in SECTIONS for view in section.views for pattern in view.stages),
 ]
