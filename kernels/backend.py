@@ -6,6 +6,7 @@ readable twins in features.py, encoder.py and decoder.py, and take all layers in
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -96,7 +97,7 @@ def start_cache(ops, w, config, memory: np.ndarray, beams: int) -> Cache:
 def _embed(w, config, asks, x: np.ndarray) -> None:
     """As decoder.embed_tokens, into x (rows, D), for tokens and caches of utterances; padding has no position."""
     scale, table, row = np.float32(embedding_scale(config)), w.decoder.embed_tokens.weight, 0
-    ids = np.concatenate([tokens for tokens, _ in asks])
+    ids = np.concatenate([tokens for tokens, _ in asks]) if len(asks) > 1 else asks[0][0]
     np.multiply(table[ids], scale, out=x)
     for tokens, cache in asks:
         block, place = divmod(cache.length, POSITIONS_KEPT)
@@ -134,7 +135,7 @@ def step_together(
     if not asks:
         return []
     caches = doors.caches([cache for _, cache in asks])
-    starts = np.cumsum([0] + [len(tokens) for tokens, _ in asks]).tolist()
+    starts = list(itertools.accumulate((len(tokens) for tokens, _ in asks), initial=0))
     for tokens, cache in asks:
         cache.make_space()
         cache.ancestors[:, cache.length] = range(len(tokens))

@@ -35,6 +35,18 @@ class Cpu(NamedTuple):
         return "avx512vnni" in self.features and "avx512f" in self.features
 
     @property
+    def has_avx_vnni(self) -> bool:
+        """The same on 256 bits, as processors for desktops have it."""
+        return "avxvnni" in self.features and "avx2" in self.features
+
+    @property
+    def pair_bits(self) -> int:
+        """Bits of the widest register for pmaddwd, which adds products of 16-bit numbers in pairs; 0 for none."""
+        if self.machine not in ("x86_64", "amd64"):
+            return 0
+        return 512 if "avx512bw" in self.features else 256 if "avx2" in self.features else 128
+
+    @property
     def has_half(self) -> bool:
         """float16 to float32 in one instruction: F16C on x86, the baseline of 64-bit ARM."""
         return "f16c" in self.features or "avx512f" in self.features or self.machine in ("aarch64", "arm64")
@@ -42,7 +54,7 @@ class Cpu(NamedTuple):
     @property
     def description(self) -> str:
         """One line for `s2t-np info`."""
-        sets = [name for name in ("avx512vnni", "avx512f", "avx2", "fma", "neon") if name in self.features]
+        sets = [name for name in ("avx512vnni", "avx512f", "avxvnni", "avx2", "fma", "neon") if name in self.features]
         return f"{self.name} ({self.machine}; {', '.join(sets) or 'baseline instructions'})"
 
 

@@ -13,6 +13,7 @@ image say, serves every user.
 import functools
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import sys
@@ -85,13 +86,16 @@ def unpack(data: bytes) -> list[Code] | None:
     payload = data[len(MAGIC) + DIGEST :]
     if data[: len(MAGIC) + DIGEST] != MAGIC + hashlib.sha256(payload).digest():
         return None
-    head, code = payload.split(b"\n", 1)
-    name, parts = json.loads(head)
-    ends = [0]
-    for _, _, size in parts:
-        ends.append(ends[-1] + size)
-    if name != file_name() or ends[-1] != len(code):
+    head, _, code = payload.partition(b"\n")
+    try:
+        name, parts = json.loads(head)
+        sizes = [size for _, _, size in parts]
+        names_are_texts = all(isinstance(name, str) for d, n, _ in parts for name in (*d, *n))
+        if name != file_name() or not names_are_texts or min(sizes, default=0) < 0 or sum(sizes) != len(code):
+            return None
+    except (ValueError, TypeError, RecursionError):  # a checksum that fits does not make it a file of ours
         return None
+    ends = [0, *itertools.accumulate(sizes)]
     return [Code(d, n, code[ends[i] : ends[i + 1]]) for i, (d, n, _) in enumerate(parts)]
 
 

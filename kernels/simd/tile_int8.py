@@ -9,13 +9,15 @@ are on decides which operand is signed and where the terms (Int8Terms) go:
     tile_rows     weights in the lanes, activations as scalars: terms are vectors, activation scales are scalars
     tile_units    weights as scalars, activations in the lanes: the other way round
 
-On AVX-512 VNNI a word's four products and their sum are one instruction (vpdpbusd); elsewhere they are written out in
-32-bit arithmetic, with the same results.
+With VNNI, of AVX-512 or AVX, a word's four products and their sum are one instruction (vpdpbusd). On other x86 they are
+two of pmaddwd, which adds products of 16-bit numbers in pairs: bytes 0 and 2, then 1 and 3 (pmaddubsw, for bytes, would
+saturate). Elsewhere they are written out in 32-bit arithmetic. Sums are exact, so results are the same.
 """
 
 import numpy as np
 from llvmlite import ir
 
+from ..build.compiler import external
 from ..build.options import COMPILED
 from ..cpu import detect
 from .operands import Int8Terms
@@ -28,10 +30,53 @@ TERMS = ("scale_at", "zero_point_at", "bias_at", "x_scale_at", "x_scale_step")  
 INT8_ARGUMENTS = (*FACTORS, *TERMS, *RESULTS, "ahead_at", "ahead_step")
 
 
+def in_pieces(builder, piece: int, combine, *vectors):
+    """combine(*pieces) of vectors in pieces of that many elements, put together again."""
+    count, parts = vectors[0].type.count, []
+    for first in range(0, count, piece):
+        mask = ir.Constant(ir.VectorType(I32, piece), list(range(first, first + piece)))
+        parts.append(combine(*(builder.shuffle_vector(v, v, mask) for v in vectors)))
+    while len(parts) > 1:
+        mask = ir.Constant(ir.VectorType(I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(a, b, mask) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+def add_pairs(builder, bits: int, a, b):
+    """a and b as twice as many 16-bit numbers, signed: products, added in pairs (pmaddwd)."""
+    shorts = ir.VectorType(ir.IntType(16), bits // 16)
+    kind = ir.FunctionType(ir.VectorType(I32, bits // 32), [shorts, shorts])
+    name = {512: "llvm.x86.avx512.pmaddw.d.512", 256: "llvm.x86.avx2.pmadd.wd", 128: "llvm.x86.sse2.pmadd.wd"}[bits]
+    function = external(builder.module, kind, name)
+    return in_pieces(
+        builder, bits // 32, lambda *pieces: builder.call(function, [builder.bitcast(x, shorts) for x in pieces]), a, b
+    )
+
+
+def dot_of_pairs(builder, bits: int, total, unsigned, signed):
+    """`dot` by 16-bit numbers: even bytes, then odd ones."""
+    shorts, low = ir.VectorType(ir.IntType(16), 2 * LANES), constant(0x00FF00FF, INTEGERS)
+    eight, halves = ir.Constant(shorts, [8] * 2 * LANES), builder.bitcast(signed, shorts)
+    odd = builder.and_(builder.lshr(unsigned, constant(8, INTEGERS)), low)
+    pairs = (
+        (builder.and_(unsigned, low), builder.ashr(builder.shl(halves, eight), eight)),
+        (odd, builder.ashr(halves, eight)),
+    )
+    for a, b in pairs:
+        total = builder.add(total, add_pairs(builder, bits, a, builder.bitcast(b, INTEGERS)))
+    return total
+
+
 def dot(builder, total, unsigned, signed):
     """total + the four products of unsigned and signed bytes in each 32-bit lane."""
-    if detect().has_vnni:
-        return call_llvm(builder, "llvm.x86.avx512.vpdpbusd.512", INTEGERS, total, unsigned, signed)
+    cpu, name = detect(), "llvm.x86.avx512.vpdpbusd"
+    if cpu.has_vnni:
+        return call_llvm(builder, f"{name}.512", INTEGERS, total, unsigned, signed)
+    if cpu.has_avx_vnni:
+        half = ir.VectorType(I32, 8)
+        return in_pieces(builder, 8, lambda *x: call_llvm(builder, f"{name}.256", half, *x), total, unsigned, signed)
+    if cpu.pair_bits:
+        return dot_of_pairs(builder, cpu.pair_bits, total, unsigned, signed)
     for byte in range(4):
         left = builder.and_(builder.lshr(unsigned, constant(8 * byte, INTEGERS)), constant(255, INTEGERS))
         right = builder.ashr(builder.shl(signed, constant(24 - 8 * byte, INTEGERS)), constant(24, INTEGERS))

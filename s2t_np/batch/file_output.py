@@ -16,7 +16,15 @@ from ..errors import OptionError
 from ..system.append_files import AppendOnlyFile, Journal
 from .notes import JOURNAL, Remaining, encoded, is_same, noted
 
-KEYS = {"input", "path", "with", "end", "result"}  # the keys of a note
+KEYS = {"input": str, "path": str, "with": str, "end": int, "result": str}  # the keys of a note
+
+
+def is_note(entry: dict) -> bool:
+    """Return whether an entry of a journal is a note of this version, or a cut, with values that can be worked with."""
+    places = [entry[key] for key in ("cut", "end") if key in entry]
+    if any(type(place) is not int or place < 0 for place in places):
+        return False
+    return "cut" in entry or all(isinstance(entry.get(key), kind) for key, kind in KEYS.items())
 
 
 def valid_notes(entries: Sequence[dict], size: int) -> list[dict]:
@@ -47,8 +55,10 @@ class FileOutput:
         if size and not journal.exists():
             raise OptionError(f"{path} was not begun by s2t-np, or its notes are lost; write to another file")
         self.journal = Journal(journal)
-        if not all("cut" in entry or entry.keys() >= KEYS for entry in self.journal.entries):
-            raise OptionError(f"{path} was begun by another version of s2t-np; write to another file")
+        if not all(map(is_note, self.journal.entries)):
+            raise OptionError(
+                f"{path} was begun by another version of s2t-np, or {journal.name} is damaged; write to another file"
+            )
         self.notes = valid_notes(self.journal.entries, size)
         self.check_content()
         self.cut(self.notes[-1]["end"] if self.notes else 0)
@@ -58,7 +68,7 @@ class FileOutput:
         begin = 0
         with open(self.path, "rb") as file:
             for note in self.notes:
-                found = hashlib.sha256(file.read(note["end"] - begin)).hexdigest()
+                found = hashlib.sha256(file.read(max(0, note["end"] - begin))).hexdigest()
                 if note["result"] != found:
                     raise OptionError(
                         f"{self.path}: something else has changed the result of {note['path']} since it was written; "

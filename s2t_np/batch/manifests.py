@@ -11,6 +11,7 @@ is a Failure with the line it stands in.
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,7 +104,7 @@ def value_of(row: dict, names: tuple[str, ...]) -> str | None:
 
 def lacking(row: dict, what: str, names: tuple[str, ...]) -> str:
     """Return what is said of a row without a value in any of the columns `names`."""
-    found = ", ".join(str(key) for key in list(row)[:8])
+    found = ", ".join(f"{key!s:.40}" for key in list(row)[:8])
     return f"no {what}; columns are {found}; expected one of {', '.join(names)}"
 
 
@@ -126,11 +127,11 @@ def located(file: str, table: Path) -> tuple[Path | str, tuple[int, int] | None]
     if audio.is_url(file):
         return file, None
     found, piece = PIECE.fullmatch(file), None
-    if found and not (table.parent / file).exists():
+    if found and not os.path.exists(table.parent / file):
         file, piece = found[1], (int(found[2]), int(found[3]))
     names = [file] if Path(file).suffix else [file, f"{file}.mp3"]
     places = [folder / name for name in names for folder in (table.parent, table.parent / "clips")]
-    return next((place for place in places if place.is_file()), places[0]), piece
+    return next((place for place in places if os.path.isfile(place)), places[0]), piece
 
 
 def part_of(columns: dict) -> Selection:
@@ -151,7 +152,7 @@ def number(columns: dict, name: str) -> float | None:
         return None
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an int of 400 digits
         found = None
     if not is_real(found):
         raise OptionError(f"{name} is {value!r:.40}, expected a number of seconds")
@@ -190,7 +191,7 @@ def manifest_inputs(path: str) -> tuple[list[Input], list[Failure]]:
     for row in read_manifest(Path(path)):
         if isinstance(row, Failure):
             failures.append(row)
-        elif not (audio.is_url(row.audio) or row.audio.is_file()):
+        elif not (audio.is_url(row.audio) or os.path.isfile(row.audio)):
             failures.append(Failure(row.place, f"{row.audio}: no such file"))
         else:
             inputs.append(Input(str(row.audio), output_name_of(row), row.selection, row.piece))

@@ -5,6 +5,7 @@ line per utterance: its id, a space, the text. Tables are those of batch/manifes
 LibriVox), with a column of texts. One bad row does not stop an evaluation: it is a Failure among the results.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -65,8 +66,8 @@ def check(path: Path, rows: Iterable[Utterance | Failure]) -> Corpus:
             failures.append(row)
         elif row.id in utterances:
             failures.append(Failure(row.id, "an utterance before it has the same id; a column `id` tells them apart"))
-        elif not is_url(row.audio) and not row.audio.is_file():
-            failures.append(Failure(str(row.audio), "no such file"))
+        elif not is_url(row.audio) and not os.path.isfile(row.audio):
+            failures.append(Failure(f"{row.audio!s:.500}", "no such file"))
         else:
             utterances[row.id] = row
     if utterances:
@@ -105,7 +106,7 @@ def subset_of(transcripts: Path) -> str:
 def recording(stem: Path) -> Path:
     """The file of an utterance: FLAC as released, or a format that it was converted to."""
     candidates = [stem.with_name(stem.name + suffix) for suffix in LIBRISPEECH_SUFFIXES]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    return next((path for path in candidates if os.path.isfile(path)), candidates[0])
 
 
 def utterance_of(row: Row | Failure) -> Utterance | Failure:

@@ -6,6 +6,7 @@ drops a torn last line, and refuses a file that was made with other settings.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ class Results:
         the same.
         """
         path = Path(path)
-        if path.exists() and not resume:
+        if os.path.exists(path) and not resume:
             raise OptionError(f"{path}: exists; --resume goes on with it, or remove it")
         try:
             file = AppendOnlyFile(path)
@@ -117,7 +118,7 @@ def read_results(lines: list[bytes], setting: dict, path: Path) -> list[Outcome]
     try:
         head, *records = [json.loads(line) for line in lines]
         found, outcomes = dict(head["s2t-np evaluate"]), [from_record(record) for record in records]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise OptionError(f"{path}: {NOT_OURS}") from None
     if differing := [key for key in setting if found.get(key) != setting[key]]:
         key = differing[0]

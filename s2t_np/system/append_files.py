@@ -28,7 +28,7 @@ def parsed(line: bytes) -> dict | None:
     """A line of a journal as an object; None for a line that is torn or holds something else."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
 

@@ -149,7 +149,10 @@ def mpeg(source: Source, start: int) -> tuple[list[Part], int]:
     window = SEARCHED if start else 2 * LONGEST_FRAME  # after an ID3 tag, which says that this is MP3, one may look on
     begin = next_frames(source, start, min(start + window, source.size))
     begin = begin if begin < min(start + window, source.size) else start
-    return frames_within(source, begin, source.size)
+    found, end = frames_within(source, begin, source.size)
+    if begin > start and header_of(source.at(start, 4)):
+        found[0].note = found[0].note or f"is damaged: the MPEG frame at byte {start} is not followed by another"
+    return found, end
 
 
 def frames_within(source: Source, start: int, end: int) -> tuple[list[Part], int]:

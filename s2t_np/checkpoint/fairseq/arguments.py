@@ -173,7 +173,7 @@ def kernel_sizes(value) -> list[int]:
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, tuple) else ()
     try:
         sizes = [int(part) for part in parts]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # the last: of infinity
         sizes = []
     if not sizes or min(sizes) < 1:
         raise Malformed(f"has conv_kernel_sizes={shown(value)} among its settings, expected numbers such as '5,5'")
