@@ -9,7 +9,7 @@ function figure(canvas) {
   const axes = (across, upright, withWords = false) => {
     x.replaceChildren(element("i", {}, across.name), ...across.ticks.map(([place, text]) => tick(place, text, "left")));
     y.replaceChildren(element("i", {}, upright.name), ...upright.ticks.map(([place, text]) => tick(place, text, "top")));
-    spoken.replaceChildren(...(withWords ? wordLabels() : []));
+    spoken.replaceChildren(...(withWords ? wordLabels(frame.clientWidth || 900) : []));
     spoken.hidden = !withWords;
   };
   return { whole, frame, axes, scale };
@@ -22,13 +22,20 @@ function tick(place, text, side) {
   return made;
 }
 
-/* The words where the last layer attended to them, on two lines in turn so that neighbours stay legible. */
-function wordLabels() {
-  return heardWords().map((word, i) => {
-    const made = tick(Math.min(1, (word.from + word.to) / 2 / duration), word.text, "left");
-    made.style.top = `${(i % 2) * 1.1}em`;
-    return made;
-  });
+/* The words where the last layer attended to them, on two lines so that neighbours stay legible; a word for which neither
+   has room is left out. `width`: of the picture, in pixels. */
+function wordLabels(width) {
+  const taken = [-Infinity, -Infinity], labels = [];
+  for (const word of [...heardWords()].sort((a, b) => a.from - b.from)) {
+    const place = Math.min(1, (word.from + word.to) / 2 / duration), half = 3.5 * word.text.length + 2;
+    const line = taken.findIndex((end) => place * width - half >= end);
+    if (line < 0) continue;
+    taken[line] = place * width + half;
+    const made = tick(place, word.text, "left");
+    made.style.top = `${line * 1.1}em`;
+    labels.push(made);
+  }
+  return labels;
 }
 
 let wordsHeard = null;
