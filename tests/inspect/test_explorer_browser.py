@@ -9,7 +9,9 @@ import pytest
 
 import s2t_np
 from s2t_np.inspect.explorer import STAGES, page
+from s2t_np.inspect.explorer.model_map import BOXES
 from s2t_np.inspect.explorer.sections import SECTIONS
+from s2t_np.inspect.explorer.tour import TOUR
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
 
@@ -125,7 +127,7 @@ def test_the_numbers_shown_are_those_of_the_arrays(opened, seen, section, stage,
         x, y = (r, height - 1 - c) if across else (c, r)
         canvas.evaluate(POINT, [(x + 0.5) / width, (y + 0.5) / height])
         text = tab.inner_text(f"#{section} .readout")
-        shown = re.fullmatch(r"\w+ (\d+)(?: \(.*?\))?, [a-z ]+ (\d+): (-?[\d.]+)", text)
+        shown = re.fullmatch(r"\w+ (\d+)(?: \(.*?\))?, [a-z ]+ (\d+)(?: \(\d+ Hz\))?: (-?[\d.]+)", text)
         assert (int(shown[1]), int(shown[2])) == (r, c)
         last_place = 10.0 ** -len(shown[3].partition(".")[2])
         assert abs(float(shown[3]) - array[r, c]) <= 1.01 * last_place
@@ -153,7 +155,7 @@ def test_the_keyboard_is_enough(opened):
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("Shift+ArrowRight")
     tab.keyboard.press("ArrowUp")
-    assert tab.inner_text("#cmvn .readout").startswith("frame 11 (0.11 s), mel bin 1: ")
+    assert tab.inner_text("#cmvn .readout").startswith("frame 11 (0.11 s), mel bin 1 (66 Hz): ")
     tab.focus("#samples canvas")
     tab.keyboard.press("ArrowRight")
     assert tab.inner_text("#clock") == "0.10 s"
@@ -208,3 +210,104 @@ def test_at_the_end_of_the_page_a_stage_is_marked_and_visible_in_the_bar(opened,
         tab.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
         tab.wait_for_timeout(400)
     assert tab.evaluate(CURRENT) == [SECTIONS[-1].id, True]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["desk", "phone"])
+def test_every_box_of_the_map_opens_its_section_and_is_marked(opened, size):
+    tab = opened(viewport=dict(zip(("width", "height"), size, strict=True)))
+    tab.add_style_tag(content="* { overflow-anchor: none }")  # as in browsers that do not correct for growing parts
+    for box in reversed(BOXES):
+        tab.click(f'[data-box="{box.id}"] a.box text')
+        tab.wait_for_function("id => document.getElementById(id).dataset.drawn", arg=box.sections[0])
+        tab.wait_for_timeout(100)
+        assert 0 <= tab.evaluate(HEADING, box.sections[0]) < 0.4 * size[1], box.id
+        assert tab.evaluate(CURRENT) == [box.sections[0], True]
+        assert tab.get_attribute(".part.here", "data-box") == box.id
+
+
+def test_the_map_marks_what_is_read_while_the_page_scrolls(opened):
+    tab = opened(viewport={"width": 1200, "height": 900})
+    marked = []
+    for _ in range(80):
+        tab.mouse.wheel(0, 400)
+        tab.wait_for_timeout(60)
+        marked.append(tab.evaluate(CURRENT))
+    assert all(marked) and all(visible for _, visible in marked)
+    order = [section.id for section in SECTIONS]
+    places = [order.index(name) for name, _ in marked]
+    assert places == sorted(places) and set(order[1:]) <= {name for name, _ in marked}
+
+
+def test_the_keyboard_walks_the_map_and_opens_a_layer(opened):
+    tab = opened()
+    tab.focus('nav a.layer[data-layer="3"]')
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(200)
+    assert tab.get_attribute("#encoder canvas", "data-array") == "encoder.layers.3.self_attn.attn_weights/0"
+    assert tab.evaluate("document.activeElement.id") == "encoder-title"
+    tab.focus('nav a.row[href="#search"]')
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(200)
+    assert tab.evaluate(CURRENT) == ["search", True]
+
+
+def test_the_tour_goes_by_keys_from_stop_to_stop_without_motion(opened):
+    tab = opened(reduced_motion="reduce")
+    tab.focus("#guide")
+    tab.keyboard.press("Enter")
+    for stop in TOUR:
+        assert tab.inner_text("#tour-title") == stop.title
+        assert tab.evaluate("document.activeElement.id") == "tour-title"
+        assert 0 <= tab.evaluate(HEADING, stop.section) < 500  # at once, for motion is not wanted
+        tab.keyboard.press("ArrowRight")
+    assert tab.inner_text("#tour .count") == "Stop 10 of 10"
+    tab.keyboard.press("ArrowLeft")
+    assert tab.inner_text("#tour .count") == "Stop 9 of 10"
+    tab.keyboard.press("Escape")
+    assert not tab.is_visible("#tour")
+    assert tab.evaluate("document.activeElement.id") == "guide"
+
+
+def test_the_welcome_can_be_dismissed(opened):
+    tab = opened()
+    tab.click("#welcome-close")
+    assert tab.query_selector("#welcome") is None
+    tab.click("#guide")
+    tab.click("#tour button[aria-label='End the tour']")
+    assert not tab.is_visible("#tour")
+
+
+def test_pictures_have_axes_with_units_words_and_a_colour_scale(opened, seen):
+    tab = opened()
+    go(tab, "decoder")
+    assert tab.inner_text("#cmvn .axis.x i") == "time in s"
+    assert tab.inner_text("#cmvn .axis.y i") == "Hz (mel)"
+    assert tab.inner_text("#spectrum .axis.y i") == "Hz"
+    assert tab.inner_text("#subsampler .axis.y i") == "channel"
+    spoken = [span.inner_text() for span in tab.query_selector_all("#cmvn .axis.spoken span")]
+    assert spoken == seen.transcript.text.split()
+    rows = [span.inner_text() for span in tab.query_selector_all("#decoder .view.cross .axis.y span")]
+    assert rows == ["\u2581" + word for word in seen.transcript.text.split()] + ["</s>"]
+    weights = seen["decoder.layers.2.encoder_attn.attn_weights"].mean(axis=0)
+    high = float(tab.inner_text("#decoder .view.cross .scale span:nth-of-type(3)"))
+    assert abs(high - weights.max()) < 0.006
+
+
+RED = """canvas => {
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let far = 0;
+  for (let i = 0; i < pixels.length; i += 4) far += Math.abs(pixels[i] - pixels[i + 2]) > 60;
+  return far / (pixels.length / 4);
+}"""
+
+
+def test_a_few_loud_channels_leave_the_others_their_colours(opened):
+    tab = opened(color_scheme="light")
+    go(tab, "subsampler")
+    canvas, chooser = tab.query_selector("#subsampler canvas"), "#subsampler select.range"
+    assert tab.input_value(chooser) == "channel"
+    coloured = {}
+    for name in ("channel", "robust", "full"):
+        tab.select_option(f"{chooser} >> nth=0", name)
+        coloured[name] = canvas.evaluate(RED)
+    assert coloured["channel"] > coloured["robust"] > coloured["full"]

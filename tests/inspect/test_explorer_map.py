@@ -3,15 +3,19 @@
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.inspect.explorer import PROGRAM, STAGES, page, read
+from s2t_np.inspect.explorer import PROGRAM, STAGES, mel_centres, page, read
 from s2t_np.inspect.explorer.model_map import BOXES, WIDTH, model_map
 from s2t_np.inspect.explorer.sections import SECTIONS
 from s2t_np.inspect.explorer.tour import TOUR, tour_of
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
+from tests.support.small_models import SHAPES
+from tools.random_checkpoint import variant_config, write_checkpoint
+from tools.signals import harmonics
 
 RECORDING = DIGITS.parent.parent / "recordings" / "five-five.flac"
 
@@ -77,6 +81,29 @@ def test_the_map_is_on_the_page_with_all_that_the_program_asks_for(seen, model):
     own = re.findall(r'id="([a-z-]+)"', read("page.html"))
     assert len(own) == len(set(own))
     assert not {section.id for section in SECTIONS} & set(own)
+
+
+SHOWN = [shape for shape in SHAPES if shape not in ("one-conv", "no-layers")]  # these lack stages; they are refused
+
+
+@pytest.mark.parametrize("shape", SHOWN)
+def test_a_model_of_every_shape_has_its_map_and_tour(shape, tmp_path):
+    """Two convolutions or three, one layer or several."""
+    model = s2t_np.load(write_checkpoint(tmp_path / "model", variant_config(shape)), backend="numpy")
+    seen = trace(model, harmonics(0, 1.0), STAGES, sampling_rate=16000, num_beams=2, max_length=6)
+    drawn = ElementTree.fromstring(model_map(seen))
+    assert len(links(drawn, "layer")) == model.config.encoder_layers + model.config.decoder_layers
+    assert {f"{model.config.num_conv_layers} convolutions"} <= {text.text for text in drawn.iter("text")}
+    shapes = [text.text for text in drawn.iter("text") if text.get("class") == "shape"]
+    assert shapes[3] == shapes[4] == " × ".join(map(str, seen["encoder.layer_norm"].shape))
+    assert page(seen, model).startswith("<!doctype html>")
+
+
+def test_the_frequencies_of_mel_bins_are_the_tops_of_the_filters(seen, model):
+    centres, bank = np.array(mel_centres(model.feature_config)), seen["features.mel_bank"]
+    assert abs(centres[1] - 65.7) < 0.1  # by hand: 2840.0 and 31.7 mel, 81 steps of 34.67; 101.1 mel
+    peaks = bank.argmax(axis=0) * 16000 / 512
+    assert np.abs(centres - peaks)[bank.any(axis=0)].max() <= 16000 / 512
 
 
 def test_the_tour_has_ten_stops_in_the_order_of_the_page(seen):

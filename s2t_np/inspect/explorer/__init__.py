@@ -23,7 +23,9 @@ from operator import attrgetter
 
 import numpy as np
 
+from ...config import FeatureConfig
 from ...errors import OptionError
+from ...features import LOWEST_FREQUENCY, mel
 from ...model import S2T
 from ..trace import Trace
 from ..trace.plan import is_readable
@@ -49,6 +51,7 @@ def page(trace: Trace, model: S2T) -> str:
     data = {
         "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
+        "mel_centres": mel_centres(model.feature_config),
         "sections": sections,
         "tokens": tokens_of(trace, model.tokenizer),
         "alternatives": alternatives(trace, model.tokenizer),
@@ -57,6 +60,13 @@ def page(trace: Trace, model: S2T) -> str:
         "arrays": pictures.index,
     }
     return fill(read("page.html"), data, pictures.packed(), model_map(trace))
+
+
+def mel_centres(config: FeatureConfig) -> list[float]:
+    """The frequency (Hz) at the top of each mel filter: the inverse of 1127 ln(1 + f / 700) at equal steps."""
+    ends = mel(LOWEST_FREQUENCY), mel(config.sampling_rate / 2)
+    steps = np.linspace(*ends, config.num_mel_bins + 2)[1:-1]
+    return (700 * np.expm1(steps / 1127)).tolist()
 
 
 def check_backend(model: S2T) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .sections import SECTIONS
 
-ARROW, MARGIN = 68, 6  # widths, in units of the picture: pixels where it is shown at full size
+ARROW, MARGIN = 74, 6  # widths, in units of the picture: pixels where it is shown at full size
 TITLE, ROW, RUNG, HEIGHT = 24, 21, 12, 128
 CONVOLUTIONS, ENCODER, DECODER = "encoder.conv.conv_layers.", "encoder.layers.", "decoder.layers."
 
@@ -110,7 +110,7 @@ def shape_of(trace: Mapping, stage: str) -> str:
 def draw_box(trace: Mapping, box: Box, left: int) -> str:
     """A box with its title, a link for each section inside, and a link for each layer of a stack."""
     count = layers_of(trace, box.stack) if box.stack else 0
-    title = f"{count} {box.title}" if count else box.title
+    title = f"{count} {box.title if count > 1 else box.title.removesuffix('s')}" if count else box.title
     rows = [draw_row(section, box.width, left, TITLE + 4 + i * ROW) for i, section in enumerate(box.sections)]
     return (
         f'<g class="part" data-box="{box.id}">'

@@ -9,7 +9,7 @@ function figure(canvas) {
   const axes = (across, upright, withWords = false) => {
     x.replaceChildren(element("i", {}, across.name), ...across.ticks.map(([place, text]) => tick(place, text, "left")));
     y.replaceChildren(element("i", {}, upright.name), ...upright.ticks.map(([place, text]) => tick(place, text, "top")));
-    spoken.replaceChildren(...(withWords ? wordLabels() : []));
+    spoken.replaceChildren(...(withWords ? wordLabels(frame.clientWidth || 900) : []));
     spoken.hidden = !withWords;
   };
   return { whole, frame, axes, scale };
@@ -18,16 +18,24 @@ function figure(canvas) {
 function tick(place, text, side) {
   const made = element("span", {}, text);
   made.style[side] = `${100 * place}%`;
+  if (side === "left" && place > 0.96) made.style.transform = "translateX(-100%)";  // not beyond the picture
   return made;
 }
 
-/* The words where the last layer attended to them, on two lines in turn so that neighbours stay legible. */
-function wordLabels() {
-  return heardWords().map((word, i) => {
-    const made = tick(Math.min(1, (word.from + word.to) / 2 / duration), word.text, "left");
-    made.style.top = `${(i % 2) * 1.1}em`;
-    return made;
-  });
+/* The words where the last layer attended to them, on two lines so that neighbours stay legible; a word for which neither
+   has room is left out. `width`: of the picture, in pixels. */
+function wordLabels(width) {
+  const taken = [-Infinity, -Infinity], labels = [];
+  for (const word of [...heardWords()].sort((a, b) => a.from - b.from)) {
+    const place = Math.min(1, (word.from + word.to) / 2 / duration), half = 3.5 * word.text.length + 2;
+    const line = taken.findIndex((end) => place * width - half >= end);
+    if (line < 0) continue;
+    taken[line] = place * width + half;
+    const made = tick(place, word.text, "left");
+    made.style.top = `${line * 1.1}em`;
+    labels.push(made);
+  }
+  return labels;
 }
 
 let wordsHeard = null;
@@ -58,29 +66,22 @@ const hertz = (hz) => (hz >= 1000 ? `${(hz / 1000).toFixed(hz % 1000 ? 1 : 0)}k`
 /* Hz of one bin of the Fourier transform: the last of `bins` stands for half of the sampling rate, or just below. */
 const hertzPerBin = (bins) => data.rate / 2 / (bins - (bins % 2));
 
-/* The frequency at the top of every mel filter. */
-let centres = null;
-function melCentres() {
-  if (centres || !data.arrays["features.mel_bank"]) return centres || [];
-  const bank = array("features.mel_bank");
-  centres = Array.from({ length: bank.columns }, (_, c) => {
-    let best = 0;
-    for (let r = 1; r < bank.rows; r++) if (bank.at(r, c) > bank.at(best, c)) best = r;
-    return best * hertzPerBin(bank.rows);
-  });
-  return centres;
+/* The frequency of a bin, for what is read out below a picture. */
+function hertzOf(name, bin, count) {
+  if (name === "FFT bin") return ` (${Math.round(bin * hertzPerBin(count))} Hz)`;
+  return name === "mel bin" && data.mel_centres.length === count ? ` (${Math.round(data.mel_centres[bin])} Hz)` : "";
 }
 
 /* The axis of one direction of a picture; places run from 0 to 1 along the rows or columns. */
 function axisOf(name, count, seconds, inputs = false) {
   if (seconds) return timeAxis(count * seconds);
   if (name === "FFT bin") return { name: "Hz", ticks: rounds(count * hertzPerBin(count), (hz) => hertz(Number(hz))) };
-  if (name === "mel bin" && melCentres().length === count) {
-    const nearest = (hz) => melCentres().reduce((best, f, i, all) => (Math.abs(f - hz) < Math.abs(all[best] - hz) ? i : best), 0);
+  if (name === "mel bin" && data.mel_centres.length === count) {
+    const nearest = (hz) => data.mel_centres.reduce((best, f, i, all) => (Math.abs(f - hz) < Math.abs(all[best] - hz) ? i : best), 0);
     return { name: "Hz (mel)", ticks: [200, 500, 1000, 2000, 4000].map((hz) => [(nearest(hz) + 0.5) / count, hertz(hz)]) };
   }
   if (name === "token" || name === "attends to") {
-    return { name: inputs ? "tokens before" : "token", ticks: Array.from({ length: count }, (_, i) => [(i + 0.5) / count, tokenAt(i, count, inputs)]) };
+    return { name: inputs ? "input" : "token", ticks: Array.from({ length: count }, (_, i) => [(i + 0.5) / count, tokenAt(i, count, inputs)]) };
   }
   return { name, ticks: rounds(count) };
 }

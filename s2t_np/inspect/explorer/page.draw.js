@@ -124,6 +124,7 @@ function follow(frame, total) {
 
 const named = (view) => (a, r, c) => {
   const time = view.seconds ? ` (${(r * view.seconds).toFixed(2)} s)` : "";
-  return `${view.rows || "row"} ${r}${time}, ${view.columns || "column"} ${c}: ${shown(a.at(r, c), a.step)}`;
+  const rows = hertzOf(view.rows, r, a.rows), columns = hertzOf(view.columns, c, a.columns);
+  return `${view.rows || "row"} ${r}${time}${rows}, ${view.columns || "column"} ${c}${columns}: ${shown(a.at(r, c), a.step)}`;
 };
 

@@ -99,9 +99,9 @@ const VIEWS = {
     canvas.style.height = "8rem";
     const readout = element("div", { class: "readout", "aria-live": "polite" });
     const { whole, frame, axes } = figure(canvas);
+    holder.append(whole, readout);
     const most = Math.max(Math.abs(a.low), Math.abs(a.low + a.step * 65535)) || 1;
     axes(timeAxis(duration), { name: "pressure", ticks: [[0.02, brief(most)], [0.5, "0"], [0.98, brief(-most)]] }, true);
-    holder.append(whole, readout);
     const draw = () => { waveform(canvas, a); canvas.dataset.drawn = "yes"; canvas.dataset.array = a.key; };
     canvas.addEventListener("pointermove", (event) => {
       const n = sampleAt(canvas, event, a.columns);

@@ -199,7 +199,7 @@ SECTIONS = (
         "The text",
         "The tokens of the best candidate are joined to words. The sign ▁ (U+2581) at the front of a piece stands for "
         "the space before a word; a piece without it continues the word before it. Click on a word to go to the "
-        "moment where the last decoder layer attended to it.",
+        "moment that the last decoder layer attended to while writing it.",
         "p(word) = Π p(token),   over the tokens of the word",
         ("tokenizer.Tokenizer.string",),
         (View("spoken", "Words, with the pieces and probabilities of each", ()),),
@@ -209,5 +209,6 @@ SECTIONS = (
 STAGES = [
     "log_probs",
     "tokens",
+    "encoder.conv.conv_layers.*.glu",  # for the map: the last one enters the encoder, and some models have three
     *(pattern for section in SECTIONS for view in section.views for pattern in view.stages),
 ]
