@@ -57,6 +57,7 @@ LATE = {
     "uvicorn",
     "multipart",
     "websockets",
+    "ray",
 }
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",

@@ -39,6 +39,7 @@ def test_the_examples_of_the_page_run(module, tmp_path):
     )
     (tmp_path / "example.py").write_text(code, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_DATASETS_CACHE": str(tmp_path)}
+    environment["PYSPARK_PYTHON"] = sys.executable
     done = subprocess.run(
         [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
