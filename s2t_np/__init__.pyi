@@ -25,5 +25,6 @@ from .search import Hypothesis as Hypothesis
 from .system.threads import get_threads as get_threads
 from .system.threads import own_threads as own_threads
 from .system.threads import set_threads as set_threads
+from .transcriber import Transcriber as Transcriber
 
 __version__: str

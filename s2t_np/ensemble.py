@@ -5,7 +5,7 @@ is a model; its memory is a tuple of theirs. Its settings are those of the first
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from .errors import ModelError, OptionError
 from .model import S2T
 from .search import ensemble as averaging
 from .search.port import next_token
+from .sending import settings_of
 
 Memories = tuple[np.ndarray, ...]
 
@@ -34,6 +35,10 @@ class Ensemble(S2T):
 
     def __repr__(self) -> str:
         return f"Ensemble({', '.join(map(repr, self.members))})"
+
+    def __reduce__(self):
+        """Pickle by the names of the models."""
+        return restored_ensemble, (self.members, settings_of(self))
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -73,6 +78,11 @@ class Ensemble(S2T):
     def leading(self, memory: Memories) -> tuple[S2T, np.ndarray]:
         """The first model and its memory: its attention tells where the words are."""
         return self.members[0], memory[0]
+
+
+def restored_ensemble(members: Sequence[S2T], settings: dict) -> Ensemble:
+    """The ensemble that was pickled."""
+    return replace(Ensemble.of(members), **settings)
 
 
 def check_alike(first: S2T, other: S2T) -> None:

@@ -5,7 +5,9 @@ place that asks which; what it returns is the same for both.
 """
 
 import os
+import threading
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +22,11 @@ from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfi
 from .ensemble import Ensemble
 from .errors import ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
+from .sending import Origin, Place
 from .tokenizer import Tokenizer
 from .weights import build
+
+LOADING = threading.Lock()
 
 
 class Network(NamedTuple):
@@ -98,7 +103,27 @@ def model_of_network(network: Network, backend: Backend, dtype: type) -> S2T:
     """The same without a processor. Raises ModelError, BackendError."""
     backend = for_network(backend, network.config)
     weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype))
-    return S2T(network.config, network.generation_config, None, None, weights, backend, dtype, network.source)
+    origin = Origin(again, weights, backend)
+    parts = network.config, network.generation_config, None, None, weights, backend, dtype, network.source
+    return S2T(*parts, origin=origin)
+
+
+def again(place: Place, backend: str, dtype: str, processor: bool) -> S2T:
+    """The model that another process had loaded, with its tokenizer or, without `processor`, as a network alone.
+
+    Each is loaded once in a process. Raises ModelError, BackendError.
+    """
+    with LOADING:
+        return load_once(place.find(), backend, dtype, processor)
+
+
+@lru_cache(maxsize=4)
+def load_once(place: Path, backend: str, dtype: str, processor: bool) -> S2T:
+    """The same, of a folder or of a .pt that is here."""
+    chosen = choose(backend, dtype)
+    if processor:
+        return load_folder(place, chosen, DTYPES[dtype])
+    return model_of_network(read_network(place), chosen, DTYPES[dtype])
 
 
 def read(place: Path) -> Checkpoint:

@@ -33,6 +33,7 @@ from .longform.stream import stream, stream_partials
 from .longform.transcript import Hearing, Transcript, transcripts
 from .ops import log_softmax
 from .parts import Weights
+from .sending import Origin, reduced
 from .tokenizer import Tokenizer
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
@@ -52,7 +53,7 @@ class Score:
 
 @dataclass(frozen=True)
 class S2T:
-    """A loaded model. Immutable, so several threads may use one."""
+    """A loaded model. Immutable, so several threads may use one; pickled by its name, without weights (sending.py)."""
 
     config: ModelConfig
     generation_config: GenerationConfig
@@ -63,10 +64,23 @@ class S2T:
     dtype: type  # that everything is computed in; weights may be kept in fewer bits
     folder: Path
     utterance_config: UtteranceConfig = field(default_factory=UtteranceConfig)  # which utterances it knows
+    origin: Origin | None = None  # how to load it again
 
     def __repr__(self) -> str:
         shape = f"{self.config.encoder_layers} + {self.config.decoder_layers} layers of width {self.config.d_model}"
         return f"S2T({str(self.folder)!r}, {shape}, backend {self.backend.name!r}, {np.dtype(self.dtype).name})"
+
+    def __reduce__(self):
+        """Pickle by name: another process loads the weights itself. Raises ModelError if they are not a folder's."""
+        return reduced(self)
+
+    def __copy__(self) -> "S2T":
+        """Return self: nothing in it changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "S2T":
+        """Return self: nothing in it changes."""
+        return self
 
     @property
     def places(self) -> tuple[Path, ...]:

@@ -2,11 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 
 from ..batch.inputs import Failure, Input
 from ..batch.notes import Remaining
+from ..batch.on_ray import transcribe_on_ray
 from ..batch.run import Task, transcribe_all
 from ..errors import OptionError
 from ..longform.segment import Recording
@@ -15,6 +17,7 @@ from .outputs import Output, Printed
 from .progress import Progress
 from .terminal import bar_away, say
 
+Hearer = Callable[..., Iterator[Recording | Failure]]  # (inputs, listener) -> their results, in order
 FAILED, INCOMPLETE = "failed", "incomplete"  # what becomes of an input that is not done: the keys of a tally
 HOW_TO_GO_ON = "the same command with --resume goes on where it stopped"
 
@@ -24,6 +27,19 @@ def add_sharing_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--jobs", "-j", type=int, metavar="N", help="Python threads (default: one per core)")
     says = "utterances that each thread decodes together (default: by the shape of the model; `info` says it)"
     parser.add_argument("--batch", type=int, metavar="N", help=says)
+
+
+def add_ray_argument(parser: ArgumentParser) -> None:
+    """--ray."""
+    says = "several recordings on a Ray cluster: its address, auto, or local (pip install ray); same paths everywhere"
+    parser.add_argument("--ray", metavar="ADDRESS", help=says)
+
+
+def hearer(args: Namespace, task: Task, count: int) -> Hearer:
+    """Return what transcribes `count` inputs: threads of this process, or --ray. Raises OptionError."""
+    if args.ray is not None:
+        return lambda inputs, listener: transcribe_on_ray(args.ray, task, inputs)
+    return partial(transcribe_all, task, jobs=jobs(args, count))
 
 
 def jobs(args: Namespace, count: int) -> int:
@@ -88,9 +104,9 @@ def report_done(remaining: Remaining, inputs: Sequence[Input]) -> None:
 
 
 def run_batch(
-    task: Task, inputs: Sequence[Input], output: Output, write: Callable, jobs: int, by_content: bool = False
+    hear: Hearer, inputs: Sequence[Input], output: Output, write: Callable, by_content: bool = False
 ) -> Counter:
-    """Transcribe and deliver everything that is not done; returns how many inputs are FAILED and INCOMPLETE.
+    """Transcribe, by `hear`, and deliver what is not done; returns how many inputs are FAILED and INCOMPLETE.
 
     Raises OptionError, OSError; KeyboardInterrupt with advice.
     """
@@ -100,7 +116,7 @@ def run_batch(
     progress, tally = Progress(todo), Counter({INCOMPLETE: len(remaining.incomplete)})
     progress.draw(force=True)
     try:
-        with closing(transcribe_all(task, todo, jobs, progress.heard)) as results:
+        with closing(hear(todo, listener=progress.heard)) as results:
             for index, result in enumerate(results):
                 tally[settle(output, remaining.todo[index], todo[index], result, write)] += 1
                 progress.finished(index, todo[index], getattr(result, "duration", None))

@@ -21,7 +21,18 @@ from ..batch.patterns import has_wildcards
 from ..batch.run import RawSamples, Sound, Task, failure, listen
 from ..errors import AudioError, OptionError
 from ..formats import OF_WORDS, STREAMED, Incomplete, Item, Layout
-from .batch import FAILED, INCOMPLETE, add_sharing_arguments, jobs, report, report_incomplete, run_batch, summary
+from .batch import (
+    FAILED,
+    INCOMPLETE,
+    add_ray_argument,
+    add_sharing_arguments,
+    hearer,
+    jobs,
+    report,
+    report_incomplete,
+    run_batch,
+    summary,
+)
 from .command import Command, add_model_arguments, load_model
 from .generation import add_generation_arguments, generation_options, with_vocabulary
 from .highlight import has_colours, highlighted
@@ -84,6 +95,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     raw.add_argument("--raw-encoding", default=RAW.encoding, choices=list(ENCODINGS), help="default: s16le")
     raw.add_argument("--raw-channels", type=int, default=RAW.channels, metavar="N", help="default: 1")
     add_sharing_arguments(parser)
+    add_ray_argument(parser)
     add_output_arguments(parser)
     add_partial_arguments(parser)
     add_model_arguments(parser)
@@ -191,13 +203,15 @@ def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bo
     with_what = identity(task.model, __version__, settings)
     write, by_content = writer(args, names, task.model.tokenizer), args.resume_by == "content"
     with closing(open_output(args, paths, [stamp(item, with_what) for item in inputs], names)) as output:
-        return run_batch(task, inputs, output, write, jobs(args, len(inputs)), by_content)
+        return run_batch(hearer(args, task, len(inputs)), inputs, output, write, by_content)
 
 
 def transcribe(args: Namespace) -> int:
     """Check everything that can be checked, load the model, transcribe the inputs."""
     generation, options, given = generation_options(args), stream_options(args), given_inputs(args)
     batch, raw = is_batch(args, given), raw_samples(args)
+    if args.ray is not None and not batch:
+        raise OptionError("--ray is for several recordings: a folder, a pattern, a list or a table")
     check_output(args, batch)
     check_partial(args, formats(args, batch), batch)
     inputs, failures, notes = found_inputs(args, given, raw is not None)

@@ -28,11 +28,12 @@ ORDER = (
     ("hotwords", "weights"),
     ("longform",),
     ("backend",),
+    ("sending",),
     ("model",),
     ("ensemble",),
     ("loading",),
     ("hf", "batch", "formats"),
-    ("evaluation", "inspect"),
+    ("evaluation", "inspect", "transcriber"),
     ("training", "serve"),
     ("__init__",),
     ("cli",),
@@ -56,6 +57,7 @@ LATE = {
     "uvicorn",
     "multipart",
     "websockets",
+    "ray",
 }
 ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_fbank"} | {
     "onnx",
