@@ -35,7 +35,9 @@ class Pool:
     def give(self, key: Hashable, thing, size: int) -> None:
         """Take back a thing of that many bytes."""
         with self.lock:
-            self.kept.setdefault(key, deque()).append((thing, size))
+            if key not in self.kept:
+                self.kept[key] = deque()
+            self.kept[key].append((thing, size))
             self.kept.move_to_end(key)
             self.bytes += size
             while self.bytes > self.most:

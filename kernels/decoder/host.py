@@ -1,6 +1,5 @@
 """The host's side of a decoder step: its sizes, the memory it computes in, and the call."""
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -155,18 +154,18 @@ def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace
     return StepWorkspace(shape, stream[:, :width], asks, memory, call, itertools.count(1))
 
 
-@contextlib.contextmanager
-def workspace(w: PackedWeights, config, rows: int, history: int) -> Iterator[StepWorkspace]:
-    """A workspace for that many rows over caches of `history` positions, lent by the weights."""
-    key = (get_threads(), id(w.lm_head.arena))
-    lent = w.decoder.pool.take(key)
+def borrow(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace:
+    """A workspace for that many rows over caches of `history` positions, lent by the weights until `give_back`."""
+    lent = w.decoder.pool.take((get_threads(), id(w.lm_head.arena)))
     if lent is None or lent.shape.rows < rows or lent.shape.history < history:
         rows, history = -(-rows // LANES) * LANES, max(history, lent.shape.history if lent else 0)
         lent = allocate(w, config, max(rows, lent.shape.rows if lent else 0), history)
-    try:
-        yield lent
-    finally:
-        w.decoder.pool.give(key, lent, lent.memory.nbytes)
+    return lent
+
+
+def give_back(w: PackedWeights, lent: StepWorkspace) -> None:
+    """Lend a workspace to the next step. One whose step has failed is let go instead."""
+    w.decoder.pool.give((lent.shape.threads, id(w.lm_head.arena)), lent, lent.memory.nbytes)
 
 
 def run(workspace: StepWorkspace, rows: int, asks: int, show: Callable[[str, np.ndarray], None] | None = None) -> None:
