@@ -1,4 +1,4 @@
-"""Memory and workspaces that are wanted again and again: what one user has given back is lent to the next.
+"""Memory that is wanted again and again: what one user has given back is lent to the next.
 
 An utterance's keys and values take megabytes, which the operating system hands out page by page, each at the first
 touch. So memory is lent: `lend_floats` gives an array that goes back to its pool when nothing refers to it any more,
