@@ -10,6 +10,7 @@ import pytest
 
 from s2t_np.audio.ffmpeg import has_ffmpeg
 from s2t_np.cli import main
+from s2t_np.system import threads
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,6 +25,13 @@ def run(capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    """A test that chooses the number of threads leaves no trace of it."""
+    yield
+    threads.set_threads(None)
 
 
 @pytest.fixture

@@ -127,10 +127,9 @@ def checksums(args: Namespace) -> str:
 def info(args: Namespace) -> int:
     """Print what runs here and, with --model, describe that model."""
     set_threads(args.threads)
+    verified = {"checksums": checksums(args)} if args.verify else {}  # first: a damaged file may not load
     model = load_model(args) if args.model else None
-    record = system_record(choose(args.backend, args.dtype) if model is None else model.backend)
-    if args.verify:
-        record["checksums"] = checksums(args)
+    record = system_record(choose(args.backend, args.dtype) if model is None else model.backend) | verified
     if model is not None:
         record |= {"model": args.model, "dtype": args.dtype, **model_record(model)}
     print_record(record, args.format == "json")

@@ -20,9 +20,12 @@ whole models as well; all of them can be given to --model. A run that was stoppe
 the same bits as if it had not been."""
 EXAMPLES = """\
 examples:
-  s2t-np train --from facebook/s2t-small-librispeech-asr --train mine.tsv --valid some.tsv -o run
-  s2t-np train --from run/best --freeze encoder --train more.tsv --valid some.tsv -o second-run
-  s2t-np train --config config.json --vocab-size 5000 --train LibriSpeech/train-clean-100 --valid LibriSpeech/dev-clean
+  s2t-np train --from facebook/s2t-small-librispeech-asr
+      --train mine.tsv --valid some.tsv -o run
+  s2t-np train --from run/best --freeze encoder
+      --train more.tsv --valid some.tsv -o second-run
+  s2t-np train --config config.json --vocab-size 5000
+      --train LibriSpeech/train-clean-100 --valid LibriSpeech/dev-clean
       -o run --max-tokens 40000 --update-freq 8
   s2t-np train --resume -o run"""
 TYPES = {int: int, float: float, str: str}

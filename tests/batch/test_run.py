@@ -46,7 +46,7 @@ def fake_blocks(task, item):
     yield np.full(8000, ord(item.path[0]))
 
 
-def fake_utterances(model, sound, cut, options, generation):
+def fake_utterances(model, sound, cut, options, generation, on_partial=None):
     """One utterance, once all sound is read; of "long" there is not memory enough."""
 
     def hear(letter):

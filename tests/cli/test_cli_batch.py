@@ -87,7 +87,7 @@ def test_a_recording_that_is_named_twice_is_transcribed_once(transcribe):
     assert err == f"s2t-np: {FIVE} is given twice; each is transcribed once\n"
 
 
-def test_what_a_folder_leaves_out_is_said(transcribe, tmp_path):
+def test_what_a_folder_leaves_out_is_said(transcribe, tmp_path, without_pyav):
     copies(FIVE, tmp_path, "a.flac", "memo.m4a")
     code, out, err = transcribe(tmp_path)
     assert (code, out) == (0, f"{tmp_path / 'a.flac'}\tfive five\n")

@@ -150,7 +150,6 @@ def test_an_output_dir_that_is_a_file_is_a_usage_error(run, tmp_path, no_load):
         (["transcribe", "x", "--repetition-penalty", "-1"], "repetition_penalty"),
         (["transcribe", "x", "--top-p", "1.5", "--sample"], "top_p is 1.5"),
         (["transcribe", "x", "--temperature", "0.5"], "--temperature has no effect without --sample"),
-        (["transcribe", "x", "--sample", "--beams", "4"], "do_sample"),
         (["transcribe", "x", "--lang", "fr", "--forced-first", "4"], "--lang and --forced-first"),
         (["transcribe", "x", "--prefix", "a", "--forced-first", "4"], "--prefix and --forced-first"),
         (["transcribe", "x", "--forced-first", "4", "--suppress-tokens", "4"], "suppress_tokens"),

@@ -10,7 +10,7 @@ import pytest
 
 import s2t_np
 from s2t_np.cli import main
-from s2t_np.inspect.explorer import STAGES, fill, page
+from s2t_np.inspect.explorer import PROGRAM, STAGES, fill, page, read
 from s2t_np.inspect.explorer.pictures import SMALL, Pictures, quantized
 from s2t_np.inspect.explorer.sections import SECTIONS
 from s2t_np.inspect.trace import trace
@@ -116,7 +116,7 @@ def test_large_arrays_get_bytes_and_axes_get_keys():
 
 
 def test_every_view_has_a_function_that_draws_it():
-    program = (DIGITS.parent.parent / "inspect" / "explorer" / "page.js").read_text()
+    program = "".join(map(read, PROGRAM))
     kinds = {view.kind for section in SECTIONS for view in section.views}
     assert all(f"  {kind}(view, holder) {{" in program for kind in kinds)
 

@@ -66,7 +66,7 @@ def opened(chromium, address):
 
 def go(tab, section: str) -> None:
     """Follow the link to a section and wait until it is drawn."""
-    tab.click(f'nav a[href="#{section}"]')
+    tab.click(f'nav a.row[href="#{section}"]')
     tab.wait_for_function(f"document.getElementById('{section}').dataset.drawn")
 
 

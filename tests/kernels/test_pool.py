@@ -14,12 +14,6 @@ from s2t_np_kernels import backend
 from tests.support.kernel_models import model
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    yield
-    threads.set_threads(None)
-
-
 def address(x: np.ndarray) -> int:
     return x.__array_interface__["data"][0]
 

@@ -6,7 +6,9 @@
     sections.py   the sections of the page in order: text, formula and arrays of each stage
     pictures.py   arrays -> small integers with a scale, all compressed into one block
     search.py     the beam tree and the alternatives to each token
-    page.html, page.css, page.js   the page for the browser; `page` fills it in
+    model_map.py  the map of the whole model, which is the navigation
+    tour.py       the guided tour
+    page.html, page.css, page.js, page.*.js   the page for the browser; `page` fills it in
 
 The source code on the page is that of the functions that computed the numbers, read when the page is written, so it
 cannot drift from the code.
@@ -17,6 +19,7 @@ import json
 import re
 from importlib import import_module
 from importlib.resources import files
+from operator import attrgetter
 
 import numpy as np
 
@@ -24,11 +27,15 @@ from ...errors import OptionError
 from ...model import S2T
 from ..trace import Trace
 from ..trace.plan import is_readable
+from .model_map import model_map
 from .pictures import Pictures
 from .search import alternatives, tokens_of, tree_of
 from .sections import SECTIONS, STAGES, Section, View
+from .tour import tour_of
 
 __all__ = ["STAGES", "check_backend", "page"]
+
+PROGRAM = ("page.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js", "page.tour.js")  # one script
 
 
 def page(trace: Trace, model: S2T) -> str:
@@ -46,9 +53,10 @@ def page(trace: Trace, model: S2T) -> str:
         "tokens": tokens_of(trace, model.tokenizer),
         "alternatives": alternatives(trace, model.tokenizer),
         "tree": tree_of(trace, model.tokenizer),
+        "tour": tour_of(trace, model.feature_config.sampling_rate),
         "arrays": pictures.index,
     }
-    return fill(read("page.html"), data, pictures.packed())
+    return fill(read("page.html"), data, pictures.packed(), model_map(trace))
 
 
 def check_backend(model: S2T) -> None:
@@ -60,13 +68,14 @@ def check_backend(model: S2T) -> None:
         )
 
 
-def fill(html: str, data: dict, block: str) -> str:
-    """The document with style, program and data filled in."""
+def fill(html: str, data: dict, block: str, drawn: str = "") -> str:
+    """The document with style, program, data and map filled in."""
     title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
         "STYLE": read("page.css"),
-        "PROGRAM": read("page.js"),
+        "PROGRAM": "\n".join(map(read, PROGRAM)),
+        "MAP": drawn,
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         "BLOCK": block,
     }
@@ -113,9 +122,9 @@ def view_record(view: View, trace: Trace, pictures: Pictures) -> dict:
 
 
 def source_record(place: str) -> dict:
-    """ "ops.layer_norm" -> its file and line, first sentence, and source as it stands."""
-    module_name, _, name = place.rpartition(".")
-    function = getattr(import_module(f"s2t_np.{module_name}"), name)
+    """ "ops.layer_norm" or "tokenizer.Tokenizer.string" -> its file and line, and source as it stands."""
+    module_name, name = re.fullmatch(r"([a-z0-9_.]+)\.((?:[A-Z]\w+\.)?\w+)", place).groups()
+    function = attrgetter(name)(import_module(f"s2t_np.{module_name}"))
     lines, first = inspect.getsourcelines(inspect.unwrap(function))
     file = f"s2t_np/{module_name.replace('.', '/')}.py"
     return {"name": place, "file": file, "line": first, "source": "".join(lines)}

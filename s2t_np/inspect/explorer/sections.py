@@ -194,6 +194,16 @@ SECTIONS = (
         ("search.beam.beam_search", "search.beam.extend"),
         (View("tree", "The tree of beams", ()),),
     ),
+    Section(
+        "words",
+        "The text",
+        "The tokens of the best candidate are joined to words. The sign ▁ (U+2581) at the front of a piece stands for "
+        "the space before a word; a piece without it continues the word before it. Click on a word to go to the "
+        "moment where the last decoder layer attended to it.",
+        "p(word) = Π p(token),   over the tokens of the word",
+        ("tokenizer.Tokenizer.string",),
+        (View("spoken", "Words, with the pieces and probabilities of each", ()),),
+    ),
 )
 
 STAGES = [
