@@ -6,7 +6,6 @@ readable twins in features.py, encoder.py and decoder.py, and take all layers in
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -134,19 +133,21 @@ def step_together(
     asks = [(doors.tokens(tokens, len(cache.ancestors), config.vocab_size), cache) for tokens, cache in asks]
     if not asks:
         return []
-    caches = doors.caches([cache for _, cache in asks])
-    starts = list(itertools.accumulate((len(tokens) for tokens, _ in asks), initial=0))
+    doors.caches([cache for _, cache in asks])
+    rows, history, lines, found = 0, 0, [], []
     for tokens, cache in asks:
-        cache.make_space()
-        cache.ancestors[:, cache.length] = range(len(tokens))
-    tables = [softmax_host.LogitsTable(len(tokens), config.vocab_size) for tokens, _ in asks]
-    with decoder_host.workspace(w, config, starts[-1], max(cache.capacity for cache in caches)) as workspace:
-        _embed(w, config, asks, workspace.x[: starts[-1]])
-        workspace.asks[: len(asks)] = [cache.ask(*ask) for cache, *ask in zip(caches, starts, tables, strict=False)]
-        decoder_host.run(workspace, starts[-1], len(asks), stages)
-    for cache in caches:
+        table = softmax_host.LogitsTable(len(tokens), config.vocab_size)
+        found.append(CompiledNextToken(table, cache.finder))
+        lines.append(cache.ask(rows, table))
+        rows, history = rows + len(tokens), max(history, cache.capacity)
+    workspace = decoder_host.borrow(w, config, rows, history)
+    workspace.asks[: len(lines)] = lines
+    _embed(w, config, asks, workspace.x[:rows])
+    decoder_host.run(workspace, rows, len(lines), stages)
+    decoder_host.give_back(w, workspace)
+    for _, cache in asks:
         cache.length += 1
-    return [CompiledNextToken(table, cache.finder) for table, cache in zip(tables, caches, strict=True)]
+    return found
 
 
 def step(ops, w, config, tokens: np.ndarray, cache: Cache, stages: Stages | None = None) -> NextToken:

@@ -1,4 +1,4 @@
-"""Memory and workspaces that are wanted again and again: what one user has given back is lent to the next.
+"""Memory that is wanted again and again: what one user has given back is lent to the next.
 
 An utterance's keys and values take megabytes, which the operating system hands out page by page, each at the first
 touch. So memory is lent: `lend_floats` gives an array that goes back to its pool when nothing refers to it any more,
@@ -35,7 +35,9 @@ class Pool:
     def give(self, key: Hashable, thing, size: int) -> None:
         """Take back a thing of that many bytes."""
         with self.lock:
-            self.kept.setdefault(key, deque()).append((thing, size))
+            if key not in self.kept:
+                self.kept[key] = deque()
+            self.kept[key].append((thing, size))
             self.kept.move_to_end(key)
             self.bytes += size
             while self.bytes > self.most:

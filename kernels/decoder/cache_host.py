@@ -26,6 +26,7 @@ class Cache:
     keys: np.ndarray  # (L, capacity, K, D) float32
     values: np.ndarray  # (L, capacity, K, D)
     ancestors: np.ndarray  # (K, capacity) int64
+    writers: np.ndarray  # (K,) 0, 1, ...: who writes a new position
     finder: BestFinder
     pool: Pool  # whose memory it is
     length: int = 0  # positions filled
@@ -41,20 +42,22 @@ class Cache:
         parents = doors.parents(parents, len(self.ancestors))
         self.ancestors[:, : self.length] = self.ancestors[parents, : self.length]
 
-    def make_space(self) -> None:
-        """Double the capacity when it is used up, so that a step always finds a free position."""
-        if self.length == self.capacity:
-            self.keys, self.values = self._doubled(self.keys), self._doubled(self.values)
-            self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
-            self.addresses = ()
-
     def ask(self, row: int, table: LogitsTable) -> tuple[int, ...]:
-        """Return the row of the table of asks for a step whose rows from `row` on are this cache's beams."""
+        """Begin a position; return the row of the table of asks for a step whose rows from `row` on are the beams."""
+        if self.length == self.ancestors.shape[1]:
+            self._double()
         if not self.addresses:
             arrays = (self.keys, self.values, self.ancestors, self.cross.block)
             self.addresses = tuple(x.ctypes.data for x in arrays)
+        self.ancestors[:, self.length] = self.writers
         beams, capacity = self.ancestors.shape
         return (row, beams, self.length, capacity, self.cross.positions, *self.addresses, table.address)
+
+    def _double(self) -> None:
+        """Double the capacity, which is used up, so that a step always finds a free position."""
+        self.keys, self.values = self._doubled(self.keys), self._doubled(self.values)
+        self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
+        self.addresses = ()
 
     def history(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Every beam's own keys and values of a layer, as DecoderCache.past has them: (K, U, D)."""
@@ -74,4 +77,4 @@ def empty_cache(pool: Pool, cross: CrossKV, beams: int, vocabulary: int) -> Cach
     shape = (cross.layers, FIRST_CAPACITY, beams, cross.heads * cross.width)
     keys, values = (lend_floats(pool, math.prod(shape)).reshape(shape) for _ in range(2))
     ancestors = np.zeros((beams, FIRST_CAPACITY), np.int64)
-    return Cache(cross, keys, values, ancestors, BestFinder(beams, vocabulary), pool)
+    return Cache(cross, keys, values, ancestors, np.arange(beams), BestFinder(beams, vocabulary), pool)

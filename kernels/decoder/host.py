@@ -1,6 +1,5 @@
 """The host's side of a decoder step: its sizes, the memory it computes in, and the call."""
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from ..build.arguments import Floats, OutFloats, OutWords
 from ..build.entry import Entry
 from ..layout import CHAIN, CHUNK, INT8, LANES, PANEL
 from ..threads import Loop, PersistentCall, get_threads
-from ..weights.pack import PackedWeights, round_up
+from ..weights.pack import LENDABLE, PackedWeights, round_up
 from . import ask_columns, columns
 from .cross_kv_host import line_words
 
@@ -155,18 +154,31 @@ def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace
     return StepWorkspace(shape, stream[:, :width], asks, memory, call, itertools.count(1))
 
 
-@contextlib.contextmanager
-def workspace(w: PackedWeights, config, rows: int, history: int) -> Iterator[StepWorkspace]:
-    """A workspace for that many rows over caches of `history` positions, lent by the weights."""
-    key = (get_threads(), id(w.lm_head.arena))
-    lent = w.decoder.pool.take(key)
+def _spare(w: PackedWeights, threads: int) -> list[StepWorkspace]:
+    """The workspaces for that many threads that no step uses now: as many as there were steps at once."""
+    return w.decoder.workspaces[threads, id(w.lm_head.arena)]
+
+
+def borrow(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace:
+    """A workspace for that many rows over caches of `history` positions, lent by the weights until `give_back`.
+
+    Lists are enough: after a step all code is out of the processor's caches, and a Pool takes 20 us, a step 700.
+    """
+    try:
+        lent = _spare(w, get_threads()).pop()
+    except IndexError:
+        lent = None
     if lent is None or lent.shape.rows < rows or lent.shape.history < history:
         rows, history = -(-rows // LANES) * LANES, max(history, lent.shape.history if lent else 0)
         lent = allocate(w, config, max(rows, lent.shape.rows if lent else 0), history)
-    try:
-        yield lent
-    finally:
-        w.decoder.pool.give(key, lent, lent.memory.nbytes)
+    return lent
+
+
+def give_back(w: PackedWeights, lent: StepWorkspace) -> None:
+    """Lend a workspace to the next step. It is let go if it is too large to keep, as is one whose step has failed."""
+    spare = _spare(w, lent.shape.threads)
+    if (len(spare) + 1) * lent.memory.nbytes <= LENDABLE:
+        spare.append(lent)
 
 
 def run(workspace: StepWorkspace, rows: int, asks: int, show: Callable[[str, np.ndarray], None] | None = None) -> None:

@@ -1,5 +1,6 @@
 """The host's side of the logits' peaks: tables that hold them, and the best of all logits found through them."""
 
+from ctypes import addressof, c_float
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class LogitsTable:
         self.array = np.empty(size + (2 - (-width // PANEL)) * rows, np.float32)
         self.logits = self.array[:size].reshape(rows, width)
         self.top, self.shift = self.array[size : size + 2 * rows].reshape(2, rows)
-        self.address = self.array.ctypes.data
+        self.address = addressof(c_float.from_buffer(self.array))
 
 
 def table_of(logits: np.ndarray) -> LogitsTable:

@@ -12,6 +12,7 @@ weights are not kept; a tied embedding table is read from the panels of the voca
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, 
 from ..pool import Pool
 from .quantize import quantize_weights
 
-LENDABLE = 1 << 25  # bytes of what steps and caches have given back that are kept for the next
+LENDABLE = 1 << 25  # bytes of what caches, and steps, have given back that are kept for the next
 NOTHING = 64  # floats of zeros at the start of the arena
 
 
@@ -121,7 +122,8 @@ class PackedDecoder(NamedTuple):
     layer_norm: PackedNorm
     plan: np.ndarray  # (layers + 1, 26) int64: see `plan`
     zero_points: np.ndarray | None  # for both output projections of the layers, int8 only: see `partial_zero_points`
-    pool: Pool  # memory of caches, and what steps compute in
+    pool: Pool  # memory of caches
+    workspaces: defaultdict[tuple[int, int], list]  # what steps compute in: see decoder/host.py
     embed_positions: None = None  # parts that no released model has, and these kernels do not compute
     layernorm_embedding: None = None
     project_out_dim: None = None
@@ -320,6 +322,7 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
             plan(DECODER_COLUMNS, layers, norm, packed_head),
             zero_points,
             Pool(LENDABLE),
+            defaultdict(list),
         ),
         packed_head,
     )

@@ -7,6 +7,7 @@ from s2t_np.system import threads
 
 pytest.importorskip("numba")
 
+from s2t_np_kernels.decoder import host
 from s2t_np_kernels.pool import Pool, lend_floats, rounded
 
 from s2t_np_kernels import backend
@@ -76,3 +77,17 @@ def test_what_a_model_keeps_for_the_next_is_bounded():
         backend.step_together(backend.numba_ops, packed, config, [(np.array([4, 5, 6]), c) for c in caches])
     del caches
     assert 0 < packed.decoder.pool.bytes <= packed.decoder.pool.most
+
+
+def test_a_workspace_is_lent_again_unless_it_is_too_large_to_keep(monkeypatch):
+    config, plain = model("lanes-even")
+    packed = backend.numba_ops.prepare(plain)
+    first = host.borrow(packed, config, 3, 64)
+    host.give_back(packed, first)
+    assert host.borrow(packed, config, 5, 64) is first
+    assert host.borrow(packed, config, 5, 64) is not first  # which is in use
+    monkeypatch.setattr(host, "LENDABLE", 2 * first.memory.nbytes - 1)  # room for one
+    for lent in (first, host.borrow(packed, config, 5, 64)):
+        host.give_back(packed, lent)
+    assert host.borrow(packed, config, 5, 64) is first
+    assert host.borrow(packed, config, 5, 64) is not first

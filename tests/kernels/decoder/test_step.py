@@ -66,9 +66,10 @@ def test_step_gives_the_same_bits_for_any_number_of_threads(kind):
 
 def join_late(cache, packed, config, tokens: np.ndarray) -> np.ndarray:
     """A step that the second participant begins alone; the first, to whom the first parts belong, comes later."""
-    with host.workspace(packed, config, len(tokens), cache.capacity) as workspace:  # the step will take the same
-        call, logits = workspace.call, []
-        call.begin()
+    workspace = host.borrow(packed, config, len(tokens), cache.capacity)
+    host.give_back(packed, workspace)  # the step will take the same
+    call, logits = workspace.call, []
+    call.begin()
     call.helpers, thread_id = 0, call.states[:1]
     thread_id[0] = 1
     second = threading.Thread(
