@@ -81,9 +81,10 @@ def test_one_process_serves_many_files():
 
 
 def test_a_decoder_that_dies_takes_nothing_with_it():
+    others = set(all_children()) - waiting_decoders()  # of other tests
     blocks = audio.blocks(encode(signal(400_000), container="MP3"), 16000)
     first = next(blocks)
-    (child,) = set(all_children()) - {p.running.pid for p in process._waiting}
+    (child,) = set(all_children()) - waiting_decoders() - others
     os.kill(child, 9)
     got = [first]
     with pytest.raises(IncompleteAudioError, match="the decoder ended with exit code -9"):
@@ -91,6 +92,11 @@ def test_a_decoder_that_dies_takes_nothing_with_it():
             got.append(block)
     assert 0 < sum(map(len, got)) < 400_000
     assert len(audio.load(encode(signal(), container="MP3"), 16000)) == 16_000
+
+
+def waiting_decoders():
+    """The ids of the decoders that wait for their next file."""
+    return {p.running.pid for p in process._waiting}
 
 
 def all_children():
