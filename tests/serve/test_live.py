@@ -178,6 +178,7 @@ def test_a_client_that_leaves_stops_the_session(digits, sound):
             socket.send(json.dumps({"type": "start", "rate": 16000, "encoding": "float32"}))
             socket.send(sound.astype("<f4").tobytes())
             slow.wait_until_begun()
+        time.sleep(0.5)  # until the server has seen the end of the connection
         slow.gate.set()
         deadline = time.monotonic() + 10
         while server.metric("s2t_np_live_sessions"):
