@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from ..model import S2T
 from ..system.threads import own_threads
-from ..together.workers import Cancelled
-from .cancelling import cancellable
+from ..together import Cancelled
+from .cancelling import cancellable_model
 from .refusals import Refusal
 from .shared_steps import SharedSteps
 
@@ -125,7 +125,7 @@ class Desk:
 
     def model_for(self, stop: Stop) -> S2T:
         """The model as one job uses it."""
-        return cancellable(replace(self.model, backend=self.shared.backend()), stop)
+        return cancellable_model(replace(self.model, backend=self.shared.backend()), stop)
 
     def width(self) -> int:
         """The number of segments of one recording that decode together: its share of the jobs, at least 1."""

@@ -29,7 +29,7 @@ from ..formats.records import seconds
 from ..longform.options import StreamOptions
 from ..longform.partial import Partial
 from ..system.threads import own_threads
-from ..together.workers import Cancelled
+from ..together import Cancelled
 from .answers import said
 from .desk import ClientGone, Desk, Emit
 from .metrics import Metrics

@@ -4,7 +4,7 @@ A client's mistake says what was found and what was expected. Nothing of this ma
 """
 
 from ..errors import AudioError, OptionError, S2TError
-from ..together.workers import Cancelled
+from ..together import Cancelled
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 LIMIT_STATUS = 413

@@ -37,8 +37,6 @@ def numpy_model(folder):
 def _quick(monkeypatch):
     monkeypatch.setattr("tools.bench_utterances.REST", 0)
     monkeypatch.setattr(bench_kernels, "REST", 0)
-    yield
-    s2t_np.set_threads(None)
 
 
 def leaves(value):

@@ -1,6 +1,5 @@
 """The second walkthrough runs, learns to spell, and its exercises have answers that its own checks accept."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -8,18 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from tests.house.test_walkthrough import FOLDER, load
 from tests.support.paths import ROOT
+from tests.support.walkthroughs import FOLDER, load, without_pictures
 
 EXERCISES = ("lowest_loss", "row_sums", "blind_directions", "after_steps", "hidden_share")
 
 
 @pytest.fixture(scope="module")
 def walked():
-    patch = pytest.MonkeyPatch()
-    patch.setattr(importlib.util, "find_spec", lambda name: None)  # no pictures
-    yield load("learning")
-    patch.undo()
+    with without_pictures("learning") as module:
+        yield module
 
 
 def test_it_learns_to_spell(walked):

@@ -1,6 +1,5 @@
 """The walkthrough runs, says what it claims, and its exercises have answers that its own checks accept."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -9,25 +8,15 @@ import numpy as np
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.walkthroughs import FOLDER, load, without_pictures
 
-FOLDER = ROOT / "walkthrough"
 EXERCISES = ("frame_count", "loudness_change", "receptive_field", "permuted_difference", "earliest_change", "trap")
-
-
-def load(name: str):
-    """A script of the walkthrough as a module; running it is running all its assertions."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
 def walked():
-    patch = pytest.MonkeyPatch()
-    patch.setattr(importlib.util, "find_spec", lambda name: None)  # no pictures
-    yield load("sound_to_text")
-    patch.undo()
+    with without_pictures("sound_to_text") as module:
+        yield module
 
 
 def test_it_ends_with_the_text(walked):

@@ -24,8 +24,6 @@ ENDS = pytest.mark.parametrize("at_end", (True, False), ids=("end", "start"))
 def _two_threads(monkeypatch):
     monkeypatch.setattr(pool, "rounded", lambda size: size)  # or walls would not stand where arrays end
     threads.set_threads(2)
-    yield
-    threads.set_threads(None)
 
 
 def with_arena(node, arena: np.ndarray):

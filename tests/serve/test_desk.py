@@ -7,7 +7,7 @@ import pytest
 
 from s2t_np.serve.desk import ClientGone, Desk, Done
 from s2t_np.serve.refusals import Refusal, refusal_of
-from s2t_np.together.workers import Cancelled
+from s2t_np.together import Cancelled
 
 
 @pytest.fixture

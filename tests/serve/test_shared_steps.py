@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2t_np.search import Ask
-from s2t_np.serve.cancelling import cancellable
+from s2t_np.serve.cancelling import cancellable_model
 from s2t_np.serve.desk import Stop
 from s2t_np.serve.shared_steps import SharedSteps
 from s2t_np.together.workers import Cancelled
@@ -79,7 +79,7 @@ def test_there_are_no_more_computing_threads_than_slots(digits):
 
 def test_a_stopped_thread_asks_no_more(digits):
     stop = Stop()
-    backend = cancellable(digits, stop).backend
+    backend = cancellable_model(digits, stop).backend
     assert backend.step_together(None, None, None, []) == []
     stop.set()
     for name in ("fbank", "encode", "step", "step_together"):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .formats import Format
+from .judge import KINDS
+from .worker import mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = ["-m", "tools.fuzz.worker"]
@@ -37,15 +39,11 @@ class Tally:
 
     def row(self) -> str:
         """A line of the table."""
-        kinds = ("refused", "read", "equal", "stricter", "laxer", "escape")
-        counts = "".join(f"{self.counts[kind]:>10,}" for kind in kinds)
+        counts = "".join(f"{self.counts[kind]:>10,}" for kind in KINDS)
         return f"{self.format:14}{self.judged:>11,}{counts}{self.slowest:>9.2f}{self.memory:>8}"
 
 
-HEAD = f"{'format':14}{'mutants':>11}" + "".join(
-    f"{name:>10}" for name in ("refused", "read", "equal", "stricter", "laxer", "escapes")
-)
-HEAD += f"{'slowest s':>9}{'MB':>8}"
+HEAD = f"{'format':14}{'mutants':>11}" + "".join(f"{kind:>10}" for kind in KINDS) + f"{'slowest':>9}{'MB':>8}"
 
 
 def campaign(kind: Format, seed: int, count: int, keep: Path, seconds: float = float("inf")) -> Tally:
@@ -110,8 +108,6 @@ def note(entry: list, kind: Format, seed: int, folder: Path, tally: Tally, keep:
 
 def keep_escape(kind: Format, seed: int, index: int, what: str, folder: Path, tally: Tally, keep: Path) -> None:
     """Write the damaged file to `keep`, made again from its seed and index, and one line that says what is wrong."""
-    from .worker import mutant
-
     name, data = mutant(kind, seed, index)
     target = keep / f"{kind.name}-{seed}-{index}" / name
     target.parent.mkdir(parents=True, exist_ok=True)
