@@ -31,7 +31,7 @@ INNER_ORDER = {
         ("loop", "run_folder"),
         ("__init__",),
     ),
-    "s2t_np/inspect": (("plot", "trace"), ("explorer", "golden"), ("__init__",)),
+    "s2t_np/inspect": (("plot", "trace"), ("experiments",), ("explorer", "golden"), ("__init__",)),
 }
 MOST_ARGUMENTS = 7
 AS_UPSTREAM = {"s2t_np/hf/model.py: Speech2TextForConditionalGeneration.generate"}  # its signature is transformers'
