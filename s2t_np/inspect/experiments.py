@@ -195,8 +195,8 @@ class Answer:
     """A best transcript."""
 
     text: str
-    pieces: tuple[str, ...]  # of the generated tokens
-    probabilities: tuple[float, ...]  # of each
+    pieces: tuple[str, ...]  # one for each generated token
+    probabilities: tuple[float, ...]  # one for each of them
     score: float
 
     def record(self) -> dict:
