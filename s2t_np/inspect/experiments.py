@@ -29,12 +29,12 @@ from ..encoder import through_layers
 from ..ensemble import Ensemble
 from ..errors import OptionError
 from ..features import HOP_MS
-from ..fields import check_fields, frozen, is_integers, is_real, is_texts, rule, show
 from ..layers import embedding_scale, subsample
 from ..model import S2T
 from ..ops import Ops, log_softmax
 from ..parts import Attention, Encoder
 from ..search import Hypothesis
+from ..settings.fields import check_fields, frozen, is_integers, is_real, is_texts, rule, show
 from .trace.plan import is_readable
 
 STACKS = ("encoder", "decoder")

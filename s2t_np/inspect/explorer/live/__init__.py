@@ -21,8 +21,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from ....generation_config import GenerationConfig
 from ....model import S2T
+from ....settings.generation_config import GenerationConfig
 from ...trace import Trace
 
 NETWORK_PROGRAM = ("ops.js", "layers.js", "encoder.js", "decoder.js", "search.js", "experiment.js")
