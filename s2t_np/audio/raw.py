@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import AudioError, OptionError
 from .checks import check_samples
 from .containers import READERS
+from .containers.source import ways_to_fail
 from .files import opened, unreadable
 from .mixing import mono
 from .selection import MIX
@@ -122,7 +123,7 @@ def portions(file, name: str, frame: int, least: int = 1) -> Iterator[bytes]:
     """
     read, most = (file.read1, MOST_BYTES) if hasattr(file, "read1") else (file.read, max(least, frame))
     held = b""
-    while data := attempt(read, most, name):
+    while data := attempt(read, most, name, ways_to_fail(file)):
         held += data
         if len(held) >= max(least, frame):
             whole = len(held) - len(held) % frame
@@ -132,11 +133,11 @@ def portions(file, name: str, frame: int, least: int = 1) -> Iterator[bytes]:
         yield held
 
 
-def attempt(read: Callable[[int], bytes], count: int, name: str) -> bytes:
-    """One read. Raises AudioError."""
+def attempt(read: Callable[[int], bytes], count: int, name: str, failing=(Exception,)) -> bytes:
+    """One read; `failing`: the exceptions in which it may end. Raises AudioError."""
     try:
         return read(count)
-    except Exception as error:  # a caller's own file object may fail in its own way
+    except failing as error:
         raise unreadable(name, error) from error
 
 

@@ -31,7 +31,7 @@ def torch_ours(path: Path) -> dict:
 def torch_theirs(path: Path) -> dict:
     import torch
 
-    return {name: tensor.numpy() for name, tensor in torch.load(path, weights_only=True).items()}
+    return {name: tensor.detach().numpy() for name, tensor in torch.load(path, weights_only=True).items()}
 
 
 def fairseq_ours(path: Path) -> int:
