@@ -184,7 +184,7 @@ class Demuxer:
 
     def packets(self) -> Iterator:
         """The packets of all streams; sets `note` where reading them fails. Raises the error of the file itself."""
-        end = 0  # of the last packet, in bytes
+        end = 0  # where the last packet ended, in bytes
         try:
             for packet in self.container.demux():
                 end = end if packet.pos is None else packet.pos + packet.size
