@@ -1,9 +1,9 @@
 """A day of sound in one file above 4 GB, and what it costs to transcribe it.
 
     python -m tools.day_long make FILE [--hours 24] [--every 60]      RF64, 32-bit floats at 16 kHz: 5.5 GB for 24 h
-    python -m tools.day_long hear FILE [--model digits] [--beams 5]   prints time, memory, and whether each hour is right
+    python -m tools.day_long hear FILE [--model digits] [--beams 5]   prints time and memory, and judges each hour
 
-The bundled recordings take turns, one every so many seconds, in silence that takes no room on the disk (a sparse file).
+The bundled recordings take turns, one each minute or so, in silence that takes no room on the disk (a sparse file).
 Every hour holds the same sound, so its segments must be those of the first hour, 3600 s later each time.
 """
 
