@@ -112,7 +112,8 @@ def guarded(run: Callable[[], int]) -> int:
         lose_output()
         return CLOSED
     except OSError as error:  # a full disk, a folder that is not writable; reading has its own errors
-        say(f"error: {error.filename or 'an output file'}: {error.strerror or error}")
+        where = error.filename2 or error.filename or "an output file"  # a copy has two: where to comes second
+        say(f"error: {where}: {error.strerror or error}")
         lose_output()
         return FAILED
     except MemoryError:
