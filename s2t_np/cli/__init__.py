@@ -18,6 +18,7 @@ from ..errors import BackendError, ModelError, OptionError, S2TError
 from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
 from .commands.evaluate import EVALUATE
+from .commands.explore import EXPLORE
 from .commands.golden import CHECK, GOLDEN
 from .commands.inspect import FEATURES, INFO, SCORE
 from .commands.listen import LISTEN
@@ -31,8 +32,8 @@ from .terminal import flush_output, guard_streams, lose_output, say, warnings_on
 
 OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
 COMMANDS = (
-    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
-    *(TRAIN, AVERAGE),
+    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, EXPLORE, GOLDEN, CHECK, INFO, FEATURES, SCORE),
+    *(CONVERT, DOWNLOAD, TRAIN, AVERAGE),
 )
 EXAMPLES = """\
 examples:
