@@ -1,7 +1,8 @@
 """The command `s2t-np`: its sub-commands are in `commands/`; here and in the files beside is what they share.
 
 A sub-command is a `Command` (command.py): its name, its arguments, its function. To add one, write it in `commands/`
-and name it in COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries for sound or text.
+and name it in COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries
+for sound or text.
 
     0  done                                   3  the model or backend is refused
     1  some inputs failed, the rest is done   130  interrupted
@@ -111,7 +112,8 @@ def guarded(run: Callable[[], int]) -> int:
         lose_output()
         return CLOSED
     except OSError as error:  # a full disk, a folder that is not writable; reading has its own errors
-        say(f"error: {error.filename or 'an output file'}: {error.strerror or error}")
+        where = error.filename2 or error.filename or "an output file"  # a copy has two: where to comes second
+        say(f"error: {where}: {error.strerror or error}")
         lose_output()
         return FAILED
     except MemoryError:
