@@ -14,7 +14,7 @@ from .ctc import ctc
 from .derivatives import linear_backward, linear_forward
 from .dropout import NO_DROPOUT, Dropout, Rates
 from .network import Batch, Kept, Loss, backward, forward
-from .optimizer import Adam, clip, inverse_square_root
+from .optimizer import Adam, clip
 from .parameters import Parameters, named, writable
 from .ragged import stretches
 from .recipe import Recipe
@@ -127,7 +127,7 @@ class Learner:
         for gradient in gradients.values():
             gradient /= np.float32(total.tokens)
         norm = clip(gradients, self.recipe.clip_norm)
-        rate = inverse_square_root(self.optimizer.count + 1, self.recipe.lr, self.recipe.warmup_updates)
+        rate = self.recipe.rate(self.optimizer.count + 1)
         if np.isfinite(norm):
             self.optimizer.step(self.parameters, gradients, rate)
         tokens, frames = total.tokens, sum(len(batch.features) for batch, _ in batches)
