@@ -67,7 +67,8 @@ class Recipe:
     freeze: tuple[str, ...] = option(
         (), "parts not to train: encoder, decoder.layers.0, ...", "names of parts", lambda v: isinstance(v, tuple)
     )
-    save_interval_updates: int = count(0, "updates between checkpoints; 0: one an epoch")
+    save_interval: int = count(1, "epochs between checkpoints", 1)
+    save_interval_updates: int = count(0, "updates between checkpoints, besides; 0: none")
     keep_last: int = count(5, "checkpoints to keep, and to average in the end", 1)
     seed: int = count(1, "makes everything that is drawn repeatable")
 

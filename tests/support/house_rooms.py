@@ -21,8 +21,8 @@ INNER_ORDER = {
     ),
     "s2t_np/training": (
         ("derivatives", "dropout", "loss", "ragged", "specaugment", "parameters"),
-        ("curves", "log", "store", "vocabulary"),
-        ("attention", "convolution", "ctc", "initial", "optimizer", "recipe"),
+        ("curves", "log", "optimizer", "store", "vocabulary"),
+        ("attention", "convolution", "ctc", "initial", "recipe"),
         ("data", "layers"),
         ("decoder", "encoder"),
         ("network",),
