@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import OptionError
-from ..fields import check_fields, is_integer, is_real, rule
+from ..settings.fields import check_fields, is_integer, is_real, rule
 from .optimizer import inverse_square_root, polynomial_decay
 from .specaugment import POLICIES
 

@@ -6,6 +6,7 @@
     sections.py   the sections of the page in order: text, formula and arrays of each stage
     pictures.py   arrays -> small integers with a scale, all compressed into one block
     search.py     the beam tree and the alternatives to each token
+    live/         experiments: the answer to a changed model, computed in the page or by a server
     model_map.py  the map of the whole model, which is the navigation
     tour.py       the guided tour
     page.html, page.css, page.js, page.*.js   the page for the browser; `page` fills it in
@@ -29,6 +30,7 @@ from ...features import LOWEST_FREQUENCY, mel
 from ...model import S2T
 from ..trace import Trace
 from ..trace.plan import is_readable
+from .live import fragment
 from .model_map import model_map
 from .pictures import Pictures
 from .search import alternatives, tokens_of, tree_of
@@ -40,10 +42,11 @@ __all__ = ["STAGES", "check_backend", "page"]
 PROGRAM = ("page.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js", "page.tour.js")  # one script
 
 
-def page(trace: Trace, model: S2T) -> str:
+def page(trace: Trace, model: S2T, address: str | None = None) -> str:
     """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
 
-    Only backend numpy has all of STAGES.
+    Only backend numpy has all of STAGES. `address`: the URL that answers experiments; without it the page computes them
+    itself, if the model is small.
     """
     check_backend(model)
     pictures = Pictures()
@@ -59,7 +62,8 @@ def page(trace: Trace, model: S2T) -> str:
         "tour": tour_of(trace, model.feature_config.sampling_rate),
         "arrays": pictures.index,
     }
-    return fill(read("page.html"), data, pictures.packed(), model_map(trace))
+    live = fragment(trace, model, address)
+    return fill(read("page.html"), data, pictures.packed(), model_map(trace), live)
 
 
 def mel_centres(config: FeatureConfig) -> list[float]:
@@ -78,14 +82,15 @@ def check_backend(model: S2T) -> None:
         )
 
 
-def fill(html: str, data: dict, block: str, drawn: str = "") -> str:
-    """The document with style, program, data and map filled in."""
+def fill(html: str, data: dict, block: str, drawn: str = "", live: str = "") -> str:
+    """The document with style, program, data, map and experiments filled in."""
     title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
         "STYLE": read("page.css"),
         "PROGRAM": "\n".join(map(read, PROGRAM)),
         "MAP": drawn,
+        "LIVE": live,
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         "BLOCK": block,
     }
