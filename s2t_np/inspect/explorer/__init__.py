@@ -4,7 +4,9 @@
     html = page(trace(model, "recording.flac", STAGES), model)
 
     sections.py   the sections of the page in order: text, formula and arrays of each stage
-    pictures.py   arrays -> small integers with a scale, all compressed into one block
+    carried.py    which arrays the page carries, and how exactly
+    pictures.py   arrays -> exact numbers, or small integers with a scale, all compressed into one block
+    description.py  what the page's program must know of the model to compute a number once more
     search.py     the beam tree and the alternatives to each token
     model_map.py  the map of the whole model, which is the navigation
     tour.py       the guided tour
@@ -21,23 +23,27 @@ from importlib import import_module
 from importlib.resources import files
 from operator import attrgetter
 
-import numpy as np
-
-from ...config import FeatureConfig
 from ...errors import OptionError
-from ...features import LOWEST_FREQUENCY, mel
 from ...model import S2T
+from ...ops import LayerNorm
 from ..trace import Trace
 from ..trace.plan import is_readable
+from ..trace.recorder_backend import named_parts
+from .carried import carried, columns_of, is_derived
+from .description import description, mel_centres, norms_of
 from .model_map import model_map
-from .pictures import Pictures
+from .pictures import Pictures, keys_of
 from .search import alternatives, tokens_of, tree_of
-from .sections import SECTIONS, STAGES, Section, View
+from .sections import SECTIONS, STAGES, Section, View, seconds_of, views_of
 from .tour import tour_of
 
 __all__ = ["STAGES", "check_backend", "page"]
 
-PROGRAM = ("page.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js", "page.tour.js")  # one script
+PROGRAM = (  # one script
+    *("page.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js"),
+    *("page.inside.js", "page.rules.sound.js", "page.rules.network.js"),
+    *("page.follow.js", "page.tour.js"),
+)
 
 
 def page(trace: Trace, model: S2T) -> str:
@@ -46,27 +52,38 @@ def page(trace: Trace, model: S2T) -> str:
     Only backend numpy has all of STAGES.
     """
     check_backend(model)
-    pictures = Pictures()
-    sections = [section_record(section, trace, pictures) for section in SECTIONS]
+    options = alternatives(trace, model.tokenizer)
+    pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed})
     data = {
         "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
         "mel_centres": mel_centres(model.feature_config),
-        "sections": sections,
+        "sections": [section_record(section, trace, pictures) for section in SECTIONS],
         "tokens": tokens_of(trace, model.tokenizer),
-        "alternatives": alternatives(trace, model.tokenizer),
+        "alternatives": options,
         "tree": tree_of(trace, model.tokenizer),
         "tour": tour_of(trace, model.feature_config.sampling_rate),
         "arrays": pictures.index,
     }
-    return fill(read("page.html"), data, pictures.packed(), model_map(trace))
+    return fill(read("page.html"), data | description(trace, model), pictures.packed(), model_map(trace))
 
 
-def mel_centres(config: FeatureConfig) -> list[float]:
-    """The frequency (Hz) at the top of each mel filter: the inverse of 1127 ln(1 + f / 700) at equal steps."""
-    ends = mel(LOWEST_FREQUENCY), mel(config.sampling_rate / 2)
-    steps = np.linspace(*ends, config.num_mel_bins + 2)[1:-1]
-    return (700 * np.expm1(steps / 1127)).tolist()
+def carried_arrays(trace: Trace, model: S2T, listed: set[int]) -> Pictures:
+    """The arrays that the page carries, and the gains and offsets of the layer normalisations."""
+    pictures, columns = Pictures(), columns_of(trace["log_probs"], listed)
+    drawn = [name for section in SECTIONS for view in section.views if not view.spare for name in view.names_in(trace)]
+    for name, width in carried(trace, drawn).items():
+        if name in ("log_probs", "lm_head") and columns is not None:
+            pictures.add(name, trace[name][:, columns], width, columns)
+        else:
+            pictures.add(name, trace[name], width)
+    for name, array in norms_of(trace).items():
+        pictures.add(name, array)
+    for name, part in named_parts(model.weights):
+        if isinstance(part, LayerNorm):
+            pictures.add(f"weight:{name}.weight", part.weight)
+            pictures.add(f"weight:{name}.bias", part.bias)
+    return pictures
 
 
 def check_backend(model: S2T) -> None:
@@ -99,14 +116,14 @@ def read(name: str) -> str:
 
 def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
     """One section as the page needs it: texts, shapes for this recording, pictures, source."""
-    names = [name for view in section.views for name in view.names_in(trace)]
+    names = section.names_in(trace)
     return {
         "id": section.id,
         "title": section.title,
-        "text": section.text,
+        "text": section.text.replace("{milliseconds}", f"{1000 * seconds_of(trace):g}"),
         "formula": section.formula,
-        "stages": [stage_record(trace, name) for name in dict.fromkeys(names)],
-        "views": [view_record(view, trace, pictures) for view in section.views],
+        "stages": [stage_record(trace, name) for name in names],
+        "views": [view_record(view, trace, pictures) for view in views_of(section, trace)],
         "sources": [source_record(place) for place in section.functions],
     }
 
@@ -120,15 +137,12 @@ def stage_record(trace: Trace, name: str) -> dict:
 
 def view_record(view: View, trace: Trace, pictures: Pictures) -> dict:
     """One picture or row of pictures: its kind, its labels, and the keys of its arrays."""
-    keys = []
-    for name in view.names_in(trace):
-        array, rows = trace[name], None
-        if view.most_rows and len(array) > view.most_rows:
-            rows = np.linspace(0, len(array) - 1, view.most_rows).astype(int)
-            array = array[rows]
-        keys += pictures.add(name, array, rows)
+    keys = [key for name in view.names_in(trace) for key in keys_of(name, trace[name].shape)]
     labels = {"kind": view.kind, "title": view.title, "rows": view.rows, "columns": view.columns}
-    return labels | {"seconds": view.seconds, "signed": view.signed, "arrays": keys}
+    if view.kind == "norms":
+        keys = list(norms_of(trace))
+    there = [key for key in keys if key in pictures.index or is_derived(key)]
+    return labels | {"seconds": view.seconds, "signed": view.signed, "arrays": there}
 
 
 def source_record(place: str) -> dict:

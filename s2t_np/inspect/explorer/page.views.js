@@ -2,7 +2,7 @@
 
 const VIEWS = {
   image(view, holder) {
-    const a = array(view.arrays[0]);
+    const a = lookup(view.arrays[0]);
     const part = picture(view, holder, a.columns > 300 ? "18rem" : "13rem", named(view));
     part.show(a, { signed: view.signed, across: true, logarithm: a.key.includes("power_spectrum") });
     if (view.seconds) follow(part.frame, a.rows * view.seconds);
@@ -10,7 +10,7 @@ const VIEWS = {
 
   choice(view, holder) {
     const part = choices(view, holder, view.arrays, "layer", (key, i) => `layer ${i}`, true);
-    follow(part.frame, array(view.arrays[0]).rows * view.seconds);
+    follow(part.frame, lookup(view.arrays[0]).rows * view.seconds);
   },
 
   heads(view, holder) {
@@ -18,10 +18,10 @@ const VIEWS = {
     const controls = element("div", { class: "controls" });
     holder.append(controls);
     const part = picture(view, holder, "auto", named(view));
-    part.whole.style.maxWidth = `${Math.min(34, 4 + 3 * array(layers[0][0]).rows)}rem`;
+    part.whole.style.maxWidth = `${Math.min(34, 4 + 3 * lookup(layers[0][0]).rows)}rem`;
     part.canvas.style.aspectRatio = "1";
     let layer = 0, head = 0;
-    const draw = () => part.show(array(layers[layer][head]), { signed: false, across: false });
+    const draw = () => part.show(lookup(layers[layer][head]), { signed: false, across: false });
     controls.append(
       select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); }),
       select("head", layers[0].map((_, i) => `head ${i}`), (i) => { head = i; draw(); }),
@@ -32,7 +32,7 @@ const VIEWS = {
   },
 
   lines(view, holder) {
-    const arrays = view.arrays.map(array), several = arrays[0].rows > 1;
+    const arrays = view.arrays.map(lookup), several = arrays[0].rows > 1;
     const canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": view.title });
     canvas.style.height = "13rem";
     const readout = element("div", { class: "readout", "aria-live": "polite" });
@@ -43,9 +43,8 @@ const VIEWS = {
     }));
     let row = 0, column = 0;
     const tell = () => {
-      const place = arrays[0].picked ? arrays[0].picked[row] : row;
-      const of = several ? `${view.rows} ${place} (${(place * view.seconds).toFixed(2)} s), ` : "";
-      const values = arrays.map((a) => `${a.key.split(".").pop()} ${shown(a.at(row, column), a.step)}`);
+      const of = several ? `${view.rows} ${row} (${(row * view.seconds).toFixed(2)} s), ` : "";
+      const values = arrays.map((a) => `${a.key.split(".").pop()} ${shown(a.at(row, column), a)}`);
       readout.textContent = `${of}${view.columns} ${column}: ${values.join(", ")}`;
     };
     const draw = () => {
@@ -58,7 +57,9 @@ const VIEWS = {
       column = Math.min(arrays[0].columns - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * arrays[0].columns)));
       tell();
     });
+    canvas.addEventListener("click", () => followCell({ key: arrays.at(-1).key, r: row, c: column }, { fresh: true }));
     canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") followCell({ key: arrays.at(-1).key, r: row, c: column }, { fresh: true });
       const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!move) return;
       event.preventDefault();
@@ -81,7 +82,7 @@ const VIEWS = {
   },
 
   filters(view, holder) {
-    const a = array(view.arrays[0]);
+    const a = lookup(view.arrays[0]);
     const part = picture(view, holder, "13rem", named(view));
     const draw = () => {
       const filters = [];
@@ -94,7 +95,7 @@ const VIEWS = {
   },
 
   wave(view, holder) {
-    const a = array(view.arrays[0]);
+    const a = lookup(view.arrays[0]);
     const canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": "Waveform; arrow keys move the playhead" });
     canvas.style.height = "8rem";
     const readout = element("div", { class: "readout", "aria-live": "polite" });
@@ -105,7 +106,7 @@ const VIEWS = {
     const draw = () => { waveform(canvas, a); canvas.dataset.drawn = "yes"; canvas.dataset.array = a.key; };
     canvas.addEventListener("pointermove", (event) => {
       const n = sampleAt(canvas, event, a.columns);
-      readout.textContent = `sample ${n} (${(n / data.rate).toFixed(3)} s): ${shown(a.at(0, n), a.step)}`;
+      readout.textContent = `sample ${n} (${(n / data.rate).toFixed(3)} s): ${shown(a.at(0, n), a)}`;
     });
     canvas.addEventListener("pointerdown", (event) => seek(sampleAt(canvas, event, a.columns) / data.rate));
     canvas.addEventListener("keydown", (event) => {
@@ -126,9 +127,9 @@ const VIEWS = {
     holder.append(words, controls);
     const rows = data.tokens.length;
     const part = picture(view, holder, `${Math.max(6, Math.min(26, rows * 1.4))}rem`, (a, r, c) =>
-      `token ${r} ${data.tokens[r] ? data.tokens[r].piece : ""}, position ${c} (${(c * view.seconds).toFixed(2)} s): ${shown(a.at(r, c), a.step)}`);
+      `token ${r} ${data.tokens[r] ? data.tokens[r].piece : ""}, position ${c} (${(c * view.seconds).toFixed(2)} s): ${shown(a.at(r, c), a)}`);
     let layer = layers.length - 1, head = -1, word = -1;
-    const current = () => (head < 0 ? mean(layers[layer].map(array)) : array(layers[layer][head]));
+    const current = () => (head < 0 ? mean(layers[layer].map(lookup)) : lookup(layers[layer][head]));
     const draw = () => { part.show(current(), { signed: false, across: false }); mark(); };
     const mark = () => {
       buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === word)));
@@ -145,7 +146,7 @@ const VIEWS = {
     const choice = select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); });
     choice.querySelector("select").value = String(layer);
     controls.append(choice, select("head", names, (i) => { head = i - 1; draw(); }));
-    follow(part.frame, array(layers[0][0]).columns * view.seconds);
+    follow(part.frame, lookup(layers[0][0]).columns * view.seconds);
     stretches.push(part.frame);
     choosers.push([holder, (i) => { layer = i; choice.querySelector("select").value = String(i); draw(); }]);
     draw();
