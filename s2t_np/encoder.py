@@ -9,16 +9,7 @@ from functools import partial
 import numpy as np
 
 from .config import ModelConfig
-from .layers import (
-    embedding_scale,
-    feed_forward,
-    normalised,
-    positions,
-    post_norm,
-    pre_norm,
-    self_attention,
-    subsample,
-)
+from .layers import embedding_scale, feed_forward, normalised, positions, post_norm, pre_norm, self_attention, subsample
 from .ops import Ops
 from .parts import Encoder, EncoderLayer
 

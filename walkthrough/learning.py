@@ -21,15 +21,15 @@ import s2t_np
 from s2t_np import features, ops
 from s2t_np.config import ModelConfig
 from s2t_np.ops import Conv, LayerNorm, Linear
-from s2t_np.training import attention, convolution, derivatives
-from s2t_np.training.attention import Reach
-from s2t_np.training.dropout import NO_DROPOUT, Dropout, Rates
+from s2t_np.training.derivatives import attention, convolution, operations
+from s2t_np.training.derivatives.attention import Reach
+from s2t_np.training.derivatives.dropout import NO_DROPOUT, Dropout, Rates
+from s2t_np.training.derivatives.loss import cross_entropy
+from s2t_np.training.derivatives.network import backward, forward, make_batch
+from s2t_np.training.derivatives.parameters import named, writable
 from s2t_np.training.initial import initial_weights
 from s2t_np.training.learner import Learner
-from s2t_np.training.loss import cross_entropy
-from s2t_np.training.network import backward, forward, make_batch
 from s2t_np.training.optimizer import Adam
-from s2t_np.training.parameters import named, writable
 from s2t_np.training.recipe import FROM_NOTHING
 from s2t_np.training.specaugment import POLICIES, Policy, spec_augment
 from s2t_np.weights import build
@@ -162,7 +162,7 @@ dx, dW, db = dy @ W, dy.T @ x, dy.sum(axis=0)
 assert agrees(lambda x: ((x @ W.T + b) * dy).sum(), x, dx)
 assert agrees(lambda W: ((x @ W.T + b) * dy).sum(), W, dW)
 assert agrees(lambda b: ((x @ W.T + b) * dy).sum(), b, db)
-ours = derivatives.linear_backward(dy, x, Linear(W, b))
+ours = operations.linear_backward(dy, x, Linear(W, b))
 assert close(ours[0], dx) and close(ours[1].weight, dW) and close(ours[1].bias, db)
 
 # %% [markdown]
@@ -176,7 +176,7 @@ dy = rng.standard_normal((5, 4))
 a, s = x[:, :4], 1 / (1 + np.exp(-x[:, 4:]))
 dx = np.concatenate([dy * s, dy * a * s * (1 - s)], axis=1)
 assert agrees(lambda x: (ops.glu(x) * dy).sum(), x, dx)
-assert close(dx, derivatives.glu_backward(dy, derivatives.glu_forward(x)[1]))
+assert close(dx, operations.glu_backward(dy, operations.glu_forward(x)[1]))
 
 # %% [markdown]
 # **Layer normalisation** makes mean 0 and variance 1 of every row. Whatever the mean and the size of a row were, what
@@ -190,7 +190,7 @@ n = (x - x.mean(axis=1, keepdims=True)) / deviation
 g = dy * gain
 dx = (g - g.mean(axis=1, keepdims=True) - n * (g * n).mean(axis=1, keepdims=True)) / deviation
 assert agrees(lambda x: (ops.layer_norm(x, w) * dy).sum(), x, dx)
-assert close(dx, derivatives.layer_norm_backward(dy, w, derivatives.layer_norm_forward(x, w)[1])[0])
+assert close(dx, operations.layer_norm_backward(dy, w, operations.layer_norm_forward(x, w)[1])[0])
 
 # %% [markdown]
 # **Exercise 3.** Write `blind_directions(row)`: two directions in which a row can be moved a little without (to first

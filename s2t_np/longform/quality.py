@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..fields import bounded_number
 from ..search import Hypothesis
+from ..settings.fields import bounded_number
 
 LOOP_TIMES, LOOP_PIECES = 4, 8  # a run that repeats this often in a row, and fills this many pieces, is a loop
 

@@ -18,9 +18,9 @@ from ..model import S2T
 from . import checkpoints
 from .checkpoints import Position
 from .data import Example, batches
+from .derivatives.network import Batch, make_batch
 from .learner import Learner, Update
 from .log import Log
-from .network import Batch, make_batch
 from .recipe import NOISE, SPEED, randomness
 from .specaugment import POLICIES, spec_augment
 from .store import FeatureStore

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .parameters import Parameters
+from .derivatives.parameters import Parameters
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-8
 BLOCK = 1 << 15  # numbers worked on at a time: all five arrays of a block stay in the cache

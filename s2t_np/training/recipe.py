@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import OptionError
-from ..fields import check_fields, is_integer, is_real, rule
+from ..settings.fields import check_fields, is_integer, is_real, rule
 from .specaugment import POLICIES
 
 ORDER, NOISE, SPEED = range(3)  # what randomness is for

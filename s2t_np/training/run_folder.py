@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..architecture import ArchitectureOptions
 from ..backend import NUMPY
 from ..checkpoint import safetensors
 from ..checkpoint.hub import find
@@ -24,10 +23,11 @@ from ..errors import ModelError, OptionError
 from ..hf.convert import atomic_folder, convert
 from ..loading import load_folder
 from ..model import S2T
+from ..settings.architecture import ArchitectureOptions
 from ..system.atomic_files import atomic_file
 from ..system.file_locks import try_lock
 from .checkpoints import Position, checkpoints, restore, sync_folder
-from .dropout import Rates
+from .derivatives.dropout import Rates
 from .initial import initial_weights
 from .learner import Learner
 from .recipe import Recipe

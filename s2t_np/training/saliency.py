@@ -9,7 +9,7 @@ import numpy as np
 from .. import arguments
 from ..errors import ModelError, OptionError
 from ..model import S2T
-from .network import backward, forward, make_batch
+from .derivatives.network import backward, forward, make_batch
 
 
 def gradient_by_features(model: S2T, features: np.ndarray, text: str, lang: str | None = None) -> np.ndarray:

@@ -15,10 +15,10 @@ from s2t_np.features import features
 from s2t_np.tokenizer import Tokenizer
 from s2t_np.training import store as store_module
 from s2t_np.training.data import Limits, Writing, batches, cut, example_of, read_examples
-from s2t_np.training.dropout import Rates
+from s2t_np.training.derivatives.dropout import Rates
+from s2t_np.training.derivatives.network import make_batch
 from s2t_np.training.initial import initial_weights
 from s2t_np.training.learner import CTC_WEIGHT, Learner, trained_names
-from s2t_np.training.network import make_batch
 from s2t_np.training.optimizer import Adam, clip, inverse_square_root
 from s2t_np.training.recipe import FROM_NOTHING, Recipe, randomness
 from s2t_np.training.specaugment import POLICIES, spec_augment

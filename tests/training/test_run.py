@@ -12,7 +12,7 @@ import pytest
 
 import s2t_np
 from s2t_np.checkpoint import read_tensors
-from s2t_np.cli import training_run
+from s2t_np.cli.commands import training_run
 from s2t_np.training import checkpoints, loop
 from s2t_np.training.learner import Update
 from s2t_np.training.log import read_log
@@ -137,7 +137,7 @@ def test_a_folder_that_is_not_a_run_is_left_alone(train, tmp_path):
 
 def test_a_run_that_got_nowhere_can_begin_again_with_other_options(train, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Run, "go", lambda *_: iter(()))  # as if killed before the first checkpoint
-    monkeypatch.setattr("s2t_np.cli.training_run.finish", lambda run: None)
+    monkeypatch.setattr("s2t_np.cli.commands.training_run.finish", lambda run: None)
     assert train("--seed", "3")[0] == 0
     first = read_tensors(tmp_path / "run" / "start")["model.encoder.layers.0.fc1.weight"].copy()
     assert train("--seed", "4")[0] == 0
