@@ -37,7 +37,7 @@ INNER_ORDER = {
         ("network",),
         ("__init__",),
     ),
-    "s2t_np/inspect": (("plot", "trace"), ("explorer", "golden"), ("__init__",)),
+    "s2t_np/inspect": (("plot", "trace"), ("experiments",), ("explorer", "golden"), ("__init__",)),
 }
 MOST_ARGUMENTS = 7
 AS_UPSTREAM = {"s2t_np/hf/model.py: Speech2TextForConditionalGeneration.generate"}  # its signature is transformers'

@@ -8,6 +8,7 @@
     pictures.py   arrays -> exact numbers, or small integers with a scale, all compressed into one block
     description.py  what the page's program must know of the model to compute a number once more
     search.py     the beam tree and the alternatives to each token
+    live/         experiments: the answer to a changed model, computed in the page or by a server
     model_map.py  the map of the whole model, which is the navigation
     tour.py       the guided tour
     page.html, page.css, page.js, page.*.js   the page for the browser; `page` fills it in
@@ -31,6 +32,7 @@ from ..trace.plan import is_readable
 from ..trace.recorder_backend import named_parts
 from .carried import carried, columns_of, is_derived
 from .description import description, mel_centres, norms_of
+from .live import fragment
 from .model_map import model_map
 from .pictures import Pictures, keys_of
 from .search import alternatives, tokens_of, tree_of
@@ -46,10 +48,11 @@ PROGRAM = (  # one script
 )
 
 
-def page(trace: Trace, model: S2T) -> str:
+def page(trace: Trace, model: S2T, address: str | None = None) -> str:
     """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
 
-    Only backend numpy has all of STAGES.
+    Only backend numpy has all of STAGES. `address`: the URL that answers experiments; without it the page computes them
+    itself, if the model is small.
     """
     check_backend(model)
     options = alternatives(trace, model.tokenizer)
@@ -65,7 +68,8 @@ def page(trace: Trace, model: S2T) -> str:
         "tour": tour_of(trace, model.feature_config.sampling_rate),
         "arrays": pictures.index,
     }
-    return fill(read("page.html"), data | description(trace, model), pictures.packed(), model_map(trace))
+    live = fragment(trace, model, address)
+    return fill(read("page.html"), data | description(trace, model), pictures.packed(), model_map(trace), live)
 
 
 def carried_arrays(trace: Trace, model: S2T, listed: set[int]) -> Pictures:
@@ -95,14 +99,15 @@ def check_backend(model: S2T) -> None:
         )
 
 
-def fill(html: str, data: dict, block: str, drawn: str = "") -> str:
-    """The document with style, program, data and map filled in."""
+def fill(html: str, data: dict, block: str, drawn: str = "", live: str = "") -> str:
+    """The document with style, program, data, map and experiments filled in."""
     title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
         "STYLE": read("page.css"),
         "PROGRAM": "\n".join(map(read, PROGRAM)),
         "MAP": drawn,
+        "LIVE": live,
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         "BLOCK": block,
     }

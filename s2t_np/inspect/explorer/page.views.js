@@ -1,6 +1,8 @@
 /* ---- views: one function a kind, called with the view and where it belongs ---- */
 
 const VIEWS = {
+  experiment(view, holder) { live.panel(view, holder); },
+
   image(view, holder) {
     const a = lookup(view.arrays[0]);
     const part = picture(view, holder, a.columns > 300 ? "18rem" : "13rem", named(view));

@@ -237,6 +237,16 @@ SECTIONS = (
         (View("spoken", "Words, with the pieces and probabilities of each", ()),),
         ("tokens",),
     ),
+    Section(
+        "experiment",
+        "Change something",
+        "What is a part of the model for? Take it away and see. A muted head adds nothing to the residual stream, a "
+        "muted layer is passed by, and a hidden part of the input is set to 0, the mean of each bin. The answer is "
+        "computed anew at every change.",
+        "Δ = max |z′ - z|,   z and z′ the logits of the same text before and now",
+        ("inspect.experiments.applied", "inspect.experiments.masked", "inspect.experiments.compare"),
+        (View("experiment", "The experiment", ("features.cmvn",), "frame", "mel bin", FRAME, True),),
+    ),
 )
 
 STAGES = ["samples", "features.*", "encoder.*", "decoder.*", "lm_head", "log_probs", "tokens"]  # all but the search's
