@@ -15,8 +15,11 @@ def launched(driver):
 
 
 @contextmanager
-def opener(browser, address: str):
-    """A function that opens the page; at the end no error may have been heard, and nothing asked of a network."""
+def opener(browser, address: str, thread_time: bool = False):
+    """A function that opens the page; at the end no error may have been heard, and nothing asked of a network.
+
+    thread_time: the tab's attribute of that name is a session of the browser's protocol that counts processor time.
+    """
     errors, requests, contexts = [], [], []
 
     def open_page(**options):
@@ -25,6 +28,9 @@ def opener(browser, address: str):
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         tab.on("request", lambda request: requests.append(request.url))
+        if thread_time:
+            tab.thread_time = contexts[-1].new_cdp_session(tab)
+            tab.thread_time.send("Performance.enable", {"timeDomain": "threadTicks"})
         tab.goto(address)
         tab.wait_for_function("document.documentElement.dataset.ready")
         return tab

@@ -20,6 +20,7 @@ cannot drift from the code.
 import inspect
 import json
 import re
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.resources import files
 from operator import attrgetter
@@ -30,34 +31,41 @@ from ...ops import LayerNorm
 from ..trace import Trace
 from ..trace.plan import is_readable
 from ..trace.recorder_backend import named_parts
-from .carried import carried, columns_of, is_derived
+from .carried import BUDGET, carried, columns_of, is_derived
 from .description import description, mel_centres, norms_of
 from .live import fragment
 from .model_map import model_map
 from .pictures import Pictures, keys_of
-from .search import alternatives, tokens_of, tree_of
+from .search import alternatives, tokens_of, tree_of, words_of
 from .sections import SECTIONS, STAGES, Section, View, seconds_of, views_of
 from .tour import tour_of
 
 __all__ = ["STAGES", "check_backend", "page"]
 
+GRADIENT_WIDTH = 1  # bytes of a number of the gradients, which are only to be looked at
 PROGRAM = (  # one script
     *("page.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js"),
     *("page.inside.js", "page.rules.sound.js", "page.rules.network.js"),
-    *("page.follow.js", "page.tour.js"),
+    *("page.follow.js", "page.tree.js", "page.word.js", "page.tour.js"),
 )
 
 
-def page(trace: Trace, model: S2T, address: str | None = None) -> str:
+def page(
+    trace: Trace, model: S2T, address: str | None = None, gradients: Callable[[list[list[int]]], Iterable] | None = None
+) -> str:
     """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
 
     Only backend numpy has all of STAGES. `address`: the URL that answers experiments; without it the page computes them
-    itself, if the model is small.
+    itself, if the model is small. `gradients`: words, as places of their tokens -> for each the gradient by the
+    features (T, M), which shows what sound mattered to it.
     """
     check_backend(model)
-    options = alternatives(trace, model.tokenizer)
-    pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed})
+    options, words = alternatives(trace, model.tokenizer), words_of(trace, model.tokenizer)
+    found = list(gradients([word["tokens"] for word in words])) if gradients and words else []
+    pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed}, found)
     data = {
+        "words": words,
+        "gradients": [key for key in pictures.index if key.startswith("gradient:")],
         "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
         "mel_centres": mel_centres(model.feature_config),
@@ -72,15 +80,17 @@ def page(trace: Trace, model: S2T, address: str | None = None) -> str:
     return fill(read("page.html"), data | description(trace, model), pictures.packed(), model_map(trace), live)
 
 
-def carried_arrays(trace: Trace, model: S2T, listed: set[int]) -> Pictures:
-    """The arrays that the page carries, and the gains and offsets of the layer normalisations."""
+def carried_arrays(trace: Trace, model: S2T, listed: set[int], gradients: list) -> Pictures:
+    """The arrays that the page carries, the gradients, and the gains and offsets of the layer normalisations."""
     pictures, columns = Pictures(), columns_of(trace["log_probs"], listed)
     drawn = [name for section in SECTIONS for view in section.views if not view.spare for name in view.names_in(trace)]
-    for name, width in carried(trace, drawn).items():
+    for name, width in carried(trace, drawn, BUDGET - sum(array.size for array in gradients)).items():
         if name in ("log_probs", "lm_head") and columns is not None:
             pictures.add(name, trace[name][:, columns], width, columns)
         else:
             pictures.add(name, trace[name], width)
+    for i, array in enumerate(gradients):
+        pictures.add(f"gradient:{i}", array, GRADIENT_WIDTH)
     for name, array in norms_of(trace).items():
         pictures.add(name, array)
     for name, part in named_parts(model.weights):

@@ -91,7 +91,7 @@ function picture(view, holder, height, describe) {
     if (view.seconds && options.across) seek(cursor[0] * view.seconds);
   });
   canvas.addEventListener("click", (event) => { place(event); followHere(); });
-  const followHere = () => current && followCell({ key: current.key, r: cursor[0], c: cursor[1] }, { fresh: true });
+  const followHere = () => current && followCell(current.cellOf ? current.cellOf(...cursor) : { key: current.key, r: cursor[0], c: cursor[1] }, { fresh: true });
   canvas.addEventListener("keydown", (event) => {
     if (event.key === "Enter") followHere();
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

@@ -52,7 +52,8 @@ function placeOf({ key, r, c }) {
 
 function operandButton(o) {
   const a = o.cell && lookup(o.cell.key), value = o.value === null || o.value === undefined ? "not on this page" : o.cell && a ? exactly(o.value, a) : plainText(o.value);
-  const parts = [element("span", { class: "name" }, o.name), element("b", {}, value)];
+  const [base, below] = o.name.split("_"), name = element("span", { class: "name" }, base, ...(below ? [element("sub", {}, below)] : []));
+  const parts = [name, element("b", {}, value)];
   if (!o.cell) return element("span", { class: "operand" }, ...parts);
   return element("button", { type: "button", class: "operand", title: `${o.cell.key}: ${placeOf(o.cell)}`, onclick: () => followCell(o.cell) }, ...parts);
 }
@@ -82,7 +83,7 @@ function termList(terms) {
 function exactness(cell, made) {
   const a = lookup(cell.key), stage = cell.key.split("/")[0];
   if (!a || (a.picked && !a.picked.includes(cell.c))) return `This page has no room for ${stage}; trace --output writes all of it. What it is made of:`;
-  const here = made.result === null || made.result === undefined ? "" : ` Computed here from what is shown below: ${plainText(Math.fround(made.result))}.`;
+  const here = made.result === null || made.result === undefined ? "" : ` Computed here from what is shown below${made.rounded ? ", with weights rounded to float16" : ""}: ${plainText(Math.fround(made.result))}.`;
   if (a.exact) return `${sourceOf(cell.key)}${here}`;
   return `The page carries ${stage} in ${a.bytes === 1 ? "256" : "65,536"} steps of ${plainText(a.step)}, so this number may be off by half of one.${here}`;
 }
@@ -98,6 +99,7 @@ function followCell(cell, { fresh = false, focus = true } = {}) {
   thread.push(cell);
   showCell(cell, made);
   closeTour();
+  if (made.rounded && !weights.planes) unpackWeights().then(() => { if (thread.at(-1) === cell && weights.planes) showCell(cell, computation(cell)); });
   $("follow").hidden = false;
   document.body.classList.add("following");
   if (focus) $("follow-title").focus({ preventScroll: true });

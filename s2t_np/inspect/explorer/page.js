@@ -154,7 +154,7 @@ function source(section) {
   return element("details", {}, element("summary", {}, "The code that computed it"), ...texts);
 }
 
-const WITHOUT_ARRAYS = ["alternatives", "tree", "spoken", "norms"];
+const WITHOUT_ARRAYS = ["alternatives", "tree", "spoken", "origin"];
 
 function build(section) {
   const made = element("section", { id: section.id, "aria-labelledby": `${section.id}-title` },

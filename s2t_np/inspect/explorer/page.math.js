@@ -16,7 +16,6 @@ function node(name, ...children) {
 function math(text, spoken = plainMath(text)) {
   const tokens = text.match(/\\[a-z]+|\d+(?:[.,]\d+)*(?:e[+-]?\d+)?|\s+|./giu).filter((token) => token.trim());
   const made = node("math", mathRow(tokens, { at: 0 }));
-  made.setAttribute("role", "img");
   made.setAttribute("aria-label", spoken);
   return made;
 }
@@ -48,7 +47,14 @@ function mathAtom(tokens, place) {
   if (token === "{") return mathRow(tokens, place, "}");
   if (token.startsWith("\\")) return mathCommand(token.slice(1), tokens, place);
   if (/^\d/.test(token)) return node("mn", token);
-  return /^\p{L}/u.test(token) ? node("mi", token) : node("mo", token === "-" ? "−" : token);
+  return /^\p{L}/u.test(token) ? node("mi", token) : mathSign(token, tokens[place.at - 2]);
+}
+
+/* A sign; a minus that stands alone before a number has no gap after it. */
+function mathSign(token, before) {
+  const made = node("mo", token === "-" ? "−" : token);
+  if (token === "-" && (before === undefined || "({^".includes(before))) ["lspace", "rspace"].forEach((side) => made.setAttribute(side, "0"));
+  return made;
 }
 
 function mathCommand(name, tokens, place) {

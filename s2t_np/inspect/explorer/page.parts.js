@@ -38,21 +38,7 @@ function mean(arrays) {
   return { key: "mean", rows, columns, integers, exact: false, bytes: 2, low: 0, step, at: (r, c) => values[r * columns + c] };
 }
 
-/* Pieces that begin with the mark of a space begin a word. */
-function wordGroups() {
-  const groups = [];
-  data.tokens.forEach((token, i) => {
-    if (token.piece === "</s>") return;
-    const begins = token.piece.startsWith("\u2581");
-    if (begins || !groups.length) groups.push({ text: token.piece.replace("\u2581", ""), tokens: [i] });
-    else {
-      const last = groups[groups.length - 1];
-      last.text += token.piece;
-      last.tokens.push(i);
-    }
-  });
-  return groups;
-}
+const wordGroups = () => data.words;     // [{ text, tokens }], tokens by their places in data.tokens
 
 /* From where to where a word's tokens listened: the smallest stretch around the peak that holds half of it. */
 function heard(a, group, seconds) {

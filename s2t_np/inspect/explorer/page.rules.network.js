@@ -1,17 +1,27 @@
 /* ---- how each number was computed: the network. Rules as in page.rules.sound.js ---- */
 
-/* A weight by the checkpoint's name. The gains and offsets of normalisations are carried; matrices only where the page has the
-   whole model (`weightOf`, set by the part that computes live). */
-let weightOf = () => null;              // name -> { shape, data } or null
-let weightsNote = "";                   // how exact they are
+/* A weight by the checkpoint's name. The gains and offsets of normalisations are carried as they are; all weights only where the
+   page holds the model for its experiments (live/), and then rounded to float16. Unpacked when they are first asked for. */
+const weights = { planes: null, count: 0, tensors: JSON.parse($("live-data").textContent).tensors || {} };
+
+async function unpackWeights() {
+  if (weights.planes || !Object.keys(weights.tensors).length) return;
+  weights.planes = new Uint8Array(await unpack($("live-block").textContent));
+  weights.count = weights.planes.length / 2;
+}
+
+function float16(high, low) {
+  const sign = high & 128 ? -1 : 1, exponent = (high >> 2) & 31, fraction = ((high & 3) << 8) | low;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+}
+
 function weightOperand(name, title, index) {
   const key = `weight:${name}`;
   if (key in data.arrays) return constant(title, array(key).at(0, index));
-  const found = weightOf(name);
-  return { ...constant(title, found ? found.data[index] : null), exact: !weightsNote };
+  const found = weights.tensors[name], place = found && found.offset + index;
+  return constant(title, found && weights.planes ? float16(weights.planes[place], weights.planes[weights.count + place]) : null);
 }
 
-const stackOf = (stage) => stage.match(/^(encoder|decoder)/)[0];
 const headOf = (block, c) => Math.floor(c / headWidth(block, data.shapes[`${block}.q_proj`][1]));
 
 /* The stage that a stack's layer i reads: the layer before, or the embeddings. */
@@ -27,7 +37,7 @@ function convolution({ key, r, c }, [, number]) {
   const bias = weightOperand(`${key}.bias`, "bias b", c), sum = sumOf(rows);
   return { text: `Channel ${c} looks at ${taps} rows around row ${2 * r} of what came before, and at all ${inputs} columns of each. Beyond the ends there are zeros.`,
     formula: "y_{s,c} = b_c + \\sum_{j,i} W_{c,i,j} x_{2 s + j - ⌊w / 2⌋, i}", numbers: sum === null ? "" : `${digits(bias.value)} + ${firstProducts(rows)}`,
-    operands: [bias], terms: { head: ["input", "weight"], rows }, result: sum === null ? null : sum + bias.value };
+    operands: [bias], terms: { head: ["input", "weight"], rows }, rounded: true, result: sum === null ? null : sum + bias.value };
 }
 
 function gate({ key, r, c }) {
@@ -70,7 +80,7 @@ function linear({ key, r, c }, input, text, name = key) {
   const width = data.shapes[input][1], rows = count(width, (i) => [operand(`x_${r},${i}`, input, r, i), weightOperand(`${name}.weight`, `W_${c},${i}`, c * width + i)]);
   const bias = key === "lm_head" ? null : weightOperand(`${name}.bias`, "bias b", c), sum = sumOf(rows), all = sum === null || (bias && !known(bias)) ? null : sum + (bias ? bias.value : 0);
   return { text, formula: bias ? "y_c = b_c + \\sum_i W_{c,i} x_i" : "y_c = \\sum_i W_{c,i} x_i", numbers: sum === null ? "" : `${bias ? `${digits(bias.value)} + ` : ""}${firstProducts(rows)}`,
-    operands: bias ? [bias] : [], terms: { head: ["input", "weight"], rows }, result: all };
+    operands: bias ? [bias] : [], terms: { head: ["input", "weight"], rows }, rounded: true, result: all };
 }
 
 function score({ key, r, c }) {

@@ -26,8 +26,8 @@ const bracketed = (x) => (x < 0 ? `(${digits(x)})` : digits(x));
 
 /* The first products of a sum, as a formula: "0.2 · 3 + 0.1 · 2 + …". */
 function firstProducts(rows) {
-  const shown = rows.slice(0, 3).map((row) => row.map((o) => bracketed(o.value)).join(" · "));
-  return shown.join(" + ") + (rows.length > 3 ? " + …" : "");
+  const shown = rows.slice(0, 2).map((row) => row.map((o) => bracketed(o.value)).join(" · "));
+  return shown.join(" + ") + (rows.length > 2 ? " + …" : "");
 }
 
 const SOUND_RULES = [

@@ -17,19 +17,28 @@ const VIEWS = {
 
   heads(view, holder) {
     const layers = grouped(view.arrays);
-    const controls = element("div", { class: "controls" });
-    holder.append(controls);
-    const part = picture(view, holder, "auto", named(view));
-    part.whole.style.maxWidth = `${Math.min(34, 4 + 3 * lookup(layers[0][0]).rows)}rem`;
+    const controls = element("div", { class: "controls" }), grid = element("div", { class: "grid", role: "group", "aria-label": "All heads of the layer" });
+    const large = element("div", { class: "large" });
+    holder.append(controls, element("div", { class: "enlarged" }, large, grid));
+    const part = picture(view, large, "auto", named(view));
+    part.whole.style.maxWidth = `${Math.min(34, 4 + 3 * array(layers[0][0]).rows)}rem`;
     part.canvas.style.aspectRatio = "1";
     let layer = 0, head = 0;
-    const draw = () => part.show(lookup(layers[layer][head]), { signed: false, across: false });
-    controls.append(
-      select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); }),
-      select("head", layers[0].map((_, i) => `head ${i}`), (i) => { head = i; draw(); }),
-    );
+    const small = layers[0].map((_, i) => element("canvas", { "aria-hidden": "true" }));
+    const buttons = small.map((canvas, i) => element("button", { type: "button", onclick: () => { head = i; draw(); } }, canvas, `head ${i}`));
+    grid.append(...buttons);
+    const miniatures = () => small.forEach((canvas, i) => paint(canvas, lookup(layers[layer][i]), { signed: false, across: false }));
+    const draw = () => {
+      part.show(lookup(layers[layer][head]), { signed: false, across: false });
+      miniatures();
+      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === head)));
+      choice.querySelector("select").value = String(head);
+    };
+    const choice = select("head", layers[0].map((_, i) => `head ${i}`), (i) => { head = i; draw(); });
+    controls.append(select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); }), choice);
     part.choose = (i) => { layer = i; controls.querySelector("select").value = String(i); draw(); };
     choosers.push([holder, part.choose]);
+    redraws.push(miniatures);
     draw();
   },
 
@@ -171,8 +180,9 @@ const VIEWS = {
     data.alternatives.forEach((options, i) => {
       const column = element("div", {}, element("h4", {}, `step ${i + 1}`));
       for (const option of options) {
-        const row = element("div", { class: option.chosen ? "option chosen" : "option" }, option.piece,
-          element("b", {}, option.probability.toFixed(3)));
+        const first = data.inputs.length - data.tokens.length, cell = { key: "log_probs", r: first + i, c: option.id };
+        const row = element("button", { type: "button", class: option.chosen ? "option chosen" : "option", onclick: () => followCell(cell, { fresh: true }) },
+          option.piece, element("b", {}, option.probability.toFixed(3)));
         row.style.setProperty("--share", `${100 * option.probability}%`);
         column.append(row);
       }
@@ -180,43 +190,4 @@ const VIEWS = {
     });
     holder.append(columns);
   },
-
-  tree(view, holder) {
-    const readout = element("div", { class: "readout", "aria-live": "polite" });
-    const columns = element("div", { class: "columns", tabindex: "0", role: "group", "aria-label": view.title });
-    const boxes = data.tree.steps.map((step) => step.map((candidate) => {
-      const kind = candidate.beam !== null || candidate.outcome.startsWith("finished") ? "option candidate on" : "option candidate";
-      const box = element("button", { type: "button", class: kind }, candidate.piece, element("b", {}, candidate.score.toFixed(2)));
-      box.style.setProperty("--share", `${100 * Math.exp(candidate.log_prob)}%`);
-      return box;
-    }));
-    /* the candidate that became the parent's row in the step before, and so on to the root */
-    const line = (s, i) => {
-      const path = [[s, i]];
-      for (let step = s, row = data.tree.steps[s][i].parent; step > 0;) {
-        step -= 1;
-        const k = data.tree.steps[step].findIndex((c) => c.beam === row);
-        if (k < 0) break;
-        path.unshift([step, k]);
-        row = data.tree.steps[step][k].parent;
-      }
-      return path;
-    };
-    data.tree.steps.forEach((step, s) => {
-      const column = element("div", {}, element("h4", {}, `step ${s + 1}`), ...boxes[s]);
-      boxes[s].forEach((box, i) => box.addEventListener("click", () => {
-        boxes.flat().forEach((other) => other.classList.remove("line"));
-        const path = line(s, i), candidate = step[i];
-        path.forEach(([a, b]) => boxes[a][b].classList.add("line"));
-        const text = path.map(([a, b]) => data.tree.steps[a][b].piece).join(" ");
-        readout.textContent = `${text}: log-probability ${candidate.log_prob.toFixed(4)}, score ${candidate.score.toFixed(4)}; ${candidate.outcome}`;
-      }));
-      columns.append(column);
-    });
-    const last = data.tokens.length - 1;
-    const end = (data.tree.steps[last] || []).findIndex((c) => c.token === data.tokens[last].id && c.outcome.startsWith("finished"));
-    if (data.tree.kind === "beam" && end >= 0) line(last, end).forEach(([a, b]) => boxes[a][b].classList.add("best"));
-    holder.append(element("p", {}, `The search stopped: ${data.tree.end}.`), columns, readout);
-  },
 };
-

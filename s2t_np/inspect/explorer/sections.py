@@ -234,7 +234,10 @@ SECTIONS = (
         "moment that the last decoder layer attended to while writing it.",
         r"p(\text{word}) = \prod_{\text{tokens~of~the~word}} p(\text{token})",
         ("tokenizer.Tokenizer.string",),
-        (View("spoken", "Words, with the pieces and probabilities of each", ()),),
+        (
+            View("spoken", "Words, with the pieces and probabilities of each", ()),
+            View("origin", "Where a word came from", ()),
+        ),
         ("tokens",),
     ),
     Section(
@@ -243,7 +246,7 @@ SECTIONS = (
         "What is a part of the model for? Take it away and see. A muted head adds nothing to the residual stream, a "
         "muted layer is passed by, and a hidden part of the input is set to 0, the mean of each bin. The answer is "
         "computed anew at every change.",
-        "Δ = max |z′ - z|,   z and z′ the logits of the same text before and now",
+        r"Δ = \max{|z' - z|},\quad \text{z~and~z'~the~logits~of~the~same~text~before~and~now}",
         ("inspect.experiments.applied", "inspect.experiments.masked", "inspect.experiments.compare"),
         (View("experiment", "The experiment", ("features.cmvn",), "frame", "mel bin", FRAME, True),),
     ),
