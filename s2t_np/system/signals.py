@@ -29,7 +29,7 @@ _received = signal.SIGINT  # the one that raised KeyboardInterrupt
 
 
 def word() -> str:
-    """What has happened, for a message."""
+    """Return words for what has happened, for a message."""
     return WORDS[_received]
 
 
