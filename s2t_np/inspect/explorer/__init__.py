@@ -9,6 +9,7 @@
     description.py  what the page's program must know of the model to compute a number once more
     search.py     the beam tree and the alternatives to each token
     live/         experiments: the answer to a changed model, computed in the page or by a server
+    local_server.py  the server of one page, for `s2t-np explore`
     model_map.py  the map of the whole model, which is the navigation
     tour.py       the guided tour
     page.html, page.css, page.js, page.*.js   the page for the browser; `page` fills it in
