@@ -29,9 +29,7 @@ def test_pictures_are_webp_and_small_and_have_a_text():
 
 def test_colours_of_a_terminal_become_elements():
     text = "a <b> \x1b[31mred\x1b[39m \x1b[33myellow\x1b[39m\x1b[K\n50 %\r100 %\n"
-    assert as_html(text) == (
-        'a &lt;b&gt; <span class="red">red</span> <span class="yellow">yellow</span>\n100 %\n'
-    )
+    assert as_html(text) == ('a &lt;b&gt; <span class="red">red</span> <span class="yellow">yellow</span>\n100 %\n')
     assert "$ s2t-np x &lt;y&gt;</b>\nz</pre>" in terminal_page([("s2t-np x <y>", "z\n")])
 
 

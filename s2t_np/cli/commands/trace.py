@@ -97,8 +97,9 @@ def write(args: Namespace, seen, model: S2T) -> None:
         say(f"{args.output}: {len(seen)} stages, {written:,.1f} MB in trace.{args.format}; manifest.json lists them")
     if args.html is not None:
         from ...inspect.explorer import page
+        from ...training.saliency import explaining
 
-        document = page(seen, model).encode("utf-8", "backslashreplace")
+        document = page(seen, model, gradients=explaining(model, seen)).encode("utf-8", "backslashreplace")
         with atomic_file(args.html) as file:
             file.write(document)
         say(f"{args.html}: {len(document) / MEGABYTE:,.1f} MB, opens in any browser")
