@@ -75,7 +75,8 @@ def subtitles(browser, folder: Path) -> bytes:
     wave_picture(folder / "wave.png", samples)
     if shutil.which("ffmpeg") is None:
         raise SystemExit("the gallery needs ffmpeg on the PATH, to make a video of a recording")
-    program = "ffmpeg -v error -loop 1 -framerate 10 -i wave.png -i talk.flac -c:v libvpx -pix_fmt yuv420p -b:v 1M -shortest talk.webm"
+    program = "ffmpeg -v error -loop 1 -framerate 10 -i wave.png -i talk.flac"
+    program += " -c:v libvpx -pix_fmt yuv420p -b:v 1M -shortest talk.webm"
     subprocess.run(program.split(), cwd=folder, check=True)
     command("s2t-np transcribe --model digits talk.flac --format vtt --output talk.vtt", folder)
     files = {
