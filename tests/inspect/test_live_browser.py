@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
+import threading
 
 import pytest
 
 import s2t_np
 from s2t_np.inspect.experiments import Experiment, compare, subject
 from s2t_np.inspect.explorer import STAGES, page
+from s2t_np.inspect.explorer.local_server import served
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
 
@@ -167,3 +169,29 @@ def test_nothing_is_wider_than_a_phone(tab):
     fields = "e => [...e.querySelectorAll('button, input, select')]"
     unnamed = f"{fields}.filter(x => !x.textContent && !x.labels?.length && !x.ariaLabel).length"
     assert tab.eval_on_selector("#experiment", unnamed) == 0
+
+
+def test_a_page_from_the_local_server_asks_it_within_its_policy(tab, model, seen, before):
+    errors = []
+    with served(seen, model, before) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        other = tab.context.browser.new_page()
+        other.on("pageerror", lambda error: errors.append(str(error)))
+        other.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        other.goto(server.address + "#experiment")
+        other.wait_for_selector("#experiment .result[data-answers='1']")
+        other.click(MUTE.format("encoder layer 3"))
+        other.wait_for_selector("#experiment .result[data-answers='2']")
+        text, now, change = shown(other)
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+        other.click("#experiment .again")
+        other.wait_for_selector("#experiment .status:has-text('the server has ended')")
+        other.close()
+    expected = compare(before, Experiment(muted_layers=("encoder.layers.3",)))
+    assert text == expected.after.text
+    assert now == pytest.approx([step["after"] for step in expected.record()["steps"]], abs=6e-4)
+    assert change == pytest.approx(expected.largest_change, abs=6e-4)
+    assert [error for error in errors if "ERR_CONNECTION_REFUSED" not in error] == []

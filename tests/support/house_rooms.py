@@ -22,8 +22,8 @@ INNER_ORDER = {
     "s2t_np/settings": (("fields",), ("architecture", "generation_refusals"), ("generation_config",), ("__init__",)),
     "s2t_np/training": (
         ("derivatives", "specaugment"),
-        ("curves", "log", "store", "vocabulary"),
-        ("initial", "optimizer", "recipe"),
+        ("curves", "log", "optimizer", "store", "vocabulary"),
+        ("initial", "recipe"),
         ("data", "learner"),
         ("checkpoints", "saliency", "validation"),
         ("loop", "run_folder"),
