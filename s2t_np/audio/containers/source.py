@@ -1,12 +1,12 @@
 """Random access to a file's bytes, and the parts of it that a decoder gets to see."""
 
-from ...errors import AudioError
+from ...errors import ReadingError
 
 SEARCHED = 1 << 16  # bytes looked through at a time for the next page or frame
 
 
 class Source:
-    """A seekable binary file with random access, and with one way to fail: AudioError."""
+    """A seekable binary file with random access, and with one way to fail: ReadingError."""
 
     def __init__(self, file, name: str):
         self.file, self.name = file, name
@@ -38,7 +38,7 @@ class Source:
         try:
             return action()
         except Exception as error:  # a caller's own file object may fail in its own way
-            raise AudioError(f"{self.name}: cannot be read ({error})") from error
+            raise ReadingError(f"{self.name}: cannot be read ({error})") from error
 
 
 class Part:
