@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..errors import AudioError, IncompleteAudioError, InputWarning, ReadingError
+from ..system.atomic_files import is_device
 from .arrays import as_numbers, checked, oriented, samples_of
 from .checks import usable_rate
 from .ffmpeg import has_ffmpeg as has_ffmpeg
@@ -127,7 +128,7 @@ def is_live(audio) -> bool:
     if isinstance(audio, str) and audio == "-":
         return not can_seek(sys.stdin.buffer)
     if isinstance(audio, str | os.PathLike):
-        return os.path.exists(audio) and not os.path.isfile(audio)
+        return is_device(audio)
     return not can_seek(audio) if hasattr(audio, "read") else isinstance(audio, Iterator)
 
 
