@@ -2,8 +2,8 @@
 
     python -m tools.fuzz.worker FORMAT SEED FIRST COUNT FOLDER MEGABYTES
 
-It prints "ready" once it can begin, and a line of JSON for each file: [index, kind, what, seconds, peak megabytes]. The file lies in FOLDER/damaged
-until the next one takes its place, so that the parent finds it when this process dies.
+It prints "ready" once it can begin, and a line of JSON for each file: [index, kind, what, seconds, peak megabytes]. The
+file lies in FOLDER/damaged until the next one takes its place, so that the parent finds it when this process dies.
 """
 
 import json
