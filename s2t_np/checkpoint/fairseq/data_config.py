@@ -5,6 +5,7 @@ machine's: where it leads nowhere, the file of that name beside config.yaml is t
 loader (`pip install PyYAML`), which makes plain values only.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -127,10 +128,11 @@ def beside(path: Path, name: str, key: str) -> Path:
     named = Path(name)
     candidates = (path.parent / named, path.parent / named.name, path.parent / PureWindowsPath(name).name)
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # Path.is_file raises for a name that is too long
             return candidate
     raise ModelError(
-        f"{path}: {key} is {name!r:.120}, which is not here; put the file {candidates[1].name!r} beside config.yaml"
+        f"{path}: {key} is {name!r:.120}, which is not here; put the file {candidates[1].name!r:.120} beside "
+        "config.yaml"
     )
 
 
