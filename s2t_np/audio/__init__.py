@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..errors import AudioError, IncompleteAudioError, InputWarning, ReadingError
+from ..system import memory
 from ..system.atomic_files import is_device
 from .arrays import as_numbers, checked, oriented, samples_of
 from .checks import usable_rate
@@ -107,7 +108,8 @@ def read(source, sampling_rate: int) -> np.ndarray:
     A file object that can seek is read from its beginning. Raises AudioError for what is not a recording, has no sound,
     or holds numbers that are not finite; gives an InputWarning for what is damaged, cut short or too loud.
     """
-    return concat(list(warn_if_truncated(read_blocks(source, sampling_rate))), name_of(source))
+    name = name_of(source)
+    return concat(list(held(warn_if_truncated(read_blocks(source, sampling_rate)), name)), name)
 
 
 def read_blocks(source, model_rate: int, selection: Selection = EVERYTHING) -> Iterator[np.ndarray]:
@@ -132,10 +134,23 @@ def is_live(audio) -> bool:
     return not can_seek(audio) if hasattr(audio, "read") else isinstance(audio, Iterator)
 
 
+def held(sound: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """The same blocks, for one who keeps them all and joins them. Raises AudioError before the memory is gone."""
+    total = asked = 0
+    for block in sound:
+        total += block.nbytes
+        if total - asked > memory.UNASKED:
+            asked = total
+            if short := memory.lacking(total):
+                raise AudioError(f"{name}: is too long to be held whole: it needs {short}; stream() reads it in blocks")
+        yield block
+
+
 def take_until(sound: Iterator[np.ndarray], samples: float) -> tuple[list[np.ndarray], AudioError | None]:
     """Blocks until they hold more than `samples` samples, and the error in which they end, if they do."""
     head, total = [], 0
     try:
+        sound = held(sound, "the recording")
         while total <= samples and (block := next(sound, None)) is not None:
             head.append(block)
             total += len(block)

@@ -6,6 +6,7 @@ another user has put in the folder is never followed. A process that is killed l
 `remove_leftovers` deletes such files, which are told from those in use by a lock.
 """
 
+import ctypes
 import errno
 import os
 import secrets
@@ -17,6 +18,7 @@ from typing import BinaryIO
 
 from .file_locks import try_lock
 
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
 PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
@@ -99,6 +101,21 @@ def new_file(folder: Path) -> BinaryIO:
                 path.unlink(missing_ok=True)
             raise
         file.close()  # another process took it for a leftover before it was locked
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two files or folders change names in one step; False where the system or the disk cannot. Raises OSError.
+
+    A process that is killed between two renames would leave nothing under the name. (renameat2 in Linux' manual.)
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if rename is None:
+        return False
+    if not rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE):
+        return True
+    if (number := ctypes.get_errno()) in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(second))
 
 
 def check_writable(folder: str | Path) -> None:

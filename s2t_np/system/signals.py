@@ -29,7 +29,7 @@ _received = signal.SIGINT  # the one that raised KeyboardInterrupt
 
 
 def word() -> str:
-    """What has happened, for a message."""
+    """The last signal in a word, for a message."""
     return WORDS[_received]
 
 

@@ -35,7 +35,7 @@ def test_every_stage_is_reached_and_every_picture_drawn(opened, seen, options):
         views = tab.query_selector_all(f"#{section.id} .view")
         assert len(views) == len(views_of(section, seen))
         for canvas in tab.query_selector_all(f"#{section.id} canvas"):
-            assert canvas.evaluate(DRAWN) > 2, section.id
+            assert canvas.evaluate(DRAWN) > 1, section.id
     assert tab.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
     assert tab.evaluate("document.documentElement.dataset.theme") == options["color_scheme"]
 
@@ -110,11 +110,47 @@ def test_the_keyboard_is_enough(opened):
 def test_the_tree_tells_what_became_of_a_candidate(opened):
     tab = opened()
     go(tab, "search")
-    tab.query_selector_all("#search .columns > div")[1].query_selector("button").click()
+    tab.query_selector_all("#search .forest > div")[1].query_selector("button").click()
     told = tab.inner_text("#search .readout")
     assert told.startswith("\u2581two \u2581nine: log-probability ")
     assert "runs on" in told
-    assert len(tab.query_selector_all("#search .line")) == 2
+    assert len(tab.query_selector_all("#search .candidate.line")) == 2
+    assert len(tab.query_selector_all("#search .edge.line")) == 1
+
+
+def test_the_tree_has_an_edge_for_every_candidate_that_continues_one(opened, seen):
+    tab = opened()
+    go(tab, "search")
+    tab.wait_for_selector("#search .edge", state="attached")
+    later = [c for c in seen.tree.candidates if np.isfinite(c.score) and c.step > seen.tree.candidates[0].step]
+    assert len(tab.query_selector_all("#search .edge")) == len(later)
+    assert len(tab.query_selector_all("#search .edge.best")) == len(seen.transcript.hypotheses[0].generated) - 1
+
+
+def test_all_heads_stand_side_by_side_and_one_is_enlarged(opened):
+    tab = opened()
+    go(tab, "encoder")
+    heads = tab.query_selector_all("#encoder .view.heads .grid button")
+    assert len(heads) == 4
+    heads[3].click()
+    assert tab.get_attribute("#encoder .large canvas", "data-array") == "encoder.layers.0.self_attn.attn_weights/3"
+    assert heads[3].get_attribute("aria-pressed") == "true"
+
+
+def test_the_scores_and_the_feed_forward_network_are_shown(opened, seen):
+    tab = opened()
+    go(tab, "encoder")
+    tab.select_option('#encoder select[aria-label="part"]', label="self-attention: scores of head 2")
+    block = "encoder.layers.0.self_attn"
+    assert tab.get_attribute("#encoder .view.inside canvas", "data-array") == f"{block}.scores/2"
+    q, k = (seen[f"{block}.{name}"][:, 64:96].astype(np.float64) for name in ("q_proj", "k_proj"))
+    shown = tab.evaluate(f"lookup('{block}.scores/2').at(7, 9)")
+    assert abs(shown - q[7] @ k[9] / 32**0.5) < 1e-6 * abs(shown)
+    tab.select_option('#encoder select[aria-label="part"]', label="feed-forward, after the ReLU")
+    assert (
+        tab.evaluate("lookup('encoder.layers.0.activation_fn').at(7, 9)")
+        == seen["encoder.layers.0.activation_fn"][7, 9]
+    )
 
 
 def test_light_and_dark_can_be_switched(opened):
@@ -160,7 +196,7 @@ def test_every_box_of_the_map_opens_its_section_and_is_marked(opened, size):
     tab.add_style_tag(content="* { overflow-anchor: none }")  # as in browsers that do not correct for growing parts
     for box in reversed(BOXES):
         tab.click(f'[data-box="{box.id}"] a.box text')
-        tab.wait_for_function("id => document.getElementById(id).dataset.drawn", arg=box.sections[0])
+        tab.wait_for_function("id => location.hash === `#${id}`", arg=box.sections[0])
         tab.wait_for_timeout(100)
         assert 0 <= tab.evaluate(HEADING, box.sections[0]) < 0.4 * size[1], box.id
         assert tab.evaluate(CURRENT) == [box.sections[0], True]

@@ -17,7 +17,7 @@ METRICS = "Performance.getMetrics"
 
 
 def test_ten_seconds_of_the_small_shape_are_below_10_mb(tmp_path, chromium, record_property):
-    """Seconds are those of the page's main thread on the processor, so that other work on the machine does not count."""
+    """Seconds are processor time of the page's main thread, so that other work on the machine does not count."""
     folder = write_checkpoint(tmp_path / "small", shape_config("small"))
     model = s2t_np.load(folder, backend="numpy")
     seen = trace(model, harmonics(0, 10.0), STAGES, sampling_rate=16000, num_beams=1, max_length=12)

@@ -146,7 +146,9 @@ SCENARIOS = {
         batch("transcribe-folder", "--format", "txt,json", "--output-dir", "out"),
         batch("transcribe-file", "--output", "out.jsonl", growing=("out.jsonl",)),
         batch("transcribe-resume", "--output", "out.jsonl", growing=("out.jsonl",), prepare=half_done),
-        Scenario("evaluate", model_and_recordings, EVALUATE, same(*EVALUATE, "--resume"), (OUT, "results.jsonl")),
+        Scenario(
+            "evaluate", model_and_recordings, EVALUATE, same(*EVALUATE, "--resume"), (OUT, "results.jsonl"), (OUT,)
+        ),
         Scenario("train", corpus, ("train", *TRAIN, *QUIET), train_again, (OUT, "run/log.jsonl"), ("run/features",)),
         Scenario(
             "convert",

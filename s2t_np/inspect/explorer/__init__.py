@@ -63,7 +63,9 @@ def page(
     check_backend(model)
     options, words = alternatives(trace, model.tokenizer), words_of(trace, model.tokenizer)
     found = list(gradients([word["tokens"] for word in words])) if gradients and words else []
-    pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed}, found)
+    live = fragment(trace, model, address)
+    budget = BUDGET - 7 * len(live) // 5  # weights are deflated already, arrays still shrink
+    pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed}, found, budget)
     data = {
         "words": words,
         "gradients": [key for key in pictures.index if key.startswith("gradient:")],
@@ -77,15 +79,14 @@ def page(
         "tour": tour_of(trace, model.feature_config.sampling_rate),
         "arrays": pictures.index,
     }
-    live = fragment(trace, model, address)
     return fill(read("page.html"), data | description(trace, model), pictures.packed(), model_map(trace), live)
 
 
-def carried_arrays(trace: Trace, model: S2T, listed: set[int], gradients: list) -> Pictures:
+def carried_arrays(trace: Trace, model: S2T, listed: set[int], gradients: list, budget: int) -> Pictures:
     """The arrays that the page carries, the gradients, and the gains and offsets of the layer normalisations."""
     pictures, columns = Pictures(), columns_of(trace["log_probs"], listed)
     drawn = [name for section in SECTIONS for view in section.views if not view.spare for name in view.names_in(trace)]
-    for name, width in carried(trace, drawn, BUDGET - sum(array.size for array in gradients)).items():
+    for name, width in carried(trace, drawn, budget - sum(array.size for array in gradients)).items():
         if name in ("log_probs", "lm_head") and columns is not None:
             pictures.add(name, trace[name][:, columns], width, columns)
         else:

@@ -36,7 +36,7 @@ const AXES = [
 ];
 const positionName = (s) => `position ${s} (${(s * data.position_seconds).toFixed(2)} s)`;
 const inputName = (u) => `input ${u}, ${tokenAt(u, data.inputs.length, true)}`;
-const rowName = (key, r) => (key.startsWith("encoder.") ? positionName(r) : inputName(r));
+const rowName = (key, r) => (key.startsWith("encoder.") ? positionName(r) : `step ${r + 1} (reads ${tokenAt(r, data.inputs.length, true)}, writes ${tokenAt(r, data.inputs.length, false)})`);
 
 function pieceOf(id) {
   const found = data.alternatives.flat().find((option) => option.id === id);

@@ -16,6 +16,7 @@ function node(name, ...children) {
 function math(text, spoken = plainMath(text)) {
   const tokens = text.match(/\\[a-z]+|\d+(?:[.,]\d+)*(?:e[+-]?\d+)?|\s+|./giu).filter((token) => token.trim());
   const made = node("math", mathRow(tokens, { at: 0 }));
+  made.setAttribute("displaystyle", "true");
   made.setAttribute("aria-label", spoken);
   return made;
 }

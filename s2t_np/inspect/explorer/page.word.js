@@ -9,7 +9,7 @@ function attentionOfToken(layers, token) {
 }
 
 /* Ticks at the first head of every layer, where a row is a head. */
-const headAxis = (layers) => ({ name: "layer and head", ticks: layers.map((_, i) => [(i + 0.5 / layers[0].length) / layers.length, `${i}.0`]) });
+const headAxis = (layers) => ({ name: "layer", ticks: layers.map((_, i) => [(i + 0.5 / layers[0].length) / layers.length, String(i)]) });
 
 /* The attention weights among the carried arrays that match a pattern, layer by layer. */
 function headsOf(pattern) {
@@ -54,7 +54,7 @@ Object.assign(VIEWS, {
     holder.append(element("div", { class: "controls" }, title, pieces), parts);
     const told = (a, r, c, what) => `${a.nameOf(r)} to ${what}: ${shown(a.at(r, c), a)}`;
     const drawn = sound.length ? [
-      originPicture(parts, { title: "Attention to the sound, every head of every layer", rows: "head", columns: "position", seconds: data.position_seconds, rowAxis: headAxis(sound) }, "A row is a head, the last layer at the bottom. Choose a cell to follow its weight.",
+      originPicture(parts, { title: "Attention to the sound, every head of every layer", rows: "head", columns: "position", seconds: data.position_seconds, rowAxis: headAxis(sound) }, "A row is a head; the last layer is at the bottom. Choose a cell to follow its weight.",
         `${Math.max(5, Math.min(16, sound.flat().length * 0.7))}rem`, (a, r, c) => told(a, r, c, positionName(c))),
       originPicture(parts, { title: "Attention to the text before it", rows: "head", columns: "attends to", seconds: 0, rowAxis: headAxis(before) }, "Which of the tokens so far each head looked at.",
         `${Math.max(5, Math.min(16, sound.flat().length * 0.7))}rem`, (a, r, c) => told(a, r, c, inputName(c))),

@@ -42,7 +42,8 @@ TOUR = (
         "cmvn",
         "What the network sees",
         "Time runs from left to right, frequency from bottom to top; the words stand where the model heard them. "
-        "Point at the picture and the line below it gives the number.",
+        "Point at the picture and the line below it gives the number; choose a cell, and a panel shows how that "
+        "number was computed, down to the samples.",
         "The network never hears sound. This picture, {frames} by {bins}, is all it gets.",
     ),
     Stop(
