@@ -39,6 +39,11 @@ class DataConfig:
 
 def read_data_config(path: Path) -> DataConfig:
     """Read a config.yaml and find the files that it names. Raises ModelError."""
+    if not path.exists():
+        raise ModelError(
+            f"{path.parent}: holds a .pt without its config.yaml; a checkpoint of fairseq's needs config.yaml, the "
+            "dictionary (dict.txt or spm_....txt) and the sentencepiece .model of its data beside it: copy them there"
+        )
     data = parse_yaml(path)
     bpe = group(data, "bpe_tokenizer", path)
     check_tokenizers(data, bpe, path)
