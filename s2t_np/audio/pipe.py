@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import IncompleteAudioError
+from ..errors import AudioError, IncompleteAudioError
 from .checks import usable_rate
 from .containers.lengths import STREAMED
+from .containers.source import ways_to_fail
 from .files import file_blocks, spooled, unreadable
 from .raw import ENCODINGS, IN_WAVE, Encoding, frames, portions, samples
 from .resampling import resample
@@ -31,8 +32,7 @@ def pipe_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTH
     start = Start(file, name)
     wave = wave_start(start)
     if wave is None or selection.stream not in (None, 1):
-        with spooled(start, name) as copy:
-            yield from file_blocks(copy, name, model_rate, selection)
+        yield from blocks_of_copy(start, name, model_rate, selection)
         return
     rate, frame = usable_rate(wave.rate, model_rate, name), wave.encoding.width * wave.channels
     data = Limited(portions(file, name, frame, int(LEAST_SECONDS * rate) * frame), wave.length)
@@ -44,6 +44,18 @@ def pipe_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTH
         raise IncompleteAudioError(
             f"{name}: is cut short: its header promises {promised:.2f} s of sound, {there:.2f} s are there"
         )
+
+
+def blocks_of_copy(file, name: str, model_rate: int, selection: Selection) -> Iterator[np.ndarray]:
+    """The sound of what a file gives from here on, copied first, as far as it can be read. Raises AudioError."""
+    copy, failure = spooled(file, name)
+    with copy:
+        try:
+            yield from file_blocks(copy, name, model_rate, selection)
+        except AudioError as error:
+            raise failure or error from None
+    if failure:
+        raise failure
 
 
 class Start:
@@ -58,7 +70,7 @@ class Start:
         try:
             while len(taken) < count and (more := self.file.read(count - len(taken))):
                 taken += more
-        except Exception as error:  # a caller's own file object may fail in its own way
+        except ways_to_fail(self.file) as error:
             raise unreadable(self.name, error) from error
         self.seen += taken
         return taken

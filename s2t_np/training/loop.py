@@ -163,7 +163,8 @@ class Run:
         """All that is left to do from a position. Raises TrainingError, AudioError, OSError."""
         while not self.over(position):
             yield from self.epoch(position)
-            yield self.save(position)
+            if position.batch or self.over(position) or position.epoch % self.recipe.save_interval == 0:
+                yield self.save(position)
 
 
 class Means:

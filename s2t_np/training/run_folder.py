@@ -40,6 +40,7 @@ MAY_CHANGE = (
     "max_epoch",
     "max_update",
     "keep_last",
+    "save_interval",
     "save_interval_updates",
 )  # the fields of a recipe that may change when a run goes on
 ARCHITECTURE = {field.name for field in fields_of(ArchitectureOptions)}  # which transformers does not have either

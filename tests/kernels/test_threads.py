@@ -16,9 +16,10 @@ from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 
+from s2t_np_kernels.simd import scheduling
+
 from s2t_np_kernels import backend
 from s2t_np_kernels import threads as kernel_threads
-from s2t_np_kernels.simd import scheduling
 from tests.support.kernel_models import model
 
 

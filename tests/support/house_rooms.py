@@ -22,8 +22,8 @@ INNER_ORDER = {
     "s2t_np/settings": (("fields",), ("architecture", "generation_refusals"), ("generation_config",), ("__init__",)),
     "s2t_np/training": (
         ("derivatives", "specaugment"),
-        ("curves", "log", "store", "vocabulary"),
-        ("initial", "optimizer", "recipe"),
+        ("curves", "log", "optimizer", "store", "vocabulary"),
+        ("initial", "recipe"),
         ("data", "learner"),
         ("checkpoints", "saliency", "validation"),
         ("loop", "run_folder"),
@@ -37,7 +37,7 @@ INNER_ORDER = {
         ("network",),
         ("__init__",),
     ),
-    "s2t_np/inspect": (("plot", "trace"), ("explorer", "golden"), ("__init__",)),
+    "s2t_np/inspect": (("plot", "trace"), ("experiments",), ("explorer", "golden"), ("__init__",)),
 }
 MOST_ARGUMENTS = 7
 AS_UPSTREAM = {"s2t_np/hf/model.py: Speech2TextForConditionalGeneration.generate"}  # its signature is transformers'

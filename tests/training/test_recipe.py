@@ -36,6 +36,18 @@ def test_the_rate_rises_and_falls():
     assert rates == pytest.approx([2e-5, 1e-3, 2e-3, 1e-3, 2e-4])
 
 
+def test_the_rate_falls_to_zero_where_the_end_is_known():
+    recipe = Recipe(lr=2e-3, warmup_updates=100, lr_scheduler="polynomial_decay", max_update=299)
+    assert [recipe.rate(u) for u in (1, 50, 100, 200, 299, 300, 400)] == pytest.approx(
+        [2e-5, 1e-3, 2e-3, 1e-3, 1e-5, 0, 0], abs=1e-12
+    )
+    assert Recipe(lr=2e-3, warmup_updates=100).rate(400) == pytest.approx(1e-3)
+    with pytest.raises(OptionError, match="polynomial_decay ends at max_update, which is 100; expected more than"):
+        Recipe(warmup_updates=100, lr_scheduler="polynomial_decay", max_update=100)
+    with pytest.raises(OptionError, match="inverse_sqrt or polynomial_decay"):
+        Recipe(lr_scheduler="cosine")
+
+
 def test_adam_against_its_formula():
     """Two steps written out (Kingma and Ba, algorithm 1)."""
     w, gradients = np.array([1.0, -2.0]), [np.array([0.5, 1e-3]), np.array([-0.25, 2e-3])]

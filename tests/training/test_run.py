@@ -17,8 +17,9 @@ from s2t_np.training import checkpoints, loop
 from s2t_np.training.learner import Update
 from s2t_np.training.log import read_log
 from s2t_np.training.run_folder import locked
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SHARED, needs_shared
 from tests.training.small_corpus import WORDS, arguments, write_corpus
+from tools import learn_by_heart
 
 try:
     import resource
@@ -75,6 +76,24 @@ def test_it_learns(train, tmp_path, table):
         for i in range(5)
     ]
     assert texts == [f"{word} {word}" for word in WORDS]
+
+
+@needs_shared
+def test_recordings_are_reproduced_word_for_word(tmp_path, monkeypatch, capsys):
+    """Three of LibriSpeech's, from random weights, in a tiny shape: `tools.learn_by_heart` in small."""
+    given = [SHARED / "audio" / "LibriSpeech", tmp_path, "--count", 3, "--shape", "tiny", "--max-update", 250]
+    monkeypatch.setattr(sys, "argv", ["learn_by_heart", *map(str, given), "--threads", "1"])
+    assert learn_by_heart.main() == 0
+    assert ": 0 of 18 words are wrong" in capsys.readouterr().out
+    assert len(checkpoints.checkpoints(tmp_path / "run")) == 1
+
+
+def test_epochs_between_checkpoints(train, tmp_path):
+    """Every third epoch, and the last one, which is no third."""
+    assert train("--max-epoch", "7", "--save-interval", "3", "--keep-last", "9")[0] == 0
+    updates = [int(path.name) for path in checkpoints.checkpoints(tmp_path / "run")]
+    last = read_log(tmp_path / "run")[-1]["update"]
+    assert updates == [last * epoch // 7 for epoch in (3, 6, 7)]
 
 
 def files_of(folder):
