@@ -17,6 +17,10 @@ class IncompleteAudioError(AudioError):
     """A recording that is damaged or cut short; all of its sound that could be read was returned before."""
 
 
+class ReadingError(AudioError):
+    """A recording whose bytes cannot be read: the disk, the network, or a file object of the caller's fails."""
+
+
 class ModelError(S2TError):
     """A model that is refused: a file missing or damaged, a weight unknown, missing, misshaped or not finite."""
 

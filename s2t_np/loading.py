@@ -23,6 +23,7 @@ from .ensemble import Ensemble
 from .errors import ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .sending import Origin, Place
+from .system import memory
 from .tokenizer import Tokenizer
 from .weights import build
 
@@ -102,6 +103,11 @@ def model_of(parts: Checkpoint, backend: Backend, dtype: type) -> S2T:
 def model_of_network(network: Network, backend: Backend, dtype: type) -> S2T:
     """The same without a processor. Raises ModelError, BackendError."""
     backend = for_network(backend, network.config)
+    needed = backend.weight_bytes * sum(tensor.size for tensor in network.tensors.values())
+    if short := memory.lacking(needed):
+        raise ModelError(
+            f"{network.source}: its weights need {short}; expected a smaller model, or dtype float16 or int8"
+        )
     weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype))
     origin = Origin(again, weights, backend)
     parts = network.config, network.generation_config, None, None, weights, backend, dtype, network.source

@@ -177,8 +177,11 @@ class S2T:
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
         rest = {name: value for name, value in options.items() if name not in ("prefix", "lang", "hooks")}
-        best = together.width_of(self.config, self.generation_config.replace(**rest), self.backend.weight_bytes)
-        return best if batch is None else arguments.whole_number(batch, "batch", 1)
+        config = self.generation_config.replace(**rest)
+        width = together.width_of(self.config, config, self.backend.weight_bytes)
+        asked = 1 if batch is None else arguments.whole_number(batch, "batch", 1)
+        together.check_memory(self.config, config, asked)
+        return width if batch is None else batch
 
     def generate_from(
         self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options
@@ -203,6 +206,7 @@ class S2T:
         if (words := options.get("hotwords")) is not None and not isinstance(words, Hotwords):
             options = options | {"hotwords": hotwords(words, self.tokenizer)}
         config = self.generation_config.replace(**options)
+        together.check_memory(self.config, config)
         if config.decoder_start_token_id >= self.config.vocab_size:
             raise OptionError(
                 f"decoder_start_token_id is {config.decoder_start_token_id}, expected an id below "

@@ -128,6 +128,14 @@ class Shared:
             return next(self.numbers)
 
 
+def check_server(url: str) -> None:
+    """End with one line if no server answers: clients that try again at once would only heat the machine."""
+    try:
+        urllib.request.urlopen(f"{url}/health", timeout=10).close()
+    except OSError as error:
+        raise SystemExit(f"{url}: no server answers ({error}); start one: s2t-np serve --model digits") from None
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -136,6 +144,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=0.0)
     args = parser.parse_args()
+    check_server(args.url)
     begun = time.monotonic()
     seen = load(args.url, args.clients, args.requests, args.minutes)
     took = time.monotonic() - begun

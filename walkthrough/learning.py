@@ -172,7 +172,7 @@ def check_row_sums(row_sums):
 # From here on the loss is any function of y, and dy its gradient. To try one out we take the
 # loss sum(y dy), whose gradient by y is dy.
 #
-# **A linear map** y = x W^T + b. Where W carries x to y, its transpose carries dy back to dx;
+# **A linear map** y = x Wᵀ + b. Where W carries x to y, its transpose carries dy back to dx;
 # and dW collects, for every pair of numbers, how much they met.
 
 # %%

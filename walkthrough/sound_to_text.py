@@ -215,13 +215,9 @@ for conv in weights.encoder.conv.conv_layers:
     x = gate(convolve(x, conv))
     print("after a convolution", x.shape)
 assert len(x) == layers.subsampled_length(T)
-largest = np.abs(x).max(axis=0)
-show.heat(
-    (x / largest).T,
-    "After both convolutions, each channel by its largest value",
-    up="channel",
-    seconds=seconds,
-)
+scaled = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
+caption = "After both convolutions, each channel with mean 0 and variance 1"
+show.heat(scaled.T, caption, up="channel", seconds=seconds)
 
 # %% [markdown]
 # A row now stands for 40 ms. To hear how coarse that is, here is the mean of every four frames,
@@ -298,7 +294,7 @@ def normalise(x, w):
 
 
 def linear(x, w):
-    """x W^T + b."""
+    """x Wᵀ + b."""
     return x @ w.weight.T + w.bias
 
 

@@ -299,8 +299,8 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
 def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    `release` is called with every weight that is packed: its memory may go. Raises OverflowError for weights that
-    float16 cannot hold.
+    `release` is called with every weight that is packed: its memory may go, and it is not read again. Raises OverflowError
+    for weights that float16 cannot hold.
     """
     if dtype == FLOAT16:
         check_halves(weights)
@@ -308,9 +308,10 @@ def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None)
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
     apart = dtype != INT8 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)))
+    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype) if apart else None
+    halves = HalfRows(embedding.weight) if dtype == INT8 else None  # before the head, which may be the same, is gone
     encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, release)
-    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype) if apart else packed_head
-    rows = HalfRows(embedding.weight) if dtype == INT8 else PanelRows(table)
+    rows = halves or PanelRows(table or packed_head)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
     return PackedWeights(

@@ -21,15 +21,17 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..errors import AudioError, IncompleteAudioError, InputWarning
+from ..errors import AudioError, IncompleteAudioError, InputWarning, ReadingError
+from ..system import memory
+from ..system.atomic_files import is_device
 from .arrays import as_numbers, checked, oriented, samples_of
 from .checks import usable_rate
 from .ffmpeg import has_ffmpeg as has_ffmpeg
-from .files import can_seek, file_blocks, name_of, opened
+from .files import can_seek, file_blocks, incomplete_where_reading_fails, name_of, opened
 from .files import rate_and_channels as told_by_file
 from .kinds import FFMPEG_SUFFIXES as FFMPEG_SUFFIXES
 from .kinds import describe_format as describe_format
-from .pipe import pipe_blocks
+from .pipe import blocks_of_copy, pipe_blocks
 from .remote import is_url as is_url
 from .resampling import resample
 from .selection import EACH as EACH
@@ -106,13 +108,21 @@ def read(source, sampling_rate: int) -> np.ndarray:
     A file object that can seek is read from its beginning. Raises AudioError for what is not a recording, has no sound,
     or holds numbers that are not finite; gives an InputWarning for what is damaged, cut short or too loud.
     """
-    return concat(list(warn_if_truncated(read_blocks(source, sampling_rate))), name_of(source))
+    name = name_of(source)
+    return concat(list(held(warn_if_truncated(read_blocks(source, sampling_rate)), name)), name)
 
 
 def read_blocks(source, model_rate: int, selection: Selection = EVERYTHING) -> Iterator[np.ndarray]:
     """A file's sound, block by block. Raises AudioError."""
     with opened(io.BytesIO(source) if isinstance(source, bytes | bytearray) else source) as (file, name):
-        yield from (file_blocks if can_seek(file) else pipe_blocks)(file, name, model_rate, selection)
+        if not can_seek(file):
+            yield from incomplete_where_reading_fails(pipe_blocks(file, name, model_rate, selection))
+            return
+        try:
+            yield from incomplete_where_reading_fails(file_blocks(file, name, model_rate, selection))
+        except ReadingError:  # before any sound: headers are looked for up to the end of a file
+            file.seek(0)
+            yield from incomplete_where_reading_fails(blocks_of_copy(file, name, model_rate, selection))
 
 
 def is_live(audio) -> bool:
@@ -120,14 +130,27 @@ def is_live(audio) -> bool:
     if isinstance(audio, str) and audio == "-":
         return not can_seek(sys.stdin.buffer)
     if isinstance(audio, str | os.PathLike):
-        return os.path.exists(audio) and not os.path.isfile(audio)
+        return is_device(audio)
     return not can_seek(audio) if hasattr(audio, "read") else isinstance(audio, Iterator)
+
+
+def held(sound: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """The same blocks, for one who keeps them all and joins them. Raises AudioError before the memory is gone."""
+    total = asked = 0
+    for block in sound:
+        total += block.nbytes
+        if total - asked > memory.UNASKED:
+            asked = total
+            if short := memory.lacking(total):
+                raise AudioError(f"{name}: is too long to be held whole: it needs {short}; stream() reads it in blocks")
+        yield block
 
 
 def take_until(sound: Iterator[np.ndarray], samples: float) -> tuple[list[np.ndarray], AudioError | None]:
     """Blocks until they hold more than `samples` samples, and the error in which they end, if they do."""
     head, total = [], 0
     try:
+        sound = held(sound, "the recording")
         while total <= samples and (block := next(sound, None)) is not None:
             head.append(block)
             total += len(block)

@@ -11,7 +11,7 @@ from .checks import check_samples, usable_rate
 from .containers import Part
 from .kinds import described, other_kind
 from .mixing import mono
-from .resampling import resample
+from .seeking import EXACT, resampled_from, silence, to_pass_over, without_first
 from .selection import MIX
 
 BLOCK = 1 << 17  # samples read at a time, over all channels
@@ -26,13 +26,26 @@ class LocalSound:
 
     def __init__(self, part: Part):
         stream, failure = libsndfile()
-        self.errors, self.refused, self.stream = 0, None, None
+        self.part, self.errors, self.refused, self.stream = part, 0, None, None
         try:
             self.stream = stream(part)
         except failure as error:
             self.refused = decoder.reason(error)
             return
         self.samplerate, self.channels = self.stream.samplerate, self.stream.channels
+
+    def seek(self, frames: int) -> int:
+        """Go on at that frame, if the samples from there are the same then -> the frame that comes next."""
+        if self.stream.subtype not in EXACT or not 0 < frames < self.stream.frames:
+            return 0
+        stream, failure = libsndfile()
+        try:
+            return self.stream.seek(frames)
+        except failure:  # damaged, or shorter than it says: what can be heard of it is found from its beginning
+            self.stream.close()
+            self.part.position = 0
+            self.stream = stream(self.part)
+            return 0
 
     def read_into(self, block: np.ndarray, frames: int) -> tuple[int, str | None]:
         """As decoder.read_into."""
@@ -53,14 +66,21 @@ def libsndfile():
         ) from error
 
 
-def decode(part: Part, model_rate: int, name: str, channel: int | str = MIX) -> Iterator[np.ndarray]:
-    """The sound of one part, blocks (n,), its channels mixed or one of them.
+def decode(
+    part: Part, model_rate: int, name: str, channel: int | str = MIX, start: float = 0.0
+) -> Iterator[np.ndarray]:
+    """The sound of one part, blocks (n,), its channels mixed or one of them; well before `start` seconds come zeros.
 
     Raises AudioError; sets `part.note` where sound is missing.
     """
     with sound_of(part, name) as sound:
         rate = usable_rate(sound.samplerate, model_rate, name)
-        yield from resample(checked(mono(frames_of(sound, part), name, channel), name), rate, model_rate)
+        passed = to_pass_over(start, rate, model_rate)
+        at = sound.seek(passed)
+        blocks = without_first(frames_of(sound, part, at), passed - at)
+        yield from resampled_from(passed, checked(mono(blocks, name, channel), name), rate, model_rate)
+        if 0 < part.decoded <= passed:
+            yield silence(part.decoded, rate, model_rate)
     if part.error:
         raise part.error
     if part.shrunk and not part.note:
@@ -102,10 +122,13 @@ def refusal(part: Part, name: str, words: str) -> BaseException:
     )
 
 
-def frames_of(sound, part: Part) -> Iterator[np.ndarray]:
-    """Blocks of (up to BLOCK // channels, channels) float32 until no more sound comes; sets `part.note`."""
+def frames_of(sound, part: Part, at: int = 0) -> Iterator[np.ndarray]:
+    """Blocks of (up to BLOCK // channels, channels) float32 until no more sound comes; sets `part.note`.
+
+    `at`: the number of the frame that comes first.
+    """
     frames = max(1, BLOCK // sound.channels)
-    total, count, excused = 0, 1, part.excused
+    total, count, excused = at, 1, part.excused
     while count:
         errors = max(sound.errors, excused)
         count, failure, block = read_block(sound, frames)

@@ -9,10 +9,11 @@ A playlist could make FFmpeg open other files and addresses. Nothing is opened h
 
 import functools
 import importlib.util
-from collections.abc import Iterator
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Callable, Iterator
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from .checks import check_samples, usable_rate
 from .containers import Part, Source
 from .kinds import describe_format
 from .mixing import mono
-from .resampling import resample
+from .seeking import resampled_from, silence, to_pass_over, without_first
 from .selection import Selection
 
 OPTIONS = {"protocol_whitelist": "none"}
@@ -68,11 +69,11 @@ def ffmpeg_blocks(source: Source, model_rate: int, selection: Selection) -> Iter
     with opened(source) as demuxer:
         demuxer.choose(selection.stream)
         samples = 0
-        for rate, frames in groupby(demuxer.frames(), key=itemgetter(0)):
-            blocks = checked(mono((block for _, block in frames), name, selection.channel), name)
-            for block in resample(blocks, usable_rate(rate, model_rate, name), model_rate):
-                samples += len(block)
-                yield block
+        for block in demuxer.mono(model_rate, selection):
+            samples += len(block)
+            yield block
+    if demuxer.part.error:
+        raise demuxer.part.error
     if demuxer.note:
         there = f"{samples / model_rate:.2f} s of sound could be read" if samples else "there is no sound in it"
         raise IncompleteAudioError(f"{name}: {demuxer.note}; {there}")
@@ -158,16 +159,31 @@ class Demuxer:
         """Seconds that the file's clock shows at its beginning."""
         return (self.container.start_time or 0) / self.av.time_base
 
-    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
-        """(rate in Hz, samples (n, C)) of frame after frame, silence included; sets `note`."""
+    def mono(self, model_rate: int, selection: Selection) -> Iterator[np.ndarray]:
+        """The sound, blocks (n,) at `model_rate` (Hz); well before the beginning of a clip come zeros.
+
+        Raises AudioError; sets `note`.
+        """
+        start = selection.start
+        for rate, pieces in groupby(self.pieces(), key=attrgetter("rate")):
+            passed = to_pass_over(start, usable_rate(rate, model_rate, self.name), model_rate)
+            rest = Rest(pieces, passed)
+            blocks = checked(mono(without_first(rest, passed - rest.at), self.name, selection.channel), self.name)
+            yield from resampled_from(passed, blocks, rate, model_rate)
+            if 0 < rest.at <= passed and rest.first is None:
+                yield silence(rest.at, rate, model_rate)
+            start = 0.0
+
+    def pieces(self) -> Iterator["Piece"]:
+        """Frame after frame, silence included; sets `note`."""
         for frame in self.decoded():
-            rate, block = frame.sample_rate, samples_of(frame)
+            rate = frame.sample_rate
             late = 0.0 if frame.time is None else frame.time - self.begin - self.at
             if LEAST_GAP < late <= MOST_GAP:
                 self.at += late
-                yield from ((rate, silence) for silence in silences(round(late * rate), block))
-            self.at += len(block) / rate
-            yield rate, block
+                yield from silences(round(late * rate), frame)
+            self.at += frame.samples / rate
+            yield Piece(rate, frame.samples, functools.partial(samples_of, frame))
         self.note = self.note or self.missing()
 
     def decoded(self) -> Iterator:
@@ -183,7 +199,7 @@ class Demuxer:
                 self.damaged("frames cannot be decoded")
 
     def packets(self) -> Iterator:
-        """The packets of all streams; sets `note` where reading them fails. Raises the error of the file itself."""
+        """The packets of all streams; sets `note` where reading them fails."""
         end = 0  # where the last packet ended, in bytes
         try:
             for packet in self.container.demux():
@@ -194,8 +210,6 @@ class Demuxer:
         except (self.av.FFmpegError, OSError) as error:
             if self.container.format.name not in ERROR_AT_THE_END or end != self.part.source.size:
                 self.damaged(str(error.strerror))
-        if self.part.error:
-            raise self.part.error
         if self.part.shrunk:
             self.damaged("it became shorter while it was read")
 
@@ -217,6 +231,30 @@ class Demuxer:
         return f"is cut short: its header promises {stated:.2f} s, {max(0.0, there):.2f} s are there"
 
 
+class Piece(NamedTuple):
+    """A few samples of one stream."""
+
+    rate: int  # Hz
+    length: int  # frames
+    samples: Callable[[], np.ndarray]  # (length, C), converted when it is called
+
+
+class Rest:
+    """The samples of pieces, from the last of them on that begins at or before frame number `passed`."""
+
+    def __init__(self, pieces: Iterator[Piece], passed: int):
+        self.pieces, self.at, self.first = pieces, 0, None  # `at`: the number of its first frame
+        for piece in pieces:
+            if self.at + piece.length > passed:
+                self.first = piece
+                return
+            self.at += piece.length
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for piece in chain([self.first] if self.first else [], self.pieces):
+            yield piece.samples()
+
+
 def samples_of(frame) -> np.ndarray:
     """The samples of a frame as floats, integers divided by their range: (n, C)."""
     numbers, channels = frame.to_ndarray(), len(frame.layout.channels)
@@ -224,10 +262,12 @@ def samples_of(frame) -> np.ndarray:
     return scaled(planar).T
 
 
-def silences(count: int, block: np.ndarray) -> Iterator[np.ndarray]:
-    """`count` samples of silence in all, shaped like a block (n, C)."""
+def silences(count: int, frame) -> Iterator[Piece]:
+    """`count` samples of silence in all, for a gap before a frame."""
+    shape = samples_of(frame)
     for begin in range(0, count, SILENCE):
-        yield np.zeros((min(SILENCE, count - begin), block.shape[1]), block.dtype)
+        length = min(SILENCE, count - begin)
+        yield Piece(frame.sample_rate, length, functools.partial(np.zeros, (length, shape.shape[1]), shape.dtype))
 
 
 def rate_and_channels(source: Source, stream: int | None) -> tuple[float, int]:

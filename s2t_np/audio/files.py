@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import AudioError, IncompleteAudioError
+from ..errors import AudioError, IncompleteAudioError, ReadingError
 from . import containers
 from .containers.source import ways_to_fail
 from .decoding import UnknownFormatError, decode, sound_of
@@ -23,7 +23,7 @@ from .remote import RemoteFile, is_url, name_in_messages
 from .selection import EVERYTHING, Selection
 
 MOST_RESUMED = 1000  # times that decoding goes on after damage
-COPY_BYTES = 1 << 20  # read at a time from a pipe
+COPY_BYTES = 1 << 16  # read at a time from a pipe
 SPOOL_BYTES = 1 << 25  # a pipe's content is held in memory up to here, then in a temporary file
 
 
@@ -38,26 +38,27 @@ def file_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTH
         yield from ffmpeg_blocks(source, model_rate, selection)
         return
     try:
-        yield from libsndfile_blocks(source, model_rate, selection.channel)
+        yield from libsndfile_blocks(source, model_rate, selection)
     except UnknownFormatError:
         if not has_ffmpeg():
             raise
         yield from ffmpeg_blocks(source, model_rate, selection)
 
 
-def libsndfile_blocks(source: containers.Source, model_rate: int, channel: int | str) -> Iterator[np.ndarray]:
+def libsndfile_blocks(source: containers.Source, model_rate: int, selection: Selection) -> Iterator[np.ndarray]:
     """The same for the formats that libsndfile knows. Raises UnknownFormatError, before any block, for another one."""
     found, name = containers.parts(source), source.name
-    samples, left = 0, MOST_RESUMED
+    samples, left, start = 0, MOST_RESUMED, selection.start if len(found) == 1 else 0.0
     for part in found:
         try:
-            for block in decode(part, model_rate, name, channel):
+            for block in decode(part, model_rate, name, selection.channel, start):
                 samples += len(block)
                 yield block
         except AudioError as error:
             if part is found[0]:
                 raise
             part.note = f"breaks off ({error})"
+        start = 0.0
         if part.note and part.resume and left and (rest := part.resume(part.decoded)):
             found.insert(found.index(part) + 1, rest)
             left -= 1
@@ -103,9 +104,25 @@ def opened(source) -> Iterator[tuple]:
             raise AudioError(f"{name}: is too long for the memory of this machine; cut it into pieces") from error
 
 
-def unreadable(name: str, error: Exception) -> AudioError:
+def incomplete_where_reading_fails(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks; a disk or a network that fails after some of them makes the recording incomplete.
+
+    Raises AudioError; IncompleteAudioError.
+    """
+    given = False
+    try:
+        for block in blocks:
+            given = True
+            yield block
+    except ReadingError as error:
+        if not given:
+            raise
+        raise IncompleteAudioError(f"{error}; the sound before that could be read") from error
+
+
+def unreadable(name: str, error: Exception) -> ReadingError:
     """Return what an error of the operating system, or of a caller's own file object, becomes."""
-    return AudioError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})")
+    return ReadingError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})")
 
 
 def can_seek(file) -> bool:
@@ -136,13 +153,18 @@ def binary_file(source, stack: contextlib.ExitStack):
     return source
 
 
-def spooled(file, name: str):
-    """A copy of what a pipe has to give that can seek: in memory while it is small, then on disk. Raises AudioError."""
+def spooled(file, name: str) -> tuple:
+    """A copy of what a pipe has to give that can seek: in memory while it is small, then on disk; what broke it off.
+
+    Raises ReadingError if nothing could be read.
+    """
     copy = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
     try:
         while block := file.read(COPY_BYTES):
             copy.write(block)
     except ways_to_fail(file) as error:
+        if copy.tell():
+            return copy, unreadable(name, error)
         copy.close()
         raise unreadable(name, error) from error
-    return copy
+    return copy, None

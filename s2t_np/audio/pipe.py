@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import IncompleteAudioError
+from ..errors import AudioError, IncompleteAudioError
 from .checks import usable_rate
 from .containers.lengths import STREAMED
 from .containers.source import ways_to_fail
@@ -32,8 +32,7 @@ def pipe_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTH
     start = Start(file, name)
     wave = wave_start(start)
     if wave is None or selection.stream not in (None, 1):
-        with spooled(start, name) as copy:
-            yield from file_blocks(copy, name, model_rate, selection)
+        yield from blocks_of_copy(start, name, model_rate, selection)
         return
     rate, frame = usable_rate(wave.rate, model_rate, name), wave.encoding.width * wave.channels
     data = Limited(portions(file, name, frame, int(LEAST_SECONDS * rate) * frame), wave.length)
@@ -45,6 +44,18 @@ def pipe_blocks(file, name: str, model_rate: int, selection: Selection = EVERYTH
         raise IncompleteAudioError(
             f"{name}: is cut short: its header promises {promised:.2f} s of sound, {there:.2f} s are there"
         )
+
+
+def blocks_of_copy(file, name: str, model_rate: int, selection: Selection) -> Iterator[np.ndarray]:
+    """The sound of what a file gives from here on, copied first, as far as it can be read. Raises AudioError."""
+    copy, failure = spooled(file, name)
+    with copy:
+        try:
+            yield from file_blocks(copy, name, model_rate, selection)
+        except AudioError as error:
+            raise failure or error from None
+    if failure:
+        raise failure
 
 
 class Start:

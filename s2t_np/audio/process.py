@@ -97,6 +97,10 @@ class RemoteSound:
         self.refused = answer.get("refused")
         self.samplerate, self.channels = answer.get("rate"), answer.get("channels")
 
+    def seek(self, _frames: int) -> int:
+        """Return 0, the frame that comes next: what these decoders give depends on all that came before."""
+        return 0
+
     def read_into(self, block, frames: int) -> tuple[int, str | None]:
         """As decoder.read_into."""
         answer, data = self.process.ask({"read": frames}, self.part)

@@ -13,7 +13,7 @@ from ..errors import AudioError, OptionError
 from .checks import check_samples
 from .containers import READERS
 from .containers.source import ways_to_fail
-from .files import opened, unreadable
+from .files import incomplete_where_reading_fails, opened, unreadable
 from .mixing import mono
 from .selection import MIX
 
@@ -101,7 +101,7 @@ def raw_blocks(source, encoding: str = "s16le", channels: int = 1, channel: int 
 def _raw_blocks(source, encoding: Encoding, channels: int, channel: int | str) -> Iterator[np.ndarray]:
     with opened(source) as (file, name):
         data = headerless(portions(file, name, encoding.width * channels), name)
-        yield from samples(frames(data, encoding, channels), name, channel)
+        yield from incomplete_where_reading_fails(samples(frames(data, encoding, channels), name, channel))
 
 
 def headerless(data: Iterator[bytes], name: str) -> Iterator[bytes]:

@@ -82,7 +82,7 @@ class RemoteFile:
         """Raises AudioError, OSError."""
         system, path = file_system(url)
         cache = {"block_size": PIECE, "cache_type": "blockcache", "cache_options": {"maxblocks": KEPT}}
-        self.file = persistent(lambda: system.open(path, "rb", **cache))
+        self.file = persistent(lambda: in_pieces_or_whole(system, path, cache))
         self.name = name_in_messages(url)
 
     def __enter__(self) -> "RemoteFile":
@@ -114,6 +114,24 @@ class RemoteFile:
             return self.file.read(count)
 
         return persistent(attempt)
+
+
+def in_pieces_or_whole(system, path: str, cache: dict):
+    """fsspec's file: one that is read in pieces or, from a server that turns out to give none, from its beginning."""
+    file = system.open(path, "rb", **cache)
+    size = getattr(file, "size", None)
+    if size is None or size <= PIECE or not file.seekable():
+        return file
+    try:
+        file.seek(size - 1)  # the search for joined recordings reads the last piece, too
+        file.read(1)
+    except ValueError:  # fsspec's word for an answer with more than the piece
+        file.close()
+        return system.open(path, "rb", block_size=0)
+    except Exception:
+        pass
+    file.seek(0)
+    return file
 
 
 def once(action: Callable):

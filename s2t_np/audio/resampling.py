@@ -51,6 +51,19 @@ def impulse_response(up: int, down: int) -> np.ndarray:
     return weights.astype(np.float32)
 
 
+def warm_up(rate: float, new_rate: float) -> int:
+    """Input samples before an output sample that it may depend on, and a period of the phases. Raises AudioError."""
+    if rate == new_rate:
+        return 0
+    up, down = ratio(rate, new_rate)
+    return reach_of(up, down) + down
+
+
+def reach_of(up: int, down: int) -> int:
+    """Input samples that an output depends on, on each side."""
+    return len(impulse_response(up, down)) // 2 // up + 1
+
+
 def resample(blocks: Iterable[np.ndarray], rate: float, new_rate: float, at_once: int = BLOCK) -> Iterator[np.ndarray]:
     """float32 blocks at `rate` -> float32 blocks at `new_rate` (Hz), ceil(N * up / down) samples in all.
 
@@ -61,7 +74,7 @@ def resample(blocks: Iterable[np.ndarray], rate: float, new_rate: float, at_once
     if up == down:
         yield from blocks
         return
-    reach = len(impulse_response(up, down)) // 2 // up + 1  # input samples that an output depends on, on each side
+    reach = reach_of(up, down)
     before = -(-reach // down) * down  # whole periods, so that the phases stay in step
     step = down * max(1, at_once // down)
     held = np.zeros(before, np.float32)

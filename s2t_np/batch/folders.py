@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..audio import FFMPEG_SUFFIXES, describe_format, has_ffmpeg
+from ..system.atomic_files import is_device
 from .items import Failure, Input, LeftOut
 
 # What libsndfile recognises by its content, under the suffixes such files have.
@@ -72,7 +73,7 @@ def classified(path: Path, root: str, headerless: bool) -> Iterator[Input | Fail
     if is_unread(path, headerless):
         yield LeftOut(str(path))
     elif is_audio_file(path, headerless):
-        if path.exists() and not path.is_file():
+        if is_device(path):
             yield Failure(
                 str(path), "is a pipe or a device, not a file; it is read only if it is given by its own name"
             )

@@ -1,21 +1,23 @@
-"""The bytes of a checkpoint file as numbers: mapped read-only, nothing copied, and never trusted.
+"""The bytes of a checkpoint file as numbers: found in a mapping, read into memory of this process, and never trusted.
 
 The modules of the formats say where the numbers are; here those bytes become arrays. All of them store little-endian.
 Whatever a format finds wrong it raises as `Malformed`, without knowing the file's name; `blame` puts the name in front
 and makes a ModelError of it.
 
-A mapping shows the file as it is on the disk, not as it was when it was opened. Replacing the file by another (rename,
-as `safetensors.write` does) is safe: the old bytes stay until the arrays are gone. Shortening it in place is not: the
-kernel ends a process that touches bytes which are no longer there, and overwriting it in place changes the numbers
-unseen. Copy the arrays where a file may be written while it is in use.
+A mapping shows the file as it is on the disk, not as it was when it was opened: in a file that is overwritten in place
+(`cp new.safetensors model.safetensors`) the numbers change unseen, and where it becomes shorter the system ends a
+process that touches what is no longer there (SIGBUS). So only the few bytes that say where the numbers are are taken
+from the mapping, and the numbers are read: a file that has become shorter meanwhile is an error, and afterwards the
+file may go. What is not asked for (the state of an optimizer) takes no memory, and `release` gives back what was.
 """
 
 import mmap
 import os
 import reprlib
 import stat
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -59,35 +61,84 @@ def blame(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: does not fit in memory; use a smaller model, or one stored as float32") from None
 
 
+class Mapping(mmap.mmap):
+    """A mapped file, a descriptor that reads it, and memory of the same size for what is read, at the same places."""
+
+    descriptor: int
+    memory: mmap.mmap | None = None
+
+
 def map_file(path: Path) -> np.ndarray:
     """The bytes of a regular file that is not empty: uint8 (size,), read-only, mapped. Raises Malformed, OSError."""
     if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would keep us waiting
         raise Malformed("is a folder or a device, expected a file", "put the checkpoint's file in its place")
     with open(path, "rb") as file:
         try:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapping = Mapping(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
             raise Malformed("the file is empty", "download it again") from None
+        mapping.descriptor = os.dup(file.fileno())
+    weakref.finalize(mapping, os.close, mapping.descriptor)
     data = np.frombuffer(mapping, np.uint8)
     refuse_impostors(data[:256].tobytes())
     return data
 
 
-def release(array: np.ndarray) -> None:
-    """Drop the resident pages of an array (any shape) of a mapped file; later reads fault them in from the file.
-
-    An array that lies elsewhere stays as it is. While weights are packed, this keeps the process at the size of one
-    copy.
-    """
+def memory_of(array: np.ndarray) -> mmap.mmap | None:
+    """The mapping or the pages that an array (any shape) lies in; None if it lies elsewhere."""
     base = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
-    if not (isinstance(base, mmap.mmap) and hasattr(base, "madvise") and array.flags.c_contiguous):
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def first_byte(array: np.ndarray, memory: mmap.mmap) -> int:
+    """The place of an array (any shape) in its mapping."""
+    return array.ctypes.data - np.frombuffer(memory, np.uint8).ctypes.data
+
+
+def owned(array: np.ndarray) -> np.ndarray:
+    """An array (n,) of a mapped file, read into memory of this process: (n,).
+
+    An array that lies elsewhere stays as it is; so does one of Windows, where a mapped file cannot be shortened. Raises
+    Malformed where the file has become shorter, OSError.
+    """
+    mapping = memory_of(array)
+    if not isinstance(mapping, Mapping) or not hasattr(os, "preadv") or not array.nbytes:
+        return array
+    mapping.memory = mapping.memory or empty_memory(len(mapping))
+    at, done = first_byte(array, mapping), 0
+    target = memoryview(mapping.memory)[at : at + array.nbytes]
+    while done < array.nbytes:
+        count = os.preadv(mapping.descriptor, [target[done:]], at + done)
+        if not count:
+            raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
+        done += count
+    return frozen(np.frombuffer(target, array.dtype, array.size))
+
+
+def empty_memory(size: int) -> mmap.mmap:
+    """Memory of this process alone, which takes room only where it is written to; in large pages, which is faster."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def release(array: np.ndarray) -> None:
+    """Give the pages of an array (any shape) back, which is not read again: afterwards it holds zeros.
+
+    An array that was not read from a mapped file stays as it is. While weights are packed, this keeps the process at
+    the size of one copy.
+    """
+    memory = memory_of(array)
+    if memory is None or isinstance(memory, Mapping) or not hasattr(memory, "madvise") or not array.flags.c_contiguous:
         return
-    start = array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    start = first_byte(array, memory)
     first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if last > first:
-        base.madvise(mmap.MADV_DONTNEED, first, last - first)
+        memory.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def refuse_impostors(head: bytes) -> None:
@@ -133,9 +184,9 @@ def is_shape(value) -> bool:
 def elements(data: np.ndarray, begin: int, count: int, element: Element) -> np.ndarray:
     """`count` numbers from byte `begin` of `data` on, (count,), read-only. The caller has checked that they are there.
 
-    They are a view, unless they are bfloat16 or lie at an address that their type cannot have in registers.
+    They are read into memory of this process; bfloat16 becomes float32. Raises Malformed, OSError.
     """
-    stored = data[begin : begin + count * element.stored.itemsize].view(element.stored)
+    stored = owned(data[begin : begin + count * element.stored.itemsize]).view(element.stored)
     if element.upper_half:
         return widen_bfloat16(stored)
     return stored if stored.flags.aligned else frozen(stored.copy())

@@ -5,7 +5,7 @@ and name it in COMMANDS. Its modules are imported when it runs, so that `s2t-np 
 for sound or text.
 
     0  done                                   3  the model or backend is refused
-    1  some inputs failed, the rest is done   130  interrupted
+    1  some inputs failed, the rest is done   130  interrupted (SIGTERM: 143, SIGHUP: 129)
     2  the command line is wrong              141  the reader of the output has closed it (`| head -1`)
 """
 
@@ -15,9 +15,11 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
+from ..system import signals
 from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
 from .commands.evaluate import EVALUATE
+from .commands.explore import EXPLORE
 from .commands.golden import CHECK, GOLDEN
 from .commands.inspect import FEATURES, INFO, SCORE
 from .commands.listen import LISTEN
@@ -29,10 +31,10 @@ from .commands.train import AVERAGE, TRAIN
 from .commands.transcribe import TRANSCRIBE
 from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 
-OK, FAILED, USAGE, REFUSED, INTERRUPTED, CLOSED = 0, 1, 2, 3, 130, 141
+OK, FAILED, USAGE, REFUSED, CLOSED = 0, 1, 2, 3, 141
 COMMANDS = (
-    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
-    *(TRAIN, AVERAGE),
+    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, EXPLORE, GOLDEN, CHECK, INFO, FEATURES, SCORE),
+    *(CONVERT, DOWNLOAD, TRAIN, AVERAGE),
 )
 EXAMPLES = """\
 examples:
@@ -99,12 +101,22 @@ def exit_code(error: BaseException) -> int:
 
 
 def guarded(run: Callable[[], int]) -> int:
-    """Call `run`; errors that a user or the machine can cause become one line on stderr and an exit code."""
+    """Call `run`; signals, and errors that a user or the machine can cause, become one line and an exit code."""
+    try:
+        signals.raise_interrupt()
+        code = without_errors(run)
+        signals.end()
+        return code
+    except KeyboardInterrupt as interrupt:  # may say how to go on
+        say("; ".join([signals.word(), *map(str, interrupt.args)]))
+        signals.end(told=True)
+        return signals.exit_code()
+
+
+def without_errors(run: Callable[[], int]) -> int:
+    """Call `run`; its errors become one line on stderr and an exit code. Raises KeyboardInterrupt."""
     try:
         return run()
-    except KeyboardInterrupt as interrupt:  # may say how to go on
-        say("; ".join(["interrupted", *map(str, interrupt.args)]))
-        return INTERRUPTED
     except S2TError as error:
         say(f"error: {error}")
         return exit_code(error)

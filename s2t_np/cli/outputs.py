@@ -13,7 +13,7 @@ from ..batch.output_names import output_paths, with_unique_names
 from ..errors import OptionError
 from ..formats import FORMATS, WHISPERS, Layout, path_lines, render, suffix_of
 from ..longform.segment import Recording
-from ..system.atomic_files import check_writable
+from ..system.atomic_files import check_writable, is_device
 from ..tokenizer import Tokenizer
 from .terminal import say, show
 
@@ -93,7 +93,7 @@ def check_output(args: Namespace, batch: bool) -> None:
 
 def check_output_file(path: str) -> None:
     """Raise OptionError if --output is not a regular file, or one that cannot be written."""
-    if os.path.exists(path) and not os.path.isfile(path):
+    if is_device(path):
         raise OptionError(f"--output {path} is not a regular file; `> {path}` prints to it")
     try:
         if not os.path.exists(path):

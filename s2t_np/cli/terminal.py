@@ -33,11 +33,15 @@ renew_in_child(renew_lock)
 def guard_streams() -> None:
     """Use UTF-8 whatever the locale; keep the bytes of file names that are not Unicode; reopen closed streams as empty.
 
-    Python sets a stream that the caller closed (`>&-`) to None, and the next file opened would get its number.
+    Python sets a stream that the caller closed (`>&-`) to None, and the next file opened would get its number. Without
+    a buffer (PYTHONUNBUFFERED), Python loses what the operating system does not take at once: such a stream gets one.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(getattr(getattr(sys, name), "buffer", None), io.RawIOBase) and mode == "w":
+            buffered = io.BufferedWriter(getattr(sys, name).detach())
+            setattr(sys, name, io.TextIOWrapper(buffered, line_buffering=True))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")

@@ -21,6 +21,7 @@ from ..config import UTTERANCE_FILE, write_json
 from ..errors import ModelError, OptionError
 from ..loading import Checkpoint, Network, load_folder, model_of, read
 from ..settings.architecture import ArchitectureOptions
+from ..system.atomic_files import exchange
 from ..weights import check
 from .from_fairseq import write_files
 from .generation_options import generation_json
@@ -126,7 +127,8 @@ def check_target(target: Path, force: bool) -> None:
 def atomic_folder(target: Path):
     """A new folder to fill, which becomes `target` when the block ends well and vanishes when it does not.
 
-    A folder already at `target` is moved aside first, put back if the new one cannot take its place, else removed.
+    A folder already at `target` changes places with the new one, in one step where the system can (Linux); elsewhere it
+    is moved aside first, and put back if the new one cannot take its place. Then it is removed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     mark = os.urandom(6).hex()
@@ -134,9 +136,11 @@ def atomic_folder(target: Path):
     try:
         partial.mkdir()
         yield partial
-        if target.exists():
+        if not target.exists():
+            partial.rename(target)
+        elif not exchange(partial, target):
             target.rename(old)
-        partial.rename(target)
+            partial.rename(target)
     finally:
         if old.exists() and not target.exists():
             old.rename(target)

@@ -17,7 +17,7 @@ from ..loading import load_folder
 from ..model import S2T
 from .refusals import Refusal, refusal_of
 
-KEPT, KEPT_SECONDS = 8, 600.0  # pages of 1 to 9 MB each
+KEPT, KEPT_SECONDS = 8, 600.0  # pages of 3 to 15 MB each
 
 
 class Explorer:

@@ -1,12 +1,12 @@
 """Files that appear complete or not at all, whatever happens while they are written.
 
 The data goes to a temporary file next to the target, is flushed to the disk, and gets the target's name by a rename.
-The
-temporary name is random and the file must be new, so that several runs never write to one file, and a link that another
-user has put in the folder is never followed. A process that is killed leaves its temporary file; `remove_leftovers`
-deletes such files, which are told from those in use by a lock.
+The temporary name is random and the file must be new, so that several runs never write to one file, and a link that
+another user has put in the folder is never followed. A process that is killed leaves its temporary file;
+`remove_leftovers` deletes such files, which are told from those in use by a lock.
 """
 
+import ctypes
 import errno
 import os
 import secrets
@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from .file_locks import try_lock
 
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
 PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
@@ -42,8 +43,15 @@ def is_foreign_link(path: str | Path) -> bool:
 
 
 def is_device(path: str | Path) -> bool:
-    """Return whether `path` exists and is not a regular file: /dev/stdout, a named pipe, a folder."""
-    return os.path.exists(path) and not os.path.isfile(path)
+    """Return whether `path` exists and is not a regular file: /dev/stdout, a named pipe, a folder.
+
+    One question and not two: what cannot be looked at for a moment must not pass for a device, which is written in
+    place and read as live sound.
+    """
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False
 
 
 @contextmanager
@@ -81,11 +89,33 @@ def new_file(folder: Path) -> BinaryIO:
     """Create a file under a random name and lock it. Raises OSError that names the folder."""
     while True:
         path = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
-        with named(folder, path):
-            file = open(path, "xb")  # noqa: SIM115 - open as long as the caller's context
-        if try_lock(file) is not False and path.exists():
-            return file
+        try:
+            with named(folder, path):
+                file = open(path, "xb")  # noqa: SIM115 - open as long as the caller's context
+            if try_lock(file) is not False and os.fstat(file.fileno()).st_nlink:
+                return file
+        except FileExistsError:
+            raise
+        except BaseException:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
         file.close()  # another process took it for a leftover before it was locked
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two files or folders change names in one step; False where the system or the disk cannot. Raises OSError.
+
+    A process that is killed between two renames would leave nothing under the name. (renameat2 in Linux' manual.)
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if rename is None:
+        return False
+    if not rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE):
+        return True
+    if (number := ctypes.get_errno()) in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(second))
 
 
 def check_writable(folder: str | Path) -> None:

@@ -6,11 +6,14 @@ the reading; memory sets a limit too.
 """
 
 from ..config import GenerationConfig, ModelConfig
+from ..errors import OptionError
+from ..system import memory
 
 ROWS = 64  # in a step; with more, reading the weights is a small part of its time already
 MEMORY = 512e6  # bytes that the caches of all running utterances may take
 SHORT, LONG = 10, 30  # seconds of usual utterances, and of the longest ones
 POSITIONS = 25  # that the encoder makes of a second
+LOGITS = 4  # arrays of the size of the vocabulary that a row takes while it is searched
 TOKENS = 100  # that a long utterance has
 
 
@@ -24,6 +27,18 @@ def width_of(config: ModelConfig, options: GenerationConfig, weight_bytes: int) 
     by_reading = weight_bytes * decoder_weights(config) / cache_bytes(config, SHORT * POSITIONS)
     by_memory = MEMORY / cache_bytes(config, LONG * POSITIONS + rows * TOKENS)
     return max(1, min(ROWS // rows, round(by_reading), int(by_memory)))
+
+
+def check_memory(config: ModelConfig, options: GenerationConfig, utterances: int = 1) -> None:
+    """Raise OptionError if that many utterances at a time might need more memory than is free."""
+    rows = utterances * max(options.num_beams, options.num_return_sequences)
+    longest = options.max_length if options.max_new_tokens is None else options.max_new_tokens
+    sound = utterances * cache_bytes(config, LONG * POSITIONS)
+    if short := memory.lacking(sound + rows * (cache_bytes(config, longest) + LOGITS * 4 * config.vocab_size)):
+        raise OptionError(
+            f"{rows} hypotheses side by side (batch {utterances}, num_beams {options.num_beams}) of up to {longest} "
+            f"tokens may need {short}; expected fewer of them or a lower max_length"
+        )
 
 
 def decoder_weights(config: ModelConfig) -> int:

@@ -22,6 +22,7 @@ from ..checkpoint import read_tensors, safetensors
 from ..config import read_json, write_json
 from ..errors import ModelError, OptionError
 from ..hf.convert import COPIED, atomic_folder
+from ..system.atomic_files import remove_leftovers
 from .derivatives.parameters import Parameters
 from .learner import Learner
 
@@ -93,8 +94,10 @@ def remove_old(run: Path, keep: int) -> None:
     """Delete all but the last `keep` checkpoints, and what killed runs have left."""
     for folder in checkpoints(run)[:-keep]:
         shutil.rmtree(folder, ignore_errors=True)
-    for folder in (*(run / "checkpoints").glob(".s2t-np-*"), *run.glob(".s2t-np-*")):
-        shutil.rmtree(folder, ignore_errors=True)
+    for place in (run, run / "checkpoints"):
+        remove_leftovers(place)  # files; what follows removes folders
+        for folder in place.glob(".s2t-np-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def restore(folder: Path, learner: Learner) -> Position:

@@ -1,4 +1,4 @@
-"""Features on the disk: computed once, found again by what they were computed from, read as memory-mapped files.
+"""Features on the disk: computed once, and found again by what they were computed from.
 
 The name of a file is a digest of the recording's bytes, of the settings of the features and of the speed, so that a
 recording which changes or moves is never taken for another. Without a folder, features are computed anew at each use.
@@ -65,15 +65,15 @@ class FeatureStore:
         return features(samples, self.config, np.float32, self.fbank)
 
     def get(self, path: Path, speed: float = 1.0) -> np.ndarray:
-        """Features (T, M) float32, mapped from the disk where they are kept. Raises AudioError, OSError."""
+        """Features (T, M) float32, read from the disk where they are kept. Raises AudioError, OSError."""
         if self.folder is None:
             return self.compute(path, speed)
         kept = self.file_of(path, speed)
         try:
-            return np.load(kept, mmap_mode="r")
+            return np.load(kept)  # not mapped: a file that is shortened would end the process
         except (OSError, ValueError, EOFError):  # not there yet, or damaged: then it is made anew
             found = self.compute(path, speed)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(kept) as file:
             np.save(file, found)
-        return np.load(kept, mmap_mode="r")
+        return found

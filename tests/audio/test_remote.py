@@ -1,13 +1,14 @@
 """Recordings at an address: the same sound, little of it fetched twice, and one line for whatever goes wrong."""
 
+import io
 import sys
 
 import numpy as np
 import pytest
 
 from s2t_np import audio
-from s2t_np.audio import remote
-from s2t_np.errors import AudioError
+from s2t_np.audio import files, remote
+from s2t_np.errors import AudioError, IncompleteAudioError
 from tests.support.loopback_files import LoopbackFiles
 from tests.support.sounds import encode, signal
 
@@ -100,3 +101,71 @@ def test_what_to_install(package, address, monkeypatch):
 def test_an_unknown_kind_of_address():
     with pytest.raises(AudioError, match=r"^nonsense://h/a.wav: cannot be read \(.*nonsense"):
         audio.load("nonsense://h/a.wav", 16000)
+
+
+CONTAINERS = ("WAV", "FLAC", "OGG", "MP3", "mkv")
+LONG = np.tile(X, 4)
+
+
+def long_file(container):
+    if container != "mkv":
+        return encode(LONG, container=container)
+    return pytest.importorskip("tests.support.ffmpeg_files").written("matroska", "aac", LONG)
+
+
+def half_is_heard(sound, container):
+    given = []
+    with pytest.raises(IncompleteAudioError, match=r"cannot be read .*the sound before that could be read"):
+        for block in audio.blocks(sound, 16000):
+            given.append(block)
+    samples = sum(map(len, given))
+    assert 0.3 * len(LONG) < samples < 0.6 * len(LONG)
+    if container in ("WAV", "FLAC"):
+        assert np.abs(np.concatenate(given) - LONG[:samples]).max() < 2**-14
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_connection_that_is_lost_midway_leaves_the_sound_before_it(server, container, monkeypatch):
+    monkeypatch.setattr(remote, "PIECE", 1 << 12)
+    monkeypatch.setattr(files, "COPY_BYTES", 1 << 12)
+    server.files["/long.bin"] = data = long_file(container)
+    server.breaks_off = len(data) // 2
+    half_is_heard(f"{server.url}/long.bin", container)
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_a_disk_or_a_pipe_that_fails_midway_does_so_too(container, seekable, monkeypatch):
+    monkeypatch.setattr(files, "COPY_BYTES", 1 << 12)
+    half_is_heard(Failing(long_file(container), seekable), container)
+
+
+class Failing(io.BytesIO):
+    """A file of which only the first half can be read."""
+
+    def __init__(self, data, seekable):
+        super().__init__(data)
+        self.half, self.can_seek = len(data) // 2, seekable
+
+    def seekable(self):
+        return self.can_seek
+
+    def read(self, count=-1):
+        if count < 0 or self.tell() + count > self.half:
+            raise OSError(5, "Input/output error")
+        return super().read(count)
+
+    read1 = read
+
+
+def test_a_server_that_gives_no_pieces_of_a_long_file(server):
+    server.ranges, server.files["/long.wav"] = False, encode(np.tile(X, 15))
+    assert len(server.files["/long.wav"]) > remote.PIECE
+    assert len(audio.load(f"{server.url}/long.wav", 16000)) == 15 * len(X)
+
+
+def test_a_connection_that_is_lost_at_the_beginning_is_an_error(server):
+    server.breaks_off = 0
+    with pytest.raises(AudioError, match="cannot be read") as caught:
+        audio.load(f"{server.url}/talk.flac", 16000)
+    assert not isinstance(caught.value, IncompleteAudioError)

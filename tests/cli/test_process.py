@@ -158,6 +158,55 @@ def test_an_interrupt_while_it_is_starting_is_one_line(module):
     assert b"Traceback" not in err
 
 
+@posix
+@pytest.mark.parametrize(
+    ("name", "word"), [("SIGTERM", b"terminated"), ("SIGHUP", b"ended, as its terminal was closed")]
+)
+def test_other_signals_end_it_as_an_interrupt_does(long_recording, tmp_path, name, word):
+    """The exit code is that of a process which the signal has ended, for a shell; nothing is left behind."""
+    number = getattr(signal, name)
+    endless = ("--min-length", "100000", "--max-length", "100000")
+    process = start(*TRANSCRIBE, long_recording, *endless, "--output-dir", tmp_path / "out")
+    while not (tmp_path / "out").exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(number)
+    assert finish(process) == (128 + number, b"", b"s2t-np: " + word + b"\n")
+    assert os.listdir(tmp_path / "out") == []
+
+
+@posix
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    """nohup."""
+    says = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from s2t_np.__main__ import main; "
+    says += f"sys.argv = ['s2t-np', 'transcribe', '--model', 'digits', {str(FIVE)!r}]; import s2t_np.cli as c; "
+    says += "real = c.parse_and_run; c.parse_and_run = lambda a: (os.kill(os.getpid(), signal.SIGHUP), real(a))[1]; "
+    done = subprocess.run(
+        [sys.executable, "-c", says + "sys.exit(main())"], env=environment(), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"five five\n", b"")
+
+
+@posix
+def test_a_second_signal_ends_it_where_it_is():
+    says = "import os, signal, sys, time\nfrom s2t_np.system import signals\nsignals.begin()\n"
+    says += "signals.raise_interrupt()\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+    says += "except KeyboardInterrupt:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)\n"
+    done = subprocess.run([sys.executable, "-c", says], env=environment(), capture_output=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"s2t-np: interrupted\n")
+
+
+@posix
+def test_what_an_unbuffered_output_does_not_take_at_once_is_written_all_the_same(tmp_path):
+    """python -u: its stream passes on what `write` takes of a text, and drops the rest, with exit code 0."""
+    says = "import io, os, sys\nclass Slow(io.FileIO):\n    def write(self, data):\n"
+    says += "        return super().write(bytes(data)[:3])\n"
+    says += "sys.stdout = io.TextIOWrapper(Slow(os.dup(1), 'wb'), write_through=True)\n"
+    says += f"from s2t_np.cli import main\nsys.exit(main(['transcribe', '--model', 'digits', {str(FIVE)!r}]))"
+    done = subprocess.run([sys.executable, "-u", "-c", says], env=environment(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"five five\n", b"")
+
+
 def copies(folder, count):
     """So many recordings of two digits, as each file is transcribed only once."""
     paths = [folder / f"{number:03}.flac" for number in range(count)]

@@ -1,75 +1,17 @@
 """The explorer's page in a real browser, from disk: it opens without errors, draws all, and shows true numbers."""
 
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
 
-import s2t_np
-from s2t_np.inspect.explorer import STAGES, page
 from s2t_np.inspect.explorer.model_map import BOXES
-from s2t_np.inspect.explorer.sections import SECTIONS
+from s2t_np.inspect.explorer.sections import SECTIONS, views_of
 from s2t_np.inspect.explorer.tour import TOUR
-from s2t_np.inspect.trace import trace
-from tests.support.paths import DIGITS
+from tests.support.browsers import CHROMIUM, go
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: drives a browser")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: the page is opened in it")
-
-RECORDING = DIGITS.parent.parent / "recordings" / "two-nine-three-four-zero.flac"
-FLAGS = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync".split()
-
-
-@pytest.fixture(scope="module")
-def seen():
-    return trace(s2t_np.load("digits", backend="numpy"), RECORDING, STAGES)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory, seen):
-    path = tmp_path_factory.mktemp("explorer") / "page.html"
-    path.write_text(page(seen, s2t_np.load("digits", backend="numpy")), encoding="utf-8")
-    return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS + sandbox)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium, address):
-    """A function that opens the page; at the end no error may have been heard, and nothing asked of a network."""
-    errors, requests, contexts = [], [], []
-
-    def open_page(**options):
-        contexts.append(chromium.new_context(**options))
-        tab = contexts[-1].new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(address)
-        tab.wait_for_function("document.documentElement.dataset.ready")
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
-
-
-def go(tab, section: str) -> None:
-    """Follow the link to a section and wait until it is drawn."""
-    tab.click(f'nav a.row[href="#{section}"]')
-    tab.wait_for_function(f"document.getElementById('{section}').dataset.drawn")
 
 
 DRAWN = """canvas => {
@@ -86,14 +28,14 @@ DRAWN = """canvas => {
     ],
     ids=["desk", "phone"],
 )
-def test_every_stage_is_reached_and_every_picture_drawn(opened, options):
+def test_every_stage_is_reached_and_every_picture_drawn(opened, seen, options):
     tab = opened(**options)
     for section in SECTIONS:
         go(tab, section.id)
         views = tab.query_selector_all(f"#{section.id} .view")
-        assert len(views) == len(section.views)
+        assert len(views) == len(views_of(section, seen))
         for canvas in tab.query_selector_all(f"#{section.id} canvas"):
-            assert canvas.evaluate(DRAWN) > 2, section.id
+            assert canvas.evaluate(DRAWN) > 1, section.id
     assert tab.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
     assert tab.evaluate("document.documentElement.dataset.theme") == options["color_scheme"]
 
@@ -168,11 +110,47 @@ def test_the_keyboard_is_enough(opened):
 def test_the_tree_tells_what_became_of_a_candidate(opened):
     tab = opened()
     go(tab, "search")
-    tab.query_selector_all("#search .columns > div")[1].query_selector("button").click()
+    tab.query_selector_all("#search .forest > div")[1].query_selector("button").click()
     told = tab.inner_text("#search .readout")
     assert told.startswith("\u2581two \u2581nine: log-probability ")
     assert "runs on" in told
-    assert len(tab.query_selector_all("#search .line")) == 2
+    assert len(tab.query_selector_all("#search .candidate.line")) == 2
+    assert len(tab.query_selector_all("#search .edge.line")) == 1
+
+
+def test_the_tree_has_an_edge_for_every_candidate_that_continues_one(opened, seen):
+    tab = opened()
+    go(tab, "search")
+    tab.wait_for_selector("#search .edge", state="attached")
+    later = [c for c in seen.tree.candidates if np.isfinite(c.score) and c.step > seen.tree.candidates[0].step]
+    assert len(tab.query_selector_all("#search .edge")) == len(later)
+    assert len(tab.query_selector_all("#search .edge.best")) == len(seen.transcript.hypotheses[0].generated) - 1
+
+
+def test_all_heads_stand_side_by_side_and_one_is_enlarged(opened):
+    tab = opened()
+    go(tab, "encoder")
+    heads = tab.query_selector_all("#encoder .view.heads .grid button")
+    assert len(heads) == 4
+    heads[3].click()
+    assert tab.get_attribute("#encoder .large canvas", "data-array") == "encoder.layers.0.self_attn.attn_weights/3"
+    assert heads[3].get_attribute("aria-pressed") == "true"
+
+
+def test_the_scores_and_the_feed_forward_network_are_shown(opened, seen):
+    tab = opened()
+    go(tab, "encoder")
+    tab.select_option('#encoder select[aria-label="part"]', label="self-attention: scores of head 2")
+    block = "encoder.layers.0.self_attn"
+    assert tab.get_attribute("#encoder .view.inside canvas", "data-array") == f"{block}.scores/2"
+    q, k = (seen[f"{block}.{name}"][:, 64:96].astype(np.float64) for name in ("q_proj", "k_proj"))
+    shown = tab.evaluate(f"lookup('{block}.scores/2').at(7, 9)")
+    assert abs(shown - q[7] @ k[9] / 32**0.5) < 1e-6 * abs(shown)
+    tab.select_option('#encoder select[aria-label="part"]', label="feed-forward, after the ReLU")
+    assert (
+        tab.evaluate("lookup('encoder.layers.0.activation_fn').at(7, 9)")
+        == seen["encoder.layers.0.activation_fn"][7, 9]
+    )
 
 
 def test_light_and_dark_can_be_switched(opened):
@@ -218,7 +196,7 @@ def test_every_box_of_the_map_opens_its_section_and_is_marked(opened, size):
     tab.add_style_tag(content="* { overflow-anchor: none }")  # as in browsers that do not correct for growing parts
     for box in reversed(BOXES):
         tab.click(f'[data-box="{box.id}"] a.box text')
-        tab.wait_for_function("id => document.getElementById(id).dataset.drawn", arg=box.sections[0])
+        tab.wait_for_function("id => location.hash === `#${id}`", arg=box.sections[0])
         tab.wait_for_timeout(100)
         assert 0 <= tab.evaluate(HEADING, box.sections[0]) < 0.4 * size[1], box.id
         assert tab.evaluate(CURRENT) == [box.sections[0], True]

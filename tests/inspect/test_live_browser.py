@@ -1,23 +1,18 @@
 """Experiments in a real browser: muting, hiding, searching, by mouse and keys; the numbers shown are Python's."""
 
-import os
 import re
-import shutil
+import threading
 
 import pytest
 
 import s2t_np
 from s2t_np.inspect.experiments import Experiment, compare, subject
-from s2t_np.inspect.explorer import STAGES, page
-from s2t_np.inspect.trace import trace
-from tests.support.paths import DIGITS
+from s2t_np.inspect.explorer.local_server import served
+from tests.support.browsers import CHROMIUM, opener
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: drives a browser")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytest.importorskip("playwright.sync_api", reason="needs playwright: drives a browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: the page is opened in it")
 
-RECORDING = DIGITS.parent.parent / "recordings" / "two-nine-three-four-zero.flac"
-FLAGS = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync".split()
 MUTE = "#experiment button[aria-label='mute {}']"
 ANSWERED = "count => Number(document.querySelector('#experiment .result').dataset.answers || 0) > count"
 
@@ -28,32 +23,17 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def seen(model):
-    return trace(model, RECORDING, STAGES)
-
-
-@pytest.fixture(scope="module")
 def before(model, seen):
     return subject(model, seen["features.cmvn"])
 
 
 @pytest.fixture(scope="module")
-def tab(model, seen, tmp_path_factory):
-    path, errors = tmp_path_factory.mktemp("live") / "page.html", []
-    path.write_text(page(seen, model), encoding="utf-8")
-    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS + sandbox)
-        tab = browser.new_page(viewport={"width": 390, "height": 844})
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.goto(path.as_uri())
-        tab.wait_for_function("document.documentElement.dataset.ready")
+def tab(chromium, address):
+    with opener(chromium, address) as open_page:
+        tab = open_page(viewport={"width": 390, "height": 844})
         tab.click('nav a.row[href="#experiment"]')
         tab.wait_for_function(ANSWERED, arg=0)
         yield tab
-        browser.close()
-    assert errors == []
 
 
 def changed(tab, change) -> None:
@@ -167,3 +147,29 @@ def test_nothing_is_wider_than_a_phone(tab):
     fields = "e => [...e.querySelectorAll('button, input, select')]"
     unnamed = f"{fields}.filter(x => !x.textContent && !x.labels?.length && !x.ariaLabel).length"
     assert tab.eval_on_selector("#experiment", unnamed) == 0
+
+
+def test_a_page_from_the_local_server_asks_it_within_its_policy(tab, model, seen, before):
+    errors = []
+    with served(seen, model, before) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        other = tab.context.browser.new_page()
+        other.on("pageerror", lambda error: errors.append(str(error)))
+        other.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        other.goto(server.address + "#experiment")
+        other.wait_for_selector("#experiment .result[data-answers='1']")
+        other.click(MUTE.format("encoder layer 3"))
+        other.wait_for_selector("#experiment .result[data-answers='2']")
+        text, now, change = shown(other)
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+        other.click("#experiment .again")
+        other.wait_for_selector("#experiment .status:has-text('the server has ended')")
+        other.close()
+    expected = compare(before, Experiment(muted_layers=("encoder.layers.3",)))
+    assert text == expected.after.text
+    assert now == pytest.approx([step["after"] for step in expected.record()["steps"]], abs=6e-4)
+    assert change == pytest.approx(expected.largest_change, abs=6e-4)
+    assert [error for error in errors if "ERR_CONNECTION_REFUSED" not in error] == []

@@ -1,5 +1,6 @@
 """A file server on 127.0.0.1, with and without byte ranges, and in the ways in which servers fail."""
 
+import contextlib
 import re
 import threading
 import time
@@ -16,6 +17,7 @@ class LoopbackFiles:
         self.status: dict[str, int] = {}  # path -> the error that is answered
         self.failures = 0  # how many of the next pieces are answered with 503
         self.stall = 0.0  # seconds before each answer to GET
+        self.breaks_off: int | None = None  # bytes of a file after which the connection is dropped, again and again
         self.sent = 0  # bytes of all files
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads, self.server.owner = True, self
@@ -69,6 +71,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(piece)))
         self.end_headers()
         if body:
-            owner.sent += len(piece)
-            self.wfile.write(piece)
+            begin = int(wanted[1]) if wanted else 0
+            there = len(piece) if owner.breaks_off is None else max(0, owner.breaks_off - begin)
+            with contextlib.suppress(ConnectionError):  # a client may leave early
+                self.wfile.write(piece[:there])
+            owner.sent += len(piece[:there])
+            self.close_connection = self.close_connection or there < len(piece)
         return None

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from s2t_np.system import atomic_files
-from s2t_np.system.atomic_files import atomic_file, check_writable, named, remove_leftovers
+from s2t_np.system.atomic_files import atomic_file, check_writable, exchange, named, remove_leftovers
 from tests.support.paths import ROOT
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="permissions, links, devices and locks as POSIX has them")
@@ -167,3 +167,41 @@ def test_whether_a_folder_can_be_written_is_found_out_without_a_trace(tmp_path):
     with pytest.raises(OSError) as error:
         check_writable(tmp_path / "gone")
     assert error.value.filename == str(tmp_path / "gone")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a fault of fstat or flock, as on a network disk")
+@pytest.mark.parametrize("call", ["fstat", "try_lock"])
+def test_a_fault_right_after_a_temporary_file_was_made_leaves_none(tmp_path, monkeypatch, call):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(atomic_files.os if call == "fstat" else atomic_files, call, fail)
+    with pytest.raises(OSError, match="Input/output error"), atomic_file(tmp_path / "a"):
+        pass
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_cannot_be_looked_at_for_a_moment_is_not_a_device(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("")
+    usual, answers = os.stat, iter([True, False])  # the second question failed: a device, written in place
+
+    def stat_once(*args, **kwargs):
+        if next(answers, False):
+            return usual(*args, **kwargs)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "stat", stat_once)
+    assert not atomic_files.is_device(tmp_path / "a")
+    assert not atomic_files.is_device(tmp_path / "a")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 of Linux")
+def test_two_folders_change_names_in_one_step(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "x").write_text("")
+    assert exchange(tmp_path / "a", tmp_path / "b")
+    assert (os.listdir(tmp_path / "a"), os.listdir(tmp_path / "b")) == ([], ["x"])
+    with pytest.raises(FileNotFoundError, match="c"):
+        exchange(tmp_path / "a", tmp_path / "c")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.walkthroughs import FOLDER, NAMES, notebook
 from tools.notebooks import linked, notebook_of
 from tools.percent import cells
@@ -34,12 +35,13 @@ def test_jupytext_makes_the_same_file(name):
 
 
 @pytest.mark.slow
-def test_a_notebook_runs_in_a_kernel_of_jupyter():
+def test_a_notebook_runs_in_a_kernel_of_jupyter(monkeypatch):
     """Without nbclient the cells of all four are executed all the same, by test_walkthroughs.py."""
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient: runs a notebook in a kernel")
     pytest.importorskip("ipykernel", reason="needs ipykernel: the kernel of a notebook")
     import nbformat
 
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     found = nbformat.read(FOLDER / "word_times.ipynb", as_version=4)
     nbclient.NotebookClient(found, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
     shown = [

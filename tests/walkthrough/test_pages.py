@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.walkthroughs import FOLDER, NAMES
+from tests.support.walkthroughs import FOLDER, NAMES, helper
 from tools.percent import cells
-from tools.walkthrough_page import slug, without_drawing
+from tools.walkthrough_page import STYLE, slug, without_drawing
 
 needs_markdown = pytest.importorskip("markdown_it", reason="needs markdown-it-py: pages of the walkthrough")
 needs_pygments = pytest.importorskip("pygments", reason="needs Pygments: pages of the walkthrough")
@@ -92,6 +92,32 @@ def fetched(tag, attributes) -> list[str]:
     links = [attributes.get(key, "") for key in ("src", "srcset", "poster", "data")]
     links += [attributes.get(key, "") for key in ("href", "xlink:href") if tag in ("link", "image", "use", "script")]
     return [link for link in links if link and not link.startswith(("data:", "#"))]
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of #rgb or #rrggbb (WCAG 2.2)."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    channels = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_read_on_light_and_on_dark():
+    assert round(contrast("#fff", "#767676"), 2) == 4.54  # as WebAIM's checker says
+    themes = [dict(re.findall(r"--(\w+): (#\w+)", part)) for part in STYLE.read_text().split("@media")[:2]]
+    assert len(themes[0]) == len(themes[1]) == 11
+    for theme in themes:
+        grounds = theme.pop("ground"), theme.pop("soft")
+        theme.pop("line")  # an ornament
+        assert all(contrast(ink, ground) >= 4.5 for ink in theme.values() for ground in grounds)
+        show = helper("show")
+        curves = (*show.COLOURS, *show.FATES.values())
+        assert all(contrast(curve, grounds[0]) >= 3 for curve in curves), grounds
 
 
 def test_pages_are_small(pages):

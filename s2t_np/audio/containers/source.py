@@ -4,7 +4,7 @@ import io
 import os
 import tempfile
 
-from ...errors import AudioError
+from ...errors import ReadingError
 
 PLAIN = (
     io.FileIO,
@@ -25,7 +25,7 @@ def ways_to_fail(file) -> tuple[type[Exception], ...]:
 
 
 class Source:
-    """A seekable binary file with random access, and with one way to fail: AudioError."""
+    """A seekable binary file with random access, and with one way to fail: ReadingError."""
 
     def __init__(self, file, name: str):
         self.file, self.name = file, name
@@ -57,7 +57,7 @@ class Source:
         try:
             return action()
         except ways_to_fail(self.file) as error:
-            raise AudioError(f"{self.name}: cannot be read ({error})") from error
+            raise ReadingError(f"{self.name}: cannot be read ({error})") from error
 
 
 class Part:

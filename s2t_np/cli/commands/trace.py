@@ -49,12 +49,15 @@ def chosen_stages(args: Namespace) -> list[str] | None:
 
 
 def load_traced(args: Namespace) -> S2T:
-    """The model to trace. With --html, "auto" means numpy, which alone has what the page shows.
+    """The model to trace; with --html, a readable one. Raises ModelError, BackendError, OptionError."""
+    return load_model(args) if args.html is None else load_readable(args)
+
+
+def load_readable(args: Namespace) -> S2T:
+    """The model for a page. "auto" means numpy, which alone has what the page shows.
 
     Raises ModelError, BackendError, OptionError.
     """
-    if args.html is None:
-        return load_model(args)
     from ...inspect.explorer import check_backend
 
     if args.backend == "auto":
@@ -94,8 +97,9 @@ def write(args: Namespace, seen, model: S2T) -> None:
         say(f"{args.output}: {len(seen)} stages, {written:,.1f} MB in trace.{args.format}; manifest.json lists them")
     if args.html is not None:
         from ...inspect.explorer import page
+        from ...training.saliency import explaining
 
-        document = page(seen, model).encode("utf-8", "backslashreplace")
+        document = page(seen, model, gradients=explaining(model, seen)).encode("utf-8", "backslashreplace")
         with atomic_file(args.html) as file:
             file.write(document)
         say(f"{args.html}: {len(document) / MEGABYTE:,.1f} MB, opens in any browser")

@@ -150,9 +150,9 @@ def train(args: Namespace) -> int:
         run, position = set_up(args, folder)
         if run.over(position):
             say(f"{folder}: is done; a larger --max-epoch goes on with it")
-            return 0
-        show_all(run, position, args.log_interval)
-        finish(run)
+        else:
+            show_all(run, position, args.log_interval)
+        finish(run)  # also of a run that was killed before it came to this
     return 0
 
 
@@ -172,6 +172,7 @@ def show_all(run: Run, position: checkpoints.Position, interval: int) -> None:
 def finish(run: Run) -> None:
     """Average the last checkpoints, draw the curves, say which model is where. Raises OSError, ModelError."""
     folder, found = run.folder, checkpoints.checkpoints(run.folder)
+    checkpoints.remove_old(folder, run.recipe.keep_last)
     if importlib.util.find_spec("matplotlib") is not None:
         curves.save(read_log(folder), folder / "curves.png")
     if not run.valid:

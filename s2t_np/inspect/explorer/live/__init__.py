@@ -24,6 +24,7 @@ import numpy as np
 from ....model import S2T
 from ....settings.generation_config import GenerationConfig
 from ...trace import Trace
+from ...trace.plan import of_the_search
 
 NETWORK_PROGRAM = ("ops.js", "layers.js", "encoder.js", "decoder.js", "search.js", "experiment.js")
 PROGRAM = (*NETWORK_PROGRAM, "worker.js", "computers.js", "controls.js", "answers.js", "panel.js")
@@ -54,7 +55,7 @@ def program() -> str:
 def fragment(trace: Trace, model: S2T, address: str | None = None) -> str:
     """The part of the page that computes: description, weights and program. `address`: the server to ask instead."""
     record, block = server_record(address) if address else page_record(trace, model)
-    data = json.dumps(record | shape_of(model), allow_nan=False).replace("<", "\\u003c")
+    data = json.dumps(record | shape_of(trace, model), allow_nan=False).replace("<", "\\u003c")
     return (
         f'<style>\n{read("live.css")}</style>\n<script type="application/json" id="live-data">{data}</script>\n'
         f'<script type="text/plain" id="live-block">{block}</script>\n'
@@ -62,9 +63,9 @@ def fragment(trace: Trace, model: S2T, address: str | None = None) -> str:
     )
 
 
-def shape_of(model: S2T) -> dict:
-    """What the controls need to know of a model."""
-    config, search = model.config, model.generation_config
+def shape_of(trace: Trace, model: S2T) -> dict:
+    """The numbers that the controls need to know."""
+    config, search = model.config, searched(trace, model)
     return {
         "encoder_layers": len(model.weights.encoder.layers),
         "decoder_layers": len(model.weights.decoder.layers),
@@ -100,8 +101,7 @@ def page_record(trace: Trace, model: S2T) -> tuple[dict, str]:
 
 def searched(trace: Trace, model: S2T) -> GenerationConfig:
     """The options of the search that the trace follows."""
-    known = {name: value for name, value in trace.about["options"].items() if name != "prefix"}
-    return model.generation_config.replace(**known)
+    return model.generation_config.replace(**of_the_search(trace.about["options"]))
 
 
 def why_not(trace: Trace, model: S2T) -> str:

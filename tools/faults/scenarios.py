@@ -1,0 +1,166 @@
+"""The commands that are disturbed: what they need, how they go on, and what they leave.
+
+A scenario has a folder with `fixed` (recordings, a model: read only) and `work` (made anew for each run).
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..signals import harmonics
+
+PACKAGE = Path(__file__).parents[2] / "s2t_np"
+DIGITS, RECORDINGS = PACKAGE / "models" / "digits", PACKAGE / "recordings"
+QUIET = ("--backend", "numpy", "--threads", "1")
+OUT = "stdout"  # the file in `work` that standard output goes to
+TAKES = ("five-five", "synthetic-one-two-three", "two-nine-three-four-zero")
+
+
+class Scenario(NamedTuple):
+    """A command."""
+
+    name: str
+    prepare: Callable[[Path], None]  # fills fixed/ and work/ in a folder
+    argv: tuple[str, ...]  # run in `work`
+    again: Callable[[Path], tuple[str, ...]]  # from `work` after a run that failed: the command that goes on
+    growing: tuple[str, ...] = (OUT,)  # files that may lack their end while the command has not succeeded
+    ignored: tuple[str, ...] = ()  # beginnings of paths in `work` that are not compared
+    environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder
+    lines: int = 5  # on stderr, at most
+
+
+def model_and_recordings(folder: Path) -> None:
+    """The bundled model, three recordings, a table of them."""
+    shutil.copytree(DIGITS, folder / "fixed" / "model")
+    (folder / "fixed" / "in").mkdir()
+    (folder / "work").mkdir(exist_ok=True)
+    for name in TAKES:
+        shutil.copy(RECORDINGS / f"{name}.flac", folder / "fixed" / "in")
+    rows = [f"{name}\t{name}.flac\t{name.removeprefix('synthetic-').replace('-', ' ')}\n" for name in TAKES]
+    (folder / "fixed" / "in" / "table.tsv").write_text("id\taudio\ttext\n" + "".join(rows))
+
+
+def half_done(folder: Path) -> None:
+    """The same, with a file of results that lacks one and has an outdated one."""
+    from s2t_np.cli import main
+
+    model_and_recordings(folder)
+    inputs, work = folder / "fixed" / "in", folder / "work"
+    (inputs / f"{TAKES[2]}.flac").rename(folder / "later.flac")
+    shutil.copy(inputs / f"{TAKES[1]}.flac", inputs / f"{TAKES[0]}.flac")
+    fixed = str(folder / "fixed")
+    arguments = [part.replace("../fixed", fixed) for part in BATCH]
+    if main(["transcribe", *arguments, "--output", str(work / "out.jsonl")]):
+        raise RuntimeError("the beginning of a resumed batch failed")
+    shutil.copy(RECORDINGS / f"{TAKES[0]}.flac", inputs)
+    (folder / "later.flac").rename(inputs / f"{TAKES[2]}.flac")
+
+
+def corpus(folder: Path) -> None:
+    """Four short sounds with texts, and a tiny shape to train from nothing."""
+    import soundfile
+
+    fixed = folder / "fixed"
+    fixed.mkdir()
+    (folder / "work").mkdir()
+    for i in range(4):
+        soundfile.write(fixed / f"{i}.wav", np.asarray(harmonics(i, 0.4 + 0.05 * i), np.float32), 16000)
+    words = ("ba de", "gi ko", "mu ba", "de gi")
+    rows = "".join(f"{i}\t{i}.wav\t{words[i]}\n" for i in range(4))
+    (fixed / "table.tsv").write_text(f"id\taudio\ttext\n{rows}")
+    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "conv_channels": 16, "max_target_positions": 30}
+    sizes |= {f"{part}_{name}": size for part in ("encoder", "decoder") for name, size in HALF.items()}
+    (fixed / "config.json").write_text(json.dumps(sizes | {"input_feat_per_channel": 10, "dropout": 0.1}))
+
+
+HALF = {"attention_heads": 2, "ffn_dim": 24}
+
+
+def old_model(folder: Path) -> None:
+    """The bundled model, and at the destination another one."""
+    shutil.copytree(DIGITS, folder / "fixed" / "model")
+    shutil.copytree(DIGITS, folder / "work" / "dst")
+    (folder / "work" / "dst" / "README.md").write_text("the model that was here before\n")
+
+
+def only_model(folder: Path) -> None:
+    """The bundled model."""
+    shutil.copytree(DIGITS, folder / "fixed" / "model")
+    (folder / "work").mkdir()
+
+
+ONE = (f"../fixed/in/{TAKES[0]}.flac", "--model", "../fixed/model", "--beams", "1", *QUIET)
+BATCH = ("../fixed/in", "--model", "../fixed/model", "--beams", "1", "--jobs", "1", *QUIET)
+TRAIN = (
+    *(
+        "--config",
+        "../fixed/config.json",
+        "--train",
+        "../fixed/table.tsv",
+        "--valid",
+        "../fixed/table.tsv",
+        "-o",
+        "run",
+    ),
+    *(
+        "--vocab-size",
+        "16",
+        "--max-tokens",
+        "100",
+        "--max-epoch",
+        "2",
+        "--valid-utterances",
+        "1",
+        "--log-interval",
+        "1",
+    ),
+)
+
+
+def same(*argv: str) -> Callable[[Path], tuple[str, ...]]:
+    """Goes on with this, whatever there is."""
+    return lambda work: argv
+
+
+def train_again(work: Path) -> tuple[str, ...]:
+    """--resume, where a run was begun; else the command once more."""
+    begun = (work / "run" / "run.json").exists() and (work / "run" / "start").exists()
+    return ("train", "--resume", "-o", "run", *QUIET) if begun else ("train", *TRAIN, *QUIET)
+
+
+def batch(name: str, *output: str, growing: tuple[str, ...] = (), prepare=model_and_recordings) -> Scenario:
+    """A folder of recordings, transcribed into `output`."""
+    argv = ("transcribe", *BATCH, *output, "--resume")
+    return Scenario(name, prepare, argv, same(*argv), (OUT, *growing))
+
+
+EVALUATE = ("evaluate", "../fixed/in/table.tsv", *BATCH[1:], "--output", "results.jsonl")
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("transcribe", model_and_recordings, ("transcribe", *ONE), same("transcribe", *ONE)),
+        batch("transcribe-folder", "--format", "txt,json", "--output-dir", "out"),
+        batch("transcribe-file", "--output", "out.jsonl", growing=("out.jsonl",)),
+        batch("transcribe-resume", "--output", "out.jsonl", growing=("out.jsonl",), prepare=half_done),
+        Scenario(
+            "evaluate", model_and_recordings, EVALUATE, same(*EVALUATE, "--resume"), (OUT, "results.jsonl"), (OUT,)
+        ),
+        Scenario("train", corpus, ("train", *TRAIN, *QUIET), train_again, (OUT, "run/log.jsonl"), ("run/features",)),
+        Scenario(
+            "convert",
+            only_model,
+            ("convert", "../fixed/model", "dst"),
+            same("convert", "../fixed/model", "dst", "--force"),
+        ),
+        Scenario(
+            "convert-force",
+            old_model,
+            ("convert", "../fixed/model", "dst", "--force"),
+            same("convert", "../fixed/model", "dst", "--force"),
+        ),
+    )
+}
