@@ -6,10 +6,14 @@ takes features away with S2T_NP_CPU_FEATURES, a comma-separated list of those th
 plain paths can be run on any machine.
 """
 
+import ctypes
 import functools
 import os
 import platform
+import sys
 from typing import NamedTuple
+
+ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18  # Linux, Documentation/arch/x86/xstate.rst
 
 
 class Cpu(NamedTuple):
@@ -47,6 +51,11 @@ class Cpu(NamedTuple):
         return 512 if "avx512bw" in self.features else 256 if "avx2" in self.features else 128
 
     @property
+    def has_tiles(self) -> bool:
+        """AMX: registers of 16 rows of 64 bytes, and products of whole registers."""
+        return {"amx-tile", "amx-int8", "avx512f"} <= self.features
+
+    @property
     def has_half(self) -> bool:
         """float16 to float32 in one instruction: F16C on x86, the baseline of 64-bit ARM."""
         return "f16c" in self.features or "avx512f" in self.features or self.machine in ("aarch64", "arm64")
@@ -54,7 +63,11 @@ class Cpu(NamedTuple):
     @property
     def description(self) -> str:
         """One line for `s2t-np info`."""
-        sets = [name for name in ("avx512vnni", "avx512f", "avxvnni", "avx2", "fma", "neon") if name in self.features]
+        sets = [
+            name
+            for name in ("amx-int8", "avx512vnni", "avx512f", "avxvnni", "avx2", "fma", "neon")
+            if name in self.features
+        ]
         return f"{self.name} ({self.machine}; {', '.join(sets) or 'baseline instructions'})"
 
 
@@ -69,6 +82,15 @@ def compiler_target() -> tuple[str, str]:
     return name, "" if name == "generic" else llvm.get_host_cpu_features().flatten()
 
 
+@functools.cache
+def may_use_tiles() -> bool:
+    """Ask the kernel for AMX's registers: a process that was not allowed them is ended at their first use."""
+    if not sys.platform.startswith("linux"):
+        return False
+    system_call = ctypes.CDLL(None, use_errno=True).syscall
+    return system_call(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0
+
+
 def detect() -> Cpu:
     """The processor this process runs on, less what S2T_NP_CPU_FEATURES takes away."""
     name, flags = compiler_target()
@@ -76,4 +98,6 @@ def detect() -> Cpu:
     allowed = os.environ.get("S2T_NP_CPU_FEATURES")
     if allowed is not None:
         features &= frozenset(allowed.split(","))
+    if "amx-tile" in features and not may_use_tiles():
+        features -= {"amx-tile", "amx-int8"}
     return Cpu(name, platform.machine().lower(), features)

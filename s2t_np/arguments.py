@@ -10,7 +10,7 @@ import operator
 import numpy as np
 
 from .errors import OptionError
-from .fields import show
+from .settings.fields import show
 
 
 def as_array(value, name: str, kinds: str, expected: str) -> np.ndarray:

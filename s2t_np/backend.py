@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conformer, convtransformer
 from .activations import ACTIVATIONS
-from .architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .architectures import conformer, convtransformer
 from .config import ModelConfig
 from .decoder import start_cache, step, step_together
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
 from .ops import Ops, linear, linear_relu, numpy_ops
+from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
 
 
 class Backend(NamedTuple):

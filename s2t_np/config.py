@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .activations import ACTIVATIONS
-from .architecture import ArchitectureOptions
 from .errors import ModelError
-from .fields import (
+from .settings.architecture import ArchitectureOptions
+from .settings.fields import (
     bounded_number,
     flag,
     from_dict,
@@ -32,7 +32,7 @@ from .fields import (
     side,
     text,
 )
-from .generation_config import GenerationConfig
+from .settings.generation_config import GenerationConfig
 
 __all__ = [
     "FeatureConfig",

@@ -9,16 +9,7 @@ from functools import partial
 import numpy as np
 
 from .config import ModelConfig
-from .layers import (
-    embedding_scale,
-    feed_forward,
-    normalised,
-    positions,
-    post_norm,
-    pre_norm,
-    self_attention,
-    subsample,
-)
+from .layers import embedding_scale, feed_forward, normalised, positions, post_norm, pre_norm, self_attention, subsample
 from .ops import Ops
 from .parts import Encoder, EncoderLayer
 
@@ -44,7 +35,11 @@ def encode(
     ops: Ops, w: Encoder, config: ModelConfig, features: np.ndarray, padded_length: int | None = None
 ) -> np.ndarray:
     """Features (T, M) -> memory (S, D). `padded_length`: see `layers.subsample`."""
-    x = embed_features(ops, w, config, features, padded_length)
+    return through_layers(ops, w, config, embed_features(ops, w, config, features, padded_length))
+
+
+def through_layers(ops: Ops, w: Encoder, config: ModelConfig, x: np.ndarray) -> np.ndarray:
+    """All layers, one after the other, and the last normalisation: (S, D) -> (S, D)."""
     for layer in w.layers:
         x = encoder_layer(ops, layer, config, x)
     return normalised(ops, x, w.layer_norm)

@@ -49,7 +49,7 @@ def hotwords(given: str | Iterable[str], tokenizer: Tokenizer) -> Hotwords | Non
 
     Raises OptionError.
     """
-    texts = [given] if isinstance(given, str) else list(given)
+    texts = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     if not all(isinstance(text, str) for text in texts):
         raise OptionError(f"hotwords is {given!r:.80}, expected phrases separated by commas")
     phrases = {}

@@ -21,12 +21,12 @@ from .batch.run import Task, transcribe_all
 from .checkpoint.hub import BUNDLED
 from .config import GenerationConfig
 from .errors import OptionError
-from .fields import show
 from .formats import segment_record
 from .loading import ensemble_parts, load
 from .longform.options import StreamOptions
 from .longform.segment import Recording
 from .model import DEFAULT_MODEL, S2T
+from .settings.fields import show
 from .system.threads import own_threads
 from .tokenizer import Tokenizer
 

@@ -11,12 +11,12 @@ from typing import get_type_hints
 
 import numpy as np
 
-from . import conformer, convtransformer
-from .architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .architectures import conformer, convtransformer
 from .config import ModelConfig
 from .errors import ModelError
 from .ops import Linear
 from .parts import Decoder, Encoder, Shapes, Weights, layer_shapes, norm_shapes, subsampler_shapes
+from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
 
 # Sinusoids are computed, never read; a tied head repeats the embedding table. Checkpoints may hold them or not.
 IGNORED = ("model.encoder.embed_positions.weights", "model.decoder.embed_positions.weights")

@@ -3,6 +3,7 @@
 
     python -m tools.bench [--only kernels fbank step encoder generate processes files] [--quick] [--json FILE]
         [--seconds 5 10 30 60] [--beams 1 5] [--runs 9] [--threads N] [--peer-python PATH ...] [--export DIR]
+        [--utterances 32] [--batches 1 8 16] [--isa avx2]
 
 Weights are random in the shape of the released s2t-small (tools/random_checkpoint.py), features are noise, and EOS is
 kept out, so that all decode the 3 tokens a second asked for. All compute on the same number of threads, in turn
@@ -16,9 +17,11 @@ that the measured roofs of this machine set. A peer that is not installed is lef
     generate    features to tokens, by length of the sound and beams; the encoder beside it
     processes   start-up, one file, memory: first run, warm, transformers
     files       many files: utterances a second on one core and on all
+    batches     many utterances, in padded batches of a peer and together here: utterances a second, processor time
 
 Peers may live in another environment, one with torch and `optimum-onnx[onnxruntime]`, openvino, kaldi-native-fbank:
 --peer-python names its interpreter (several may be given). --export keeps the ONNX graphs, which take a minute to make.
+--isa avx2 holds everybody to the instructions of a processor without AVX-512 (bench_isa.py says how).
 """
 
 import argparse
@@ -34,16 +37,18 @@ import s2t_np
 from s2t_np.system.threads import processors
 from s2t_np_kernels import cpu
 from tools import random_checkpoint
+from tools.bench_batches import COUNT, batch_table
 from tools.bench_contenders import Ours, Peer, contenders, ours
 from tools.bench_fbank import fbank_table
+from tools.bench_isa import ENVIRONMENTS, again, held
 from tools.bench_kernels import kernel_table
 from tools.bench_processes import file_table, process_table
 from tools.bench_roofs import roofs
 from tools.bench_tables import step_table, utterance_tables
 from tools.bench_utterances import TOKENS_A_SECOND, Work
 
-SECTIONS = ("kernels", "fbank", "step", "encoder", "generate", "processes", "files")
-TOGETHER = ("step", "encoder", "generate", "processes")  # which need everybody
+SECTIONS = ("kernels", "fbank", "step", "encoder", "generate", "processes", "files", "batches")
+TOGETHER = ("step", "encoder", "generate", "processes", "batches")  # which need everybody
 
 
 def processor() -> str:
@@ -71,11 +76,16 @@ def arguments(argv=None):
     parser.add_argument("--quick", action="store_true", help="10 s, 5 beams, 3 runs of each")
     parser.add_argument("--seconds", type=float, nargs="+", default=[5, 10, 30, 60])
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 16], help="sizes of the peers' padded batches")
+    parser.add_argument("--utterances", type=int, default=COUNT, help="in the table of batches")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--threads", type=int, help="default: the processors this process may use")
     parser.add_argument("--peer-python", nargs="+", default=[sys.executable], metavar="PATH")
     parser.add_argument("--no-peers", action="store_true", help="this project alone")
     parser.add_argument("--export", type=Path, metavar="DIR", help="where the ONNX graphs are kept, and found again")
+    parser.add_argument(
+        "--isa", choices=list(ENVIRONMENTS), help="hold this project and its peers to these instructions"
+    )
     parser.add_argument("--shape", default="small", choices=list(random_checkpoint.SHAPES))
     parser.add_argument("--json", type=Path, help="write everything there too")
     o = parser.parse_args(argv)
@@ -98,6 +108,9 @@ def with_everybody(o, folder: Path, scratch: Path, roof: dict[str, float]) -> di
         if "encoder" in o.only or "generate" in o.only:
             works = [Work(s, b, round(TOKENS_A_SECOND * s)) for s in o.seconds for b in o.beams]
             result["utterances"] = utterance_tables(everybody, works, config, roof, o.runs, "generate" in o.only)
+        if "batches" in o.only:
+            work = Work(o.seconds[0], max(o.beams), round(TOKENS_A_SECOND * o.seconds[0]))
+            result["batches"] = batch_table(everybody, work, o.utterances, o.batches, o.runs)
         pythons = {name: peer.upstream.python for name, peer in everybody.items() if name == "transformers"}
     if "processes" in o.only:
         names = [name for name, one in everybody.items() if isinstance(one, Ours)]
@@ -105,8 +118,11 @@ def with_everybody(o, folder: Path, scratch: Path, roof: dict[str, float]) -> di
     return result
 
 
-def main(argv=None):
+def main(argv=None) -> int:
+    """Race them all; the exit code."""
     o = arguments(argv)
+    if o.isa and not held(o.isa):
+        return again(o.isa, "tools.bench", sys.argv[1:] if argv is None else argv)
     s2t_np.set_threads(o.threads)
     count = s2t_np.get_threads()
     result = {"machine": machine(count), "roofs": {n: roofs(n) for n in sorted({1, count})}}
@@ -124,7 +140,8 @@ def main(argv=None):
             result["files"] = file_table(ours(folder), o.seconds[0], o.runs)
     if o.json:
         o.json.write_text(json.dumps(result, indent=1))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,8 +1,9 @@
 """Who takes part in the benchmarks: this project on each backend and weight type, and every peer that is installed.
 
-All offer the same two things, so that one race serves all:
+All offer the same three things, so that one race serves all:
 
     hear(features, options)       (tokens, {"encoder": s, "generate": s}, memory)    one utterance, (T, M) -> (S, D)
+    hear_many(features, options, way)   (tokens, {"wall": s, "processor": s})   many utterances, each (T, M)
     step(memory, tokens, turns)   (logits, {"step": s, "step and reorder": s})       medians of one step after (K, U)
 
 A peer runs in a process of its own and tells its own clock's time, so the pipe costs it nothing. ONNX Runtime and
@@ -23,6 +24,7 @@ import s2t_np
 from s2t_np.decoder import DecoderCache
 from s2t_np.errors import BackendError, OptionError
 from s2t_np.layers import KeysValues
+from s2t_np.together import ordered
 from tools.bench_roofs import medians
 from tools.upstream import WORKER, Upstream, UpstreamError, numbered
 
@@ -44,6 +46,21 @@ class Ours:
         encoded = time.perf_counter()
         tokens = list(self.model.generate(x, **options)[0].tokens) if options else []
         return tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}, memory
+
+    def hear_many(self, features: list[np.ndarray], options: dict, way: tuple[int, int]) -> tuple[list, dict]:
+        """See above. `way`: utterances that run together, and schedulers, each on a core of its own if there are many.
+
+        One scheduler is `generate_batch`; several are what files and `transcribe_batch` use.
+        """
+        width, workers = way
+        began, used = time.perf_counter(), time.process_time()
+        if workers == 1:
+            results = list(self.model.generate_batch(features, batch=width, **options))
+        else:
+            searches = (self.model.begin(x, **options) for x in features)
+            results = list(ordered(searches, self.model.step_together, width, workers))
+        times = {"wall": time.perf_counter() - began, "processor": time.process_time() - used}
+        return [list(found[0].tokens) for found in results], times
 
     def step(self, memory: np.ndarray, tokens: np.ndarray, turns: int) -> tuple[np.ndarray, dict]:
         """See above."""
@@ -80,6 +97,13 @@ class Peer:
         """See above. Raises UpstreamError."""
         (tokens, times), out = self.upstream("seconds", numbered("features", [x]), **self.fixed, **options)
         return tokens, times, out["memory"]
+
+    def hear_many(self, features: list[np.ndarray], options: dict, way: int) -> tuple[list, dict]:
+        """See above. `way`: utterances in a padded batch. Raises UpstreamError."""
+        (tokens, times), _ = self.upstream(
+            "batch_seconds", numbered("features", features), width=way, **self.fixed, **options
+        )
+        return tokens, times
 
     def step(self, memory: np.ndarray, tokens: np.ndarray, turns: int) -> tuple[np.ndarray, dict]:
         """See above. Raises UpstreamError."""

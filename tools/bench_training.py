@@ -17,10 +17,10 @@ import numpy as np
 
 import s2t_np
 from s2t_np.config import read_json
-from s2t_np.training.dropout import Dropout, Rates
-from s2t_np.training.network import backward, forward, make_batch
+from s2t_np.training.derivatives.dropout import Dropout, Rates
+from s2t_np.training.derivatives.network import backward, forward, make_batch
+from s2t_np.training.derivatives.parameters import named, writable
 from s2t_np.training.optimizer import Adam, clip
-from s2t_np.training.parameters import named, writable
 from tools.random_checkpoint import shape_config, write_checkpoint
 from tools.upstream import Upstream, numbered
 

@@ -1,9 +1,10 @@
 """Training sound of the bundled `digits` model: strings of spoken English digits from real and synthetic voices.
 
 Real digits come from the Free Spoken Digit Dataset (FSDD, CC BY-SA 4.0: six speakers, 8 kHz, 50 takes of each digit;
-takes 0-4 are its official test part). One speaker, HELD, is never trained on. Synthetic voices (espeak-ng and flite)
-add wide-band speech, running speech and new speakers. Noise, silence and speech of other words have the empty
-transcript, so that the model learns to say nothing. `train_digits.py` is the command that uses this.
+takes 0-4 are its official test part, and takes 5 and 6 validate here). One speaker, HELD, is never trained on.
+Synthetic voices (espeak-ng and flite) add wide-band speech, running speech and new speakers. Noise, tones, clicks,
+silence and speech of other words have the empty transcript, so that the model learns to say nothing.
+`train_digits.py` is the command that uses this.
 """
 
 import random
@@ -17,6 +18,7 @@ from s2t_np import audio
 RATE = 16000  # Hz
 WORDS = "zero one two three four five six seven eight nine".split()
 HELD = {"lucas"}
+TEST, VALID = range(5), range(5, 7)  # takes that are not trained on
 SPEEDS = [(2, 1), (20, 9), (20, 11), (7, 3), (7, 4), (15, 8), (32, 15), (5, 2), (8, 3), (8, 5), (3, 2)]
 # Resampling of 8 kHz to 16 kHz, and speed: 0.75 to 1.33, the voice deeper or higher with it.
 ACCENTS = "en-gb en-us en-gb-scotland en-gb-x-gbclan en-gb-x-rp en-gb-x-gbcwmd en-029".split()
@@ -36,6 +38,8 @@ OTHER_WORDS = (
     "ocean summer breakfast dinner bread cheese coffee please thank hello goodbye yes no maybe wonder believe remember "
 ).split()
 OTHER_SHARE = 0.25  # the part of the synthesised strings that are other words, which have the empty transcript
+VOICES = [(1, 1), (20, 17), (20, 23), (8, 7), (8, 9), (10, 9), (10, 11)]  # resampling of 16 kHz: other speakers
+WINDOW, REACH = 480, 160  # samples of time_stretch: 30 ms, and how far a window may move to fit its neighbour
 STRING_LENGTHS = {1: 0.12, 2: 0.1, 3: 0.14, 4: 0.14, 5: 0.12, 6: 0.1, 7: 0.1, 8: 0.08, 10: 0.06, 12: 0.04}
 
 
@@ -71,11 +75,11 @@ def speak(work: Path, count: int) -> None:
     (work / "tts.tsv").write_text("".join(rows))
 
 
-def coloured_noise(rng, n: int, kind: int) -> np.ndarray:
+def coloured_noise(rng, n: int) -> np.ndarray:
     """White, brownish, high-passed or pink-ish noise of unit power: (N,)."""
     from scipy.signal import lfilter
 
-    b, a = [([1], [1]), ([1], [1, -0.95]), ([1, -0.9], [1]), ([1], [1, -0.6])][kind]
+    b, a = [([1], [1]), ([1], [1, -0.95]), ([1, -0.9], [1]), ([1], [1, -0.6])][int(rng.integers(4))]
     noise = lfilter(b, a, rng.standard_normal(n).astype(np.float32))
     return (noise / (noise.std() + 1e-9)).astype(np.float32)
 
@@ -85,24 +89,70 @@ def pause(rng, low: float, high: float) -> np.ndarray:
     return np.zeros(int(rng.uniform(low, high) * RATE), np.float32)
 
 
-class Mixer:
-    """Composes utterances. `fsdd` is FSDD's folder of recordings, `babble` holds speech of other words."""
+def time_stretch(x: np.ndarray, factor: float) -> np.ndarray:
+    """A voice that speaks `factor` times as slowly, at the same pitch: (N,) -> about (factor N,).
 
-    def __init__(self, work: Path, fsdd: Path, babble: Path | None):
-        self.takes = {}  # (speaker, is for training) -> digit -> takes
+    WSOLA (Verhelst and Roelands 1993): windows overlap by half, each taken where it continues the last one best.
+    """
+    hop, fade = WINDOW // 2, np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    x = np.pad(x, (0, WINDOW + hop + 2 * REACH))
+    count = int((len(x) - WINDOW - hop - 2 * REACH) * factor) // hop
+    out, at = np.zeros((count + 2) * hop, np.float32), 0
+    for i in range(count):
+        out[i * hop : i * hop + WINDOW] += fade * x[at : at + WINDOW]
+        goal = x[at + hop : at + hop + WINDOW]
+        low = max(0, int((i + 1) * hop / factor) - REACH)
+        at = low + int(np.argmax(np.correlate(x[low : low + WINDOW + 2 * REACH], goal, "valid")))
+    return out
+
+
+def tones(rng, n: int) -> np.ndarray:
+    """A chord of up to five tones with harmonics, steady, sliding, trembling or dying away: (N,)."""
+    time, x = np.arange(n) / RATE, np.zeros(n)
+    for _ in range(int(rng.integers(1, 6))):
+        slide = 1 + rng.choice([0, 0, rng.uniform(-0.3, 0.5)]) * time
+        phase = 2 * np.pi * np.cumsum(np.exp(rng.uniform(np.log(50), np.log(4000))) * slide) / RATE
+        x += sum(np.sin(k * phase) / k ** rng.uniform(0.7, 2) for k in range(1, int(rng.integers(2, 8))))
+    trembling = 1 + rng.choice([0, 0.9]) * np.sin(2 * np.pi * rng.uniform(1, 12) * time)
+    return x * np.exp(-time * rng.choice([0, 0, 2, 8])) * trembling
+
+
+def clicks(rng, n: int) -> np.ndarray:
+    """Up to a dozen knocks, each a short burst of coloured noise that dies away: (N,)."""
+    x = np.zeros(n)
+    for _ in range(int(rng.integers(1, 13))):
+        length = int(rng.uniform(0.005, 0.15) * RATE)
+        burst = coloured_noise(rng, length) * np.exp(-np.arange(length) / (length / 6))
+        start = int(rng.integers(0, n - length))
+        x[start : start + length] += burst * rng.uniform(0.2, 1)
+    return x + coloured_noise(rng, n) * 10 ** rng.uniform(-4, -2)
+
+
+def swelling_noise(rng, n: int) -> np.ndarray:
+    """Noise whose level swells and falls at the pace of syllables or of breath: (N,)."""
+    level = np.interp(np.linspace(0, 1, n), np.linspace(0, 1, k := int(rng.integers(2, 30))), rng.uniform(0, 1, k))
+    return coloured_noise(rng, n) * level
+
+
+class Mixer:
+    """Composes utterances. `fsdd` is FSDD's folder of recordings, those of `babble` hold speech of other words."""
+
+    def __init__(self, work: Path, fsdd: Path, babble: tuple[Path, ...] = ()):
+        self.takes = {}  # (speaker, part of the data) -> digit -> takes
         for path in sorted(fsdd.glob("*.wav")):
             digit, speaker, take = path.stem.split("_")
             samples = audio.read(path, 8000)
-            pool = self.takes.setdefault((speaker, int(take) >= 5), {}).setdefault(int(digit), [])
+            part = "test" if int(take) in TEST else "valid" if int(take) in VALID else "train"
+            pool = self.takes.setdefault((speaker, part), {}).setdefault(int(digit), [])
             pool.append(samples / (np.abs(samples).max() + 1e-6) * 0.5)
         self.speakers = sorted({speaker for speaker, _ in self.takes} - HELD)
         self.tts = [line.split("\t") for line in (work / "tts.tsv").read_text().splitlines()]
-        self.babble = [audio.read(p, RATE) for p in sorted(babble.rglob("*.flac"))] if babble else []
+        self.babble = [audio.read(path, RATE) for folder in babble for path in sorted(folder.rglob("*.flac"))]
 
     def background(self, rng, n: int, snr: float) -> tuple[np.ndarray, float]:
         """Noise or other people talking (never louder than 18 dB below), of unit power, and its level in dB."""
         if not self.babble or rng.random() >= 0.25:
-            return coloured_noise(rng, n, int(rng.integers(4))), snr
+            return coloured_noise(rng, n), snr
         other = np.resize(self.babble[rng.integers(len(self.babble))], n)
         return other / (other.std() + 1e-6), max(snr, 18)
 
@@ -124,17 +174,19 @@ class Mixer:
             x = x + other * power * 10 ** (-snr / 20)
         return (x * rng.uniform(0.1, 1.2) / (np.abs(x).max() + 1e-6)).astype(np.float32)
 
-    def real_digits(self, rng, speaker: str, train: bool) -> tuple[np.ndarray, str]:
+    def real_digits(self, rng, speaker: str, part: str) -> tuple[np.ndarray, str]:
         """Real takes of one speaker joined into a string, with pauses, changes of speed and of level."""
         from scipy.signal import resample_poly
 
         k = int(rng.choice(list(STRING_LENGTHS), p=list(STRING_LENGTHS.values())))
         said, speed = rng.integers(0, 10, k), SPEEDS[rng.integers(len(SPEEDS))]
+        slower = rng.uniform(0.8, 1.3) if part == "train" and rng.random() < 0.4 else None
         gap, parts = ((0.0, 0.12) if rng.random() < 0.4 else (0.05, 0.6)), [pause(rng, 0.05, 0.8)]
         for digit in said:
-            pool = self.takes[speaker, train][int(digit)]
+            pool = self.takes[speaker, part][int(digit)]
             how = speed if rng.random() < 0.7 else SPEEDS[rng.integers(len(SPEEDS))]
             take = resample_poly(pool[rng.integers(len(pool))], *how).astype(np.float32)
+            take = take if slower is None else time_stretch(take, slower)
             parts += [take * 10 ** (rng.uniform(-4, 4) / 20), pause(rng, *gap)]
         return np.concatenate([*parts, pause(rng, 0.05, 0.6)]), " ".join(WORDS[d] for d in said)
 
@@ -143,7 +195,7 @@ class Mixer:
         from scipy.signal import resample_poly
 
         path, text = self.tts[rng.integers(len(self.tts))]
-        x = audio.read(path, RATE)
+        x = resample_poly(audio.read(path, RATE), *VOICES[rng.integers(len(VOICES))])
         x = np.concatenate([pause(rng, 0.05, 0.7), x / (np.abs(x).max() + 1e-6) * 0.5, pause(rng, 0.05, 0.6)])
         return (resample_poly(resample_poly(x, 1, 2), 2, 1) if rng.random() < 0.45 else x), text
 
@@ -160,22 +212,23 @@ class Mixer:
         return piece / (np.abs(piece).max() + 1e-6) * 0.5
 
     def nothing(self, rng) -> np.ndarray:
-        """Noise of any colour, or near silence, of half a second to four."""
+        """Half a second to four of steady or swelling noise, tones or clicks, some of it near silence."""
         n = int(rng.uniform(0.5, 4) * RATE)
-        return coloured_noise(rng, n, int(rng.integers(4))) * 10 ** rng.uniform(-5, -1)
+        x = (coloured_noise, swelling_noise, tones, clicks)[rng.integers(4)](rng, n)
+        return x / (np.abs(x).max() + 1e-6) * 10 ** rng.uniform(-4.5, -0.2)
 
     def utterance(self, rng) -> tuple[np.ndarray, str]:
-        """Samples (N,) and text: 68 % real digits, 20 % synthetic voices, 9 % other speech, 3 % noise."""
+        """Samples (N,) and text: 64 % real digits, 22 % synthetic voices, 9 % other speech, 5 % other sounds."""
         r = rng.random()
-        if r < 0.68:
-            x, text = self.real_digits(rng, self.speakers[rng.integers(len(self.speakers))], True)
-        elif r < 0.88 or (r < 0.97 and not self.babble):
+        if r < 0.64:
+            x, text = self.real_digits(rng, self.speakers[rng.integers(len(self.speakers))], "train")
+        elif r < 0.86 or (r < 0.95 and not self.babble):
             x, text = self.synthetic(rng)
         else:
-            x, text = (self.other_speech(rng) if r < 0.97 else self.nothing(rng)), ""
+            x, text = (self.other_speech(rng) if r < 0.95 else self.nothing(rng)), ""
         return self.augment(rng, x), text
 
-    def test_utterance(self, speaker: str, rng) -> tuple[np.ndarray, str]:
+    def test_utterance(self, speaker: str, part: str, rng) -> tuple[np.ndarray, str]:
         """A string of takes never trained on, nearly clean."""
-        x, text = self.real_digits(rng, speaker, False)
+        x, text = self.real_digits(rng, speaker, part)
         return (x + 1e-4 * rng.standard_normal(len(x))).astype(np.float32), text

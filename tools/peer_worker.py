@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # last, so that it hides nothing; for the import below
-from serve_jobs import serve
+from serve_jobs import in_batches, numbered, serve
 
 PACKAGES = ("onnxruntime", "openvino", "optimum-onnx", "kaldi-native-fbank", "onnx", "numpy")
 GRAPHS = ("encoder_model", "decoder_model", "decoder_with_past_model")
@@ -75,22 +75,47 @@ ENGINES = {"onnxruntime": on_onnxruntime, "openvino": on_openvino}
 
 
 @functools.cache
-def graph(engine: str, folder: str, name: str, threads: int) -> Graph:
+def graph(engine: str, folder: str, name: str, threads: int, shape: tuple = ()) -> Graph:
+    """A graph of that folder; `shape` keeps those for inputs of different sizes apart."""
     return ENGINES[engine](str(Path(folder) / f"{name}.onnx"), threads)
+
+
+class Session(NamedTuple):
+    """A graph of OpenVINO in the place where optimum calls a session of ONNX Runtime.
+
+    It is compiled for each size of a batch: OpenVINO 2026.4 gives an output of the old shape after the batch shrinks.
+    """
+
+    engine: str
+    folder: str
+    name: str
+    threads: int
+    outputs: list[str]  # their names in the order in which optimum expects them
+
+    def run(self, names, feeds: dict) -> list[np.ndarray]:
+        """All outputs; copies, since the next run reuses them."""
+        x = feeds.get("input_features", feeds.get("input_ids"))
+        found = graph(self.engine, self.folder, self.name, self.threads, x.shape)(feeds)
+        return [np.array(found[name]) for name in self.outputs]
 
 
 @functools.cache
 def generator(engine: str, folder: str, threads: int):
     """The model as optimum wraps it for transformers' generate.
 
-    None for OpenVINO: optimum-intel 1.27 cannot export this architecture with its caches inside, and with them outside
-    its generate gives the decoder a mask of the wrong length.
+    For OpenVINO the sessions of that wrapper are replaced: optimum-intel 1.27 cannot export this architecture with its
+    caches inside, and with them outside its generate gives the decoder a mask of the wrong length.
     """
-    if engine != "onnxruntime":
-        return None
     from optimum.onnxruntime import ORTModelForSpeechSeq2Seq
 
-    return ORTModelForSpeechSeq2Seq.from_pretrained(folder, session_options=session_options(threads))
+    bound = engine == "onnxruntime"  # whether outputs stay where ONNX Runtime put them
+    settings = {"session_options": session_options(threads), "use_io_binding": bound, "use_merged": False}
+    model = ORTModelForSpeechSeq2Seq.from_pretrained(folder, **settings)
+    if not bound:
+        for name, part in zip(GRAPHS, (model.encoder, model.decoder, model.decoder_with_past), strict=True):
+            outputs = [output.name for output in part.session.get_outputs()]
+            part.session = Session(engine, folder, name, threads, outputs)
+    return model
 
 
 def version(package: str) -> str | None:
@@ -120,7 +145,7 @@ def quantize(arrays: dict, source: str, target: str) -> tuple[None, dict]:
 def seconds(arrays: dict, engine: str, folder: str, threads: int, **options) -> tuple[list, dict]:
     """Tokens of the best hypothesis for features.0, how long the encoder alone and the whole of generate took; memory.
 
-    Without options the encoder runs alone. There is no "generate" where no package offers it.
+    Without options the encoder runs alone.
     """
     x = arrays["features.0"][None]
     feeds = {"input_features": x, "attention_mask": np.ones(x.shape[:2], np.int64)}
@@ -128,13 +153,27 @@ def seconds(arrays: dict, engine: str, folder: str, threads: int, **options) -> 
     began = time.perf_counter()
     memory = encoder(feeds)["last_hidden_state"][0]
     times, tokens, memory = {"encoder": time.perf_counter() - began}, [], np.array(memory)
-    if options and (model := generator(engine, folder, threads)) is not None:
+    if options:
         import torch
 
+        model = generator(engine, folder, threads)
         began = time.perf_counter()
         tokens = model.generate(torch.from_numpy(x), **options)[0].tolist()
         times["generate"] = time.perf_counter() - began
     return [tokens, times], {"memory": memory}
+
+
+def batch_seconds(arrays: dict, engine: str, folder: str, threads: int, width: int, **options) -> tuple[list, dict]:
+    """Tokens of the best hypotheses for features.i, and the seconds that generate took in padded batches of `width`."""
+    import torch
+
+    model = generator(engine, folder, threads)
+
+    def generate(batch, mask):
+        tensors = {"input_features": torch.from_numpy(batch), "attention_mask": torch.from_numpy(mask)}
+        return model.generate(**tensors, **options).tolist()
+
+    return in_batches(numbered(arrays, "features"), width, generate), {}
 
 
 def past(found: dict) -> dict:
@@ -190,4 +229,4 @@ def fbank(arrays: dict, rate: int, bins: int) -> tuple[float, dict]:
 
 
 if __name__ == "__main__":
-    serve((versions, quantize, seconds, step_seconds, fbank))
+    serve((versions, quantize, seconds, batch_seconds, step_seconds, fbank))

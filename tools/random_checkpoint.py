@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from s2t_np.architecture import ArchitectureOptions
 from s2t_np.config import ModelConfig
+from s2t_np.settings.architecture import ArchitectureOptions
 from s2t_np.weights import expected_shapes
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0, 1, 2, 3 in every released vocabulary

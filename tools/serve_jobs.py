@@ -7,6 +7,7 @@ A job names a function of the worker's table and its arguments: {"call": "stages
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
@@ -16,6 +17,27 @@ import numpy as np
 def numbered(arrays: dict, name: str) -> list[np.ndarray]:
     """The arrays called name.0, name.1, ..."""
     return [arrays[f"{name}.{i}"] for i in range(sum(key.startswith(f"{name}.") for key in arrays))]
+
+
+def padded(features: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Features (T, M) of B utterances as upstream's models take them: (B, T, M), and a mask (B, T)."""
+    lengths = [len(x) for x in features]
+    batch = np.zeros((len(features), max(lengths), features[0].shape[1]), np.float32)
+    mask = np.zeros(batch.shape[:2], np.int64)
+    for row, x in enumerate(features):
+        batch[row, : len(x)], mask[row, : len(x)] = x, 1
+    return batch, mask
+
+
+def in_batches(features: list[np.ndarray], width: int, generate: Callable[..., list]) -> list:
+    """[rows of tokens, {"wall": s, "processor": s}] of generate(batch, mask) over `width` utterances at a time.
+
+    Seconds of the processor are those of all threads of this process.
+    """
+    rows, began, used = [], time.perf_counter(), time.process_time()
+    for start in range(0, len(features), width):
+        rows += generate(*padded(features[start : start + width]))
+    return [rows, {"wall": time.perf_counter() - began, "processor": time.process_time() - used}]
 
 
 def work(jobs: dict[str, Callable], call: str, arrays: str, answer: str, **arguments) -> dict:

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # last, so that it hides nothing; for the import below
-from serve_jobs import numbered, serve
+from serve_jobs import in_batches, numbered, padded, serve
 
 
 @functools.lru_cache(maxsize=4)
@@ -31,16 +31,11 @@ def load_model(folder: str) -> Speech2TextForConditionalGeneration:
     return Speech2TextForConditionalGeneration.from_pretrained(folder).eval()
 
 
-def padded(features: list[np.ndarray]) -> dict[str, torch.Tensor]:
+def model_inputs(features: list[np.ndarray]) -> dict[str, torch.Tensor]:
     """Features (T, M) of B utterances as the model takes them: (B, T, M), with a mask where they differ in length."""
-    lengths = [len(x) for x in features]
-    if len(set(lengths)) == 1:
-        return {"input_features": torch.from_numpy(np.stack(features))}
-    batch = np.zeros((len(features), max(lengths), features[0].shape[1]), np.float32)
-    mask = np.zeros(batch.shape[:2], np.int64)
-    for row, x in enumerate(features):
-        batch[row, : len(x)], mask[row, : len(x)] = x, 1
-    return {"input_features": torch.from_numpy(batch), "attention_mask": torch.from_numpy(mask)}
+    batch, mask = padded(features)
+    masks = {} if mask.all() else {"attention_mask": torch.from_numpy(mask)}
+    return {"input_features": torch.from_numpy(batch)} | masks
 
 
 @functools.lru_cache(maxsize=4)
@@ -86,7 +81,7 @@ def processed(arrays: dict, folder: str, texts: list[str], languages: list[str])
 def inputs(folder: str, arrays: dict) -> dict[str, torch.Tensor]:
     """What the model takes, from features as they are or from audio through upstream's own extractor."""
     if "features.0" in arrays:
-        return padded(numbered(arrays, "features"))
+        return model_inputs(numbered(arrays, "features"))
     extractor = load_extractor(folder)
     audio = numbered(arrays, "audio")
     return dict(extractor(audio, sampling_rate=extractor.sampling_rate, padding=True, return_tensors="pt"))
@@ -197,6 +192,17 @@ def seconds(arrays: dict, folder: str, **options) -> tuple[list, dict]:
     return [tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}], {"memory": memory}
 
 
+def batch_seconds(arrays: dict, folder: str, width: int, **options) -> tuple[list, dict]:
+    """Tokens of the best hypotheses for features.i, and the seconds that generate took in padded batches of `width`."""
+    model = load_model(folder)
+
+    def generate(batch, mask):
+        tensors = {"input_features": torch.from_numpy(batch), "attention_mask": torch.from_numpy(mask)}
+        return model.generate(**tensors, **options).tolist()
+
+    return in_batches(numbered(arrays, "features"), width, generate), {}
+
+
 def step_seconds(arrays: dict, folder: str, turns: int) -> tuple[dict, dict]:
     """Medians of one decoder step over memory (S, D) after tokens (K, U): bare, and with the caches' beams reordered.
 
@@ -224,12 +230,13 @@ def step_seconds(arrays: dict, folder: str, turns: int) -> tuple[dict, dict]:
     return {kind: statistics.median(values) for kind, values in times.items()}, {"logits": logits.numpy()}
 
 
+TIMED = (seconds, batch_seconds, step_seconds)
+
+
 def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    serve(
-        (versions, features, processed, stages, modules, generate, bare_generate, loss, decode, seconds, step_seconds)
-    )
+    serve((versions, features, processed, stages, modules, generate, bare_generate, loss, decode, *TIMED))
 
 
 if __name__ == "__main__":

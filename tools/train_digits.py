@@ -2,7 +2,7 @@
 """The recipe of the bundled `digits` model: a small S2T that writes down spoken English digits.
 
     python -m tools.train_digits speak WORK [--count 4000]       synthesise voices (espeak-ng and flite)
-    python -m tools.train_digits mix   WORK --fsdd DIR [--other DIR] [--count 24000] [--test-count 200]
+    python -m tools.train_digits mix   WORK --fsdd DIR [--other DIR ...] [--count 24000] [--test-count 200]
     s2t-np train --config WORK/config.json --vocab-size 48 --train WORK/train.tsv --valid WORK/valid.tsv -o WORK/run \\
         --lr 1.2e-3 --warmup-updates 600 --max-epoch 10 --curriculum 1 --ctc-weight 0.5 --max-time-mask 9
 
@@ -14,7 +14,7 @@ time must stay shorter than a digit. Needs espeak-ng and flite.
 
 import argparse
 import json
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -53,10 +53,13 @@ def write_block(folder: Path, name: str, pairs) -> list[str]:
     return rows
 
 
-def mix_block(work: Path, fsdd: Path, other: Path | None, job: tuple[int, int]) -> list[str]:
+mixer_of = lru_cache(Mixer)  # a process that mixes reads the recordings once
+
+
+def mix_block(work: Path, fsdd: Path, other: tuple[Path, ...], job: tuple[int, int]) -> list[str]:
     """One seeded block of training utterances."""
     seed, count = job
-    mixer, rng = Mixer(work, fsdd, other), np.random.default_rng(seed)
+    mixer, rng = mixer_of(work, fsdd, other), np.random.default_rng(seed)
     return write_block(work / "train", f"{seed:04d}", (mixer.utterance(rng) for _ in range(count)))
 
 
@@ -64,20 +67,18 @@ def write_table(path: Path, rows: list[str]) -> None:
     path.write_text("id\taudio\ttext\n" + "".join(rows), encoding="utf-8")
 
 
-def mix(work: Path, fsdd: Path, other: Path | None, count: int, tests: int, jobs: int | None) -> None:
-    """Compose training and test utterances, their tables and the config of the network in WORK."""
+def mix(work: Path, fsdd: Path, other: tuple[Path, ...], count: int, tests: int, jobs: int | None) -> None:
+    """Compose utterances to train on, to validate with and to test with; write them, their tables and config.json."""
     blocks = [(start // BLOCK, min(BLOCK, count - start)) for start in range(0, count, BLOCK)]
     with Pool(jobs) as pool:
         rows = [row for block in pool.imap(partial(mix_block, work, fsdd, other), blocks) for row in block]
     write_table(work / "train.tsv", rows)
-    mixer, every = Mixer(work, fsdd, None), []
-    for name, speakers in {"seen": mixer.speakers, "unseen": sorted(HELD)}.items():
-        rng = np.random.default_rng(TEST_SEED + len(every))
-        pairs = [mixer.test_utterance(speakers[i % len(speakers)], rng) for i in range(tests)]
-        rows = write_block(work / name, name, pairs)
-        write_table(work / f"{name}.tsv", rows)
-        every += rows
-    write_table(work / "valid.tsv", every[:tests])  # the unseen speaker is not looked at while training
+    mixer = mixer_of(work, fsdd, other)
+    sets = {"valid": (mixer.speakers, "valid"), "seen": (mixer.speakers, "test"), "unseen": (sorted(HELD), "test")}
+    for i, (name, (speakers, part)) in enumerate(sets.items()):
+        rng = np.random.default_rng(TEST_SEED + i)
+        pairs = [mixer.test_utterance(speakers[k % len(speakers)], part, rng) for k in range(tests)]
+        write_table(work / f"{name}.tsv", write_block(work / name, name, pairs))
     (work / "config.json").write_text(json.dumps(SHAPE, indent=1) + "\n")
 
 
@@ -88,7 +89,7 @@ def main():
     parser.add_argument("--count", type=int, help="utterances to speak (4000) or mix (24000)")
     parser.add_argument("--test-count", type=int, default=200, help="utterances of each test set to mix")
     parser.add_argument("--fsdd", type=Path, help="FSDD's folder of recordings")
-    parser.add_argument("--other", type=Path, help="a folder of FLAC speech of other words")
+    parser.add_argument("--other", type=Path, nargs="+", default=[], help="folders of FLAC speech of other words")
     parser.add_argument("--jobs", type=int, help="processes that mix (default: one per core)")
     o = parser.parse_args()
     if o.stage == "speak":
@@ -96,7 +97,7 @@ def main():
     elif not (o.fsdd and o.fsdd.is_dir()):
         parser.error("mix needs --fsdd, the folder of FSDD's recordings")
     else:
-        mix(o.work, o.fsdd, o.other, o.count or 24000, o.test_count, o.jobs)
+        mix(o.work, o.fsdd, tuple(o.other), o.count or 24000, o.test_count, o.jobs)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 from ..build.device import entry, inlined
 from ..layout import FLOAT16, FLOAT32, INT8, NO_FLOOR, PANEL
 from ..ops.gemm import linear_units
-from ..ops.gemm_blocked import transpose, widen_panel
+from ..ops.gemm_blocked import widen_panel
 from ..ops.gemm_int8 import linear_units_int8
 from ..ops.gemm_panel import multiply_panel
 from ..ops.matrices import (
@@ -41,6 +41,7 @@ from ..ops.quantize import quantize_unit
 from ..simd.copy import copy_row, narrow_row
 from ..simd.operands import Operand, Output
 from ..simd.scheduling import barrier, done, next_item, thread_id
+from ..simd.transpose import transpose
 from ..simd.vector import LANES, at, move, skip
 from . import columns
 from .cross_kv_host import ProjectMemoryCall, layout

@@ -13,7 +13,7 @@ from .. import doors
 from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single
 from ..build.entry import Entry
-from ..layout import CHUNK, FLOAT16, LANES, PANEL
+from ..layout import CHUNK, CHUNK_ROWS, FLOAT16, INT8, LANES, PANEL
 from ..ops.host import (
     ATTENTION_SCRATCH,
     CONV_GROUP,
@@ -83,7 +83,9 @@ class EncoderBuffers(NamedTuple):
 
 
 class EncoderScratch(NamedTuple):
-    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes, `panel` for halves."""
+    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes; `panel` where they
+    are halves, or bytes that are multiplied in AMX's registers.
+    """
 
     units: int  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
     hidden: int  # (group, INNER, 16) inner features
@@ -91,7 +93,7 @@ class EncoderScratch(NamedTuple):
     words: int  # (group, words) the bytes of `units`, then (group, scales)
     inner_words: int  # the same for `hidden`
     sums: int  # (units, outputs, 16) of a convolution
-    panel: int  # (inputs, PANEL) a panel of floats
+    panel: int  # (inputs, PANEL) a panel of floats, or (CHUNK_ROWS,) of one's bytes
 
 
 class EncoderRun(NamedTuple):
@@ -140,7 +142,7 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes) -> 
     words, scales = max(padded, INNER) // 4 * LANES, -(-padded // CHUNK) * LANES
     sums = group * int(convs[:, WIDTH].max()) * LANES
     scratch = group * LANES * (padded + INNER) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
-    scratch += max(padded, INNER) * PANEL if w.dtype == FLOAT16 else 0
+    scratch += {FLOAT16: max(padded, INNER) * PANEL, INT8: CHUNK_ROWS}.get(w.dtype, 0)
     return EncoderShape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),
         *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),

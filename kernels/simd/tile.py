@@ -81,9 +81,10 @@ class Emitter:
         self.builder.store(value, self.builder.bitcast(address, value.type.as_pointer()), align=4)
 
     def place(self, base, *terms):
-        """The address base + sum of stride * count."""
+        """The address base + sum of stride * count; a count is a number, or a value at run time."""
         for stride, count in terms:
-            base = self.builder.gep(base, [self.builder.mul(stride, _integer(count))])
+            count = _integer(count) if isinstance(count, int) else count
+            base = self.builder.gep(base, [self.builder.mul(stride, count)])
         return base
 
     def multiply_add(self, a, b, total):

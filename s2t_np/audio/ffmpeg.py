@@ -30,6 +30,7 @@ INSTALL = "pip install av"
 HEAD = 4096  # bytes by which a format is known
 LIBSNDFILES = ("mp3",)  # FFmpeg's names of formats that libsndfile decodes, if there is anything to decode
 CORRUPT_AT_THE_END = ("adx", "aptx", "aptx_hd")  # formats whose last packet FFmpeg calls corrupt in whole files, too
+ERROR_AT_THE_END = ("wsaud",)  # formats whose end FFmpeg calls invalid data in whole files, too
 LEAST_GAP, MOST_GAP = 0.05, 600.0  # seconds without sound that are filled in; more is a clock that was set
 LENGTH_IS_STATED = frozenset("mov matroska asf avi flv caf tta ape wv".split())  # elsewhere FFmpeg estimates it
 MOST_MISSING = 0.5  # seconds by which a stated length may be wrong
@@ -183,13 +184,16 @@ class Demuxer:
 
     def packets(self) -> Iterator:
         """The packets of all streams; sets `note` where reading them fails. Raises the error of the file itself."""
+        end = 0  # where the last packet ended, in bytes
         try:
             for packet in self.container.demux():
+                end = end if packet.pos is None else packet.pos + packet.size
                 if packet.pts is not None:
                     self.reach = max(self.reach, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 yield packet
         except (self.av.FFmpegError, OSError) as error:
-            self.damaged(str(error.strerror))
+            if self.container.format.name not in ERROR_AT_THE_END or end != self.part.source.size:
+                self.damaged(str(error.strerror))
         if self.part.error:
             raise self.part.error
         if self.part.shrunk:
@@ -202,8 +206,10 @@ class Demuxer:
     def missing(self) -> str | None:
         """Return what is missing of the length that the file states, if it states one."""
         head = self.part.source.at(0, 12)
-        bytes_stated = int.from_bytes(head[4:8], "little") + 8
-        if head[:4] == b"RIFF" and bytes_stated > self.part.source.size:
+        westwood, bytes_stated = self.container.format.name == "wsaud", int.from_bytes(head[4:8], "little") + 8
+        if westwood:
+            bytes_stated = int.from_bytes(head[2:6], "little") + len(head)
+        if (head[:4] == b"RIFF" or westwood) and bytes_stated > self.part.source.size:
             return f"is cut short: its header promises {bytes_stated} bytes, {self.part.source.size} are there"
         stated, there = (self.container.duration or 0) / self.av.time_base, self.reach - self.begin
         if self.container.format.name.split(",")[0] not in LENGTH_IS_STATED or stated - there <= MOST_MISSING:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import AudioError, IncompleteAudioError
 from . import containers
+from .containers.source import ways_to_fail
 from .decoding import UnknownFormatError, decode, sound_of
 from .ffmpeg import ffmpeg_blocks, has_ffmpeg, is_for_ffmpeg
 from .ffmpeg import rate_and_channels as told_by_ffmpeg
@@ -87,13 +88,14 @@ def opened(source) -> Iterator[tuple]:
     """(a binary file, its name for messages) for a path, "-" or a file object. Raises AudioError."""
     with contextlib.ExitStack() as stack:
         name = name_of(source)
+        failing = (Exception,) if is_url(source) else ways_to_fail(source)
         try:
             file = binary_file(source, stack)
             if not isinstance(file.read(0), bytes):
                 raise AudioError(f'{name}: is a text file object, expected a binary one: open(..., "rb")')
         except AudioError:
             raise
-        except Exception as error:  # OSError, and whatever a caller's own file object raises
+        except failing as error:
             raise unreadable(name, error) from error
         try:
             yield file, name
@@ -140,7 +142,7 @@ def spooled(file, name: str):
     try:
         while block := file.read(COPY_BYTES):
             copy.write(block)
-    except Exception as error:  # as in `opened`
+    except ways_to_fail(file) as error:
         copy.close()
         raise unreadable(name, error) from error
     return copy

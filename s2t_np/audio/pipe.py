@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import IncompleteAudioError
 from .checks import usable_rate
 from .containers.lengths import STREAMED
+from .containers.source import ways_to_fail
 from .files import file_blocks, spooled, unreadable
 from .raw import ENCODINGS, IN_WAVE, Encoding, frames, portions, samples
 from .resampling import resample
@@ -58,7 +59,7 @@ class Start:
         try:
             while len(taken) < count and (more := self.file.read(count - len(taken))):
                 taken += more
-        except Exception as error:  # a caller's own file object may fail in its own way
+        except ways_to_fail(self.file) as error:
             raise unreadable(self.name, error) from error
         self.seen += taken
         return taken

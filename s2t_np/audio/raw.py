@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import AudioError, OptionError
 from .checks import check_samples
 from .containers import READERS
+from .containers.source import ways_to_fail
 from .files import opened, unreadable
 from .mixing import mono
 from .selection import MIX
@@ -116,24 +117,27 @@ def headerless(data: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def portions(file, name: str, frame: int, least: int = 1) -> Iterator[bytes]:
-    """The bytes of a pipe in whole frames of `frame` bytes, given on when `least` are there. Raises AudioError."""
+    """The bytes of a pipe, given on when `least` are there, all but the last in whole frames of `frame` bytes.
+
+    Raises AudioError.
+    """
     read, most = (file.read1, MOST_BYTES) if hasattr(file, "read1") else (file.read, max(least, frame))
     held = b""
-    while data := attempt(read, most, name):
+    while data := attempt(read, most, name, ways_to_fail(file)):
         held += data
         if len(held) >= max(least, frame):
             whole = len(held) - len(held) % frame
             yield held[:whole]
             held = held[whole:]
-    if whole := len(held) - len(held) % frame:
-        yield held[:whole]
+    if held:
+        yield held
 
 
-def attempt(read: Callable[[int], bytes], count: int, name: str) -> bytes:
-    """One read. Raises AudioError."""
+def attempt(read: Callable[[int], bytes], count: int, name: str, failing=(Exception,)) -> bytes:
+    """One read; `failing`: the exceptions in which it may end. Raises AudioError."""
     try:
         return read(count)
-    except Exception as error:  # a caller's own file object may fail in its own way
+    except failing as error:
         raise unreadable(name, error) from error
 
 
@@ -149,5 +153,6 @@ def samples(blocks: Iterator[np.ndarray], name: str, channel: int | str = MIX) -
 def frames(data: Iterator[bytes], encoding: Encoding, channels: int) -> Iterator[np.ndarray]:
     """Bytes -> blocks (n, channels) float32; what is not a whole frame is left out."""
     for portion in data:
-        whole = len(portion) - len(portion) % (encoding.width * channels)
+        if not (whole := len(portion) - len(portion) % (encoding.width * channels)):
+            continue
         yield encoding.numbers(portion[:whole]).reshape(-1, channels)

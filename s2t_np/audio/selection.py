@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from ..errors import AudioError, OptionError
-from ..fields import is_integer, is_real
+from ..settings.fields import is_integer, is_real
 
 MIX, EACH = "mix", "each"
 

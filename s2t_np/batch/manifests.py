@@ -21,7 +21,7 @@ from typing import NamedTuple
 from .. import audio
 from ..audio import EVERYTHING, Selection
 from ..errors import AudioError, OptionError
-from ..fields import is_real
+from ..settings.fields import is_real
 from .items import Failure, Input
 
 AUDIO_COLUMNS = ("audio", "audio_filepath", "audio_path", "path", "file", "filename", "wav")

@@ -105,7 +105,7 @@ class Listening:
 
     def segments(self, heard: Iterable) -> Iterator[Segment]:
         """The segments, each as it closes. Raises what the utterances raise."""
-        return placed(segments_of(heard, self.task.model.tokenizer), self.item.selection)
+        return placed(segments_of(heard, self.task.model.tokenizer, self.task.options), self.item.selection)
 
     def recording(self, heard: Iterable, listener: Listener) -> Recording:
         """The input as a whole; `listener` is called with each segment. Raises AudioError, OptionError."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import read_json
 from ..errors import ModelError
-from ..fields import show
+from ..settings.fields import show
 from .hub_cache import NEEDED, files_in, missing
 from .sharded import INDEXES, WEIGHTS
 

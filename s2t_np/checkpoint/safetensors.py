@@ -13,6 +13,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -103,6 +104,8 @@ def check_metadata(metadata) -> None:
     """`__metadata__` maps strings to strings; it is not used here."""
     if not isinstance(metadata, dict) or not all(isinstance(part, str) for item in metadata.items() for part in item):
         raise Malformed(f"{METADATA} holds something else than strings, expected an object of strings")
+    for text in chain.from_iterable(metadata.items()):
+        _printable(text, METADATA)
 
 
 def parse_entry(name: str, fields) -> Entry:
@@ -128,10 +131,10 @@ def parse_entry(name: str, fields) -> Entry:
     return entry
 
 
-def _printable(name: str) -> str:
+def _printable(name: str, what: str = "the tensor name") -> str:
     """JSON can spell half of a surrogate pair, which no encoding can print."""
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        raise Malformed(f"the tensor name {shown(name)} holds an unpaired surrogate, expected Unicode text")
+        raise Malformed(f"{what} {shown(name)} holds an unpaired surrogate, expected Unicode text")
     return name
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..config import read_json
 from ..errors import ModelError
-from ..fields import show
+from ..settings.fields import show
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # one of them; the first is preferred
 INDEXES = tuple(f"{name}.index.json" for name in WEIGHTS)

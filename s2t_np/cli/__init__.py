@@ -1,7 +1,8 @@
-"""The command `s2t-np`: a module for each few sub-commands, and here what they share: parsing, errors, exit codes.
+"""The command `s2t-np`: its sub-commands are in `commands/`; here and in the files beside is what they share.
 
-A sub-command is a `Command` (command.py): its name, its arguments, its function. To add one, write it and name it in
-COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries for sound or text.
+A sub-command is a `Command` (command.py): its name, its arguments, its function. To add one, write it in `commands/`
+and name it in COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries
+for sound or text.
 
     0  done                                   3  the model or backend is refused
     1  some inputs failed, the rest is done   130  interrupted (SIGTERM: 143, SIGHUP: 129)
@@ -17,22 +18,23 @@ from ..errors import BackendError, ModelError, OptionError, S2TError
 from ..system import signals
 from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
-from .evaluate import EVALUATE
-from .golden import CHECK, GOLDEN
-from .inspect import FEATURES, INFO, SCORE
-from .listen import LISTEN
-from .models import CONVERT, DOWNLOAD
-from .plot import PLOT
-from .serve import SERVE
+from .commands.evaluate import EVALUATE
+from .commands.explore import EXPLORE
+from .commands.golden import CHECK, GOLDEN
+from .commands.inspect import FEATURES, INFO, SCORE
+from .commands.listen import LISTEN
+from .commands.models import CONVERT, DOWNLOAD
+from .commands.plot import PLOT
+from .commands.serve import SERVE
+from .commands.trace import TRACE
+from .commands.train import AVERAGE, TRAIN
+from .commands.transcribe import TRANSCRIBE
 from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
-from .trace import TRACE
-from .train import AVERAGE, TRAIN
-from .transcribe import TRANSCRIBE
 
 OK, FAILED, USAGE, REFUSED, CLOSED = 0, 1, 2, 3, 141
 COMMANDS = (
-    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, GOLDEN, CHECK, INFO, FEATURES, SCORE, CONVERT, DOWNLOAD),
-    *(TRAIN, AVERAGE),
+    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, EXPLORE, GOLDEN, CHECK, INFO, FEATURES, SCORE),
+    *(CONVERT, DOWNLOAD, TRAIN, AVERAGE),
 )
 EXAMPLES = """\
 examples:
@@ -122,7 +124,8 @@ def without_errors(run: Callable[[], int]) -> int:
         lose_output()
         return CLOSED
     except OSError as error:  # a full disk, a folder that is not writable; reading has its own errors
-        say(f"error: {error.filename or 'an output file'}: {error.strerror or error}")
+        where = error.filename2 or error.filename or "an output file"  # a copy has two: where to comes second
+        say(f"error: {where}: {error.strerror or error}")
         lose_output()
         return FAILED
     except MemoryError:

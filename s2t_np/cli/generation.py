@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from ..errors import InputWarning, OptionError
-from ..generation_config import SAMPLING, GenerationConfig
 from ..hotwords import hotwords, parsed
 from ..search.fairseq import check_fairseq_options
 from ..search.options import check_options, check_prefix
+from ..settings.generation_config import SAMPLING, GenerationConfig
 from ..tokenizer import Tokenizer
 from .terminal import say
 

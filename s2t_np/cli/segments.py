@@ -54,7 +54,7 @@ def add_stream_arguments(parser: ArgumentParser) -> None:
             action = argparse.BooleanOptionalAction if field.default else "store_true"
             group.add_argument(flag, action=action, default=field.default, help=says)
         else:
-            default = field.default if field.default == MODEL else f"{field.default:g}"
+            default = f"{field.default:g}" if isinstance(field.default, float | int) else field.default or "none"
             kind, metavar = value_type(kinds[field.name])
             says = f"{says} (default: {default})"
             group.add_argument(flag, type=kind, default=field.default, metavar=metavar, help=says)

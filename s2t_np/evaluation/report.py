@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
+from ..settings.fields import is_real, show
 from ..system.append_files import AppendOnlyFile
 from .corpus import Utterance
 from .distance import Errors, align, count_errors
 from .text import NORMALIZERS
 
+MOST = 2**53  # what floats count exactly
 NOT_OURS = "is not a results file of s2t-np evaluate; give another --output"
 
 
@@ -56,9 +58,18 @@ def to_record(outcome: Outcome) -> dict:
 
 
 def from_record(record: dict) -> Outcome:
-    """The inverse of `to_record`. Raises KeyError or TypeError for any other object."""
+    """The inverse of `to_record`. Raises KeyError, TypeError or ValueError for any other object."""
     fields = {name: record[name] for name in Outcome._fields}
-    return Outcome(**fields | {name: Errors(**record[name]) for name in ("words", "characters")})
+    errors = {name: Errors(**record[name]) for name in ("words", "characters")}
+    outcome = Outcome(**fields | errors)
+    texts = (outcome.id, outcome.group, outcome.file, outcome.reference, outcome.hypothesis)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is none")
+    if not all(type(count) is int and 0 <= count < MOST for part in errors.values() for count in part):
+        raise ValueError("a count is none")
+    if not all(is_real(length) and 0 <= length < MOST for length in (outcome.duration, outcome.seconds)):
+        raise ValueError("a length of time is none")
+    return outcome
 
 
 class Results:
@@ -123,6 +134,6 @@ def read_results(lines: list[bytes], setting: dict, path: Path) -> list[Outcome]
     if differing := [key for key in setting if found.get(key) != setting[key]]:
         key = differing[0]
         raise OptionError(
-            f"{path}: was made with {key} {found.get(key)!r}, not {setting[key]!r}; give another --output"
+            f"{path}: was made with {key} {show(found.get(key))}, not {show(setting[key])}; give another --output"
         )
     return outcomes

@@ -5,6 +5,7 @@ zip file; FLAC may lie in such a file, too.
 """
 
 import io
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,14 @@ from ..model import S2T
 from .corpus import Utterance
 
 NPY = b"\x93NUMPY"
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    tokenize.TokenError,
+)  # numpy's, of a damaged file
 
 
 def samples_of(utterance: Utterance, rate: int) -> np.ndarray:
@@ -42,9 +51,13 @@ def stored_features(utterance: Utterance) -> np.ndarray | None:
 def array_of(file, name: str) -> np.ndarray:
     """The array of an .npy file. Raises AudioError."""
     try:
-        return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise AudioError(f"{name}: is not an array that can be read ({error})") from error
+        with np.errstate(all="ignore"):  # a shape beyond all numbers is refused below, without numpy's warning
+            found = np.load(file, allow_pickle=False)
+    except UNREADABLE as error:
+        raise AudioError(f"{name}: is not an array that can be read ({error!s:.200})") from error
+    if not isinstance(found, np.ndarray):
+        raise AudioError(f"{name}: holds several arrays (.npz), expected one (.npy)")
+    return found
 
 
 def normalized(model: S2T, features: np.ndarray, name: str) -> np.ndarray:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..architecture import ArchitectureOptions
 from ..backend import NUMPY
 from ..checkpoint import safetensors
 from ..config import UTTERANCE_FILE, write_json
 from ..errors import ModelError, OptionError
 from ..loading import Checkpoint, Network, load_folder, model_of, read
+from ..settings.architecture import ArchitectureOptions
 from ..system.atomic_files import exchange
 from ..weights import check
 from .from_fairseq import write_files

@@ -13,7 +13,7 @@ from ..backend import choose
 from ..config import FeatureConfig, read_json
 from ..errors import InputWarning, OptionError
 from ..features import features, frame_geometry
-from ..fields import check_fields
+from ..settings.fields import check_fields
 from .batch import Fields, as_array, check_return_tensors, examples, rows_of
 from .lengths import Lengths, stack_ragged
 from .pretrained import Pretrained, check_names

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import OptionError
-from ..fields import show
-from ..generation_config import GenerationConfig
 from ..model import S2T
 from ..search import Hooks, Hypothesis, Search
 from ..search.hooks import Stop
 from ..search.stopping import deadline
+from ..settings.fields import show
+from ..settings.generation_config import GenerationConfig
 from ..together import ordered
 from .batch import Array, Fields, as_array
 from .encoder import memories_of

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputWarning, OptionError
-from ..fields import show
-from ..generation_config import GenerationConfig
-from ..generation_refusals import IGNORED, OFF, REFUSED, SPECULATIVE, Refusal, is_neutral
+from ..settings.fields import show
+from ..settings.generation_config import GenerationConfig
+from ..settings.generation_refusals import IGNORED, OFF, REFUSED, SPECULATIVE, Refusal, is_neutral
 
 NOT_UPSTREAMS = ("seed",)  # fields of GenerationConfig that transformers does not have
 NEUTRAL = {

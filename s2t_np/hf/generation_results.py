@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..generation_config import GenerationConfig
 from ..model import S2T
 from ..search import Hypothesis
+from ..settings.generation_config import GenerationConfig
 from .batch import Array, Fields
 from .encoder import by_layer, layer_outputs, stack_padded
 from .generation_notes import Notes, Passes

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config import TokenizerConfig, read_bounded, read_json, write_json
 from ..errors import OptionError
-from ..fields import check_fields
+from ..settings.fields import check_fields
 from ..tokenizer import MAX_MODEL_BYTES, Tokenizer
 from .batch import Fields, as_array, as_list, examples, rows_of
 from .encode_options import NEUTRAL, EncodeOptions

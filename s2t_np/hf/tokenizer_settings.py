@@ -3,7 +3,7 @@
 import dataclasses
 
 from ..errors import OptionError
-from ..fields import check_fields
+from ..settings.fields import check_fields
 from ..tokenizer import Tokenizer
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from ..config import UtteranceConfig
-from ..fields import bounded_number, is_real, rule
+from ..settings.fields import bounded_number, is_real, rule
 from .quality import QualityOptions
 from .speech_check import SpeechCheckOptions
 from .vad import SHORTEST_BETWEEN_OVERLAPS, VadOptions

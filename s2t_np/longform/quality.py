@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..fields import bounded_number
 from ..search import Hypothesis
+from ..settings.fields import bounded_number
 
 LOOP_TIMES, LOOP_PIECES = 4, 8  # a run that repeats this often in a row, and fills this many pieces, is a loop
 
@@ -26,6 +26,9 @@ class QualityOptions:
     )
     logprob_threshold: float | None = bounded_number(
         -1.0, "average log-probability per token below which a text is doubtful", -1000, True
+    )
+    drop_logprob_threshold: float | None = bounded_number(
+        None, "average log-probability per token below which a text is left out; some of it may be speech", -1000, True
     )
     retry_no_repeat_ngram_size: int = bounded_number(
         3, "length of the sequences that the second search of a repetitive text may not repeat, in pieces; 0: no retry"
@@ -41,6 +44,11 @@ def compression_ratio(text: str) -> float:
 def average_log_prob(hypothesis: Hypothesis) -> float:
     """The mean natural log-probability of the tokens, EOS included."""
     return hypothesis.log_prob / max(1, len(hypothesis.token_log_probs))
+
+
+def is_dropped(log_prob: float, options: QualityOptions) -> bool:
+    """True if a text of that average log-probability is to be left out, as none was probably said."""
+    return options.drop_logprob_threshold is not None and log_prob < options.drop_logprob_threshold
 
 
 def has_loop(tokens: Sequence[int], granularity: int = 1) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fields import bounded_number
+from ..settings.fields import bounded_number
 
 WINDOW, HOP = 0.064, 0.020  # seconds: long enough that the lines of a voice blur when it moves
 LOWEST, HIGHEST = 200, 4000  # Hz

@@ -27,7 +27,7 @@ from .options import StreamOptions
 from .pace import Pace, in_portions
 from .partial import Listener, OnPartial
 from .placing import in_time, placed
-from .quality import average_log_prob, compression_ratio
+from .quality import average_log_prob, compression_ratio, is_dropped
 from .segment import Segment, Word
 from .segmenter import Piece, pieces
 from .speech_check import is_speech_like
@@ -73,7 +73,7 @@ def stream(
     live = is_live(audio)
     utterances = utterances_of(model, sound, live, options or StreamOptions(), generation)
     heard = ordered(utterances, model.step_together, 1 if live else width)
-    return placed(segments_of(heard, model.tokenizer), selection)
+    return placed(segments_of(heard, model.tokenizer, options or StreamOptions()), selection)
 
 
 def utterances_of(
@@ -109,12 +109,13 @@ def stream_partials(
     """As `stream` of live sound; meanwhile `on_partial` is called with the words so far of an open segment."""
     sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
     utterances = utterances_of(model, sound, True, options, generation, on_partial)
-    return segments_of(ordered(utterances, model.step_together, 1), model.tokenizer)
+    return segments_of(ordered(utterances, model.step_together, 1), model.tokenizer, options or StreamOptions())
 
 
-def segments_of(heard: Iterable[Heard], tokenizer) -> Iterator[Segment]:
-    """The segments of a recording, of what was heard in its pieces."""
-    return number_segments(merge_pieces(heard, tokenizer))
+def segments_of(heard: Iterable[Heard], tokenizer, options: StreamOptions) -> Iterator[Segment]:
+    """The segments of a recording, of what was heard in its pieces, without those that `options` drop."""
+    merged = merge_pieces(heard, tokenizer)
+    return number_segments(segment for segment in merged if not is_dropped(segment.avg_logprob, options))
 
 
 def speech_pieces(

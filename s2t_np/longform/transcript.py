@@ -10,7 +10,7 @@ from ..search import Asking, Hypothesis
 from ..together import by_group
 from .options import StreamOptions
 from .placing import placed
-from .quality import quality_flags
+from .quality import average_log_prob, is_dropped, quality_flags
 from .recording import OpenRecording
 from .segment import Segment
 from .stream import segments_of, utterances_of
@@ -36,7 +36,7 @@ class Transcript:
 
     @classmethod
     def of_silence(cls, recording: OpenRecording) -> "Transcript":
-        """The transcript of a recording in which the detector found no speech: it has no hypotheses."""
+        """The transcript of a recording without speech, or whose text was dropped: it has no hypotheses."""
         return cls("", [], [""], recording.duration, recording.source)
 
 
@@ -59,7 +59,7 @@ class Hearing:
         """The transcript that the results of the utterances make. Raises what they raise."""
         heard = list(results)
         if self.recording.whole is None:
-            segments = placed(segments_of(heard, self.model.tokenizer), self.recording.selection)
+            segments = placed(segments_of(heard, self.model.tokenizer, self.options), self.recording.selection)
             return Transcript.of_segments(tuple(segments), self.recording)
         return heard[0]
 
@@ -78,6 +78,8 @@ def hear_features(
     """The transcript of one utterance, of its features (T, M), normalised. Raises OptionError."""
     memory = model.encode(features)
     hypotheses = yield from model.begin_from(memory, **generation)  # searches, a decoder step for each token
+    if is_dropped(average_log_prob(hypotheses[0]), options):
+        return Transcript.of_silence(recording)
     texts = model.tokenizer.batch_decode([hypothesis.tokens for hypothesis in hypotheses])
     flags = quality_flags(hypotheses[0], texts[0], options, model.tokenizer.granularity)
     return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)

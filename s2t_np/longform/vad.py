@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..features import frame_geometry
-from ..fields import bounded_number, check_fields, is_real
+from ..settings.fields import bounded_number, check_fields, is_real
 
 BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import OptionError
-from ..generation_config import GenerationConfig, as_tuple
 from ..ops import log_softmax
+from ..settings.generation_config import GenerationConfig, as_tuple
 from .hooks import NO_HOOKS, Hooks
 from .hotwords import trie_of
 from .warpers import narrow

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import OptionError
-from ..generation_config import SAMPLING, GenerationConfig
+from ..settings.generation_config import SAMPLING, GenerationConfig
 from .constraints import ban_repeated_ngrams
 from .hooks import NO_HOOKS, Hooks
 from .options import check_vocabulary, no_token_left

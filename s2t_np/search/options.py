@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 
 from ..errors import InputWarning, OptionError
-from ..generation_config import GenerationConfig, as_tuple
+from ..settings.generation_config import GenerationConfig, as_tuple
 
 MAX_POWER = 1e30  # length ** length_penalty must leave room in float32 for a sum of log-probs divided by it
 OPTIONS_WITH_IDS = (

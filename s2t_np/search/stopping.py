@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import OptionError
-from ..generation_config import GenerationConfig
+from ..settings.generation_config import GenerationConfig
 from .hooks import Hooks, Stop
 
 

@@ -8,8 +8,8 @@ Holtzman et al. 2019 (arXiv 1904.09751), min-p Nguyen et al. 2024 (arXiv 2407.01
 
 import numpy as np
 
-from ..generation_config import GenerationConfig
 from ..ops import log_softmax, softmax
+from ..settings.generation_config import GenerationConfig
 
 MOST_FOR_TOP_H = 100  # tokens whose entropy top-H looks at
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from ..model import S2T
 from .desk import ClientGone
 from .metrics import Metrics, log
-from .refusals import Refusal, is_expected, refusal_of
+from .refusals import Refusal, is_expected, refusal_of, wrong_verb
 from .settings import Settings
 
 CREATED = 1_600_000_000  # OpenAI's clients expect a date of every model; the paper is of autumn 2020
@@ -27,11 +27,14 @@ def said(error: BaseException) -> Refusal:
 class Endpoint:
     """A method as an ASGI application that turns every error into a Refusal, which the guard answers."""
 
-    def __init__(self, method: Callable):
-        self.method = method
+    def __init__(self, method: Callable, *verbs: str):
+        """`verbs`: GET, POST, ... that are answered; a WebSocket has none."""
+        self.method, self.verbs = method, verbs
 
     async def __call__(self, scope, receive, send):
         """As ASGI calls it. Raises Refusal."""
+        if self.verbs and scope["method"] not in self.verbs:
+            raise wrong_verb(scope["method"], self.verbs)
         try:
             await self.method(scope, receive, send)
         except ClientGone:

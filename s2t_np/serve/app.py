@@ -49,11 +49,13 @@ def application(
         await asyncio.to_thread(desk.close)
 
     table = routes(uploads, live, About(model, settings, metrics, gauges))
-    return Guard(Router(table, redirect_slashes=False, lifespan=lifespan), settings, metrics)
+    return Guard(
+        Router(table, redirect_slashes=False, lifespan=lifespan, default=Endpoint(not_found)), settings, metrics
+    )
 
 
 def routes(uploads: Uploads, live: Live, about: About) -> list:
-    """The table of routes; the last one answers whatever no other does."""
+    """The table of routes."""
     from starlette.routing import Route, WebSocketRoute
 
     audio = {"transcriptions": "transcribe", "translations": "translate"}
@@ -61,6 +63,6 @@ def routes(uploads: Uploads, live: Live, about: About) -> list:
     posts |= {"/explorer": uploads.page}
     gets = {"/v1/models": about.models, "/v1/models/{name:path}": about.models, "/health": about.health}
     gets |= {"/metrics": about.measured, "/explorer/{name}": uploads.kept_page} | dict.fromkeys(PARTS, part)
-    table = [Route(path, Endpoint(method), methods=["POST"]) for path, method in posts.items()]
-    table += [Route(path, Endpoint(method), methods=["GET"]) for path, method in gets.items()]
-    return [*table, WebSocketRoute("/v1/live", Endpoint(live.converse)), Route("/{path:path}", Endpoint(not_found))]
+    table = [Route(path, Endpoint(method, "POST")) for path, method in posts.items()]
+    table += [Route(path, Endpoint(method, "GET", "HEAD")) for path, method in gets.items()]
+    return [*table, WebSocketRoute("/v1/live", Endpoint(live.converse))]

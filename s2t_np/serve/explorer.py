@@ -17,7 +17,7 @@ from ..loading import load_folder
 from ..model import S2T
 from .refusals import Refusal, refusal_of
 
-KEPT, KEPT_SECONDS = 8, 600.0  # pages of 1 to 3 MB each
+KEPT, KEPT_SECONDS = 8, 600.0  # pages of 1 to 9 MB each
 
 
 class Explorer:
@@ -25,7 +25,7 @@ class Explorer:
 
     POLICY = (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-        "img-src data: blob:; media-src blob:"
+        "img-src data: blob:; media-src blob:; worker-src blob:"
     )
 
     def __init__(self, model: S2T):

@@ -58,7 +58,8 @@ class Guard:
         if scope.get("method") != "OPTIONS":
             self.check_key(scope["path"], headers)
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self.settings.limits.upload_bytes + FORM_BYTES:
+        most = self.settings.limits.upload_bytes + FORM_BYTES
+        if length.isascii() and length.isdigit() and (len(length) > len(str(most)) + 9 or int(length) > most):
             raise too_large(self.settings.limits.upload_bytes)
 
     def check_host(self, host: str) -> None:
@@ -75,7 +76,10 @@ class Guard:
 
     def is_own(self, origin: str, headers: Mapping[str, str]) -> bool:
         """Return whether a page came from here: its host and port are those that the request was sent to."""
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        try:
+            return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        except ValueError:  # http://[
+            return False
 
     def check_key(self, path: str, headers: Mapping[str, str]) -> None:
         """Raises Refusal for a request without the key, where it needs one."""

@@ -3,6 +3,8 @@
 A client's mistake says what was found and what was expected. Nothing of this machine (paths, tracebacks) is told.
 """
 
+from collections.abc import Sequence
+
 from ..errors import AudioError, OptionError, S2TError
 from ..together import Cancelled
 
@@ -16,17 +18,21 @@ class Refusal(S2TError):
     def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None):
         super().__init__(message)
         self.status, self.param, self.code = status, param, code
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that the status asks for."""
-        return {429: {"retry-after": "1"}, 401: {"www-authenticate": "Bearer"}}.get(self.status, {})
+        # the headers that the status asks for
+        self.headers = {429: {"retry-after": "1"}, 401: {"www-authenticate": "Bearer"}}.get(status, {})
 
     @property
     def record(self) -> dict:
         """The body of the answer."""
         kind = "server_error" if self.status >= 500 else KINDS.get(self.status, "invalid_request_error")
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+
+
+def wrong_verb(given: str, expected: Sequence[str]) -> Refusal:
+    """The answer to GET where POST is expected, and the like."""
+    refusal = Refusal(405, f"the method is {given:.40}, expected {' or '.join(expected)}", code="method_not_allowed")
+    refusal.headers = {"allow": ", ".join(expected)}
+    return refusal
 
 
 def refusal_of(error: BaseException, name: str = "") -> Refusal:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import OptionError
-from ..fields import bounded_number, check_fields
+from ..settings.fields import bounded_number, check_fields
 
 MEGABYTE = 10**6
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,200}")

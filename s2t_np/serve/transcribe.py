@@ -49,7 +49,8 @@ def transcribe(
     heard = []
     try:
         utterances = utterances_of(model, iter(sound), False, options, generation)
-        for segment in segments_of(ordered(utterances, model.step_together, hearer.width), model.tokenizer):
+        results = ordered(utterances, model.step_together, hearer.width)
+        for segment in segments_of(results, model.tokenizer, options):
             heard.append(segment)
             emit(segment)
     except (audio.AudioError, MemoryError) as error:

@@ -23,8 +23,8 @@ from ..config import read_json, write_json
 from ..errors import ModelError, OptionError
 from ..hf.convert import COPIED, atomic_folder
 from ..system.atomic_files import remove_leftovers
+from .derivatives.parameters import Parameters
 from .learner import Learner
-from .parameters import Parameters
 
 STATE_ARRAYS, STATE = "training.safetensors", "training.json"
 DIGITS = 10  # in the number of an update, so that names sort

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config import ModelConfig
 from ..weights import expected_shapes
-from .parameters import Parameters
+from .derivatives.parameters import Parameters
 
 IN_ONE = math.sqrt(0.5)  # gain of q, k and v: as if the three were one matrix
 

@@ -10,13 +10,13 @@ from ..config import ModelConfig
 from ..errors import OptionError
 from ..ops import Linear
 from ..parts import Weights
-from .ctc import ctc
-from .derivatives import linear_backward, linear_forward
-from .dropout import NO_DROPOUT, Dropout, Rates
-from .network import Batch, Kept, Loss, backward, forward
-from .optimizer import Adam, clip, inverse_square_root
-from .parameters import Parameters, named, writable
-from .ragged import stretches
+from .derivatives.ctc import ctc
+from .derivatives.dropout import NO_DROPOUT, Dropout, Rates
+from .derivatives.network import Batch, Kept, Loss, backward, forward
+from .derivatives.operations import linear_backward, linear_forward
+from .derivatives.parameters import Parameters, named, writable
+from .derivatives.ragged import stretches
+from .optimizer import Adam, clip
 from .recipe import Recipe
 
 CTC_WEIGHT, CTC_BIAS = "ctc.weight", "ctc.bias"  # a head for training only: no checkpoint of a model has it
@@ -127,7 +127,7 @@ class Learner:
         for gradient in gradients.values():
             gradient /= np.float32(total.tokens)
         norm = clip(gradients, self.recipe.clip_norm)
-        rate = inverse_square_root(self.optimizer.count + 1, self.recipe.lr, self.recipe.warmup_updates)
+        rate = self.recipe.rate(self.optimizer.count + 1)
         if np.isfinite(norm):
             self.optimizer.step(self.parameters, gradients, rate)
         tokens, frames = total.tokens, sum(len(batch.features) for batch, _ in batches)

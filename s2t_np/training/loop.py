@@ -18,9 +18,9 @@ from ..model import S2T
 from . import checkpoints
 from .checkpoints import Position
 from .data import Example, batches
+from .derivatives.network import Batch, make_batch
 from .learner import Learner, Update
 from .log import Log
-from .network import Batch, make_batch
 from .recipe import NOISE, SPEED, randomness
 from .specaugment import POLICIES, spec_augment
 from .store import FeatureStore
@@ -163,7 +163,8 @@ class Run:
         """All that is left to do from a position. Raises TrainingError, AudioError, OSError."""
         while not self.over(position):
             yield from self.epoch(position)
-            yield self.save(position)
+            if position.batch or self.over(position) or position.epoch % self.recipe.save_interval == 0:
+                yield self.save(position)
 
 
 class Means:

@@ -2,7 +2,8 @@
 
 Adam (Kingma and Ba 2015) keeps for every weight a running mean of its gradient and of the gradient's square; a step is
 their quotient, so that weights with small gradients move as far as those with large ones. The rate rises linearly while
-these means are still poor, then falls with the square root of the updates (Vaswani et al. 2017, section 5.3).
+these means are still poor, then falls: with the square root of the updates (Vaswani et al. 2017, section 5.3), or
+linearly to zero at an end that is known.
 """
 
 import math
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .parameters import Parameters
+from .derivatives.parameters import Parameters
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-8
 BLOCK = 1 << 15  # numbers worked on at a time: all five arrays of a block stay in the cache
@@ -21,6 +22,14 @@ def inverse_square_root(update: int, peak: float, warmup: int) -> float:
     """The learning rate of update 1, 2, 3, ...: a line up to `peak` at `warmup`, then peak sqrt(warmup / update)."""
     warmup = max(1, warmup)
     return peak * min(update / warmup, math.sqrt(warmup / update))
+
+
+def polynomial_decay(update: int, peak: float, warmup: int, last: int) -> float:
+    """The learning rate of update 1, 2, 3, ...: a line up to `peak` at `warmup`, and a line down to zero after `last`.
+
+    It is fairseq's schedule of this name with its default power of 1, one update later so that the last one counts.
+    """
+    return peak * min(update / max(1, warmup), max(0, last + 1 - update) / max(1, last + 1 - warmup))
 
 
 def squared_length(arrays: Iterable[np.ndarray]) -> float:

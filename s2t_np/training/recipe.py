@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import OptionError
-from ..fields import check_fields, is_integer, is_real, rule
+from ..settings.fields import check_fields, is_integer, is_real, rule
+from .optimizer import inverse_square_root, polynomial_decay
 from .specaugment import POLICIES
 
 ORDER, NOISE, SPEED = range(3)  # what randomness is for
+SCHEDULERS = ("inverse_sqrt", "polynomial_decay")
 
 
 def randomness(seed: int, *purpose: int) -> np.random.Generator:
@@ -41,6 +43,12 @@ class Recipe:
 
     lr: float = number(2e-3, "peak learning rate")
     warmup_updates: int = count(10000, "updates over which the rate rises to its peak", 1)
+    lr_scheduler: str = option(
+        "inverse_sqrt",
+        "how the rate falls: inverse_sqrt, or polynomial_decay to zero at --max-update",
+        " or ".join(SCHEDULERS),
+        lambda v: v in SCHEDULERS,
+    )
     clip_norm: float = number(10.0, "longest gradient; 0 does not clip")
     label_smoothing: float = number(0.1, "probability given to the tokens that are not the label", 0, 0.9)
     ctc_weight: float = number(0.0, "weight of a CTC loss on the encoder, which helps models from nothing to align")
@@ -59,13 +67,25 @@ class Recipe:
     freeze: tuple[str, ...] = option(
         (), "parts not to train: encoder, decoder.layers.0, ...", "names of parts", lambda v: isinstance(v, tuple)
     )
-    save_interval_updates: int = count(0, "updates between checkpoints; 0: one an epoch")
+    save_interval: int = count(1, "epochs between checkpoints", 1)
+    save_interval_updates: int = count(0, "updates between checkpoints, besides; 0: none")
     keep_last: int = count(5, "checkpoints to keep, and to average in the end", 1)
     seed: int = count(1, "makes everything that is drawn repeatable")
 
     def __post_init__(self):
         """Raises OptionError naming the option and what it may be."""
         check_fields(self, "training options", OptionError)
+        if self.lr_scheduler == "polynomial_decay" and self.max_update <= self.warmup_updates:
+            raise OptionError(
+                f"polynomial_decay ends at max_update, which is {self.max_update}; "
+                f"expected more than warmup_updates, {self.warmup_updates}"
+            )
+
+    def rate(self, update: int) -> float:
+        """The learning rate of update 1, 2, 3, ..."""
+        if self.lr_scheduler == "polynomial_decay":
+            return polynomial_decay(update, self.lr, self.warmup_updates, self.max_update)
+        return inverse_square_root(update, self.lr, self.warmup_updates)
 
     def replace(self, **changes) -> "Recipe":
         """A copy with some options changed. Raises OptionError."""

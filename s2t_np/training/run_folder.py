@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..architecture import ArchitectureOptions
 from ..backend import NUMPY
 from ..checkpoint import safetensors
 from ..checkpoint.hub import find
@@ -24,10 +23,11 @@ from ..errors import ModelError, OptionError
 from ..hf.convert import atomic_folder, convert
 from ..loading import load_folder
 from ..model import S2T
+from ..settings.architecture import ArchitectureOptions
 from ..system.atomic_files import atomic_file
 from ..system.file_locks import try_lock
 from .checkpoints import Position, checkpoints, restore, sync_folder
-from .dropout import Rates
+from .derivatives.dropout import Rates
 from .initial import initial_weights
 from .learner import Learner
 from .recipe import Recipe
@@ -40,6 +40,7 @@ MAY_CHANGE = (
     "max_epoch",
     "max_update",
     "keep_last",
+    "save_interval",
     "save_interval_updates",
 )  # the fields of a recipe that may change when a run goes on
 ARCHITECTURE = {field.name for field in fields_of(ArchitectureOptions)}  # which transformers does not have either

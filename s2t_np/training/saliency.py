@@ -4,12 +4,16 @@ Where it is large, a small change of the sound would make the text more or less 
 arXiv 1312.6034). It is the derivative of training, followed one step further than the first convolution.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 
 from .. import arguments
 from ..errors import ModelError, OptionError
 from ..model import S2T
-from .network import backward, forward, make_batch
+from .derivatives.network import backward, forward, make_batch
+
+MOST_WORK = 40_000  # words times frames: 40 words in ten seconds, about a minute for the small released model
 
 
 def gradient_by_features(model: S2T, features: np.ndarray, text: str, lang: str | None = None) -> np.ndarray:
@@ -19,12 +23,51 @@ def gradient_by_features(model: S2T, features: np.ndarray, text: str, lang: str 
     other features, or a language that the model does not write; ModelError for a network that differs from the
     released ones.
     """
+    features = checked(model, features)
+    batch = make_batch([(features, model.tokenizer.encode(text, lang))], model.config)
+    kept = forward(model.weights, model.config, batch)[1]
+    return backward(model.weights, model.config, kept, by_features=True).features
+
+
+def gradients_of_words(
+    model: S2T, features: np.ndarray, labels: Sequence[int], words: Sequence[Sequence[int]]
+) -> list[np.ndarray]:
+    """For each word, the gradient of minus its log-probability by features (T, M): as many of (T, M).
+
+    `labels` (U,) are the tokens of the text as generated, with EOS; a word is the places of its tokens among them.
+    Raises OptionError, ModelError as `gradient_by_features` does.
+    """
+    features = checked(model, features)
+    batch = make_batch([(features, labels)], model.config)
+    kept, found = forward(model.weights, model.config, batch)[1], []
+    for word in words:
+        of_word = np.zeros_like(kept.dlogits)
+        of_word[list(word)] = kept.dlogits[list(word)]
+        found.append(backward(model.weights, model.config, kept._replace(dlogits=of_word), by_features=True).features)
+    return found
+
+
+def explaining(model: S2T, trace: Mapping) -> Callable[[Sequence[Sequence[int]]], list[np.ndarray]] | None:
+    """The argument `gradients` of the explorer's page: words -> their gradients. None where there is no derivative.
+
+    Many words of a long recording take a pass back through the network each: above MOST_WORK none is computed.
+    """
+    best, features = trace.transcript.hypotheses[0], trace["features.cmvn"]
+    labels = best.tokens[1:]
+    before = len(labels) - len(best.generated)  # tokens of a prefix
+
+    def gradients(words: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        places = [[before + place for place in word] for word in words]
+        return gradients_of_words(model, features, labels, places) if len(words) * len(features) <= MOST_WORK else []
+
+    return None if model.config.unlike_released() else gradients
+
+
+def checked(model: S2T, features: np.ndarray) -> np.ndarray:
+    """The features (T, M) in the model's precision. Raises OptionError, ModelError, see `gradient_by_features`."""
     if model.backend.name != "numpy":
         raise OptionError(f'the backend is {model.backend.name!r}, which has no derivative; load with backend="numpy"')
     if unlike := model.config.unlike_released():
         raise ModelError(f"a network with {unlike} has no derivative here, expected the options of a released model")
     bins = model.config.input_feat_per_channel * model.config.input_channels
-    features = arguments.matrix(features, "features", bins, "frames", model.dtype)
-    batch = make_batch([(features, model.tokenizer.encode(text, lang))], model.config)
-    kept = forward(model.weights, model.config, batch)[1]
-    return backward(model.weights, model.config, kept, by_features=True).features
+    return arguments.matrix(features, "features", bins, "frames", model.dtype)

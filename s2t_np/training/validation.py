@@ -13,8 +13,8 @@ from ..evaluation.text import NORMALIZERS
 from ..model import S2T
 from ..weights import build
 from .data import Example, cut
+from .derivatives.network import make_batch
 from .learner import Learner
-from .network import make_batch
 from .store import FeatureStore
 
 TOKENS_PER_LABEL = 2  # a hypothesis may be this many times as long as its reference, and MARGIN tokens more

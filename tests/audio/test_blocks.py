@@ -131,6 +131,30 @@ def test_a_pipe_that_breaks_off():
     assert sum(map(len, got)) == 16_000
 
 
+def outcome(source) -> tuple[int, bool]:
+    """Return how many samples are heard, and whether the recording counts as incomplete."""
+    samples = 0
+    try:
+        for block in audio.blocks(source, 16000):
+            samples += len(block)
+    except IncompleteAudioError:
+        return samples, True
+    return samples, False
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("promised", [0, 1, 2, 60])
+@pytest.mark.parametrize("there", [601, 602, 603, 604, 605, 606])
+def test_a_recording_that_breaks_off_early_is_the_same_from_a_file_and_from_a_pipe(width, channels, promised, there):
+    """Whether its last frame is whole or not; `promised` bytes are missing."""
+    form = struct.pack("<HHIIHH", 1, channels, 16000, 16000 * channels * width, channels * width, 8 * width)
+    body = (bytes(range(100, 107)) * 100)[:there]
+    data = riff(chunk(b"fmt ", form), chunk(b"data", body, there + promised, pad=False))
+    expected = (there // (channels * width), promised > 0)
+    assert outcome(data) == outcome(Pipe(data)) == outcome(Pipe(data, 50)) == expected
+
+
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0", b"hello" * 99])
 def test_pipes_without_a_recording(data):
     with pytest.raises(AudioError, match=r"is empty|not a recording"):

@@ -179,3 +179,21 @@ def test_without_pyav_another_stream_says_what_to_install(without_pyav):
 def test_selections_that_cannot_be(wrong):
     with pytest.raises(OptionError):
         Selection(**wrong)
+
+
+def test_a_whole_westwood_file_is_not_marked():
+    """FFmpeg reports the end of every .aud file as invalid data."""
+    data = written("wsaud", "adpcm_ima_ws", X)
+    y, said = read(data)
+    assert said == "" and len(y) == len(X)
+    assert np.corrcoef(y, X)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("left_out", [1, 300, 1024 + 8, 3000])
+def test_a_westwood_file_that_breaks_off_is(left_out):
+    """A packet has 8 bytes of header and 1,024 of sound; the last one is shorter, the cut may fall between two."""
+    data = written("wsaud", "adpcm_ima_ws", X)
+    last = len(data) - ((len(data) - 12) % (1024 + 8) or 1024 + 8)
+    for end in (len(data) - left_out, last):
+        y, said = read(data[:end])
+        assert "cut short" in said and 0 < len(y) < len(X)

@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import signal as signals
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ import pytest
 
 from s2t_np import audio
 from s2t_np.audio import decoding, files
+from s2t_np.audio.containers import Source
+from s2t_np.audio.raw import raw_blocks
 from s2t_np.errors import AudioError, InputWarning
 from tests.support.paths import LIBRISPEECH, ROOT, needs_shared
 from tests.support.sounds import chunk, encode, pcm16, riff, signal, wave_format
@@ -281,3 +284,55 @@ def test_the_name_in_messages(tmp_path):
         audio.load(file, 16000)
     with pytest.raises(AudioError, match=r"talk: is not"):
         audio.load(pathlib.Path(tmp_path / "talk"), 16000)
+
+
+class Late(Exception):
+    """What a signal handler raises when a time limit is over."""
+
+
+@pytest.fixture
+def time_limit():
+    """Raises Late after 50 ms, in whatever the main thread does then."""
+
+    def late(*_):
+        raise Late
+
+    before = signals.signal(signals.SIGALRM, late)
+    signals.setitimer(signals.ITIMER_REAL, 0.05)
+    yield
+    signals.setitimer(signals.ITIMER_REAL, 0)
+    signals.signal(signals.SIGALRM, before)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"RIFF\0\0\0\0WAVE", b"fLaC"])
+def test_a_time_limit_is_not_taken_for_a_failure_of_the_pipe(beginning, time_limit):
+    read, write = os.pipe()
+    os.write(write, beginning)
+    with open(read, "rb") as file, pytest.raises(Late):
+        audio.load(file, 16000)
+    os.close(write)
+
+
+def test_nor_for_one_of_a_path(tmp_path, time_limit):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Late):
+        audio.load(tmp_path / "pipe", 16000)
+
+
+def test_nor_for_one_of_headerless_sound(time_limit):
+    read, write = os.pipe()
+    with open(read, "rb") as file, pytest.raises(Late):
+        list(raw_blocks(file))
+    os.close(write)
+
+
+def test_nor_for_one_of_a_file(wav, monkeypatch):
+    monkeypatch.setattr(Source, "_read", lambda *_: (_ for _ in ()).throw(Late()))
+    with pytest.raises(Late):
+        audio.load(wav, 16000)
+    with pytest.raises(AudioError, match="cannot be read"):
+        audio.load(Own(wav.read_bytes()), 16000)
+
+
+class Own(io.BytesIO):
+    """A caller's own file, which may fail in its own way."""

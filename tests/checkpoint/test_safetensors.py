@@ -107,6 +107,8 @@ REFUSED = {
     "bytes behind the last tensor": (safetensors_file(one(), EIGHT + b"\0"), "9 follow"),
     "buffer without tensors": (safetensors_file({}, EIGHT), "8 follow"),
     "name with half a surrogate pair": (raw('{"\\ud800":' + X + "}"), "surrogate"),
+    "metadata with half a surrogate pair": (raw('{"__metadata__":{"a":"\\ud800"},"x":' + X + "}"), "surrogate"),
+    "metadata named by half a surrogate pair": (raw('{"__metadata__":{"\\udfff":"a"},"x":' + X + "}"), "surrogate"),
     "git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 118000000\n", "git lfs pull"),
     "web page": (b"\n<!DOCTYPE html><html>Not found</html>", "web page"),
     "text": (b"Entry not found", "100000000"),

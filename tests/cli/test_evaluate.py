@@ -16,7 +16,7 @@ import soundfile
 import s2t_np
 from s2t_np import audio
 from s2t_np.cli import main
-from s2t_np.cli.evaluate import METRICS, NORMALIZATIONS
+from s2t_np.cli.commands.evaluate import METRICS, NORMALIZATIONS
 from s2t_np.config import UtteranceConfig
 from s2t_np.evaluation import NORMALIZERS
 from s2t_np.evaluation import summary as summaries

@@ -230,3 +230,11 @@ def test_exit_codes_of_what_can_happen_at_any_time(run, monkeypatch, error, code
     found, out, err = run("transcribe", FIVE)
     assert (found, out) == (code, "")
     assert len(err.splitlines()) == (0 if code == 141 else 1)
+
+
+def test_a_copy_that_fails_names_the_place_it_is_written_to(run, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device", "from/here", None, "to/there")
+
+    monkeypatch.setattr(cli.command, "load", fail)
+    assert run("transcribe", FIVE)[2] == "s2t-np: error: to/there: No space left on device\n"

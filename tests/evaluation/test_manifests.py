@@ -103,6 +103,13 @@ def zipped(path, members):
     return [f"{path.name}:{found[name].header_offset + 30 + len(name)}:{found[name].file_size}" for name in members]
 
 
+def npz(array):
+    """The bytes of an .npz file."""
+    file = io.BytesIO()
+    np.savez(file, array)
+    return file.getvalue()
+
+
 def npy(array):
     file = io.BytesIO()
     np.save(file, array)
@@ -146,6 +153,7 @@ def test_stored_features_give_the_text_of_the_sound(sounds):
     ("data", "says"),
     [
         (npy(np.zeros((10, 40), np.float32)), r"holds float32 of shape (10, 40), expected features"),
+        (npz(np.zeros((10, 80), np.float32)), "holds several arrays (.npz), expected one (.npy)"),
         (npy(np.zeros((10, 80), int)), "expected features: floats of shape (frames, 80)"),
         (b"\x93NUMPY\1\0", "is not an array that can be read"),
         (npy(np.array([{}], object)), "is not an array that can be read"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.fuzz import seeds
 from tools.fuzz.formats import FORMATS
 from tools.fuzz.judge import judge
 from tools.fuzz.seeds import RESULT
@@ -34,6 +35,43 @@ def test_every_kept_file_has_an_outcome():
 DEEP = b"[" * 50_000 + b"]" * 50_000
 HUGE = b"1" + b"0" * 400
 NOTE = {"input": "a.wav", "path": "/a.wav", "with": "x", "end": 16, "result": hashlib.sha256(RESULT).hexdigest()}
+RESULTS = [  # line, field, value, what the message says
+    (1, "group", ["a"], "not a results file"),
+    (1, "id", 3, "not a results file"),
+    (1, "duration", "1", "not a results file"),
+    (2, "seconds", 10**400, "not a results file"),
+    (2, "words", {"hits": 10**400}, "not a results file"),
+    (2, "characters", {"hits": -1}, "not a results file"),
+    (1, "words", {"hits": True}, "not a results file"),
+    (0, "s2t-np evaluate", {"model": [1] * 9000}, "was made with model"),
+]
+REQUESTS = [  # line, ..., what the answer says
+    ("GET /v1/audio/transcriptions", "host: localhost", "405 the method is GET, expected POST"),
+    ("DELETE /v1/models", "host: localhost", "405 the method is DELETE, expected GET or HEAD"),
+    ("GET *", "host: localhost", "404 there is nothing at this address"),
+    ("GET /health", "host: localhost", "origin: http://[", "403 web pages of 'http://[' may not ask"),
+]
+DOORS = [("host: localhost\norigin: http://[", "403"), ("host: [::1", "403"), ("host: localhost\ncookie: \xe9", "400")]
+
+
+def npy(shape: str) -> bytes:
+    """The header of an array that is not there."""
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head.encode()
+
+
+def changed(line: int, field: str, value) -> bytes:
+    """The file of an evaluation with one value exchanged."""
+    lines = seeds.result_lines()["results.jsonl"].splitlines()
+    lines[line] = json.dumps(json.loads(lines[line]) | {field: value}).encode()
+    return b"\n".join([*lines, b""])
+
+
+def request(*lines: str) -> bytes:
+    """The head of a request."""
+    return "\n".join([*lines, "", ""]).encode("latin-1")
+
+
 MADE = [  # too plain to be kept as files: format, name, content, kind, what the message says
     ("journal", ".out.jsonl.s2t-np-done.jsonl", DEEP, "read", ""),
     ("journal", ".s2t-np-done.jsonl", DEEP, "read", ""),
@@ -45,7 +83,14 @@ MADE = [  # too plain to be kept as files: format, name, content, kind, what the
     ("manifest", "table.csv", b"id,audio,text " + b"x" * 9000 + b"\n1,0.wav,a\n", "refused", "no text"),
     ("manifest", "nemo.json", b'{"audio_filepath": "0.wav", "text": "a", "offset": %s}' % HUGE, "refused", "offset"),
     ("kernels", "cache.kernels", None, "refused", ""),
+    ("features", "features.npy", b"\x93NUMPY\1\0\x10\0{'shape': (3,80),,", "refused", "is not an array"),
+    ("features", "features.npy", npy(f"({2**63}, 80)"), "refused", "is not an array"),
+    ("features", "features.npy", npy("(1000000000000000, 80)"), "refused", "is not an array"),
+    *(("results", "results.jsonl", changed(*change), "refused", words) for *change, words in RESULTS),
+    *(("requests", "models.http", request(*lines), "refused", words) for *lines, words in REQUESTS),
+    *(("requests", "live.ws", request("WS /v1/live", line), "refused", words) for line, words in DOORS),
 ]
+MADE = [made for made in MADE if made[0] in FORMATS]  # requests need the packages of the server
 
 
 @pytest.mark.parametrize(("name", "file", "data", "kind", "words"), MADE)

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.hf import (
-    Speech2TextForConditionalGeneration,
-    Speech2TextProcessor,
-)
+from s2t_np.hf import Speech2TextForConditionalGeneration, Speech2TextProcessor
 from tests.support.paths import DIGITS
 
 RATE = 16000

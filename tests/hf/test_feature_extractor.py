@@ -10,9 +10,7 @@ import pytest
 
 import s2t_np
 from s2t_np.errors import InputWarning, OptionError
-from s2t_np.hf import (
-    Speech2TextFeatureExtractor,
-)
+from s2t_np.hf import Speech2TextFeatureExtractor
 from tests.support.paths import DIGITS
 
 RATE = 16000

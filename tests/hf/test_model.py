@@ -5,9 +5,7 @@ import pytest
 
 import s2t_np
 from s2t_np.errors import InputWarning, OptionError
-from s2t_np.hf import (
-    Speech2TextForConditionalGeneration,
-)
+from s2t_np.hf import Speech2TextForConditionalGeneration
 
 RATE = 16000
 NAMES = {"synthetic-zero-one-four-two": "zero one four two", "five-five": "five five"}

@@ -10,11 +10,7 @@ import pytest
 
 import s2t_np
 from s2t_np.errors import HubError, InputWarning
-from s2t_np.hf import (
-    Speech2TextFeatureExtractor,
-    Speech2TextForConditionalGeneration,
-    Speech2TextProcessor,
-)
+from s2t_np.hf import Speech2TextFeatureExtractor, Speech2TextForConditionalGeneration, Speech2TextProcessor
 from tests.support.paths import DIGITS
 
 RATE = 16000

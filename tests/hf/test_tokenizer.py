@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from s2t_np.errors import OptionError
-from s2t_np.hf import (
-    Speech2TextTokenizer,
-)
+from s2t_np.hf import Speech2TextTokenizer
 from tests.support.small_tokenizers import write_folder
 
 RATE = 16000

@@ -12,11 +12,12 @@ from s2t_np.config import ModelConfig
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from tests.support.small_models import small_model
-from tools import bench, bench_fbank, bench_kernels, bench_processes, bench_roofs
+from tools import bench, bench_batches, bench_fbank, bench_isa, bench_kernels, bench_processes, bench_roofs
 from tools.bench_contenders import Ours
 from tools.bench_tables import Column, show
 from tools.bench_utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
 from tools.random_checkpoint import shape_config, write_checkpoint
+from tools.serve_jobs import in_batches
 
 WORK = Work(seconds=1, beams=2, tokens=3)
 RATES = {f"GB/s{what}": 10.0 for what in ("", " float32", " float16", " int8", " cache", " memory")}
@@ -35,6 +36,7 @@ def numpy_model(folder):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
+    monkeypatch.setattr(bench_batches, "REST", 0)
     monkeypatch.setattr("tools.bench_utterances.REST", 0)
     monkeypatch.setattr(bench_kernels, "REST", 0)
 
@@ -49,17 +51,18 @@ def leaves(value):
 
 
 def test_it_runs_and_writes_json(tmp_path, capsys):
-    options = "--shape tiny --seconds 1 --beams 1 2 --runs 1 --no-peers --only step generate files fbank"
+    options = "--shape tiny --seconds 1 --beams 1 2 --runs 1 --no-peers --only step generate files fbank batches"
+    options += " --utterances 5"
     bench.main([*options.split(), "--json", str(tmp_path / "out.json")])
     result, out = json.loads((tmp_path / "out.json").read_text()), capsys.readouterr().out
-    assert set(result) == {"machine", "roofs", "peers", "fbank", "step", "utterances", "files"}
+    assert set(result) == {"machine", "roofs", "peers", "fbank", "step", "utterances", "files", "batches"}
     assert all(np.isfinite(x) and x >= 0 for x in leaves(result))
     assert [(row["seconds_of_sound"], row["beams"]) for row in result["utterances"]] == [(1.0, 1), (1.0, 2)]
     for row in result["utterances"]:
         assert {"numpy", "s2t-np float32"} <= set(row["seconds"])
         assert all(times["encoder"] > 0 and times["generate"] > 0 for times in row["seconds"].values())
     assert set(result["step"][0]["seconds"]["numpy"]) == {"step", "step and reorder"}
-    for heading in ("decoder step, 250 positions", "encoder,", "generate,", "fbank of", "files of"):
+    for heading in ("decoder step, 250 positions", "encoder,", "generate,", "fbank of", "files of", "5 utterances of"):
         assert heading in out
 
 
@@ -195,3 +198,66 @@ def test_many_files_give_what_each_gives_alone(numpy_model):
     features = [WORK.features(80)[: 40 + 5 * i] for i in range(3)]
     rates = bench_processes.many_files(numpy_model.model, features, WORK.options, 1)
     assert {"alone on all cores", "one a core"} < set(rates) and min(rates.values()) > 0
+
+
+class Batched:
+    """A contender with prepared answers, which counts the utterances it was given."""
+
+    def __init__(self, answers, exact=True):
+        self.answers, self.exact, self.heard = answers, exact, []
+
+    def hear_many(self, features, options, way):
+        self.heard.append((len(features), way))
+        return self.answers[: len(features)], {"wall": 2.0, "processor": 3.0}
+
+
+def test_batches_are_raced_in_turn_after_one_batch_to_warm_up():
+    right, near = [[i, i] for i in range(8)], [[9, 9], *([i, i] for i in range(1, 8))]
+    own, peer = Batched(right), Batched(near)
+    rows = [bench_batches.Row("own", own, (3, 2)), bench_batches.Row("peer, batch 4", peer, 4)]
+    found = bench_batches.race(rows, [None] * 8, {}, 2)
+    assert own.heard == [(6, (3, 2)), (8, (3, 2)), (8, (3, 2))] and peer.heard == [(4, 4), (8, 4), (8, 4)]
+    assert found["own"] == {"wall": 2.0, "processor": 3.0, "differ": 0} and found["peer, batch 4"]["differ"] == 1
+
+
+@pytest.mark.parametrize(
+    "answers, complaint", [([[7, 7]] * 8, "7 of 8 utterances differ"), ([[1]] * 8, "other numbers of tokens")]
+)
+def test_a_batch_of_wrong_answers_is_not_timed(answers, complaint):
+    right = [[i, i] for i in range(8)]
+    rows = [bench_batches.Row("own", Batched(right), (1, 1)), bench_batches.Row("peer", Batched(answers), 4)]
+    with pytest.raises(SystemExit, match=complaint):
+        bench_batches.race(rows, [None] * 8, {}, 1)
+
+
+def test_narrow_weights_may_differ_in_any_batch():
+    rows = [
+        bench_batches.Row("own", Batched([[1]] * 4), (1, 1)),
+        bench_batches.Row("int8", Batched([[2]] * 4, False), 4),
+    ]
+    assert bench_batches.race(rows, [None] * 4, {}, 1)["int8"]["differ"] == 4
+
+
+def test_a_peer_gets_padded_batches():
+    shapes = []
+
+    def generate(batch, mask):
+        shapes.append((batch.shape, mask.sum(axis=1).tolist(), float(np.abs(batch[mask == 0]).sum())))
+        return [[len(shapes)]] * len(batch)
+
+    rows, times = in_batches([np.ones((n, 2), np.float32) for n in (3, 5, 4)], 2, generate)
+    assert shapes == [((2, 5, 2), [3, 5], 0.0), ((1, 4, 2), [4], 0.0)] and rows == [[1], [1], [2]]
+    assert times["wall"] >= 0 and times["processor"] >= 0
+
+
+def test_other_instructions_are_those_of_a_new_process(monkeypatch, capfd):
+    """Without --isa's variables the bench starts again with them, and its compiler then knows no AVX-512."""
+    assert not bench_isa.held("avx2")
+    probe = "import sys; from s2t_np_kernels import cpu; print(sorted(cpu.detect().features), sys.argv[1:])"
+    monkeypatch.setattr(bench_isa, "command", lambda module, argv: [bench_isa.sys.executable, "-c", probe, *argv])
+    assert bench_isa.again("avx2", "tools.bench", ["--quick"]) == 0
+    out = capfd.readouterr().out
+    assert "'avx2'" in out and "avx512" not in out and "--quick" in out
+    for name, value in bench_isa.ENVIRONMENTS["avx2"].items():
+        monkeypatch.setenv(name, value)
+    assert bench_isa.held("avx2")

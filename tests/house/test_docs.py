@@ -126,7 +126,7 @@ def test_every_extra_named_exists():
 
 def test_every_tool_named_exists():
     named = {name for text in TEXTS.values() for name in re.findall(r"python -m tools\.(\w+)", text)}
-    assert {"bench", "parity", "render"} <= named
+    assert {"bench", "parity", "walkthrough_page"} <= named
     places = [ROOT / "tools" / name for name in named]
     assert not [place for place in places if not (place.with_suffix(".py").exists() or place.is_dir())]
 

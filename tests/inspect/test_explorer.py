@@ -11,7 +11,8 @@ import pytest
 import s2t_np
 from s2t_np.cli import main
 from s2t_np.inspect.explorer import PROGRAM, STAGES, fill, page, read
-from s2t_np.inspect.explorer.pictures import SMALL, Pictures, quantized
+from s2t_np.inspect.explorer.carried import BUDGET, carried, columns_of, is_derived
+from s2t_np.inspect.explorer.pictures import Pictures, keys_of, quantized
 from s2t_np.inspect.explorer.sections import SECTIONS
 from s2t_np.inspect.trace import trace
 from tests.support.paths import DIGITS
@@ -43,27 +44,61 @@ def parts(document: str) -> tuple[dict, bytes]:
 
 def numbers(entry: dict, block: bytes) -> np.ndarray:
     """A picture's values, as the page computes them."""
-    kind = np.uint8 if entry["bytes"] == 1 else np.dtype("<u2")
     count = int(np.prod(entry["shape"]))
+    if entry["bytes"] == 4:
+        planes = np.frombuffer(block, np.uint8, 4 * count, entry["offset"]).reshape(4, count)
+        return np.ascontiguousarray(planes.T).view("<f4").reshape(entry["shape"])
+    kind = np.uint8 if entry["bytes"] == 1 else np.dtype("<u2")
     integers = np.frombuffer(block, kind, count, entry["offset"]).reshape(entry["shape"])
     return entry["low"] + entry["step"] * integers
 
 
-def test_every_picture_holds_its_array_within_half_a_step(document, seen):
+def test_every_array_of_a_short_recording_is_carried_exactly(document, seen):
     data, block = parts(document)
-    assert len(data["arrays"]) > 30
-    for key, entry in data["arrays"].items():
+    stages = {key: entry for key, entry in data["arrays"].items() if ":" not in key}
+    assert {key.split("/")[0] for key in stages} | {name for name in seen if is_derived(name)} == set(seen)
+    for key, entry in stages.items():
         stage, *place = key.split("/")
-        array = np.atleast_2d(seen[stage][tuple(map(int, place))])
-        array = array[entry["picked"]] if "picked" in entry else array
-        error = np.abs(numbers(entry, block) - array).max()
-        assert error <= 0.5001 * entry["step"], key
+        array = np.atleast_2d(seen[stage][tuple(map(int, place))]).astype(np.float32)
+        np.testing.assert_array_equal(numbers(entry, block), array, key)
+
+
+def test_gains_and_offsets_of_the_normalisations_are_carried(document, model):
+    data, block = parts(document)
+    norm = model.weights.encoder.layers[2].final_layer_norm
+    entry = data["arrays"]["weight:encoder.layers.2.final_layer_norm.weight"]
+    np.testing.assert_array_equal(numbers(entry, block)[0], norm.weight)
+
+
+def test_a_budget_keeps_the_pictures_and_chooses_what_is_exact(seen):
+    drawn = ["features.cmvn", "encoder.layers.0.output"]
+    seen = {name: seen[name] for name in (*drawn, "encoder.layers.0.fc1")}
+    least = sum(seen[name].size for name in drawn)
+    assert carried(seen, drawn, 0) == dict.fromkeys(drawn, 1)
+    some = carried(seen, drawn, least + 3 * seen["features.cmvn"].size + seen["encoder.layers.0.output"].size)
+    assert some == {"features.cmvn": 4, "encoder.layers.0.output": 2}
+    everything = carried(seen, drawn, BUDGET)
+    assert set(everything.values()) == {4} and not any(map(is_derived, everything))
+
+
+def test_steps_hold_an_array_within_half_a_step(seen):
+    pictures, array = Pictures(), seen["features.cmvn"]
+    for width in (1, 2):
+        pictures.index.clear()
+        entry = pictures.index[pictures.add("x", array, width)[0]]
+        error = np.abs(numbers(entry, b"".join(pictures.parts)) - array).max()
+        assert error <= 0.5001 * entry["step"]
+
+
+def test_of_a_large_vocabulary_only_the_shown_pieces_are_carried():
+    assert columns_of(np.zeros((2, 30)), {1}) is None
+    assert columns_of(np.zeros((2, 10000)), [7, 1, 7]).tolist() == [1, 7]
 
 
 def test_every_stage_of_the_model_has_its_section(document, seen):
     data, _ = parts(document)
     told = {stage["name"]: stage for section in data["sections"] for stage in section["stages"]}
-    assert set(seen) - {"log_probs", "tokens"} <= told.keys()
+    assert set(seen) == told.keys()
     for name, stage in told.items():
         assert tuple(stage["shape"]) == seen[name].shape
     assert all(section["sources"] for section in data["sections"])
@@ -106,12 +141,12 @@ def test_quantisation_keeps_ends_and_what_is_not_finite():
     assert quantized(np.full((1, 1), np.nan), np.uint8)[0] == 0
 
 
-def test_large_arrays_get_bytes_and_axes_get_keys():
+def test_axes_get_keys_and_even_places():
     pictures = Pictures()
-    assert pictures.add("a", np.zeros((2, 3, 4, 5))) == [f"a/{i}/{j}" for i in range(2) for j in range(3)]
-    assert pictures.add("b", np.zeros(7)) == ["b"]
-    assert pictures.add("c", np.zeros((SMALL + 1, 1))) == ["c"]
-    assert [pictures.index[key]["bytes"] for key in ("a/0/0", "b", "c")] == [2, 2, 1]
+    assert pictures.add("a", np.zeros((2, 3, 4, 5)), 1) == [f"a/{i}/{j}" for i in range(2) for j in range(3)]
+    assert pictures.add("b", np.zeros(7), 1) == ["b"]
+    assert pictures.add("c", np.zeros((3, 1))) == ["c"] == keys_of("c", (3, 1))
+    assert keys_of("a", (2, 3, 4, 5)) == [f"a/{i}/{j}" for i in range(2) for j in range(3)]
     assert all(entry["offset"] % 2 == 0 for entry in pictures.index.values())
 
 

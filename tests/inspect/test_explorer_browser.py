@@ -1,75 +1,17 @@
 """The explorer's page in a real browser, from disk: it opens without errors, draws all, and shows true numbers."""
 
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
 
-import s2t_np
-from s2t_np.inspect.explorer import STAGES, page
 from s2t_np.inspect.explorer.model_map import BOXES
-from s2t_np.inspect.explorer.sections import SECTIONS
+from s2t_np.inspect.explorer.sections import SECTIONS, views_of
 from s2t_np.inspect.explorer.tour import TOUR
-from s2t_np.inspect.trace import trace
-from tests.support.paths import DIGITS
+from tests.support.browsers import CHROMIUM, go
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: drives a browser")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: the page is opened in it")
-
-RECORDING = DIGITS.parent.parent / "recordings" / "two-nine-three-four-zero.flac"
-FLAGS = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync".split()
-
-
-@pytest.fixture(scope="module")
-def seen():
-    return trace(s2t_np.load("digits", backend="numpy"), RECORDING, STAGES)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory, seen):
-    path = tmp_path_factory.mktemp("explorer") / "page.html"
-    path.write_text(page(seen, s2t_np.load("digits", backend="numpy")), encoding="utf-8")
-    return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS + sandbox)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium, address):
-    """A function that opens the page; at the end no error may have been heard, and nothing asked of a network."""
-    errors, requests, contexts = [], [], []
-
-    def open_page(**options):
-        contexts.append(chromium.new_context(**options))
-        tab = contexts[-1].new_page()
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(address)
-        tab.wait_for_function("document.documentElement.dataset.ready")
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
-
-
-def go(tab, section: str) -> None:
-    """Follow the link to a section and wait until it is drawn."""
-    tab.click(f'nav a.row[href="#{section}"]')
-    tab.wait_for_function(f"document.getElementById('{section}').dataset.drawn")
 
 
 DRAWN = """canvas => {
@@ -86,12 +28,12 @@ DRAWN = """canvas => {
     ],
     ids=["desk", "phone"],
 )
-def test_every_stage_is_reached_and_every_picture_drawn(opened, options):
+def test_every_stage_is_reached_and_every_picture_drawn(opened, seen, options):
     tab = opened(**options)
     for section in SECTIONS:
         go(tab, section.id)
         views = tab.query_selector_all(f"#{section.id} .view")
-        assert len(views) == len(section.views)
+        assert len(views) == len(views_of(section, seen))
         for canvas in tab.query_selector_all(f"#{section.id} canvas"):
             assert canvas.evaluate(DRAWN) > 2, section.id
     assert tab.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]

@@ -83,17 +83,15 @@ def test_the_map_is_on_the_page_with_all_that_the_program_asks_for(seen, model):
     assert not {section.id for section in SECTIONS} & set(own)
 
 
-SHOWN = [shape for shape in SHAPES if shape not in ("one-conv", "no-layers")]  # these lack stages; they are refused
-
-
-@pytest.mark.parametrize("shape", SHOWN)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_model_of_every_shape_has_its_map_and_tour(shape, tmp_path):
-    """Two convolutions or three, one layer or several."""
+    """One convolution, two or three; no layer, one or several."""
     model = s2t_np.load(write_checkpoint(tmp_path / "model", variant_config(shape)), backend="numpy")
     seen = trace(model, harmonics(0, 1.0), STAGES, sampling_rate=16000, num_beams=2, max_length=6)
     drawn = ElementTree.fromstring(model_map(seen))
     assert len(links(drawn, "layer")) == model.config.encoder_layers + model.config.decoder_layers
-    assert {f"{model.config.num_conv_layers} convolutions"} <= {text.text for text in drawn.iter("text")}
+    count = model.config.num_conv_layers
+    assert {f"{count} convolutions" if count > 1 else "1 convolution"} <= {text.text for text in drawn.iter("text")}
     shapes = [text.text for text in drawn.iter("text") if text.get("class") == "shape"]
     assert shapes[3] == shapes[4] == " × ".join(map(str, seen["encoder.layer_norm"].shape))
     assert page(seen, model).startswith("<!doctype html>")

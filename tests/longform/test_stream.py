@@ -188,3 +188,27 @@ def test_a_cut_through_speech_loses_and_doubles_nothing():
 
 def test_bundled_recordings_are_of_their_rate():
     assert all(soundfile.info(path).samplerate == RATE for path in RECORDINGS.glob("*.flac"))
+
+
+def test_texts_below_a_threshold_can_be_left_out(digits, talk):
+    x = talk[0][: 12 * RATE]
+    every = list(digits.stream(x, RATE, StreamOptions(max_whole_duration=1.0)))
+    sure = sorted(segment.avg_logprob for segment in every)
+    assert len(every) >= 4 and sure[0] < sure[-1] - 1e-6
+    options = StreamOptions(max_whole_duration=1.0, drop_logprob_threshold=(sure[0] + sure[-1]) / 2)
+    expected = [s.text for s in every if s.avg_logprob > options.drop_logprob_threshold]
+    kept = list(digits.stream(x, RATE, options))
+    assert [s.text for s in kept] == expected != [] and len(kept) < len(every)
+    assert [s.id for s in kept] == list(range(len(kept)))
+    assert digits.transcribe(x, RATE, options).text == " ".join(expected)
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_the_same_of_a_recording_that_is_heard_whole(digits, above):
+    x = bundled("two-nine-three-four-zero")
+    said = digits.transcribe(x, RATE)
+    log_prob = said.hypotheses[0].log_prob / len(said.hypotheses[0].generated)
+    options = StreamOptions(drop_logprob_threshold=log_prob + (0.001 if above else -0.001))
+    kept = digits.transcribe(x, RATE, options)
+    assert said.text and kept.text == ("" if above else said.text)
+    assert bool(kept.hypotheses) != above and kept.texts == [kept.text] and kept.duration == said.duration

@@ -16,7 +16,7 @@ from s2t_np.config import (
     read_json,
 )
 from s2t_np.errors import ModelError, OptionError
-from s2t_np.fields import from_dict
+from s2t_np.settings.fields import from_dict
 from tests.support.paths import CHECKPOINT_CONFIGS, DIGITS, needs_shared
 
 CLASSES = {

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from s2t_np import conformer
+from s2t_np.architectures import conformer
 from s2t_np.config import ModelConfig
 from s2t_np.errors import OptionError
 from s2t_np.ops import numpy_ops as ops

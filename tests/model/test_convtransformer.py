@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from s2t_np import convtransformer
+from s2t_np.architectures import convtransformer
 from s2t_np.config import ModelConfig
 from s2t_np.ops import numpy_ops as ops
 from s2t_np.weights import build, expected_shapes

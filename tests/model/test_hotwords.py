@@ -117,6 +117,12 @@ def test_weights_that_are_wrong(text):
         list(parsed(text))
 
 
+@pytest.mark.parametrize("wrong", [3, [3], 1.5, {1: 2}])
+def test_what_is_no_text_is_refused(digits, wrong):
+    with pytest.raises(OptionError, match="expected phrases separated by commas"):
+        digits.transcribe(TWO, hotwords=wrong)
+
+
 def test_the_case_is_that_of_the_vocabulary(digits):
     found = hotwords("FIVE, Nine:3", digits.tokenizer)
     assert [(digits.tokenizer.decode(phrase.tokens), phrase.weight) for phrase in found.phrases] == [

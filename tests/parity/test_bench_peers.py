@@ -9,7 +9,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import s2t_np
-from tools.bench_contenders import Ours, contenders, with_transformers
+from tools.bench_batches import Row
+from tools.bench_batches import race as race_rows
+from tools.bench_contenders import Ours, Peer, contenders, with_transformers
 from tools.bench_utterances import Work, single_step, utterance
 from tools.random_checkpoint import shape_config, write_checkpoint
 
@@ -21,6 +23,15 @@ def folder(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("bench") / "tiny", shape_config("tiny"))
 
 
+def race_batches(everybody: dict) -> None:
+    """The same for several utterances in batches; lengths differ, so that some rows are padding."""
+    features = [WORK.features(80)[: 98 - 9 * i] for i in range(3)]
+    rows = [Row(name, one, 2 if isinstance(one, Peer) else (2, 1)) for name, one in everybody.items()]
+    found = race_rows(rows, features, WORK.options, 1)
+    exact = [row.name for row in rows if row.contender.exact]
+    assert all(found[name]["differ"] == 0 for name in exact) and len(found) == len(everybody)
+
+
 def race(everybody: dict) -> None:
     """One turn of everybody; a difference raises SystemExit."""
     found = utterance(everybody, WORK, 80, 1, generate=True)
@@ -28,6 +39,7 @@ def race(everybody: dict) -> None:
     memory = everybody["numpy"].model.encode(WORK.features(80))
     times = single_step(everybody, WORK, memory, 64, 1)["seconds"]
     assert all(t > 0 for kinds in times.values() for t in kinds.values())
+    race_batches(everybody)
 
 
 def test_transformers(folder, monkeypatch):

@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import s2t_np
-from s2t_np.training.network import backward, forward, make_batch
+from s2t_np.training.derivatives.network import backward, forward, make_batch
+from s2t_np.training.derivatives.parameters import named, writable
 from s2t_np.training.optimizer import Adam, clip, inverse_square_root
-from s2t_np.training.parameters import named, writable
 from tests.parity.test_convert_transformers import load_in_transformers
 from tests.support.paths import DIGITS, ROOT
 from tests.training.small_corpus import arguments, write_corpus

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from s2t_np.cli import build_parser, main
-from s2t_np.cli import serve as command
+from s2t_np.cli.commands import serve as command
 from s2t_np.errors import OptionError
 from s2t_np.serve.settings import Settings, model_name, task_of
 from tests.serve.conftest import FIVE, TWO

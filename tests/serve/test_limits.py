@@ -1,5 +1,7 @@
 """The door and the limits of a real server: hosts, origins, sizes, times, the queue, clients that leave."""
 
+import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -8,6 +10,7 @@ import pytest
 
 from tests.serve.conftest import FIVE, served
 from tests.serve.slow import Slow
+from tools.fuzz import requests
 
 httpx = pytest.importorskip("httpx", reason="needs httpx: a client")
 PATH = "/v1/audio/transcriptions"
@@ -25,6 +28,41 @@ def test_a_host_that_is_not_ours_is_refused(server, host):
     answer = post(server, headers={"Host": host})
     assert answer.status_code == 403
     assert answer.json()["error"]["type"] == "permission_error"
+
+
+@pytest.mark.parametrize("length", ["\xb2", "9" * 30, "9" * 5000, "-1", "+3", "1_0"])
+def test_lengths_that_are_none_get_an_answer(length, digits):
+    """In this process, for a server that stands before this one lets them pass, and our HTTP library does not."""
+    head = f"POST {PATH}\nhost: localhost\ncontent-length: {length}\n\n".encode("latin-1")
+    loop, app = requests.server()
+    answer = loop.run_until_complete(requests.exchange(app, requests.Request.parsed(head)))
+    status, says = requests.reply(answer)
+    assert (status, says) in ((400, "file is missing: expected multipart/form-data with a file"), (413, says))
+    assert (status == 413) == (length[0] == "9")
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "allow"), [("GET", PATH, "POST"), ("PUT", "/explorer", "POST"), ("POST", "/health", "GET, HEAD")]
+)
+def test_the_wrong_method_is_refused_in_openai_s_shape(server, verb, path, allow):
+    answer = httpx.request(verb, f"{server.url}{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+    assert httpx.head(f"{server.url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("target", [b"*", b"here"])
+def test_addresses_without_a_slash_are_answered_in_openai_s_shape(server, target):
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert b" 404 " in head and json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//"])
+def test_origins_that_are_no_address_are_refused(server, origin):
+    answer = httpx.get(f"{server.url}/health", headers={"Origin": origin})
+    assert answer.status_code == 403 and answer.json()["error"]["type"] == "permission_error"
 
 
 @pytest.mark.parametrize("host", ["localhost:1", "LOCALHOST", "192.168.1.7:8000", "[::1]:80", "[::1]"])

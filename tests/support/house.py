@@ -16,15 +16,13 @@ Sources = dict[str, str]  # path from the repository root, with /, -> text
 # Rooms of s2t_np, lowest first. A room may import from the lines above its own; within a line nobody knows the others.
 ORDER = (
     ("errors", "ops", "activations"),
-    ("fields",),
-    ("generation_refusals",),
-    ("generation_config", "architecture"),
+    ("settings",),
     ("config", "system"),
     ("arguments", "audio", "checkpoint", "features", "search", "tokenizer"),
     ("parts", "together"),
     ("layers",),
     ("encoder", "decoder"),
-    ("convtransformer", "conformer"),
+    ("architectures",),
     ("hotwords", "weights"),
     ("longform",),
     ("backend",),

@@ -19,19 +19,25 @@ INNER_ORDER = {
         ("backend",),
         ("__init__",),
     ),
+    "s2t_np/settings": (("fields",), ("architecture", "generation_refusals"), ("generation_config",), ("__init__",)),
     "s2t_np/training": (
-        ("derivatives", "dropout", "loss", "ragged", "specaugment", "parameters"),
-        ("curves", "log", "store", "vocabulary"),
-        ("attention", "convolution", "ctc", "initial", "optimizer", "recipe"),
-        ("data", "layers"),
-        ("decoder", "encoder"),
-        ("network",),
-        ("learner",),
+        ("derivatives", "specaugment"),
+        ("curves", "log", "optimizer", "store", "vocabulary"),
+        ("initial", "recipe"),
+        ("data", "learner"),
         ("checkpoints", "saliency", "validation"),
         ("loop", "run_folder"),
         ("__init__",),
     ),
-    "s2t_np/inspect": (("plot", "trace"), ("explorer", "golden"), ("__init__",)),
+    "s2t_np/training/derivatives": (
+        ("dropout", "loss", "operations", "parameters", "ragged"),
+        ("attention", "convolution", "ctc"),
+        ("layers",),
+        ("decoder", "encoder"),
+        ("network",),
+        ("__init__",),
+    ),
+    "s2t_np/inspect": (("plot", "trace"), ("experiments",), ("explorer", "golden"), ("__init__",)),
 }
 MOST_ARGUMENTS = 7
 AS_UPSTREAM = {"s2t_np/hf/model.py: Speech2TextForConditionalGeneration.generate"}  # its signature is transformers'

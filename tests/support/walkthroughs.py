@@ -1,8 +1,8 @@
-"""The scripts of the walkthrough as modules; running one is running all its assertions."""
+"""The walkthroughs as a reader meets them: the cells of their notebooks, run one after another."""
 
-import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
+import importlib
+import json
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -10,19 +10,31 @@ import pytest
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "walkthrough"
+NAMES = ("sound_to_text", "search", "word_times", "learning")
 
 
-def load(name: str) -> ModuleType:
-    """Run a script and return it as a module."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def notebook(name: str) -> list[tuple[str, str]]:
+    """The cells of a committed notebook: ("code" or "markdown", source)."""
+    found = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in found["cells"]]
 
 
-@contextmanager
-def without_pictures(name: str) -> Iterator[ModuleType]:
-    """The same, as if matplotlib were not installed."""
+def helper(name: str) -> ModuleType:
+    """A module that stands beside the walkthroughs, as they import it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.util, "find_spec", lambda name: None)
-        yield load(name)
+        patch.syspath_prepend(FOLDER)
+        return importlib.import_module(name)
+
+
+def walk(name: str) -> tuple[dict, list]:
+    """Run a notebook's code without pictures: the names it leaves, and the sounds it showed."""
+    show, shown = helper("show"), []
+    names = {"__name__": "__main__"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        patch.setattr(show, "present", shown.append)
+        patch.setattr(show, "DRAWS", False)
+        for number, (kind, source) in enumerate(notebook(name)):
+            if kind == "code":
+                exec(compile(source, str(Path(f"{name}.ipynb, cell {number}")), "exec"), names)
+    return names, shown

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2t_np.ops import log_softmax
-from s2t_np.training.ctc import ctc
+from s2t_np.training.derivatives.ctc import ctc
 from tests.support.small_models import noise
 from tests.training.differences import worst
 

@@ -6,9 +6,16 @@ import pytest
 from s2t_np import ops
 from s2t_np.ops import Conv, LayerNorm, Linear
 from s2t_np.parts import Attention
-from s2t_np.training import attention, convolution, derivatives, loss, ragged
-from s2t_np.training.attention import Reach
-from s2t_np.training.dropout import NO_DROPOUT, Dropout, Rates, dropout_backward, dropout_forward, dropout_mask
+from s2t_np.training.derivatives import attention, convolution, loss, operations, ragged
+from s2t_np.training.derivatives.attention import Reach
+from s2t_np.training.derivatives.dropout import (
+    NO_DROPOUT,
+    Dropout,
+    Rates,
+    dropout_backward,
+    dropout_forward,
+    dropout_mask,
+)
 from tests.support.small_models import noise
 from tests.training.differences import directional, worst
 
@@ -25,45 +32,45 @@ def given(*shape, seed):
 def test_linear(rows, inputs, outputs, biased):
     x, dy = given(rows, inputs, seed=1), given(rows, outputs, seed=2)
     w = Linear(given(outputs, inputs, seed=3), given(outputs, seed=4) if biased else None)
-    dx, dw = derivatives.linear_backward(dy, x, w)
+    dx, dw = operations.linear_backward(dy, x, w)
     pairs = [(x, dx), (w.weight, dw.weight), *([(w.bias, dw.bias)] if biased else [])]
-    assert worst(lambda: np.sum(derivatives.linear_forward(x, w) * dy), pairs) < CLOSE
-    np.testing.assert_allclose(derivatives.linear_forward(x, w), ops.linear(x, w), atol=1e-12)
+    assert worst(lambda: np.sum(operations.linear_forward(x, w) * dy), pairs) < CLOSE
+    np.testing.assert_allclose(operations.linear_forward(x, w), ops.linear(x, w), atol=1e-12)
 
 
 @pytest.mark.parametrize("rows, width, _", [(1, 2, 0), (5, 7, 0), (23, 33, 0)])
 def test_layer_norm(rows, width, _):
     x, dy = given(rows, width, seed=1) * 3 + 1, given(rows, width, seed=2)
     w = LayerNorm(given(width, seed=3), given(width, seed=4))
-    y, kept = derivatives.layer_norm_forward(x, w)
+    y, kept = operations.layer_norm_forward(x, w)
     np.testing.assert_allclose(y, ops.layer_norm(x, w), atol=1e-12)
-    dx, dw = derivatives.layer_norm_backward(dy, w, kept)
+    dx, dw = operations.layer_norm_backward(dy, w, kept)
     pairs = [(x, dx), (w.weight, dw.weight), (w.bias, dw.bias)]
-    assert worst(lambda: np.sum(derivatives.layer_norm_forward(x, w)[0] * dy), pairs) < CLOSE
+    assert worst(lambda: np.sum(operations.layer_norm_forward(x, w)[0] * dy), pairs) < CLOSE
 
 
 @pytest.mark.parametrize("rows, width", [(1, 1), (3, 5), (17, 31)])
 def test_glu_relu_and_softmax(rows, width):
     x, dy = given(rows, 2 * width, seed=1), given(rows, width, seed=2)
-    y, kept = derivatives.glu_forward(x)
+    y, kept = operations.glu_forward(x)
     np.testing.assert_allclose(y, ops.glu(x), atol=1e-12)
-    assert worst(lambda: np.sum(ops.glu(x) * dy), [(x, derivatives.glu_backward(dy, kept))]) < CLOSE
+    assert worst(lambda: np.sum(ops.glu(x) * dy), [(x, operations.glu_backward(dy, kept))]) < CLOSE
     dy = given(rows, 2 * width, seed=3)
-    dx = derivatives.softmax_backward(dy, ops.softmax(x))
+    dx = operations.softmax_backward(dy, ops.softmax(x))
     assert worst(lambda: np.sum(ops.softmax(x) * dy), [(x, dx)]) < CLOSE
     far = np.where(np.abs(x) < 0.01, 1.0, x)  # away from the corner at zero
-    dx = derivatives.relu_backward(dy, np.maximum(far, 0))
+    dx = operations.relu_backward(dy, np.maximum(far, 0))
     assert worst(lambda: np.sum(np.maximum(far, 0) * dy), [(far, dx)]) < CLOSE
 
 
 def test_a_closed_gate_passes_nothing():
-    y, kept = derivatives.glu_forward(np.array([[3.0, -2000.0]]))
-    assert y.tolist() == [[0.0]] and derivatives.glu_backward(np.array([[5.0]]), kept).tolist() == [[0.0, 0.0]]
+    y, kept = operations.glu_forward(np.array([[3.0, -2000.0]]))
+    assert y.tolist() == [[0.0]] and operations.glu_backward(np.array([[5.0]]), kept).tolist() == [[0.0, 0.0]]
 
 
 def test_embedding():
     table, tokens, dy = given(7, 5, seed=1), np.array([3, 1, 3, 0, 3, 6]), given(6, 5, seed=2)
-    dtable = derivatives.embedding_backward(dy, tokens, 7)
+    dtable = operations.embedding_backward(dy, tokens, 7)
     assert worst(lambda: np.sum(table[tokens] * dy), [(table, dtable)]) < CLOSE
     assert not dtable[[2, 4, 5]].any()
 
@@ -147,11 +154,11 @@ def test_layers_are_left_out_at_their_rate():
 def test_float32_stays():
     w = Linear(given(4, 6, seed=1).astype(np.float32), given(4, seed=2).astype(np.float32))
     x, dy = given(3, 6, seed=3).astype(np.float32), given(3, 4, seed=4).astype(np.float32)
-    assert {a.dtype for a in (derivatives.linear_backward(dy, x, w)[0], *derivatives.linear_backward(dy, x, w)[1])} == {
+    assert {a.dtype for a in (operations.linear_backward(dy, x, w)[0], *operations.linear_backward(dy, x, w)[1])} == {
         np.dtype(np.float32)
     }
-    y, kept = derivatives.layer_norm_forward(x, LayerNorm(x[0], x[1]))
-    assert y.dtype == derivatives.layer_norm_backward(x, LayerNorm(x[0], x[1]), kept)[0].dtype == np.float32
+    y, kept = operations.layer_norm_forward(x, LayerNorm(x[0], x[1]))
+    assert y.dtype == operations.layer_norm_backward(x, LayerNorm(x[0], x[1]), kept)[0].dtype == np.float32
     assert loss.cross_entropy(x, np.array([1, 2, 3]), 0.1).dlogits.dtype == np.float32
 
 

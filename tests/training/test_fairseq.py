@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.training.network import backward, forward, make_batch
-from s2t_np.training.parameters import named, writable
+from s2t_np.training.derivatives.network import backward, forward, make_batch
+from s2t_np.training.derivatives.parameters import named, writable
 from s2t_np.training.specaugment import POLICIES, spec_augment
 from tests.support.paths import SHARED
 

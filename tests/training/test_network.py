@@ -7,9 +7,9 @@ import pytest
 
 from s2t_np import decoder, encoder
 from s2t_np.ops import log_softmax, numpy_ops
-from s2t_np.training.dropout import Dropout, Rates
-from s2t_np.training.network import backward, forward, make_batch
-from s2t_np.training.parameters import named, writable
+from s2t_np.training.derivatives.dropout import Dropout, Rates
+from s2t_np.training.derivatives.network import backward, forward, make_batch
+from s2t_np.training.derivatives.parameters import named, writable
 from tests.support.small_models import SHAPES, noise, small_model
 from tests.training.differences import worst
 

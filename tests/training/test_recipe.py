@@ -15,10 +15,10 @@ from s2t_np.features import features
 from s2t_np.tokenizer import Tokenizer
 from s2t_np.training import store as store_module
 from s2t_np.training.data import Limits, Writing, batches, cut, example_of, read_examples
-from s2t_np.training.dropout import Rates
+from s2t_np.training.derivatives.dropout import Rates
+from s2t_np.training.derivatives.network import make_batch
 from s2t_np.training.initial import initial_weights
 from s2t_np.training.learner import CTC_WEIGHT, Learner, trained_names
-from s2t_np.training.network import make_batch
 from s2t_np.training.optimizer import Adam, clip, inverse_square_root
 from s2t_np.training.recipe import FROM_NOTHING, Recipe, randomness
 from s2t_np.training.specaugment import POLICIES, spec_augment
@@ -34,6 +34,18 @@ from tools.signals import harmonics
 def test_the_rate_rises_and_falls():
     rates = [inverse_square_root(update, 2e-3, 100) for update in (1, 50, 100, 400, 10000)]
     assert rates == pytest.approx([2e-5, 1e-3, 2e-3, 1e-3, 2e-4])
+
+
+def test_the_rate_falls_to_zero_where_the_end_is_known():
+    recipe = Recipe(lr=2e-3, warmup_updates=100, lr_scheduler="polynomial_decay", max_update=299)
+    assert [recipe.rate(u) for u in (1, 50, 100, 200, 299, 300, 400)] == pytest.approx(
+        [2e-5, 1e-3, 2e-3, 1e-3, 1e-5, 0, 0], abs=1e-12
+    )
+    assert Recipe(lr=2e-3, warmup_updates=100).rate(400) == pytest.approx(1e-3)
+    with pytest.raises(OptionError, match="polynomial_decay ends at max_update, which is 100; expected more than"):
+        Recipe(warmup_updates=100, lr_scheduler="polynomial_decay", max_update=100)
+    with pytest.raises(OptionError, match="inverse_sqrt or polynomial_decay"):
+        Recipe(lr_scheduler="cosine")
 
 
 def test_adam_against_its_formula():

@@ -12,13 +12,14 @@ import pytest
 
 import s2t_np
 from s2t_np.checkpoint import read_tensors
-from s2t_np.cli import training_run
+from s2t_np.cli.commands import training_run
 from s2t_np.training import checkpoints, loop
 from s2t_np.training.learner import Update
 from s2t_np.training.log import read_log
 from s2t_np.training.run_folder import locked
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SHARED, needs_shared
 from tests.training.small_corpus import WORDS, arguments, write_corpus
+from tools import learn_by_heart
 
 try:
     import resource
@@ -75,6 +76,24 @@ def test_it_learns(train, tmp_path, table):
         for i in range(5)
     ]
     assert texts == [f"{word} {word}" for word in WORDS]
+
+
+@needs_shared
+def test_recordings_are_reproduced_word_for_word(tmp_path, monkeypatch, capsys):
+    """Three of LibriSpeech's, from random weights, in a tiny shape: `tools.learn_by_heart` in small."""
+    given = [SHARED / "audio" / "LibriSpeech", tmp_path, "--count", 3, "--shape", "tiny", "--max-update", 250]
+    monkeypatch.setattr(sys, "argv", ["learn_by_heart", *map(str, given), "--threads", "1"])
+    assert learn_by_heart.main() == 0
+    assert ": 0 of 18 words are wrong" in capsys.readouterr().out
+    assert len(checkpoints.checkpoints(tmp_path / "run")) == 1
+
+
+def test_epochs_between_checkpoints(train, tmp_path):
+    """Every third epoch, and the last one, which is no third."""
+    assert train("--max-epoch", "7", "--save-interval", "3", "--keep-last", "9")[0] == 0
+    updates = [int(path.name) for path in checkpoints.checkpoints(tmp_path / "run")]
+    last = read_log(tmp_path / "run")[-1]["update"]
+    assert updates == [last * epoch // 7 for epoch in (3, 6, 7)]
 
 
 def files_of(folder):
@@ -137,7 +156,7 @@ def test_a_folder_that_is_not_a_run_is_left_alone(train, tmp_path):
 
 def test_a_run_that_got_nowhere_can_begin_again_with_other_options(train, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Run, "go", lambda *_: iter(()))  # as if killed before the first checkpoint
-    monkeypatch.setattr("s2t_np.cli.training_run.finish", lambda run: None)
+    monkeypatch.setattr("s2t_np.cli.commands.training_run.finish", lambda run: None)
     assert train("--seed", "3")[0] == 0
     first = read_tensors(tmp_path / "run" / "start")["model.encoder.layers.0.fc1.weight"].copy()
     assert train("--seed", "4")[0] == 0

@@ -5,7 +5,7 @@ import pytest
 
 import s2t_np
 from s2t_np.errors import OptionError
-from s2t_np.training.saliency import gradient_by_features
+from s2t_np.training.saliency import gradient_by_features, gradients_of_words
 from tests.support.paths import DIGITS
 from tests.training.differences import directional
 
@@ -30,6 +30,15 @@ def test_it_is_the_derivative():
         direction = rng.standard_normal(features.shape)
         tried = directional(lambda: loss_of(model, features, "five nine"), features, direction, 1e-6)
         assert (found * direction).sum() == pytest.approx(tried, rel=1e-5)
+
+
+def test_the_gradients_of_words_add_up_to_that_of_the_text():
+    model = s2t_np.load("digits", backend="numpy", dtype="float64")
+    features, labels = model.features(RECORDING), model.tokenizer.encode("five nine")
+    parts = gradients_of_words(model, features, labels, [[i] for i in range(len(labels))])
+    whole = gradient_by_features(model, features, "five nine")
+    np.testing.assert_allclose(sum(parts), whole, atol=1e-9 * np.abs(whole).max())
+    assert not np.allclose(parts[0], parts[1])
 
 
 def test_silence_at_the_ends_matters_less_than_the_words():

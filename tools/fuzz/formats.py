@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from . import mutations, readers, seeds
+from . import mutations, readers, requests, seeds
 
 Files = dict[str, bytes]  # name -> content
 
@@ -46,6 +46,11 @@ def sound_format(kind: str) -> Format:
     return Format(kind, functools.partial(seeds.sound, kind), readers.sound_ours, mutate, reference=theirs)
 
 
+def serves() -> bool:
+    """Return whether the packages of the server are there."""
+    return all(importlib.util.find_spec(name) for name in ("starlette", "python_multipart"))
+
+
 def table() -> dict[str, Format]:
     """All formats by name."""
     lines = mutations.of_lines
@@ -66,6 +71,10 @@ def table() -> dict[str, Format]:
         Format("manifest", seeds.manifests, readers.manifest_ours, lines, seeds.recordings),
         Format("list", seeds.lists, readers.list_ours, lines),
         Format("journal", seeds.journals, readers.journal_ours, beside=seeds.results),
+        Format("results", seeds.result_lines, readers.results_ours, mutations.of_json),
+        Format("references", seeds.references, readers.references_ours, lines, seeds.chapter),
+        Format("features", seeds.features, readers.features_ours, reference=readers.features_theirs),
+        *([Format("requests", seeds.requests, requests.answer_ours, mutations.of_request)] if serves() else ()),
         Format("kernels", seeds.kernels, readers.kernels_ours, mutations.of_kernels),
     ]
     return {kind.name: kind for kind in formats}

@@ -166,6 +166,56 @@ def of_lines(random: Random, seed: bytes) -> bytes:
     return random.choice((b"\n", b"\n", b"\r\n", b"\r")).join(lines)
 
 
+HEADERS = (  # that mean something else than they say, or nothing
+    *(
+        b"host: evil.example",
+        b"host: [::1",
+        b"host:",
+        b"origin: http://[",
+        b"origin: null",
+        b"origin: http://localhost",
+    ),
+    *(b"content-length: \xb2", b"content-length: 99999999999999999999", b"content-length: -1", b"expect: 100-continue"),
+    *(
+        b"content-type: multipart/form-data",
+        b"content-type: multipart/form-data; boundary=",
+        b"content-type: text/plain",
+    ),
+    *(
+        b"content-type: multipart/form-data; boundary=\xff\xfe",
+        b"content-type: multipart/form-data; boundary=" + b"x" * 99,
+    ),
+    *(b"content-type: application/json", b"content-type: application/x-www-form-urlencoded; charset=utf-16"),
+    *(b"authorization: Bearer", b"authorization: Basic \xff", b"sec-websocket-protocol: s2t-np-key.", b"accept: \xff"),
+    *(b"transfer-encoding: chunked", b"content-encoding: gzip", b"range: bytes=0-", b"cookie: \xe9=1"),
+)
+TEXT = re.compile(rb"(text )(\d+)\n({.*?})(?=\n?(?:text|bytes) |$)", re.DOTALL)
+FIELD = re.compile(rb'name="[^"\n]*"\r\n\r\n([^\r]*)\r\n')
+
+
+def of_request(random: Random, seed: bytes) -> bytes:
+    """A damaged request: its head, a field of its form, a message of its WebSocket, or any bytes."""
+    kind, (head, _, body) = random.random(), seed.partition(b"\n\n")
+    if kind < 0.25:
+        return of_bytes(random, seed)
+    if kind < 0.5:
+        lines = head.split(b"\n")
+        lines[random.randrange(len(lines) + 1) :][: random.randrange(2)] = []
+        lines.insert(random.randint(1, len(lines)), random.choice(HEADERS))
+        return (
+            of_lines(random, b"\n".join(lines)) + b"\n\n" + body if kind < 0.4 else b"\n".join(lines) + b"\n\n" + body
+        )
+    if fields := list(FIELD.finditer(body)):
+        field = random.choice(fields)
+        value = random.choice((wild_bytes(random), of_bytes(random, field[1])))
+        return head + b"\n\n" + body[: field.start(1)] + value + body[field.end(1) :]
+    if texts := list(TEXT.finditer(body)):
+        text = random.choice(texts)
+        value = of_json(random, text[3])
+        return head + b"\n\n" + body[: text.start()] + b"text %d\n" % len(value) + value + body[text.end() :]
+    return of_lines(random, head) + b"\n\n" + body
+
+
 def wild_bytes(random: Random) -> bytes:
     """A field that no reader expects."""
     return str(random.choice(WILD_NUMBERS + WILD_TEXT)).encode("utf-8", "surrogatepass")

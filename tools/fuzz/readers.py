@@ -31,7 +31,7 @@ def torch_ours(path: Path) -> dict:
 def torch_theirs(path: Path) -> dict:
     import torch
 
-    return {name: tensor.numpy() for name, tensor in torch.load(path, weights_only=True).items()}
+    return {name: tensor.detach().numpy() for name, tensor in torch.load(path, weights_only=True).items()}
 
 
 def fairseq_ours(path: Path) -> int:
@@ -121,6 +121,36 @@ def journal_ours(path: Path) -> int:
         return len(output.pending().todo)
     finally:
         output.close()
+
+
+SETTING = {"model": "digits", "options": {"num_beams": 1}}
+
+
+def results_ours(path: Path) -> int:
+    """The number of lines in the summary of an evaluation that is resumed."""
+    from s2t_np.evaluation.report import Results
+    from s2t_np.evaluation.summary import Summary
+
+    results = Results.open(path, SETTING, resume=True)
+    results.close()
+    return len(Summary().table(results.outcomes).splitlines())
+
+
+def references_ours(path: Path) -> int:
+    """The number of transcripts beside recordings, in LibriSpeech's layout, good and bad."""
+    return manifest_ours(path.parent)
+
+
+def features_ours(path: Path) -> tuple:
+    """The shape of the features that a corpus of fairseq's holds of an utterance."""
+    from s2t_np.evaluation.stored import array_of
+
+    return array_of(path, str(path)).shape
+
+
+def features_theirs(path: Path) -> tuple:
+    """The same as numpy reads it."""
+    return np.load(path, allow_pickle=False).shape
 
 
 def kernels_ours(path: Path) -> bool:

@@ -12,7 +12,9 @@ import numpy as np
 from tests.support import checkpoints, fairseq_checkpoints
 from tools.random_checkpoint import variant_config, write_checkpoint
 
-from .readers import RATE, STAMP
+from .readers import RATE, SETTING, STAMP
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -111,6 +113,77 @@ def manifests() -> dict[str, bytes]:
 def recordings() -> dict[str, bytes]:
     """The recordings that the manifests are about."""
     return {f"{number}.wav": sound("wav")["0-1.wav"] for number in range(3)}
+
+
+@functools.cache
+def result_lines() -> dict[str, bytes]:
+    """The results of an evaluation."""
+    from s2t_np.evaluation.corpus import Utterance
+    from s2t_np.evaluation.report import Results, compare
+
+    with tempfile.TemporaryDirectory() as folder:
+        results = Results.open(Path(folder, "results.jsonl"), SETTING, resume=False)
+        for number in range(3):
+            utterance = Utterance(f"u{number}", f"{number}.wav", "one two three")
+            results.add(compare(utterance, "one too", "case", 1.5, 0.01))
+        results.close()
+        return content(Path(folder))
+
+
+def references() -> dict[str, bytes]:
+    """The transcripts of a chapter."""
+    return {"1-2.trans.txt": "".join(f"{n} THE WORDS OF {n}\n" for n in range(3)).encode()}
+
+
+def chapter() -> dict[str, bytes]:
+    """The recordings that the transcripts are about."""
+    return {f"{number}.wav": sound("wav")["0-1.wav"] for number in range(3)}
+
+
+def requests() -> dict[str, bytes]:
+    """Requests of every kind, as tools/fuzz/requests.py reads them."""
+    host, sound = "host: localhost", sound_of_a_request()
+    fields = {"model": "digits", "response_format": "verbose_json", "temperature": "0", "language": "en"}
+    fields |= {"timestamp_granularities[]": "word", "hotwords": "six:2", "chunking_strategy": "auto"}
+    where = "POST /v1/audio/transcriptions"
+    samples = sound[44:]
+    start = json.dumps({"type": "start", "rate": RATE, "encoding": "pcm16", "words": True, "partial": False}).encode()
+    said = [(b"text", start), (b"bytes", samples[:9000]), (b"bytes", samples[9000:]), (b"text", b'{"type": "end"}')]
+    return {
+        "whole.http": form(where, host, fields, sound),
+        "stream.http": form(where, host, {"model": "digits", "response_format": "json", "stream": "true"}, sound),
+        "page.http": form("POST /explorer", host, {"model": "digits"}, sound[:10_000]),
+        "models.http": f"GET /v1/models/digits?a=b\n{host}\naccept: */*\n\n".encode(),
+        "live.ws": f"WS /v1/live\n{host}\n\n".encode() + b"".join(b"%s %d\n%s" % (k, len(d), d) for k, d in said),
+    }
+
+
+def sound_of_a_request() -> bytes:
+    """A second of a bundled recording, as a WAV file of 16 bits."""
+    import soundfile
+
+    from s2t_np import audio
+
+    file = io.BytesIO()
+    spoken = audio.load(ROOT / "s2t_np" / "recordings" / "five-five.flac", RATE)
+    soundfile.write(file, spoken[:RATE], RATE, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def form(where: str, host: str, fields: dict[str, str], sound: bytes) -> bytes:
+    """A request with a form of text fields and a file (RFC 7578)."""
+    parts = "".join(f'--b\r\ncontent-disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items())
+    parts += '--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\ncontent-type: audio/wav\r\n\r\n'
+    body = parts.encode() + sound + b"\r\n--b--\r\n"
+    head = f"{where}\n{host}\ncontent-type: multipart/form-data; boundary=b\ncontent-length: {len(body)}\n\n"
+    return head.encode() + body
+
+
+def features() -> dict[str, bytes]:
+    """Features of an utterance, as fairseq keeps them."""
+    file = io.BytesIO()
+    np.save(file, np.random.default_rng(0).standard_normal((9, 80)).astype(np.float32))
+    return {"features.npy": file.getvalue()}
 
 
 def lists() -> dict[str, bytes]:

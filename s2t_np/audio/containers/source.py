@@ -1,8 +1,27 @@
 """Random access to a file's bytes, and the parts of it that a decoder gets to see."""
 
+import io
+import os
+import tempfile
+
 from ...errors import AudioError
 
+PLAIN = (
+    io.FileIO,
+    io.BytesIO,
+    tempfile.SpooledTemporaryFile,
+)  # exactly these: a class derived from one is its author's
 SEARCHED = 1 << 16  # bytes looked through at a time for the next page or frame
+
+
+def ways_to_fail(file) -> tuple[type[Exception], ...]:
+    """The exceptions in which reading a file, or opening a path, may end; they are told as its failure.
+
+    A caller's own file object may fail in its own way. The system's files may not: another exception comes from
+    elsewhere, a signal handler that sets a time limit, say, and is passed on as it is.
+    """
+    plain = isinstance(file, str | os.PathLike) or type(getattr(file, "raw", file)) in PLAIN
+    return (OSError, ValueError) if plain else (Exception,)
 
 
 class Source:
@@ -37,7 +56,7 @@ class Source:
     def _try(self, action):
         try:
             return action()
-        except Exception as error:  # a caller's own file object may fail in its own way
+        except ways_to_fail(self.file) as error:
             raise AudioError(f"{self.name}: cannot be read ({error})") from error
 
 

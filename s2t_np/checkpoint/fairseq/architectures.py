@@ -1,10 +1,10 @@
 """The named architectures of fairseq's S2T models, and the settings that each fills in where none is given.
 
-Every name belongs to a model, one of s2t_np/architecture.py; the functions that fairseq registers under these names
-(`@register_model_architecture`) are tables here.
+Every name belongs to a model, one of s2t_np/settings/architecture.py; the functions that fairseq registers under
+these names (`@register_model_architecture`) are tables here.
 """
 
-from ...architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from ...settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
 from ..mapped import Malformed, shown
 
 COMMON = {

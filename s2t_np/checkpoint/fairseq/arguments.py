@@ -8,7 +8,7 @@ in; where one is missing, that architecture's default stands (`architectures.py`
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...architecture import CONFORMER, CONVTRANSFORMER
+from ...settings.architecture import CONFORMER, CONVTRANSFORMER
 from ..mapped import Malformed, shown
 from .architectures import defaults
 

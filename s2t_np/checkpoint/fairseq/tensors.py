@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ...architecture import CONVTRANSFORMER, TRANSFORMER
+from ...settings.architecture import CONVTRANSFORMER, TRANSFORMER
 from ..mapped import Malformed, shown
 
 Item = TypeVar("Item")

@@ -4,8 +4,12 @@
     html = page(trace(model, "recording.flac", STAGES), model)
 
     sections.py   the sections of the page in order: text, formula and arrays of each stage
-    pictures.py   arrays -> small integers with a scale, all compressed into one block
+    carried.py    which arrays the page carries, and how exactly
+    pictures.py   arrays -> exact numbers, or small integers with a scale, all compressed into one block
+    description.py  what the page's program must know of the model to compute a number once more
     search.py     the beam tree and the alternatives to each token
+    live/         experiments: the answer to a changed model, computed in the page or by a server
+    local_server.py  the server of one page, for `s2t-np explore`
     model_map.py  the map of the whole model, which is the navigation
     tour.py       the guided tour
     page.html, page.css, page.js, page.*.js   the page for the browser; `page` fills it in
@@ -17,56 +21,84 @@ cannot drift from the code.
 import inspect
 import json
 import re
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.resources import files
 from operator import attrgetter
 
-import numpy as np
-
-from ...config import FeatureConfig
 from ...errors import OptionError
-from ...features import LOWEST_FREQUENCY, mel
 from ...model import S2T
+from ...ops import LayerNorm
 from ..trace import Trace
 from ..trace.plan import is_readable
+from ..trace.recorder_backend import named_parts
+from .carried import BUDGET, carried, columns_of, is_derived
+from .description import description, mel_centres, norms_of
+from .live import fragment
 from .model_map import model_map
-from .pictures import Pictures
-from .search import alternatives, tokens_of, tree_of
-from .sections import SECTIONS, STAGES, Section, View
+from .pictures import Pictures, keys_of
+from .search import alternatives, tokens_of, tree_of, words_of
+from .sections import SECTIONS, STAGES, Section, View, seconds_of, views_of
 from .tour import tour_of
 
 __all__ = ["STAGES", "check_backend", "page"]
 
-PROGRAM = ("page.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js", "page.tour.js")  # one script
+GRADIENT_WIDTH = 1  # bytes of a number of the gradients, which are only to be looked at
+PROGRAM = (  # one script
+    *("page.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js"),
+    *("page.inside.js", "page.rules.sound.js", "page.rules.network.js"),
+    *("page.follow.js", "page.tree.js", "page.word.js", "page.tour.js"),
+)
 
 
-def page(trace: Trace, model: S2T) -> str:
+def page(
+    trace: Trace, model: S2T, address: str | None = None, gradients: Callable[[list[list[int]]], Iterable] | None = None
+) -> str:
     """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
 
-    Only backend numpy has all of STAGES.
+    Only backend numpy has all of STAGES. `address`: the URL that answers experiments; without it the page computes them
+    itself, if the model is small. `gradients`: words, as places of their tokens -> for each the gradient by the
+    features (T, M), which shows what sound mattered to it.
     """
     check_backend(model)
-    pictures = Pictures()
-    sections = [section_record(section, trace, pictures) for section in SECTIONS]
+    options, words = alternatives(trace, model.tokenizer), words_of(trace, model.tokenizer)
+    found = list(gradients([word["tokens"] for word in words])) if gradients and words else []
+    pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed}, found)
     data = {
+        "words": words,
+        "gradients": [key for key in pictures.index if key.startswith("gradient:")],
         "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
         "mel_centres": mel_centres(model.feature_config),
-        "sections": sections,
+        "sections": [section_record(section, trace, pictures) for section in SECTIONS],
         "tokens": tokens_of(trace, model.tokenizer),
-        "alternatives": alternatives(trace, model.tokenizer),
+        "alternatives": options,
         "tree": tree_of(trace, model.tokenizer),
         "tour": tour_of(trace, model.feature_config.sampling_rate),
         "arrays": pictures.index,
     }
-    return fill(read("page.html"), data, pictures.packed(), model_map(trace))
+    live = fragment(trace, model, address)
+    return fill(read("page.html"), data | description(trace, model), pictures.packed(), model_map(trace), live)
 
 
-def mel_centres(config: FeatureConfig) -> list[float]:
-    """The frequency (Hz) at the top of each mel filter: the inverse of 1127 ln(1 + f / 700) at equal steps."""
-    ends = mel(LOWEST_FREQUENCY), mel(config.sampling_rate / 2)
-    steps = np.linspace(*ends, config.num_mel_bins + 2)[1:-1]
-    return (700 * np.expm1(steps / 1127)).tolist()
+def carried_arrays(trace: Trace, model: S2T, listed: set[int], gradients: list) -> Pictures:
+    """The arrays that the page carries, the gradients, and the gains and offsets of the layer normalisations."""
+    pictures, columns = Pictures(), columns_of(trace["log_probs"], listed)
+    drawn = [name for section in SECTIONS for view in section.views if not view.spare for name in view.names_in(trace)]
+    for name, width in carried(trace, drawn, BUDGET - sum(array.size for array in gradients)).items():
+        if name in ("log_probs", "lm_head") and columns is not None:
+            pictures.add(name, trace[name][:, columns], width, columns)
+        else:
+            pictures.add(name, trace[name], width)
+    for i, array in enumerate(gradients):
+        pictures.add(f"gradient:{i}", array, GRADIENT_WIDTH)
+    for name, array in norms_of(trace).items():
+        pictures.add(name, array)
+    for name, part in named_parts(model.weights):
+        if isinstance(part, LayerNorm):
+            pictures.add(f"weight:{name}.weight", part.weight)
+            pictures.add(f"weight:{name}.bias", part.bias)
+    return pictures
 
 
 def check_backend(model: S2T) -> None:
@@ -78,14 +110,15 @@ def check_backend(model: S2T) -> None:
         )
 
 
-def fill(html: str, data: dict, block: str, drawn: str = "") -> str:
-    """The document with style, program, data and map filled in."""
+def fill(html: str, data: dict, block: str, drawn: str = "", live: str = "") -> str:
+    """The document with style, program, data, map and experiments filled in."""
     title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
         "STYLE": read("page.css"),
         "PROGRAM": "\n".join(map(read, PROGRAM)),
         "MAP": drawn,
+        "LIVE": live,
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         "BLOCK": block,
     }
@@ -99,14 +132,14 @@ def read(name: str) -> str:
 
 def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
     """One section as the page needs it: texts, shapes for this recording, pictures, source."""
-    names = [name for view in section.views for name in view.names_in(trace)]
+    names = section.names_in(trace)
     return {
         "id": section.id,
         "title": section.title,
-        "text": section.text,
+        "text": section.text.replace("{milliseconds}", f"{1000 * seconds_of(trace):g}"),
         "formula": section.formula,
-        "stages": [stage_record(trace, name) for name in dict.fromkeys(names)],
-        "views": [view_record(view, trace, pictures) for view in section.views],
+        "stages": [stage_record(trace, name) for name in names],
+        "views": [view_record(view, trace, pictures) for view in views_of(section, trace)],
         "sources": [source_record(place) for place in section.functions],
     }
 
@@ -120,15 +153,12 @@ def stage_record(trace: Trace, name: str) -> dict:
 
 def view_record(view: View, trace: Trace, pictures: Pictures) -> dict:
     """One picture or row of pictures: its kind, its labels, and the keys of its arrays."""
-    keys = []
-    for name in view.names_in(trace):
-        array, rows = trace[name], None
-        if view.most_rows and len(array) > view.most_rows:
-            rows = np.linspace(0, len(array) - 1, view.most_rows).astype(int)
-            array = array[rows]
-        keys += pictures.add(name, array, rows)
+    keys = [key for name in view.names_in(trace) for key in keys_of(name, trace[name].shape)]
     labels = {"kind": view.kind, "title": view.title, "rows": view.rows, "columns": view.columns}
-    return labels | {"seconds": view.seconds, "signed": view.signed, "arrays": keys}
+    if view.kind == "norms":
+        keys = list(norms_of(trace))
+    there = [key for key in keys if key in pictures.index or is_derived(key)]
+    return labels | {"seconds": view.seconds, "signed": view.signed, "arrays": there}
 
 
 def source_record(place: str) -> dict:

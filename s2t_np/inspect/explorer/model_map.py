@@ -59,7 +59,7 @@ BOXES = (
     ),
     Box("decoder", "decoder layers", 124, ("decoder", "alternatives"), "log_probs", "tokens × pieces", DECODER),
     Box("search", "Search", 84, ("search",), "tokens", "ids with\nstart"),
-    Box("text", "Text", 84, ("words",)),
+    Box("text", "Text", 96, ("words", "experiment")),
 )
 SHORT = {
     "samples": "waveform",
@@ -76,6 +76,7 @@ SHORT = {
     "alternatives": "probabilities",
     "search": "beams",
     "words": "words",
+    "experiment": "change it",
 }  # what the rows of the boxes say
 LEFTS = tuple(accumulate((box.width + ARROW for box in BOXES[:-1]), initial=MARGIN))  # where each box begins
 WIDTH = LEFTS[-1] + BOXES[-1].width + MARGIN

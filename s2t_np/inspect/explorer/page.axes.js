@@ -95,7 +95,7 @@ function tokenAt(i, count, input) {
 const upwards = (axis) => ({ name: axis.name, ticks: axis.ticks.map(([place, text]) => [1 - place, text]) });
 
 function pictureAxes(view, a, how) {
-  const rows = axisOf(view.rows, a.rows, view.kind === "cross" ? 0 : view.seconds);
+  const rows = view.rowAxis || axisOf(view.rows, a.rows, view.kind === "cross" ? 0 : view.seconds);
   const columns = axisOf(view.columns, a.columns, how.across ? 0 : view.seconds, true);
   if (view.kind === "filters") return [rows, { name: "weight", ticks: [[0.02, "1"], [0.98, "0"]] }, false];
   return how.across ? [rows, upwards(columns), Boolean(view.seconds)] : [columns, rows, Boolean(view.seconds)];

@@ -90,7 +90,10 @@ function picture(view, holder, height, describe) {
     place(event);
     if (view.seconds && options.across) seek(cursor[0] * view.seconds);
   });
+  canvas.addEventListener("click", (event) => { place(event); followHere(); });
+  const followHere = () => current && followCell(current.cellOf ? current.cellOf(...cursor) : { key: current.key, r: cursor[0], c: cursor[1] }, { fresh: true });
   canvas.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") followHere();
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
     const move = moves[event.key];
     if (!move || !current) return;
@@ -125,6 +128,6 @@ function follow(frame, total) {
 const named = (view) => (a, r, c) => {
   const time = view.seconds ? ` (${(r * view.seconds).toFixed(2)} s)` : "";
   const rows = hertzOf(view.rows, r, a.rows), columns = hertzOf(view.columns, c, a.columns);
-  return `${view.rows || "row"} ${r}${time}${rows}, ${view.columns || "column"} ${c}${columns}: ${shown(a.at(r, c), a.step)}`;
+  return `${view.rows || "row"} ${r}${time}${rows}, ${view.columns || "column"} ${c}${columns}: ${shown(a.at(r, c), a)}`;
 };
 

@@ -29,17 +29,56 @@ async function unpack(text) {
   return new Response(stream).arrayBuffer();
 }
 
+const arrays = new Map();
 function array(key) {
-  const about = data.arrays[key];
-  const [rows, columns] = about.shape;
-  const Kind = about.bytes === 1 ? Uint8Array : Uint16Array;
-  const integers = new Kind(block, about.offset, rows * columns);
-  const at = (r, c) => about.low + about.step * integers[r * columns + c];
-  return { key, rows, columns, integers, at, ...about };
+  if (!arrays.has(key)) arrays.set(key, data.arrays[key].bytes === 4 ? exactArray(key) : steppedArray(key));
+  return arrays.get(key);
 }
 
-/* No more digits than the step of the array's scale carries. */
-function shown(value, step) {
+/* An array of integers, from which values are computed: value = low + step * integer. */
+function steppedArray(key) {
+  const about = data.arrays[key], [rows, columns] = about.shape;
+  const integers = new (about.bytes === 1 ? Uint8Array : Uint16Array)(block, about.offset, rows * columns);
+  return { key, rows, columns, integers, exact: false, at: (r, c) => about.low + about.step * integers[r * columns + columnOf(about, c)], ...about };
+}
+
+/* An array of float32 numbers, whose first bytes come first, then their second bytes, and so on. */
+function exactArray(key) {
+  const about = data.arrays[key], [rows, columns] = about.shape, count = rows * columns;
+  const planes = new Uint8Array(block, about.offset, 4 * count), bytes = new Uint8Array(4 * count);
+  for (let byte = 0; byte < 4; byte++) for (let i = 0; i < count; i++) bytes[4 * i + byte] = planes[byte * count + i];
+  const values = new Float32Array(bytes.buffer);
+  return forDrawing({ ...about, key, rows, columns, values, exact: true, at: (r, c) => values[r * columns + columnOf(about, c)] });
+}
+
+/* The place in the block of column c of the whole array, of which it may hold some only. */
+const columnOf = (about, c) => (about.picked ? about.picked.indexOf(c) : c);
+
+/* An array with 16-bit integers for the colours, made when it is first drawn. */
+function forDrawing(a) {
+  let made = null;
+  const integers = () => {
+    if (made) return made;
+    const values = a.values || Float32Array.from({ length: a.rows * a.columns }, (_, i) => a.at(Math.floor(i / a.columns), i % a.columns));
+    let low = Infinity, high = -Infinity;
+    for (const value of values) if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    const step = (high - low) / 65535 || 1;
+    made = { low, step, integers: Uint16Array.from(values, (value) => Math.round((Math.max(value, low) - low) / step)) };
+    return made;
+  };
+  return Object.defineProperties({ ...a, bytes: 2 }, {
+    integers: { get: () => integers().integers },
+    low: { get: () => integers().low },
+    step: { get: () => integers().step },
+  });
+}
+
+/* A carried or derived array; null for one that is neither. */
+const lookup = (key) => (key in data.arrays ? array(key) : derived(key));
+
+/* No more digits than the array carries. */
+function shown(value, a) {
+  const step = a.exact ? Math.max(a.step, 1e-12) * 1e-2 : a.step;
   const decimals = Math.min(12, Math.max(0, Math.floor(-Math.log10(step))));
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e6 || decimals > 6) ? value.toPrecision(4) : value.toFixed(decimals);
@@ -115,11 +154,13 @@ function source(section) {
   return element("details", {}, element("summary", {}, "The code that computed it"), ...texts);
 }
 
+const WITHOUT_ARRAYS = ["alternatives", "tree", "spoken", "origin"];
+
 function build(section) {
   const made = element("section", { id: section.id, "aria-labelledby": `${section.id}-title` },
     element("h2", { id: `${section.id}-title` }, section.title),
     element("p", {}, section.text),
-    element("div", { class: "formula" }, section.formula));
+    element("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "Formula" }, math(section.formula)));
   const views = element("div", { class: "views" });
   views.style.minHeight = "12rem";
   made.append(views);
@@ -129,7 +170,7 @@ function build(section) {
     if (made.dataset.drawn) return;
     made.dataset.drawn = "yes";
     for (const view of section.views) {
-      if (!view.arrays.length && !["alternatives", "tree", "spoken"].includes(view.kind)) continue;  // not in this model
+      if (!view.arrays.length && !WITHOUT_ARRAYS.includes(view.kind)) continue;  // the page had no room for them
       const holder = element("div", { class: `view ${view.kind}` }, element("h3", {}, view.title));
       views.append(holder);
       VIEWS[view.kind](view, holder);
@@ -210,6 +251,7 @@ function start() {
   document.documentElement.style.setProperty("--head", `${$("head").offsetHeight}px`);
   follows(go);
   welcome(tour(go));
+  followPanel();
   sections[0].draw();
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && entry.target.draw()), { rootMargin: "400px" });
   sections.forEach((section) => seen.observe(section));

@@ -10,7 +10,7 @@ function choices(view, holder, keys, label, name, across) {
   const controls = element("div", { class: "controls" });
   holder.append(controls);
   const part = picture(view, holder, "13rem", named(view));
-  const draw = (i) => part.show(array(keys[i]), { signed: view.signed, across });
+  const draw = (i) => part.show(lookup(keys[i]), { signed: view.signed, across });
   controls.append(select(label, keys.map(name), draw));
   draw(0);
   return part;
@@ -31,29 +31,14 @@ function grouped(keys) {
 function mean(arrays) {
   const { rows, columns } = arrays[0];
   const values = new Float64Array(rows * columns);
-  for (const a of arrays) for (let i = 0; i < values.length; i++) values[i] += (a.low + a.step * a.integers[i]) / arrays.length;
+  for (const a of arrays) for (let i = 0; i < values.length; i++) values[i] += a.at(Math.floor(i / columns), i % columns) / arrays.length;
   const high = values.reduce((x, y) => Math.max(x, y), 0);
   const step = high / 65535 || 1;
   const integers = Uint16Array.from(values, (v) => Math.round(v / step));
-  const largest = Math.max(...arrays.map((a) => a.step));
-  return { key: "mean", rows, columns, integers, bytes: 2, low: 0, step, at: (r, c) => step * integers[r * columns + c], coarse: largest };
+  return { key: "mean", rows, columns, integers, exact: false, bytes: 2, low: 0, step, at: (r, c) => values[r * columns + c] };
 }
 
-/* Pieces that begin with the mark of a space begin a word. */
-function wordGroups() {
-  const groups = [];
-  data.tokens.forEach((token, i) => {
-    if (token.piece === "</s>") return;
-    const begins = token.piece.startsWith("\u2581");
-    if (begins || !groups.length) groups.push({ text: token.piece.replace("\u2581", ""), tokens: [i] });
-    else {
-      const last = groups[groups.length - 1];
-      last.text += token.piece;
-      last.tokens.push(i);
-    }
-  });
-  return groups;
-}
+const wordGroups = () => data.words;     // [{ text, tokens }], tokens by their places in data.tokens
 
 /* From where to where a word's tokens listened: the smallest stretch around the peak that holds half of it. */
 function heard(a, group, seconds) {

@@ -2,6 +2,8 @@
 
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
+let closeTour = () => {};               // set when there is a tour to close
+
 function tour(go) {
   const title = element("h2", { id: "tour-title", tabindex: "-1" }), text = element("p"), surprise = element("p", { class: "surprise" });
   const count = element("span", { class: "count" });
@@ -40,7 +42,9 @@ function tour(go) {
     event.preventDefault();
     act();
   });
+  closeTour = () => { if (!panel.hidden) { opener = null; close(); } };
   return (from) => {
+    closeFollow();
     opener = from;
     show(0);
   };

@@ -1,8 +1,10 @@
 /* ---- views: one function a kind, called with the view and where it belongs ---- */
 
 const VIEWS = {
+  experiment(view, holder) { live.panel(view, holder); },
+
   image(view, holder) {
-    const a = array(view.arrays[0]);
+    const a = lookup(view.arrays[0]);
     const part = picture(view, holder, a.columns > 300 ? "18rem" : "13rem", named(view));
     part.show(a, { signed: view.signed, across: true, logarithm: a.key.includes("power_spectrum") });
     if (view.seconds) follow(part.frame, a.rows * view.seconds);
@@ -10,29 +12,38 @@ const VIEWS = {
 
   choice(view, holder) {
     const part = choices(view, holder, view.arrays, "layer", (key, i) => `layer ${i}`, true);
-    follow(part.frame, array(view.arrays[0]).rows * view.seconds);
+    follow(part.frame, lookup(view.arrays[0]).rows * view.seconds);
   },
 
   heads(view, holder) {
     const layers = grouped(view.arrays);
-    const controls = element("div", { class: "controls" });
-    holder.append(controls);
-    const part = picture(view, holder, "auto", named(view));
+    const controls = element("div", { class: "controls" }), grid = element("div", { class: "grid", role: "group", "aria-label": "All heads of the layer" });
+    const large = element("div", { class: "large" });
+    holder.append(controls, element("div", { class: "enlarged" }, large, grid));
+    const part = picture(view, large, "auto", named(view));
     part.whole.style.maxWidth = `${Math.min(34, 4 + 3 * array(layers[0][0]).rows)}rem`;
     part.canvas.style.aspectRatio = "1";
     let layer = 0, head = 0;
-    const draw = () => part.show(array(layers[layer][head]), { signed: false, across: false });
-    controls.append(
-      select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); }),
-      select("head", layers[0].map((_, i) => `head ${i}`), (i) => { head = i; draw(); }),
-    );
+    const small = layers[0].map((_, i) => element("canvas", { "aria-hidden": "true" }));
+    const buttons = small.map((canvas, i) => element("button", { type: "button", onclick: () => { head = i; draw(); } }, canvas, `head ${i}`));
+    grid.append(...buttons);
+    const miniatures = () => small.forEach((canvas, i) => paint(canvas, lookup(layers[layer][i]), { signed: false, across: false }));
+    const draw = () => {
+      part.show(lookup(layers[layer][head]), { signed: false, across: false });
+      miniatures();
+      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === head)));
+      choice.querySelector("select").value = String(head);
+    };
+    const choice = select("head", layers[0].map((_, i) => `head ${i}`), (i) => { head = i; draw(); });
+    controls.append(select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); }), choice);
     part.choose = (i) => { layer = i; controls.querySelector("select").value = String(i); draw(); };
     choosers.push([holder, part.choose]);
+    redraws.push(miniatures);
     draw();
   },
 
   lines(view, holder) {
-    const arrays = view.arrays.map(array), several = arrays[0].rows > 1;
+    const arrays = view.arrays.map(lookup), several = arrays[0].rows > 1;
     const canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": view.title });
     canvas.style.height = "13rem";
     const readout = element("div", { class: "readout", "aria-live": "polite" });
@@ -43,9 +54,8 @@ const VIEWS = {
     }));
     let row = 0, column = 0;
     const tell = () => {
-      const place = arrays[0].picked ? arrays[0].picked[row] : row;
-      const of = several ? `${view.rows} ${place} (${(place * view.seconds).toFixed(2)} s), ` : "";
-      const values = arrays.map((a) => `${a.key.split(".").pop()} ${shown(a.at(row, column), a.step)}`);
+      const of = several ? `${view.rows} ${row} (${(row * view.seconds).toFixed(2)} s), ` : "";
+      const values = arrays.map((a) => `${a.key.split(".").pop()} ${shown(a.at(row, column), a)}`);
       readout.textContent = `${of}${view.columns} ${column}: ${values.join(", ")}`;
     };
     const draw = () => {
@@ -58,7 +68,9 @@ const VIEWS = {
       column = Math.min(arrays[0].columns - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * arrays[0].columns)));
       tell();
     });
+    canvas.addEventListener("click", () => followCell({ key: arrays.at(-1).key, r: row, c: column }, { fresh: true }));
     canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") followCell({ key: arrays.at(-1).key, r: row, c: column }, { fresh: true });
       const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!move) return;
       event.preventDefault();
@@ -81,7 +93,7 @@ const VIEWS = {
   },
 
   filters(view, holder) {
-    const a = array(view.arrays[0]);
+    const a = lookup(view.arrays[0]);
     const part = picture(view, holder, "13rem", named(view));
     const draw = () => {
       const filters = [];
@@ -94,7 +106,7 @@ const VIEWS = {
   },
 
   wave(view, holder) {
-    const a = array(view.arrays[0]);
+    const a = lookup(view.arrays[0]);
     const canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": "Waveform; arrow keys move the playhead" });
     canvas.style.height = "8rem";
     const readout = element("div", { class: "readout", "aria-live": "polite" });
@@ -105,7 +117,7 @@ const VIEWS = {
     const draw = () => { waveform(canvas, a); canvas.dataset.drawn = "yes"; canvas.dataset.array = a.key; };
     canvas.addEventListener("pointermove", (event) => {
       const n = sampleAt(canvas, event, a.columns);
-      readout.textContent = `sample ${n} (${(n / data.rate).toFixed(3)} s): ${shown(a.at(0, n), a.step)}`;
+      readout.textContent = `sample ${n} (${(n / data.rate).toFixed(3)} s): ${shown(a.at(0, n), a)}`;
     });
     canvas.addEventListener("pointerdown", (event) => seek(sampleAt(canvas, event, a.columns) / data.rate));
     canvas.addEventListener("keydown", (event) => {
@@ -126,9 +138,9 @@ const VIEWS = {
     holder.append(words, controls);
     const rows = data.tokens.length;
     const part = picture(view, holder, `${Math.max(6, Math.min(26, rows * 1.4))}rem`, (a, r, c) =>
-      `token ${r} ${data.tokens[r] ? data.tokens[r].piece : ""}, position ${c} (${(c * view.seconds).toFixed(2)} s): ${shown(a.at(r, c), a.step)}`);
+      `token ${r} ${data.tokens[r] ? data.tokens[r].piece : ""}, position ${c} (${(c * view.seconds).toFixed(2)} s): ${shown(a.at(r, c), a)}`);
     let layer = layers.length - 1, head = -1, word = -1;
-    const current = () => (head < 0 ? mean(layers[layer].map(array)) : array(layers[layer][head]));
+    const current = () => (head < 0 ? mean(layers[layer].map(lookup)) : lookup(layers[layer][head]));
     const draw = () => { part.show(current(), { signed: false, across: false }); mark(); };
     const mark = () => {
       buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === word)));
@@ -145,7 +157,7 @@ const VIEWS = {
     const choice = select("layer", layers.map((_, i) => `layer ${i}`), (i) => { layer = i; draw(); });
     choice.querySelector("select").value = String(layer);
     controls.append(choice, select("head", names, (i) => { head = i - 1; draw(); }));
-    follow(part.frame, array(layers[0][0]).columns * view.seconds);
+    follow(part.frame, lookup(layers[0][0]).columns * view.seconds);
     stretches.push(part.frame);
     choosers.push([holder, (i) => { layer = i; choice.querySelector("select").value = String(i); draw(); }]);
     draw();
@@ -168,8 +180,9 @@ const VIEWS = {
     data.alternatives.forEach((options, i) => {
       const column = element("div", {}, element("h4", {}, `step ${i + 1}`));
       for (const option of options) {
-        const row = element("div", { class: option.chosen ? "option chosen" : "option" }, option.piece,
-          element("b", {}, option.probability.toFixed(3)));
+        const first = data.inputs.length - data.tokens.length, cell = { key: "log_probs", r: first + i, c: option.id };
+        const row = element("button", { type: "button", class: option.chosen ? "option chosen" : "option", onclick: () => followCell(cell, { fresh: true }) },
+          option.piece, element("b", {}, option.probability.toFixed(3)));
         row.style.setProperty("--share", `${100 * option.probability}%`);
         column.append(row);
       }
@@ -177,43 +190,4 @@ const VIEWS = {
     });
     holder.append(columns);
   },
-
-  tree(view, holder) {
-    const readout = element("div", { class: "readout", "aria-live": "polite" });
-    const columns = element("div", { class: "columns", tabindex: "0", role: "group", "aria-label": view.title });
-    const boxes = data.tree.steps.map((step) => step.map((candidate) => {
-      const kind = candidate.beam !== null || candidate.outcome.startsWith("finished") ? "option candidate on" : "option candidate";
-      const box = element("button", { type: "button", class: kind }, candidate.piece, element("b", {}, candidate.score.toFixed(2)));
-      box.style.setProperty("--share", `${100 * Math.exp(candidate.log_prob)}%`);
-      return box;
-    }));
-    /* the candidate that became the parent's row in the step before, and so on to the root */
-    const line = (s, i) => {
-      const path = [[s, i]];
-      for (let step = s, row = data.tree.steps[s][i].parent; step > 0;) {
-        step -= 1;
-        const k = data.tree.steps[step].findIndex((c) => c.beam === row);
-        if (k < 0) break;
-        path.unshift([step, k]);
-        row = data.tree.steps[step][k].parent;
-      }
-      return path;
-    };
-    data.tree.steps.forEach((step, s) => {
-      const column = element("div", {}, element("h4", {}, `step ${s + 1}`), ...boxes[s]);
-      boxes[s].forEach((box, i) => box.addEventListener("click", () => {
-        boxes.flat().forEach((other) => other.classList.remove("line"));
-        const path = line(s, i), candidate = step[i];
-        path.forEach(([a, b]) => boxes[a][b].classList.add("line"));
-        const text = path.map(([a, b]) => data.tree.steps[a][b].piece).join(" ");
-        readout.textContent = `${text}: log-probability ${candidate.log_prob.toFixed(4)}, score ${candidate.score.toFixed(4)}; ${candidate.outcome}`;
-      }));
-      columns.append(column);
-    });
-    const last = data.tokens.length - 1;
-    const end = (data.tree.steps[last] || []).findIndex((c) => c.token === data.tokens[last].id && c.outcome.startsWith("finished"));
-    if (data.tree.kind === "beam" && end >= 0) line(last, end).forEach(([a, b]) => boxes[a][b].classList.add("best"));
-    holder.append(element("p", {}, `The search stopped: ${data.tree.end}.`), columns, readout);
-  },
 };
-

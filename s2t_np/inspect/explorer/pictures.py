@@ -1,8 +1,8 @@
-"""Arrays for the page: every two-dimensional slice as 8- or 16-bit steps of its own scale, all in one block.
+"""Arrays for the page: every two-dimensional slice exact or as 8- or 16-bit steps of its own scale, all in one block.
 
-value = low + step * integer. Slices of small arrays get 65,536 steps, those of large ones 256, so that a page for ten
-seconds stays below 10 MB; the page never shows more digits than the step carries. The block is deflated (zlib) and
-base64, both of which browsers decode by themselves.
+An exact slice holds float32 numbers: the first bytes of all of them, then their second bytes, and so on, for alike
+bytes deflate well. Of the others, value = low + step * integer, and the page never shows more digits than the step
+carries. `carried.py` chooses. The block is deflated (zlib) and base64, both of which browsers decode by themselves.
 """
 
 import base64
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-SMALL = 200_000  # arrays of up to this many numbers get 16 bits
+KINDS = {1: np.uint8, 2: np.uint16}  # bytes of a number -> its integers; four bytes are an exact float32
 
 
 class Pictures:
@@ -22,30 +22,37 @@ class Pictures:
         self.parts: list[bytes] = []
         self.size = 0
 
-    def add(self, name: str, array: np.ndarray, rows: np.ndarray | None = None) -> list[str]:
+    def add(self, name: str, array: np.ndarray, width: int = 4, columns: np.ndarray | None = None) -> list[str]:
         """Take an array of any number of axes; returns the keys of its slices, `name`, `name/0`, `name/0/1`, ...
 
-        rows: the numbers of these rows in the whole array, if not all are kept.
+        width: the bytes of a number, 4 for exact ones. columns: the numbers of these columns in the whole array, if not
+        all are kept.
         """
         keys = []
         for suffix, piece in slices(array):
-            key = name + suffix
-            keys.append(key)
-            if key not in self.index:
-                self.index[key] = self.store(piece, np.uint16 if array.size <= SMALL else np.uint8)
-                if rows is not None:
-                    self.index[key]["picked"] = rows.tolist()
+            keys.append(name + suffix)
+            if keys[-1] not in self.index:
+                entry = self.exact(piece) if width == 4 else self.store(piece, KINDS[width])
+                self.index[keys[-1]] = entry | ({} if columns is None else {"picked": columns.tolist()})
         return keys
 
+    def exact(self, piece: np.ndarray) -> dict:
+        """Append (R, C) numbers as float32, their bytes apart; returns their entry in the index."""
+        octets = np.ascontiguousarray(piece, "<f4").view(np.uint8).reshape(-1, 4)
+        return {"shape": list(piece.shape), "bytes": 4, "offset": self.append(octets.T.tobytes())}
+
     def store(self, piece: np.ndarray, kind: type) -> dict:
-        """Append (R, C) numbers to the block; returns their entry in the index."""
+        """Append (R, C) numbers as steps; returns their entry in the index."""
         low, step, integers = quantized(piece, kind)
-        self.size += -self.size % 2
-        at = self.size
-        raw = integers.tobytes()
-        self.parts.append(raw + b"\0" * (len(raw) % 2))
-        self.size += len(raw)
+        at = self.append(integers.tobytes())
         return {"shape": list(piece.shape), "bytes": integers.itemsize, "offset": at, "low": low, "step": step}
+
+    def append(self, raw: bytes) -> int:
+        """Append bytes at an even place, which is returned."""
+        at = self.size + self.size % 2
+        self.parts.append(b"\0" * (at - self.size) + raw)
+        self.size = at + len(raw)
+        return at
 
     def packed(self) -> str:
         """The whole block, deflated, in base64."""
@@ -59,6 +66,11 @@ def slices(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         return
     for i, part in enumerate(array):
         yield from ((f"/{i}{suffix}", piece) for suffix, piece in slices(part))
+
+
+def keys_of(name: str, shape: tuple[int, ...]) -> list[str]:
+    """The keys of the slices of an array of this shape, as `Pictures.add` gives them."""
+    return [name + "".join(f"/{i}" for i in place) for place in np.ndindex(shape[:-2])]
 
 
 def quantized(piece: np.ndarray, kind: type) -> tuple[float, float, np.ndarray]:

@@ -22,6 +22,21 @@ def tokens_of(trace: Trace, tokenizer: Tokenizer) -> list[dict]:
     ]
 
 
+def words_of(trace: Trace, tokenizer: Tokenizer) -> list[dict]:
+    """The words of the transcript, each with its text and the places of its tokens; ▁ (U+2581) begins a word."""
+    words: list[dict] = []
+    for place, token in enumerate(tokens_of(trace, tokenizer)):
+        text = token["piece"]
+        if token["id"] in tokenizer.special_ids:
+            continue
+        if text.startswith("\u2581") or not words:
+            words.append({"text": text.removeprefix("\u2581"), "tokens": [place]})
+        else:
+            words[-1]["text"] += text
+            words[-1]["tokens"].append(place)
+    return words
+
+
 def alternatives(trace: Trace, tokenizer: Tokenizer) -> list[list[dict]]:
     """For every generated token, it and the likeliest ones at its place, most probable first."""
     generated = trace.transcript.hypotheses[0].generated

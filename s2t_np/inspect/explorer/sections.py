@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-FRAME, HALF, POSITION = 0.01, 0.02, 0.04  # seconds per row: of frames, after one convolution, after both
+FRAME = 0.01  # seconds per row of frames
+POSITION = -1.0  # stands for the seconds per row of positions, which depend on the convolutions: see `seconds_of`
 
 
 class View(NamedTuple):
@@ -17,7 +18,7 @@ class View(NamedTuple):
     columns: str = ""  # name of the second axis
     seconds: float = 0.0  # seconds of sound per row; 0: rows are not time
     signed: bool = False  # True for different colours below and above zero
-    most_rows: int = 0  # keep this many rows, evenly spaced; 0: all
+    spare: bool = False  # True for arrays that are carried only where there is room
 
     def names_in(self, names: Mapping) -> list[str]:
         """The names in a trace that this view shows, pattern by pattern."""
@@ -30,14 +31,23 @@ class Section(NamedTuple):
     id: str
     title: str
     text: str
-    formula: str
+    formula: str  # in the notation of page.math.js
     functions: tuple[str, ...]  # module.function, whose source is shown
     views: tuple[View, ...]
+    others: tuple[str, ...] = ()  # patterns of stages that belong here and have no picture of their own
+
+    def names_in(self, names: Mapping) -> list[str]:
+        """The names in a trace that belong here, in the order of the trace."""
+        patterns = [*(stage for view in self.views for stage in view.stages), *self.others]
+        return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 ENCODER_HEADS = ("encoder.layers.*.self_attn.attn_weights",)
 DECODER_HEADS = ("decoder.layers.*.self_attn.attn_weights",)
 CROSS_HEADS = ("decoder.layers.*.encoder_attn.attn_weights",)
+EACH_CONVOLUTION = "Convolution {number}, {when} the gate"  # a picture for each stage: see `views_of`
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "context", "out_proj")
+NETWORK = ("fc1", "fc2")  # page.derived.js computes what is between them
 
 SECTIONS = (
     Section(
@@ -46,7 +56,7 @@ SECTIONS = (
         "A recording is a list of numbers, the air pressure at equal intervals, mixed down to one channel and "
         "resampled to the rate of the training data. Press play, or click into the wave: the line marks the same "
         "moment in every picture below that has a time axis.",
-        "x[n], n = 0 .. N-1, between -1 and 1",
+        r"-1 ≤ x_n ≤ 1,\quad n = 0 … N-1",
         ("audio.load",),
         (View("wave", "Waveform", ("samples",)),),
     ),
@@ -56,7 +66,8 @@ SECTIONS = (
         "Speech changes every few hundredths of a second, so it is cut into overlapping frames of 25 ms, one every "
         "10 ms. From each frame the mean is subtracted; pre-emphasis raises its high frequencies, and a window fades "
         "it out at both ends.",
-        "y[n] = (x[n] - mean) - 0.97 (x[n-1] - mean),   w[n] = (0.5 - 0.5 cos(2πn / (L-1)))^0.85",
+        r"y_n = w_n ((x_n - \overline{x}) - 0.97 (x_{n-1} - \overline{x})),\quad "
+        r"w_n = {(0.5 - 0.5 \cos{\frac{2 π n}{L-1}})}^{0.85}",
         ("features.frames", "features.remove_dc", "features.preemphasize", "features.povey_window"),
         (
             View(
@@ -67,7 +78,6 @@ SECTIONS = (
                 "sample",
                 FRAME,
                 True,
-                24,
             ),
             View("lines", "The window", ("features.povey_window",), "", "sample"),
         ),
@@ -77,7 +87,7 @@ SECTIONS = (
         "Power spectrum",
         "The Fourier transform gives the energy of a frame at each frequency. The colours show its logarithm, the "
         "readout the energy itself.",
-        "P[t, k] = |Σ y[t, n] exp(-2πi nk / F)|²,   F = 2^⌈log₂ L⌉ for frames of L samples",
+        r"P_{t,k} = {|\sum_n y_{t,n} e^{-2 π i n k / F}|}^2,\quad F = 2^{⌈\log_2{L}⌉}",
         ("features.power_spectrum",),
         (View("image", "Energy by frequency", ("features.power_spectrum",), "frame", "FFT bin", FRAME),),
     ),
@@ -86,7 +96,7 @@ SECTIONS = (
         "Mel filterbank",
         "The ear distinguishes low tones better than high ones. Triangular filters, equally spaced on the mel scale, "
         "add up the energies; they are narrow at low frequencies and wide at high ones.",
-        "mel(f) = 1127 ln(1 + f/700),   E[t, m] = Σ P[t, k] bank[k, m]",
+        r"\mel{f} = 1127 \ln{(1 + \frac{f}{700})},\quad E_{t,m} = \sum_k P_{t,k} B_{k,m}",
         ("features.mel", "features.mel_bank"),
         (View("filters", "The filters", ("features.mel_bank",), "FFT bin", "filter"),),
     ),
@@ -94,46 +104,41 @@ SECTIONS = (
         "log-mel",
         "Log-mel features",
         "The ear hears ratios of loudness, so the model reads logarithms, with a floor for silence.",
-        "log max(E[t, m], 2⁻²³), where ln 2⁻²³ = -15.94",
+        r"x_{t,m} = \ln{\max{(E_{t,m}, 2^{-23})}},\quad \ln{2^{-23}} = -15.94",
         ("features.floored_log",),
         (View("image", "Log energies", ("features.log_mel",), "frame", "mel bin", FRAME),),
+        ("features.mel",),
     ),
     Section(
         "cmvn",
         "Mean and variance normalisation",
         "Every mel bin is scaled to mean 0 and variance 1 over the utterance, which removes most of the effect of "
         "microphone and room. The result is the input of the network.",
-        "(x[t, m] - mean_t) / sqrt(max(var_t, 1e-10))",
+        r"y_{t,m} = \frac{x_{t,m} - μ_m}{\sqrt{\max{(σ_m^2, 10^{-10})}}}",
         ("features.cmvn",),
         (View("image", "Normalised features", ("features.cmvn",), "frame", "mel bin", FRAME, True),),
     ),
     Section(
         "subsampler",
         "Convolutions with gates",
-        "Two convolutions of width five and stride two leave one row for every 40 ms. Half of a convolution's channels "
-        "are gates that decide how much of the other half passes (a gated linear unit).",
-        "GLU(a, b) = a · σ(b),   length L → (L-1)//2 + 1",
+        "Convolutions of stride two shorten the time: one row is left for every {milliseconds} ms. Half of a "
+        "convolution's channels are gates that decide how much of the other half passes (a gated linear unit).",
+        r"y_{s,c} = b_c + \sum_{j,i} W_{c,i,j} x_{2 s + j - ⌊w / 2⌋, i},\quad \operatorname{GLU}(a, b) = a · σ(b)",
         ("ops.conv1d", "ops.glu", "layers.subsample"),
-        (
-            View("image", "First, before the gate", ("encoder.conv.conv_layers.0",), "row", "channel", HALF, True),
-            View("image", "First, after the gate", ("encoder.conv.conv_layers.0.glu",), "row", "channel", HALF, True),
-            View("image", "Second, before the gate", ("encoder.conv.conv_layers.1",), "row", "channel", POSITION, True),
-            View(
-                "image", "Second, after the gate", ("encoder.conv.conv_layers.1.glu",), "row", "channel", POSITION, True
-            ),
-        ),
+        (View("image", EACH_CONVOLUTION, ("encoder.conv.conv_layers.*",), "row", "channel", FRAME, True),),
     ),
     Section(
         "positions",
         "Positions",
         "Attention ignores the order of its rows. So sines and cosines of its position, first all sines, then all "
         "cosines, are added to each row, which is scaled by √D.",
-        "p[s, i] = sin(s f_i), p[s, D/2 + i] = cos(s f_i),   f_i = 10000^(-i / (D/2 - 1))",
+        r"p_{s,i} = \sin{s f_i},\quad p_{s,D/2+i} = \cos{s f_i},\quad f_i = 10000^{-\frac{i}{D/2-1}}",
         ("layers.positions", "encoder.embed_features"),
         (
             View("image", "Positions", ("encoder.embed_positions",), "position", "feature", POSITION, True),
             View("image", "Input of the first layer", ("encoder.embeddings",), "position", "feature", POSITION, True),
         ),
+        ("encoder.embed_scale",),
     ),
     Section(
         "encoder",
@@ -141,7 +146,7 @@ SECTIONS = (
         "In every layer each position attends to all others: a head compares its query with their keys and averages "
         "their values accordingly. A feed-forward block of two matrices with a ReLU between them follows. The results "
         "of both blocks are added to the residual stream.",
-        "softmax(Q Kᵀ / √d) V,   x + W₂ relu(W₁ x)",
+        r"\operatorname{softmax}(\frac{Q K^⊤}{\sqrt{d}}) V,\quad x + W_2 \operatorname{relu}(W_1 x)",
         ("encoder.encoder_layer", "ops.attention_weights", "ops.attention", "ops.layer_norm"),
         (
             View("heads", "Attention (row attends to column)", ENCODER_HEADS, "position", "attends to", POSITION),
@@ -154,13 +159,25 @@ SECTIONS = (
                 POSITION,
                 True,
             ),
+            View(
+                "inside",
+                "Inside a layer",
+                tuple(f"encoder.layers.*.{part}" for part in (*(f"self_attn.{p}" for p in PROJECTIONS), *NETWORK)),
+                "position",
+                "feature",
+                POSITION,
+                True,
+                True,
+            ),
+            View("norms", "How much each block adds", (), "position", "layer", POSITION),
         ),
+        ("encoder.layers.*",),
     ),
     Section(
         "memory",
         "The memory",
         "After a last normalisation the encoder's output is the memory: all that the decoder ever knows of the sound.",
-        "(x - mean) / sqrt(var + 1e-5) · gain + offset",
+        r"\frac{x - μ}{\sqrt{σ^2 + 10^{-5}}} · g + b",
         ("encoder.encode",),
         (View("image", "Memory", ("encoder.layer_norm",), "position", "feature", POSITION, True),),
     ),
@@ -169,28 +186,43 @@ SECTIONS = (
         "The decoder listens",
         "For each token the decoder attends first to the tokens before it and then to the memory. Click on a word "
         "below to mark the stretch of sound that the chosen head, or the mean of all heads, attended to meanwhile.",
-        "h = x + self_attn(x);  h + encoder_attn(h, memory)",
+        r"h = x + \operatorname{self-attn}(x),\quad h + \operatorname{encoder-attn}(h, \text{memory})",
         ("decoder.decoder_layer", "decoder.decoder_step"),
         (
             View("cross", "Attention to the sound", CROSS_HEADS, "token", "position", POSITION),
             View("heads", "Attention to the tokens so far", DECODER_HEADS, "token", "attends to"),
+            View(
+                "inside",
+                "Inside a layer",
+                tuple(
+                    f"decoder.layers.*.{part}"
+                    for part in (*(f"{b}.{p}" for b in ("self_attn", "encoder_attn") for p in PROJECTIONS), *NETWORK)
+                ),
+                "token",
+                "feature",
+                0,
+                True,
+                True,
+            ),
         ),
+        ("decoder.embed*", "decoder.input_ids", "decoder.layers.*"),
     ),
     Section(
         "alternatives",
         "Token by token",
         "At every step the decoder assigns a probability to every piece of the vocabulary. Each column shows the most "
         "probable pieces; the chosen one is marked.",
-        "p = softmax(W h)",
+        r"p = \operatorname{softmax}(W h)",
         ("decoder.project_to_vocabulary", "ops.log_softmax"),
         (View("alternatives", "Probabilities at each step", ()),),
+        ("decoder.layer_norm", "lm_head", "log_probs"),
     ),
     Section(
         "search",
         "The search",
         "Beam search follows several beginnings at once, because the likeliest next token need not begin the likeliest "
         "text. Each column is a step, each box a candidate; choose one to see its outcome.",
-        "score = Σ log p / length^penalty",
+        r"\text{score} = \frac{\sum \ln p}{\text{length}^{\text{penalty}}}",
         ("search.beam.beam_search", "search.beam.extend"),
         (View("tree", "The tree of beams", ()),),
     ),
@@ -200,15 +232,49 @@ SECTIONS = (
         "The tokens of the best candidate are joined to words. The sign ▁ (U+2581) at the front of a piece stands for "
         "the space before a word; a piece without it continues the word before it. Click on a word to go to the "
         "moment that the last decoder layer attended to while writing it.",
-        "p(word) = Π p(token),   over the tokens of the word",
+        r"p(\text{word}) = \prod_{\text{tokens~of~the~word}} p(\text{token})",
         ("tokenizer.Tokenizer.string",),
-        (View("spoken", "Words, with the pieces and probabilities of each", ()),),
+        (
+            View("spoken", "Words, with the pieces and probabilities of each", ()),
+            View("origin", "Where a word came from", ()),
+        ),
+        ("tokens",),
+    ),
+    Section(
+        "experiment",
+        "Change something",
+        "What is a part of the model for? Take it away and see. A muted head adds nothing to the residual stream, a "
+        "muted layer is passed by, and a hidden part of the input is set to 0, the mean of each bin. The answer is "
+        "computed anew at every change.",
+        r"Δ = \max{|z' - z|},\quad \text{z~and~z'~the~logits~of~the~same~text~before~and~now}",
+        ("inspect.experiments.applied", "inspect.experiments.masked", "inspect.experiments.compare"),
+        (View("experiment", "The experiment", ("features.cmvn",), "frame", "mel bin", FRAME, True),),
     ),
 )
 
-STAGES = [
-    "log_probs",
-    "tokens",
-    "encoder.conv.conv_layers.*.glu",  # for the map: the last one enters the encoder, and some models have three
-    *(pattern for section in SECTIONS for view in section.views for pattern in view.stages),
-]
+STAGES = ["samples", "features.*", "encoder.*", "decoder.*", "lm_head", "log_probs", "tokens"]  # all but the search's
+
+
+def seconds_of(trace: Mapping) -> float:
+    """Seconds of sound that a position of the encoder stands for: each convolution halves the number of rows."""
+    convolutions = [name for name in trace if fnmatchcase(name, "encoder.conv.conv_layers.*.glu")]
+    return FRAME * 2 ** len(convolutions)
+
+
+def views_of(section: Section, trace: Mapping) -> list[View]:
+    """The views of a section on this recording: one for each convolution, true seconds, none without its arrays."""
+    found = []
+    for view in section.views:
+        names = view.names_in(trace)
+        if view.title == EACH_CONVOLUTION:
+            found += [convolution_view(view, name) for name in names]
+        elif names or not view.stages:
+            found.append(view._replace(seconds=seconds_of(trace) if view.seconds == POSITION else view.seconds))
+    return found
+
+
+def convolution_view(view: View, stage: str) -> View:
+    """The picture of one convolution, before or after its gate."""
+    number = int(stage.removeprefix("encoder.conv.conv_layers.").split(".")[0]) + 1
+    title = view.title.format(number=number, when="after" if stage.endswith(".glu") else "before")
+    return view._replace(title=title, stages=(stage,), seconds=view.seconds * 2**number)

@@ -1,9 +1,11 @@
 """The guided tour: ten stops for a first-time reader, each at a section, with the numbers of this recording."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from .model_map import ENCODER, layers_of
+from .sections import ENCODER_HEADS, seconds_of
 
 
 class Stop(NamedTuple):
@@ -46,8 +48,9 @@ TOUR = (
     Stop(
         "subsampler",
         "Convolutions shorten it",
-        "Two convolutions, each of stride two, look at neighbouring frames together and turn {frames} rows into "
-        "{positions}, one for every 40 ms. From here on, the rows are called positions and the columns no longer have "
+        "Convolutions of stride two look at neighbouring frames together; here they turn {frames} rows into "
+        "{positions}, one for every {milliseconds} ms. From here on, the rows are called positions and the columns no "
+        "longer have "
         "a name: training decided what they stand for.",
         "Half of the channels only decide how much of the other half may pass.",
     ),
@@ -104,7 +107,8 @@ def numbers_of(trace: Mapping) -> dict[str, int]:
         "frames": frames,
         "bins": bins,
         "positions": len(trace["encoder.layer_norm"]),
-        "heads": len(trace["encoder.layers.0.self_attn.attn_weights"]),
+        "milliseconds": round(1000 * seconds_of(trace)),
+        "heads": max((len(trace[name]) for name in trace if fnmatchcase(name, ENCODER_HEADS[0])), default=0),
         "encoder_layers": layers_of(trace, ENCODER),
         "tokens": len(trace["log_probs"]),
         "pieces": trace["log_probs"].shape[-1],

@@ -47,14 +47,14 @@ class RecordedCache:
         self.parents = parents
 
 
-def weight_names(weights, name: str = "") -> Iterator[tuple[int, str]]:
-    """(id, name) of every Linear, LayerNorm and Conv in a tree of NamedTuples: "encoder.layers.3.self_attn.q_proj"."""
+def named_parts(weights, name: str = "") -> Iterator[tuple[str, Linear | LayerNorm | Conv]]:
+    """(name, part) of every Linear, LayerNorm and Conv in a tree of NamedTuples: ("encoder.layers.3.fc1", Linear)."""
     if isinstance(weights, Linear | LayerNorm | Conv):
-        yield id(weights), name
+        yield name, weights
     elif isinstance(weights, tuple):
         fields = getattr(weights, "_fields", range(len(weights)))
         for field, value in zip(fields, weights, strict=True):
-            yield from weight_names(value, f"{name}.{field}" if name else str(field))
+            yield from named_parts(value, f"{name}.{field}" if name else str(field))
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ class RecorderBackend:
     def __init__(self, model: S2T, record: Recorder):
         """Record `model`, whose weights must be as loaded, not packed."""
         self.model, self.record = model, record
-        self.names = dict(weight_names(model.weights))
+        self.names = {id(part): name for name, part in named_parts(model.weights)}
         self.block = ""  # the attention block whose projection came last
         self.in_step = False
         self.subsampled = np.empty(0)  # output of the last convolution
