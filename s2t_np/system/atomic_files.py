@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from .file_locks import try_lock
 
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # as in Linux
 PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
