@@ -21,7 +21,7 @@ from .file_locks import try_lock
 
 OPEN_FILES_MOVE = os.name == "posix"  # Windows renames and deletes a file only once it is closed
 IDLE = 60.0  # seconds without a change after which Windows' temporary files, which have no lock, count as left over
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # Linux's numbers
 PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
