@@ -3,6 +3,7 @@
 A scenario has a folder with `fixed` (recordings, a model: read only) and `work` (made anew for each run).
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -52,9 +53,9 @@ def half_done(folder: Path) -> None:
     inputs, work = folder / "fixed" / "in", folder / "work"
     (inputs / f"{TAKES[2]}.flac").rename(folder / "later.flac")
     shutil.copy(inputs / f"{TAKES[1]}.flac", inputs / f"{TAKES[0]}.flac")
-    fixed = str(folder / "fixed")
-    arguments = [part.replace("../fixed", fixed) for part in BATCH]
-    if main(["transcribe", *arguments, "--output", str(work / "out.jsonl")]):
+    with contextlib.chdir(work):  # the same names as in the run that goes on
+        code = main(["transcribe", *BATCH, "--output", "out.jsonl"])
+    if code:
         raise RuntimeError("the beginning of a resumed batch failed")
     shutil.copy(RECORDINGS / f"{TAKES[0]}.flac", inputs)
     (folder / "later.flac").rename(inputs / f"{TAKES[2]}.flac")
