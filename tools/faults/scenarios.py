@@ -30,6 +30,7 @@ class Scenario(NamedTuple):
     again: Callable[[Path], tuple[str, ...]]  # from `work` after a run that failed: the command that goes on
     growing: tuple[str, ...] = (OUT,)  # files that may lack their end while the command has not succeeded
     ignored: tuple[str, ...] = ()  # beginnings of paths in `work` that are not compared
+    passing: tuple[str, ...] = ()  # beginnings of paths that may hold an earlier state, whole, until it has succeeded
     environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder
     lines: int = 5  # on stderr, at most
 
@@ -150,7 +151,15 @@ SCENARIOS = {
         Scenario(
             "evaluate", model_and_recordings, EVALUATE, same(*EVALUATE, "--resume"), (OUT, "results.jsonl"), (OUT,)
         ),
-        Scenario("train", corpus, ("train", *TRAIN, *QUIET), train_again, (OUT, "run/log.jsonl"), ("run/features",)),
+        Scenario(
+            "train",
+            corpus,
+            ("train", *TRAIN, *QUIET),
+            train_again,
+            (OUT,),
+            ("run/features", "run/log.jsonl", "run/curves.png"),
+            passing=("run/best/",),
+        ),
         Scenario(
             "convert",
             only_model,
