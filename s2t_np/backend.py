@@ -94,7 +94,8 @@ def compiled(dtype: str, private: bool = True) -> Backend:
         raise BackendError(f'backend "numba" cannot run here ({error}); {remedy()}') from None
     except Exception as error:  # whatever a compiler meets on a machine where this was never tried
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason})') from error
+        advice = f"; {remedy()}" if "ImportError" in reason else ""
+        raise BackendError(f'backend "numba" cannot compile its kernels here ({reason}){advice}') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
     calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe, WEIGHT_BYTES[dtype])

@@ -6,6 +6,7 @@ phase. In a persistent call every counter has a cache line to itself.
 
 import sys
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -42,14 +43,20 @@ def _look(typing, state, index):
     return types.int64(state, types.int64), build
 
 
+def yielding(platform: str) -> str | None:
+    """The system's function without arguments that offers the processor; None where Windows' is not to be found."""
+    if platform != "win32":
+        return "sched_yield"
+    return "SwitchToThread" if llvm.address_of_symbol("SwitchToThread") is not None else None
+
+
 @intrinsic
 def _yield(typing):
     """Offer the processor to another thread."""
 
     def build(context, builder, sig, args):
-        if sys.platform != "win32":
-            function_type = ir.FunctionType(ir.IntType(32), [])
-            builder.call(external(builder.module, function_type, "sched_yield"), [])
+        if (name := yielding(sys.platform)) is not None:
+            builder.call(external(builder.module, ir.FunctionType(ir.IntType(32), []), name), [])
         return context.get_dummy_value()
 
     return types.void(), build

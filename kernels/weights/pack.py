@@ -299,8 +299,8 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
 def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    `release` is called with every weight that is packed: its memory may go, and it is not read again. Raises OverflowError
-    for weights that float16 cannot hold.
+    `release` is called with every weight that is packed, which is not read again. Raises OverflowError for weights that
+    float16 cannot hold.
     """
     if dtype == FLOAT16:
         check_halves(weights)

@@ -18,8 +18,9 @@ def samples_of(
     samples, sampling_rate: float | None, model_rate: int, channel: int | str = MIX
 ) -> tuple[np.ndarray, float]:
     """An array of samples as (N,) float32, its channels mixed or one of them, and its rate. Raises AudioError."""
+    numbers = as_numbers(samples)
     rate = usable_rate(sampling_rate, model_rate, "the array")
-    x = np.concatenate(list(mono([oriented(scaled(as_numbers(samples)))], "the array", channel)))
+    x = np.concatenate(list(mono([oriented(scaled(numbers))], "the array", channel)))
     check_samples(x, 0, "the array")
     return x.astype(np.float32, copy=False), rate
 
@@ -34,8 +35,18 @@ def checked(arrays: Iterable, channel: int | str = MIX) -> Iterator[np.ndarray]:
         yield x.astype(np.float32, copy=False)
 
 
+def is_rate_and_array(samples) -> bool:
+    """Return whether it is a rate and an array, in either order."""
+    kinds = sorted(isinstance(part, np.ndarray) for part in samples) if isinstance(samples, tuple) else []
+    return kinds == [False, True] and any(isinstance(part, int | float) for part in samples)
+
+
 def as_numbers(samples) -> np.ndarray:
     """A numpy array of floats or integers. Raises AudioError for anything else."""
+    if is_rate_and_array(samples):
+        raise AudioError(
+            "a pair of a rate and an array (as gradio gives it) is not an array; pass the array, and sampling_rate=rate"
+        )
     try:
         x = np.asarray(samples)
     except Exception as error:  # ragged lists, tensors on a GPU, an __array__ that fails in its own way

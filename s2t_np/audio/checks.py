@@ -2,12 +2,14 @@
 
 import math
 import numbers
+import warnings
 
 import numpy as np
 
-from ..errors import AudioError
+from ..errors import AudioError, InputWarning
 
 LOWEST_RATE, HIGHEST_RATE = 1000, 1_000_000  # Hz; a header outside of it is wrong
+BROAD = 16_000  # Hz; up to this rate of a model, recordings of half of it (telephones) are common
 ABSURD = 2.0**31  # more than any integer format could mean
 
 
@@ -19,6 +21,13 @@ def usable_rate(rate, model_rate: int, name: str) -> int | float:
     if not real or not (rate == model_rate or LOWEST_RATE <= rate <= HIGHEST_RATE):
         raise AudioError(
             f"{name}: the sampling rate is {rate!r:.40}, expected {LOWEST_RATE} to {HIGHEST_RATE} samples per second"
+        )
+    if model_rate > BROAD and rate <= model_rate / 2:
+        warnings.warn(
+            f"{name}: is recorded at {rate:g} Hz, and the model was trained on {model_rate} Hz: nothing above "
+            f"{rate / 2:g} Hz is in it, so the text may be worse",
+            InputWarning,
+            stacklevel=3,
         )
     return int(rate) if rate == int(rate) else float(rate)
 

@@ -62,7 +62,7 @@ def libsndfile():
         raise AudioError(
             f"reading files needs the library libsndfile, which the package soundfile does not find ({error}): install "
             "it with apt install libsndfile1, apk add libsndfile, dnf install libsndfile or brew install libsndfile; "
-            "without it, WAV files of plain samples can be read through a pipe: s2t-np transcribe - < talk.wav"
+            "without it, WAV files of plain samples can be read through a pipe: cat talk.wav | s2t-np transcribe -"
         ) from error
 
 

@@ -13,6 +13,7 @@ from ..settings.fields import show
 from .hub_cache import NEEDED, files_in, missing
 from .sharded import INDEXES, WEIGHTS
 
+WHISPERS = ("tiny", "base", "small", "medium", "large", "large-v1", "large-v2", "large-v3", "turbo")
 SIGNS = {  # first bytes of a file -> what it is
     b"PK\x03\x04": "is a zip archive (a torch checkpoint?)",
     b"\x80\x02\x8a\x0al\xfc": "is a torch checkpoint from before torch 1.6",
@@ -40,6 +41,16 @@ def describe_file(path: Path) -> str:
     if "torch" in sign:
         return f"{sign}; fairseq names its checkpoints NAME.pt, transformers keeps its own in a folder"
     return f"{sign}, not a folder"
+
+
+def describe_name(name: str | os.PathLike) -> str:
+    """Say what is wrong with a name that is neither a file nor a folder here."""
+    text = os.fspath(name)
+    if text.removeprefix("openai/").removeprefix("whisper-").split(".")[0] in WHISPERS:
+        return "is not a folder here (a name of whisper's: its models have another architecture)"
+    if Path(text).suffix in (".pt", ".safetensors", ".bin", ".ckpt") or os.sep in text:
+        return "does not exist: there is no such file or folder"
+    return "is not a folder here"
 
 
 def require_model(folder: Path) -> None:

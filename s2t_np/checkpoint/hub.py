@@ -106,7 +106,7 @@ def local_folder(name: str | os.PathLike) -> Path | None:
     if isinstance(name, str) and ID.fullmatch(name) and not os.path.lexists(path):
         return None
     expected = f"expected a folder, a bundled model ({', '.join(BUNDLED)}), or a hub id (owner/name)"
-    found = folders.describe_file(Path(path)) if os.path.isfile(path) else "is not a folder here"
+    found = folders.describe_file(Path(path)) if os.path.isfile(path) else folders.describe_name(name)
     raise HubError(f"model {str(name)!r:.200} {found}; {expected}")
 
 

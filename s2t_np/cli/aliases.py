@@ -33,7 +33,7 @@ LANGUAGE = (
 TASK = "a translation model translates without being told: choose it with --model, its language with --lang"
 VOICE = "what is not speech is left out by measures of the sound; see the group `segments` of --help"
 ALONE = "each segment is transcribed by itself, so that no mistake is carried on"
-KARAOKE = "subtitles do not mark the spoken word; --word-timestamps with --format json gives its times"
+KARAOKE = "--format ass marks the spoken word (karaoke); --word-timestamps with --format json gives its times"
 MEANT: dict[str, dict[str, tuple[str, ...] | str]] = {
     "--word-timestamps": {"": ("--word-timestamps",), "true": ("--word-timestamps",), "false": NOTHING},
     "--language": {"en": NOTHING, "english": NOTHING, "auto": NOTHING, "*": LANGUAGE},
@@ -85,10 +85,12 @@ ANSWERS = {
     "--patience": "--early-stopping true, false or never says when a beam search has found enough",
     "--batch-size": "--jobs N transcribes N recordings side by side",
     "--diarize": "speakers are not told apart; --channels each labels what is said with its channel",
+    "--hf-token": "HF_TOKEN is the variable that downloads of models take a token from; speakers are not told apart",
+    "--align-model": "--word-timestamps aligns by the model's own attention; no other model is needed",
     "--output-file": "--output FILE takes all results, -o DIR a file for each recording",
     "--file": "name the recordings without an option: s2t-np transcribe talk.wav",
 }
-CPP_OUTPUT = re.compile(r"-o(txt|vtt|srt|csv|json|json-full|j|jf|lrc|wts)")  # whisper.cpp's: -otxt
+CPP_OUTPUT = re.compile(r"-o(txt|vtt|srt|csv|json|json-full|j|jf|lrc|wts)|--output-(txt|vtt|srt|csv|json|lrc|words)")
 CPP_ANSWER = "--format txt, srt, vtt, tsv, json, ... says what to write, -o DIR where"
 
 

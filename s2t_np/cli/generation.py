@@ -1,6 +1,7 @@
 """The options of the search, as arguments of every sub-command that transcribes."""
 
 import argparse
+import os
 import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -28,6 +29,11 @@ def token_ids(text: str) -> list[int]:
 def language(text: str) -> str:
     """The code of a language, for argparse; also the piece of a vocabulary that stands for it: fr, <lang:fr>."""
     return text.removeprefix("<lang:").removesuffix(">")
+
+
+def typed_text(text: str) -> str:
+    """A text of the command line, which is UTF-8 whatever the locale says of its encoding (LC_ALL=C)."""
+    return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
 def early_stopping(text: str) -> bool | str:
@@ -108,9 +114,9 @@ def add_generation_arguments(parser: ArgumentParser) -> None:
         "--lang", type=language, metavar="XX", help="target language of a multilingual model, such as fr"
     )
     says = 'phrases to prefer, each perhaps with its weight (default: 1): "Kubernetes, Łódź:4"'
-    group.add_argument("--hotwords", metavar="WORDS", help=says)
+    group.add_argument("--hotwords", type=typed_text, metavar="WORDS", help=says)
     prefix = group.add_mutually_exclusive_group()
-    prefix.add_argument("--prefix", metavar="TEXT", help="begin the transcript with this text")
+    prefix.add_argument("--prefix", type=typed_text, metavar="TEXT", help="begin the transcript with this text")
     prefix.add_argument("--prefix-tokens", type=token_ids, metavar="IDS", help="the same, as token ids")
 
 

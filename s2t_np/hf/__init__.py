@@ -16,6 +16,16 @@ from .model import Speech2TextForConditionalGeneration
 from .processor import Speech2TextProcessor
 from .tokenizer import Speech2TextTokenizer
 
+
+def __getattr__(name: str):
+    """Raise an ImportError that says what to write, for a name of transformers that is not here."""
+    from .elsewhere import INSTEAD, told
+
+    if name in INSTEAD:
+        raise ImportError(told(name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Speech2TextFeatureExtractor",
     "Speech2TextForConditionalGeneration",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model import S2T
+from ..ops import log_softmax
 from ..search import Hypothesis
 from ..settings.generation_config import GenerationConfig
 from .batch import Array, Fields
@@ -42,6 +43,24 @@ def as_dict(s2t: S2T, config: GenerationConfig, wanted: ResultOptions, found: Fo
         **decoder_fields(s2t, beams, wanted, found),
         hypotheses=found.hypotheses,
     )
+
+
+def transition_scores(sequences, scores, beam_indices=None, normalize_logits: bool = False) -> Array:
+    """The score of every generated token, as transformers' `compute_transition_scores`: (rows, steps) float32.
+
+    sequences (rows, U), scores (a tuple of (rows of a step, V)) and, after a beam search, beam_indices (rows, steps)
+    are those of a dict that `generate` returned. `normalize_logits` takes log_softmax of the scores first. Steps after
+    the end of a row have 0.
+    """
+    table = np.stack([np.asarray(step, np.float32) for step in scores])  # (steps, rows of a step, V)
+    if normalize_logits:
+        table = log_softmax(table)
+    rows = np.broadcast_to(np.arange(len(sequences))[:, None], (len(sequences), len(table)))
+    rows = rows if beam_indices is None else np.asarray(beam_indices)
+    steps = (rows >= 0).sum(axis=1).max()
+    rows, tokens = rows[:, :steps], np.asarray(sequences)[:, -steps:]
+    found = table[np.arange(steps), np.maximum(rows, 0), tokens]
+    return np.where((rows < 0) | np.isnan(found), np.float32(0), found).view(Array)
 
 
 def scores_of(hypotheses: list[Hypothesis]) -> Array:

@@ -23,6 +23,7 @@ from .batch import Fields, OnCPU
 from .encoder import Encoder
 from .generation import Generation, Settings
 from .generation_options import NEUTRAL_IN_CALL, drop_neutral, generation_json
+from .generation_results import transition_scores
 from .lengths import stack
 from .pretrained import Pretrained
 from .utterances import id_rows, split
@@ -48,13 +49,16 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
 
     @classmethod
     def from_folder(
-        cls, folder: Path, backend: str = "auto", dtype="float32", torch_dtype=None
+        cls, folder: Path, backend: str = "auto", dtype="float32", torch_dtype=None, **unknown
     ) -> "Speech2TextForConditionalGeneration":
         """From config.json, generation_config.json and the weights. Raises ModelError, BackendError, OptionError.
 
         dtype: as in `s2t_np.load`; "auto" is float32. Types of torch and numpy are taken by their names, and
         torch_dtype is the older name of dtype.
         """
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise OptionError(f"from_pretrained does not know {names}; dtype says how weights are kept (int8, float16)")
         dtype = dtype_name(dtype if torch_dtype is None else torch_dtype)
         chosen = choose(backend, dtype)
         return cls(model_of_network(read_network(folder), chosen, DTYPES[dtype]))
@@ -116,6 +120,10 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         given = settings.functions.encoder_outputs is not None
         batch = [] if given else split(features, attention_mask, settings.wanted.padded_as_upstream)
         return Generation(self.s2t, settings).run(batch, attention_mask, decoder_input_ids)
+
+    def compute_transition_scores(self, sequences, scores, beam_indices=None, normalize_logits: bool = False):
+        """The score of every generated token of `sequences`, (rows, steps) float32: see transition_scores."""
+        return transition_scores(sequences, scores, beam_indices, normalize_logits)
 
     def get_encoder(self) -> Encoder:
         """The encoder by itself; `generate(encoder_outputs=...)` continues from what it returns."""

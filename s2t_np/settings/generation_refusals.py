@@ -41,6 +41,10 @@ REFUSED = {
 IGNORED = {"encoder_no_repeat_ngram_size": (None, 0), "encoder_repetition_penalty": (None, 1.0)}
 
 
+# What `generate` of the hf class returns is asked of each call, not of the file.
+RESULTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states", "return_dict_in_generate")
+
+
 def is_neutral(value: Any, neutral: tuple) -> bool:
     """True for a neutral value: the same object, or an equal number or list; True is not 1, False not 0."""
     return any(
@@ -65,3 +69,6 @@ def warn_of_ignored(data: dict, source: str) -> None:
     for name, neutral in IGNORED.items():
         if name in data and not is_neutral(data[name], neutral):
             warnings.warn(f"{source}: {name} changes nothing for a model that reads sound", InputWarning, stacklevel=3)
+    if asked := [name for name in RESULTS if data.get(name)]:
+        told = f"{source}: {', '.join(asked)} changes nothing in a file; give it to generate"
+        warnings.warn(told, InputWarning, stacklevel=3)

@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import BinaryIO
 
 from .file_locks import try_lock
 
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
+OPEN_FILES_MOVE = os.name == "posix"  # Windows renames and deletes a file only once it is closed
+IDLE = 60.0  # seconds without a change after which Windows' temporary files, which have no lock, count as left over
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # as in Linux
 PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
@@ -71,6 +74,8 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())  # a power cut must not leave the new name on an empty file
+        if not OPEN_FILES_MOVE:
+            file.close()
         os.replace(file.name, target)
 
 
@@ -127,9 +132,18 @@ def check_writable(folder: str | Path) -> None:
 def remove_leftovers(folder: str | Path) -> None:
     """Delete the temporary files in `folder` that no process is writing any more, as far as this user may."""
     for path in Path(folder).glob(f"{PREFIX}*{SUFFIX}"):
-        with suppress(OSError), open(path, "rb", opener=open_regular) as file:
-            if try_lock(file):
-                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if OPEN_FILES_MOVE:
+                remove_unlocked(path)
+            elif time.time() - path.stat().st_mtime > IDLE:
+                path.unlink()  # Windows refuses while a process has it open
+
+
+def remove_unlocked(path: Path) -> None:
+    """Delete a temporary file unless a process has locked it. Raises OSError."""
+    with open(path, "rb", opener=open_regular) as file:
+        if try_lock(file):
+            path.unlink(missing_ok=True)
 
 
 def open_regular(path: str, flags: int) -> int:

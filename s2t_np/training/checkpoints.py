@@ -27,6 +27,7 @@ from .derivatives.parameters import Parameters
 from .learner import Learner
 
 STATE_ARRAYS, STATE = "training.safetensors", "training.json"
+FOLDERS_SYNC = os.name == "posix"
 DIGITS = 10  # in the number of an update, so that names sort
 MODEL_FILES = ("config.json", *COPIED)
 
@@ -43,9 +44,13 @@ class Position:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's files and their names to the disk. Raises OSError."""
-    for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
+    """Bring a folder's files and their names to the disk. Raises OSError.
+
+    On Windows only the files: a folder cannot be opened there, and a file has to be open for writing.
+    """
+    paths = [*folder.iterdir(), *([folder] if FOLDERS_SYNC else [])]
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY if FOLDERS_SYNC else os.O_RDWR)
         try:
             os.fsync(descriptor)
         finally:

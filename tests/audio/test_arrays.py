@@ -88,7 +88,7 @@ def test_one_column_and_one_row_are_clear():
         ({1.0, 2.0}, "set"),
         ((x for x in X), "generator"),
         ([[0.0, 1.0], [0.0]], "cannot be taken as an array"),
-        ((16000, X), "cannot be taken as an array"),
+        ((16000, X), "a pair of a rate and an array"),
         ([1, 2, 3], "list of whole numbers"),
         (memoryview(b"abc")[:0], "empty"),
     ],

@@ -72,6 +72,7 @@ def request(*lines: str) -> bytes:
     return "\n".join([*lines, "", ""]).encode("latin-1")
 
 
+LONG_NAME = b"bpe_tokenizer: {bpe: sentencepiece, sentencepiece_model: spm.model}\nvocab_filename: dict" + b"0" * 400
 MADE = [  # too plain to be kept as files: format, name, content, kind, what the message says
     ("journal", ".out.jsonl.s2t-np-done.jsonl", DEEP, "read", ""),
     ("journal", ".s2t-np-done.jsonl", DEEP, "read", ""),
@@ -83,6 +84,7 @@ MADE = [  # too plain to be kept as files: format, name, content, kind, what the
     ("manifest", "table.csv", b"id,audio,text " + b"x" * 9000 + b"\n1,0.wav,a\n", "refused", "no text"),
     ("manifest", "nemo.json", b'{"audio_filepath": "0.wav", "text": "a", "offset": %s}' % HUGE, "refused", "offset"),
     ("kernels", "cache.kernels", None, "refused", ""),
+    ("fairseq-text", "config.yaml", LONG_NAME, "refused", "vocab_filename is"),
     ("features", "features.npy", b"\x93NUMPY\1\0\x10\0{'shape': (3,80),,", "refused", "is not an array"),
     ("features", "features.npy", npy(f"({2**63}, 80)"), "refused", "is not an array"),
     ("features", "features.npy", npy("(1000000000000000, 80)"), "refused", "is not an array"),

@@ -11,6 +11,8 @@ from s2t_np.inspect.explorer.carried import is_derived
 from s2t_np.inspect.trace import trace
 from s2t_np.training.saliency import gradients_of_words
 from tests.support.browsers import CHROMIUM, go, opener
+from tools.random_checkpoint import variant_config, write_checkpoint
+from tools.signals import harmonics
 
 from .conftest import RECORDING
 
@@ -155,3 +157,19 @@ def test_a_word_shows_where_it_came_from(chromium, seen, tmp_path):
         assert (
             np.float32(tab.inner_text("#follow-value")) == seen["decoder.layers.2.encoder_attn.attn_weights"][1, 2, 20]
         )
+
+
+@pytest.mark.parametrize("shape", ["one-conv", "no-layers", "three-conv"])
+def test_models_of_other_shapes_are_drawn_and_followed_without_errors(chromium, tmp_path, shape):
+    model = s2t_np.load(write_checkpoint(tmp_path / "model", variant_config(shape)), backend="numpy")
+    own = trace(model, harmonics(0, 1.0), STAGES, sampling_rate=16000, num_beams=2, max_length=6)
+    (tmp_path / "page.html").write_text(page(own, model), encoding="utf-8")
+    cells, numbers = random_cells(own, 100)
+    with opener(chromium, (tmp_path / "page.html").as_uri()) as open_page:
+        tab = open_page()
+        tab.evaluate("document.querySelectorAll('#story > section').forEach(section => section.draw?.())")
+        convolutions = tab.query_selector_all("#subsampler .view")
+        assert len(convolutions) == 2 * model.config.num_conv_layers
+        for (key, _, _), number, (text, _, exact, _) in zip(cells, numbers, tab.evaluate(FOLLOW, cells), strict=True):
+            if not key.startswith("features."):
+                assert exact and np.float32(text.replace("\u2212", "-")) == np.float32(number), key

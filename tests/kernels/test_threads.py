@@ -16,6 +16,8 @@ from tests.support.paths import ROOT
 
 pytest.importorskip("numba")
 
+from s2t_np_kernels.simd import scheduling
+
 from s2t_np_kernels import backend
 from s2t_np_kernels import threads as kernel_threads
 from tests.support.kernel_models import model
@@ -26,6 +28,16 @@ def encode_once(frames: int) -> np.ndarray:
     packed = backend.numba_ops.prepare(plain)
     x = np.random.default_rng(frames).standard_normal((frames, config.input_feat_per_channel)).astype(np.float32)
     return backend.encode(backend.numba_ops, packed.encoder, config, x)
+
+
+def test_every_system_has_a_way_to_offer_the_processor(monkeypatch):
+    """On Windows none is called where LLVM cannot find it: the code could not be loaded."""
+    assert scheduling.yielding("linux") == scheduling.yielding("darwin") == "sched_yield"
+    found = {"SwitchToThread": 1}
+    monkeypatch.setattr(scheduling.llvm, "address_of_symbol", found.get)
+    assert scheduling.yielding("win32") == "SwitchToThread"
+    found.clear()
+    assert scheduling.yielding("win32") is None
 
 
 def test_several_threads_at_once():

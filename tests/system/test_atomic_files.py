@@ -169,6 +169,43 @@ def test_whether_a_folder_can_be_written_is_found_out_without_a_trace(tmp_path):
     assert error.value.filename == str(tmp_path / "gone")
 
 
+@pytest.fixture
+def windows(monkeypatch):
+    """As on Windows: a file that is open can be neither renamed nor deleted. The files that are opened, by name."""
+    opened, usual_open, usual_replace = {}, open, os.replace
+
+    def remember(path, *args, **kwargs):
+        return opened.setdefault(str(path), usual_open(path, *args, **kwargs))
+
+    def replace(source, target):
+        if not opened[str(source)].closed:
+            raise PermissionError(errno.EACCES, "is used by another process", source)
+        usual_replace(source, target)
+
+    monkeypatch.setattr(atomic_files, "OPEN_FILES_MOVE", False)
+    monkeypatch.setattr(atomic_files, "open", remember, raising=False)
+    monkeypatch.setattr(os, "replace", replace)
+    return opened
+
+
+def test_windows_renames_a_file_that_is_closed(windows, tmp_path):
+    path = tmp_path / "with spaces" / "out.txt"
+    path.parent.mkdir()
+    for text in (b"first", b"second"):
+        with atomic_file(path) as file:
+            file.write(text)
+        assert path.read_bytes() == text and os.listdir(path.parent) == ["out.txt"]
+
+
+def test_windows_takes_old_temporary_files_for_leftovers(windows, tmp_path):
+    fresh, old = (tmp_path / f"{atomic_files.PREFIX}{i}{atomic_files.SUFFIX}" for i in range(2))
+    for path in (fresh, old):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    remove_leftovers(tmp_path)
+    assert fresh.exists() and not old.exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a fault of fstat or flock, as on a network disk")
 @pytest.mark.parametrize("call", ["fstat", "try_lock"])
 def test_a_fault_right_after_a_temporary_file_was_made_leaves_none(tmp_path, monkeypatch, call):

@@ -305,3 +305,20 @@ def test_the_bar(monkeypatch, capsys):
     training_run.show_event(bar, step._replace(part=0.5), state)
     *_, last = capsys.readouterr().err.split("[")
     assert last.startswith("##########..........] epoch 3, update 7, loss 0.500, WER 12.5 %, 1,500 frames/s, 1:00")
+
+
+def test_windows_syncs_files_that_are_open_for_writing_and_no_folders(tmp_path, monkeypatch):
+    """There a folder cannot be opened, and a file that is open for reading cannot be brought to the disk."""
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    usual, synced = os.open, []
+
+    def windows_open(path, flags, *rest):
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        synced.append((os.path.basename(path), flags & os.O_RDWR == os.O_RDWR))
+        return usual(path, flags, *rest)
+
+    monkeypatch.setattr(checkpoints, "FOLDERS_SYNC", False)
+    monkeypatch.setattr(checkpoints.os, "open", windows_open)
+    checkpoints.sync_folder(tmp_path)
+    assert synced == [("model.safetensors", True)]

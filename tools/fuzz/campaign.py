@@ -19,6 +19,7 @@ from .worker import mutant
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = ["-m", "tools.fuzz.worker"]
 PATIENCE = 30.0  # seconds for one file; more counts as a hang
+START = 300.0  # seconds until a worker can begin: it imports torch
 BATCH = 2000  # files a worker judges before another takes its place
 MEGABYTES = 4000  # address space of a worker
 
@@ -64,7 +65,9 @@ def work(kind: Format, span: tuple[int, int, int], folder: Path, tally: Tally, k
     worker = subprocess.Popen([*command, str(MEGABYTES)], cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True)
     lines, done, last = listen(worker), 0, ""
     try:
-        while done < count and time.monotonic() < end:
+        if lines.get(timeout=START) is None:
+            last = f"the process died ({worker.wait()}) before it began"
+        while not last and done < count and time.monotonic() < end:
             line = lines.get(timeout=PATIENCE)
             if line is None:
                 last = f"the process died ({worker.wait()}): {(folder / 'said').read_text(errors='replace')[-300:]}"

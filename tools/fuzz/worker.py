@@ -2,8 +2,8 @@
 
     python -m tools.fuzz.worker FORMAT SEED FIRST COUNT FOLDER MEGABYTES
 
-It prints a line of JSON for each file: [index, kind, what, seconds, peak megabytes]. The file lies in FOLDER/damaged
-until the next one takes its place, so that the parent finds it when this process dies.
+It prints "ready" once it can begin, and a line of JSON for each file: [index, kind, what, seconds, peak megabytes]. The
+file lies in FOLDER/damaged until the next one takes its place, so that the parent finds it when this process dies.
 """
 
 import json
@@ -18,7 +18,7 @@ from random import Random
 from typing import TextIO
 
 from .formats import FORMATS, Format
-from .judge import judge
+from .judge import judge, second
 
 
 def mutant(kind: Format, seed: int, index: int) -> tuple[str, bytes]:
@@ -54,6 +54,16 @@ def own_output() -> TextIO:
     return own
 
 
+def warm_up(kind: Format, place: Path) -> None:
+    """Let the other reader import what it needs, which may take longer on a busy machine than any file may."""
+    name, data = next(iter(kind.seeds().items()))
+    if kind.reference is not None:
+        (place / "whole").mkdir()
+        (place / "whole" / name).write_bytes(data)
+        second(place / "whole" / name, kind.reference)
+        shutil.rmtree(place / "whole")
+
+
 def run(kind: Format, seed: int, first: int, count: int, folder: Path) -> None:
     """Judge `count` damaged files, and print what became of each."""
     output = own_output()
@@ -62,6 +72,8 @@ def run(kind: Format, seed: int, first: int, count: int, folder: Path) -> None:
     place = folder / "damaged"
     place.mkdir(parents=True)
     whole = kind.prepare(place)
+    warm_up(kind, place)
+    print(json.dumps("ready"), file=output, flush=True)
     for index in range(first, first + count):
         name, data = mutant(kind, seed, index)
         path = place / name

@@ -192,6 +192,17 @@ def explorer_attention(browser, folder: Path) -> bytes:
     return tab.screenshot()
 
 
+def explorer_follow(browser, folder: Path) -> bytes:
+    """The explorer: how one number of the features was made, with its operands."""
+    tab = explorer_page(browser, folder, "light")
+    shown_section(tab, "cmvn")
+    tab.focus("#cmvn canvas")
+    for key in (*["Shift+ArrowRight"] * 4, *["Shift+ArrowUp"] * 2, "Enter"):
+        tab.keyboard.press(key)
+    tab.wait_for_timeout(600)
+    return tab.screenshot()
+
+
 def explorer_search(browser, folder: Path) -> bytes:
     """The explorer: what beam search considered at every step."""
     tab = explorer_page(browser, folder, "light")
@@ -208,5 +219,6 @@ SCENES = (
     walkthrough,
     explorer_map,
     explorer_attention,
+    explorer_follow,
     explorer_search,
 )

@@ -5,6 +5,7 @@ machine's: where it leads nowhere, the file of that name beside config.yaml is t
 loader (`pip install PyYAML`), which makes plain values only.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -38,6 +39,11 @@ class DataConfig:
 
 def read_data_config(path: Path) -> DataConfig:
     """Read a config.yaml and find the files that it names. Raises ModelError."""
+    if not path.exists():
+        raise ModelError(
+            f"{path.parent}: holds a .pt without its config.yaml; a checkpoint of fairseq's needs config.yaml, the "
+            "dictionary (dict.txt or spm_....txt) and the sentencepiece .model of its data beside it: copy them there"
+        )
     data = parse_yaml(path)
     bpe = group(data, "bpe_tokenizer", path)
     check_tokenizers(data, bpe, path)
@@ -127,10 +133,11 @@ def beside(path: Path, name: str, key: str) -> Path:
     named = Path(name)
     candidates = (path.parent / named, path.parent / named.name, path.parent / PureWindowsPath(name).name)
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # Path.is_file raises for a name that is too long
             return candidate
     raise ModelError(
-        f"{path}: {key} is {name!r:.120}, which is not here; put the file {candidates[1].name!r} beside config.yaml"
+        f"{path}: {key} is {name!r:.120}, which is not here; put the file {candidates[1].name!r:.120} beside "
+        "config.yaml"
     )
 
 

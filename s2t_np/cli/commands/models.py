@@ -11,10 +11,17 @@ from ..terminal import say, show
 def convert(args: Namespace) -> int:
     """Write a model as model.safetensors and its JSON files."""
     from ...checkpoint.hub import find
+    from ...errors import OptionError
     from ...hf.convert import check_target, convert
+    from ...loading import ensemble_parts
 
     target = Path(args.target)
     check_target(target, args.force)  # before anything is downloaded
+    if len(ensemble_parts(args.source)) > 1:
+        raise OptionError(
+            f"{args.source:.200} names an ensemble, and a folder holds one model: convert each of them by itself, and "
+            "join the folders by the same sign for --model"
+        )
     done = convert(find(args.source, args.revision), target, args.dtype, args.force)
     say(
         f"{args.target}: {done.tensors} tensors, {done.parameters:,} parameters, {args.dtype}, "

@@ -160,7 +160,8 @@ function build(section) {
   const made = element("section", { id: section.id, "aria-labelledby": `${section.id}-title` },
     element("h2", { id: `${section.id}-title` }, section.title),
     element("p", {}, section.text),
-    element("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "Formula" }, math(section.formula)));
+    element("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "Formula" },
+      ...section.formula.split(/,?\\quad/).flatMap((part, i) => [...(i ? [" "] : []), math(part)])));
   const views = element("div", { class: "views" });
   views.style.minHeight = "12rem";
   made.append(views);

@@ -245,8 +245,8 @@ SECTIONS = (
         "Change something",
         "What is a part of the model for? Take it away and see. A muted head adds nothing to the residual stream, a "
         "muted layer is passed by, and a hidden part of the input is set to 0, the mean of each bin. The answer is "
-        "computed anew at every change.",
-        r"Δ = \max{|z' - z|},\quad \text{z~and~z'~the~logits~of~the~same~text~before~and~now}",
+        "computed anew at every change, and the logits z of the same text are compared, before and after it.",
+        r"Δ = \max{|z' - z|}",
         ("inspect.experiments.applied", "inspect.experiments.masked", "inspect.experiments.compare"),
         (View("experiment", "The experiment", ("features.cmvn",), "frame", "mel bin", FRAME, True),),
     ),
