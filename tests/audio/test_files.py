@@ -245,7 +245,7 @@ def test_errors_of_a_file_object(container, share, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("container", ["WAV", "FLAC"])  # of the others the end is read first
 def test_a_file_object_that_fails_midway_leaves_the_sound_before(container, capfd):
     sound, error = signal(400_000), OSError("the disk is on fire")
     data = encode(sound, container=container)
