@@ -7,9 +7,11 @@
         --lr 1.2e-3 --warmup-updates 600 --max-epoch 10 --curriculum 1 --ctc-weight 0.5 --max-time-mask 9
 
 `mix` writes recordings and their tables, and config.json, the shape of the network: the released architecture in small,
-2.3 million parameters. `--other` is a folder of speech of other words; it is heard in the background, and alone with
+2.3 million parameters. `--other` are folders of speech of other words; it is heard in the background, and alone with
 an empty text. The CTC loss makes the attention find the alignment, which it does not in hours by itself; masks over
-time must stay shorter than a digit. Needs espeak-ng and flite.
+time must stay shorter than a digit. A second run --from the first one's average, with --lr 3e-4
+--lr-scheduler polynomial_decay --max-update N, takes the noise out of the weights (docs/training.md). Needs espeak-ng
+and flite.
 """
 
 import argparse

@@ -68,6 +68,12 @@ class Mapping(mmap.mmap):
     memory: mmap.mmap | None = None
 
 
+def close_quietly(descriptor: int) -> None:
+    """Close what was only read: an error (of a network disk) says nothing about what was read."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
 def map_file(path: Path) -> np.ndarray:
     """The bytes of a regular file that is not empty: uint8 (size,), read-only, mapped. Raises Malformed, OSError."""
     if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would keep us waiting
@@ -78,7 +84,7 @@ def map_file(path: Path) -> np.ndarray:
         except ValueError:
             raise Malformed("the file is empty", "download it again") from None
         mapping.descriptor = os.dup(file.fileno())
-    weakref.finalize(mapping, os.close, mapping.descriptor)
+    weakref.finalize(mapping, close_quietly, mapping.descriptor)
     data = np.frombuffer(mapping, np.uint8)
     refuse_impostors(data[:256].tobytes())
     return data

@@ -30,6 +30,12 @@ def renew_lock() -> None:
 renew_in_child(renew_lock)
 
 
+def is_own_and_unbuffered(name: str) -> bool:
+    """Return whether a stream is the one that Python has opened, and not one put in its place, and has no buffer."""
+    stream = getattr(sys, name)
+    return stream is getattr(sys, f"__{name}__") and isinstance(getattr(stream, "buffer", None), io.RawIOBase)
+
+
 def guard_streams() -> None:
     """Use UTF-8 whatever the locale; keep the bytes of file names that are not Unicode; reopen closed streams as empty.
 
@@ -39,8 +45,8 @@ def guard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(getattr(getattr(sys, name), "buffer", None), io.RawIOBase) and mode == "w":
-            buffered = io.BufferedWriter(getattr(sys, name).detach())
+        elif mode == "w" and is_own_and_unbuffered(name):
+            buffered = open(getattr(sys, name).fileno(), "wb", closefd=False)  # noqa: SIM115
             setattr(sys, name, io.TextIOWrapper(buffered, line_buffering=True))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -21,7 +21,7 @@ from ..config import UTTERANCE_FILE, write_json
 from ..errors import ModelError, OptionError
 from ..loading import Checkpoint, Network, load_folder, model_of, read
 from ..settings.architecture import ArchitectureOptions
-from ..system.atomic_files import exchange
+from ..system.atomic_files import exchange, held, remove_leftover_folders
 from ..weights import check
 from .from_fairseq import write_files
 from .generation_options import generation_json
@@ -133,9 +133,11 @@ def atomic_folder(target: Path):
     target.parent.mkdir(parents=True, exist_ok=True)
     mark = os.urandom(6).hex()
     partial, old = target.with_name(f".s2t-np-{mark}.tmp"), target.with_name(f".s2t-np-{mark}.old")
+    remove_leftover_folders(target.parent)
     try:
         partial.mkdir()
-        yield partial
+        with held(partial):
+            yield partial
         if not target.exists():
             partial.rename(target)
         elif not exchange(partial, target):

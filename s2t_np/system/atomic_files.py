@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -144,6 +145,32 @@ def remove_unlocked(path: Path) -> None:
     with open(path, "rb", opener=open_regular) as file:
         if try_lock(file):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Within this context a folder counts as in use, and `remove_leftover_folders` spares it. Raises OSError."""
+    if os.name != "posix":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftover_folders(place: Path) -> None:
+    """Delete the temporary folders in `place` that no process fills any more, as far as this user may."""
+    for path in place.glob(f"{PREFIX}*{SUFFIX}") if os.name == "posix" else ():
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if try_lock(descriptor):
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def open_regular(path: str, flags: int) -> int:

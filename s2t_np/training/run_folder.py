@@ -24,7 +24,7 @@ from ..hf.convert import atomic_folder, convert
 from ..loading import load_folder
 from ..model import S2T
 from ..settings.architecture import ArchitectureOptions
-from ..system.atomic_files import atomic_file
+from ..system.atomic_files import PREFIX, SUFFIX, atomic_file, remove_leftovers
 from ..system.file_locks import try_lock
 from .checkpoints import Position, checkpoints, restore, sync_folder
 from .derivatives.dropout import Rates
@@ -66,25 +66,27 @@ class Setting(NamedTuple):
     bad_rows: float = 0.05  # the share of rows that may be left out
 
 
+def is_foreign(path: Path) -> bool:
+    """Return whether something in a folder without run.json is not left over from a run that could not begin."""
+    return path.name != LOCK_FILE and not (path.name.startswith(PREFIX) and path.name.endswith(SUFFIX))
+
+
 def check_new(run: Path) -> None:
     """Raise OptionError unless a run can begin here: in a new or empty folder, or one that got to no checkpoint."""
     if checkpoints(run):
         raise OptionError(f"{run} holds a run; --resume goes on with it, or choose another folder")
-    if (
-        run.exists()
-        and not (run / RUN_FILE).exists()
-        and (not run.is_dir() or {path.name for path in run.iterdir()} - {LOCK_FILE})
-    ):
+    if run.exists() and not (run / RUN_FILE).exists() and (not run.is_dir() or any(map(is_foreign, run.iterdir()))):
         raise OptionError(f"{run} is not empty and holds no run; choose another folder")
 
 
 def create(run: Path, setting: Setting) -> None:
     """Make the folder of a new run, in place of one that got to no checkpoint. Raises OSError."""
-    (run / "checkpoints").mkdir(exist_ok=True)
+    remove_leftovers(run)
     shutil.rmtree(run / START, ignore_errors=True)
     with atomic_file(run / RUN_FILE) as file:
         content = setting._asdict() | {"recipe": asdict(setting.recipe)}
         file.write((json.dumps(content, indent=2) + "\n").encode())
+    (run / "checkpoints").mkdir(exist_ok=True)  # a folder that is not empty and lacks run.json is not taken for a run
 
 
 def read_setting(run: Path) -> Setting:

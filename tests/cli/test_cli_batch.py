@@ -13,6 +13,7 @@ import soundfile
 from s2t_np import cli
 from s2t_np.batch.notes import JOURNAL
 from s2t_np.cli import main
+from s2t_np.cli.commands import transcribe
 from s2t_np.longform.segment import Segment
 from tests.support.paths import DIGITS
 from tests.support.trees import copies, visible
@@ -52,7 +53,7 @@ def test_segments_are_printed_as_they_close(monkeypatch, capsys):
             yield Segment(number, float(number), number + 1.0, text, (), 0.0, 1.0)
 
     sound = SimpleNamespace(incomplete=None)
-    monkeypatch.setattr(cli.transcribe, "listen", lambda task, item: (sound, segments()))
+    monkeypatch.setattr(transcribe, "listen", lambda task, item: (sound, segments()))
     assert main(["transcribe", "--model", "digits", str(FIVE), "--format", "srt"]) == 0
     assert seen == ["", "1\n00:00:00,000 --> 00:00:01,000\none\n\n"]
     assert capsys.readouterr().out == "2\n00:00:01,000 --> 00:00:02,000\ntwo\n\n"

@@ -201,7 +201,7 @@ def test_what_an_unbuffered_output_does_not_take_at_once_is_written_all_the_same
     """python -u: its stream passes on what `write` takes of a text, and drops the rest, with exit code 0."""
     says = "import io, os, sys\nclass Slow(io.FileIO):\n    def write(self, data):\n"
     says += "        return super().write(bytes(data)[:3])\n"
-    says += "sys.stdout = io.TextIOWrapper(Slow(os.dup(1), 'wb'), write_through=True)\n"
+    says += "sys.stdout = sys.__stdout__ = io.TextIOWrapper(Slow(os.dup(1), 'wb'), write_through=True)\n"
     says += f"from s2t_np.cli import main\nsys.exit(main(['transcribe', '--model', 'digits', {str(FIVE)!r}]))"
     done = subprocess.run([sys.executable, "-u", "-c", says], env=environment(), capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"five five\n", b"")

@@ -242,3 +242,15 @@ def test_two_folders_change_names_in_one_step(tmp_path):
     assert (os.listdir(tmp_path / "a"), os.listdir(tmp_path / "b")) == ([], ["x"])
     with pytest.raises(FileNotFoundError, match="c"):
         exchange(tmp_path / "a", tmp_path / "c")
+
+
+@needs_posix
+def test_a_folder_that_a_killed_run_left_is_deleted_and_one_in_use_is_not(tmp_path):
+    for name in ("left", "used"):
+        (tmp_path / f".s2t-np-{name}.tmp").mkdir()
+        (tmp_path / f".s2t-np-{name}.tmp" / "x").write_text("")
+    with atomic_files.held(tmp_path / ".s2t-np-used.tmp"):
+        atomic_files.remove_leftover_folders(tmp_path)
+        assert os.listdir(tmp_path) == [".s2t-np-used.tmp"]
+    atomic_files.remove_leftover_folders(tmp_path)
+    assert os.listdir(tmp_path) == []

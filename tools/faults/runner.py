@@ -25,7 +25,8 @@ def load() -> None:
     import soundfile  # noqa: F401
 
     import s2t_np
-    from s2t_np.cli import evaluation_run, main, training_run  # noqa: F401
+    import s2t_np.cli
+    from s2t_np.cli.commands import evaluation_run, training_run  # noqa: F401
 
     s2t_np.load("digits", backend="numpy").transcribe(s2t_np.__path__[0] + "/recordings/five-five.flac")
 

@@ -3,6 +3,7 @@
 A scenario has a folder with `fixed` (recordings, a model: read only) and `work` (made anew for each run).
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -29,6 +30,7 @@ class Scenario(NamedTuple):
     again: Callable[[Path], tuple[str, ...]]  # from `work` after a run that failed: the command that goes on
     growing: tuple[str, ...] = (OUT,)  # files that may lack their end while the command has not succeeded
     ignored: tuple[str, ...] = ()  # beginnings of paths in `work` that are not compared
+    passing: tuple[str, ...] = ()  # beginnings of paths that may hold an earlier state, whole, until it has succeeded
     environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder
     lines: int = 5  # on stderr, at most
 
@@ -52,9 +54,9 @@ def half_done(folder: Path) -> None:
     inputs, work = folder / "fixed" / "in", folder / "work"
     (inputs / f"{TAKES[2]}.flac").rename(folder / "later.flac")
     shutil.copy(inputs / f"{TAKES[1]}.flac", inputs / f"{TAKES[0]}.flac")
-    fixed = str(folder / "fixed")
-    arguments = [part.replace("../fixed", fixed) for part in BATCH]
-    if main(["transcribe", *arguments, "--output", str(work / "out.jsonl")]):
+    with contextlib.chdir(work):  # the same names as in the run that goes on
+        code = main(["transcribe", *BATCH, "--output", "out.jsonl"])
+    if code:
         raise RuntimeError("the beginning of a resumed batch failed")
     shutil.copy(RECORDINGS / f"{TAKES[0]}.flac", inputs)
     (folder / "later.flac").rename(inputs / f"{TAKES[2]}.flac")
@@ -149,7 +151,15 @@ SCENARIOS = {
         Scenario(
             "evaluate", model_and_recordings, EVALUATE, same(*EVALUATE, "--resume"), (OUT, "results.jsonl"), (OUT,)
         ),
-        Scenario("train", corpus, ("train", *TRAIN, *QUIET), train_again, (OUT, "run/log.jsonl"), ("run/features",)),
+        Scenario(
+            "train",
+            corpus,
+            ("train", *TRAIN, *QUIET),
+            train_again,
+            (OUT,),
+            ("run/features", "run/log.jsonl", "run/curves.png"),
+            passing=("run/best/",),
+        ),
         Scenario(
             "convert",
             only_model,
