@@ -72,7 +72,9 @@ def check(path: Path, rows: Iterable[Utterance | Failure]) -> Corpus:
             utterances[row.id] = row
     if utterances:
         return Corpus(list(utterances.values()), failures)
-    reason = f"none of its {len(failures)} rows can be used ({': '.join(failures[0])})" if failures else "is empty"
+    reason = "no *.trans.txt below it has a line" if path.is_dir() else "it is empty"
+    if failures:
+        reason = f"none of its {len(failures)} rows can be used ({': '.join(failures[0])})"
     raise OptionError(f"{path}: no transcribed recordings in it: {reason}")
 
 

@@ -147,7 +147,22 @@ def test_the_explorer_of_a_segment(opened):
         tab.click("a.explore")
     page = other.value
     page.wait_for_selector("html[data-ready]", state="attached")
-    assert "s2t-np" in page.title()
+    assert page.title() == "s2t-np: five five"
+
+
+def test_the_explorer_hears_every_channel(opened, tmp_path):
+    """The page mixes channels as the server does: a word on the right is in the explorer too."""
+    right = audio.load(FIVE, 16000)
+    soundfile.write(tmp_path / "right.wav", np.stack([np.zeros_like(right), right], 1), 16000)
+    tab = opened()
+    tab.set_input_files("#file", tmp_path / "right.wav")
+    tab.wait_for_selector("#transcript .segment")
+    tab.click("text=Explore")
+    tab.wait_for_selector("a.explore", timeout=60_000)
+    with tab.context.expect_page() as other:
+        tab.click("a.explore")
+    other.value.wait_for_selector("html[data-ready]", state="attached")
+    assert other.value.title() == "s2t-np: five five"
 
 
 def test_everything_is_reached_by_the_keyboard(opened):

@@ -113,7 +113,8 @@ def check_backend(model: S2T) -> None:
 
 def fill(html: str, data: dict, block: str, drawn: str = "", live: str = "") -> str:
     """The document with style, program, data, map and experiments filled in."""
-    title = f"s2t-np: {data['about']['audio'] or 'a recording'}"
+    about = data["about"]
+    title = f"s2t-np: {about['audio'] or about['text'][:60] or 'a recording'}"
     parts = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
         "STYLE": read("page.css"),

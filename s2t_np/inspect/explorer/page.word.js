@@ -65,7 +65,7 @@ Object.assign(VIEWS, {
       "Which part of the sound mattered: where it is red, more energy would have made the word less likely, where blue, likelier.", "13rem",
       (a, r, c) => `frame ${r} (${(r / 100).toFixed(2)} s), mel bin ${c}${hertzOf("mel bin", c, a.columns)}: ${shown(a.at(r, c), a)}`) : null;
     if (gradient) follow(gradient.frame, lookup(data.gradients[0]).rows * 0.01);
-    else parts.append(element("p", {}, "This page was written without the gradient."));
+    else parts.append(element("p", {}, "This page was written without gradients: s2t-np trace --html adds them for recordings that are not too long."));
     const buttons = words.map((group, i) => element("button", { type: "button", "aria-pressed": "false", onclick: () => { word = i; fill(); draw(); } }, group.text));
     list.append(...buttons);
     const fill = () => {

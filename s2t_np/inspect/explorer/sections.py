@@ -245,7 +245,7 @@ SECTIONS = (
         "Change something",
         "What is a part of the model for? Take it away and see. A muted head adds nothing to the residual stream, a "
         "muted layer is passed by, and a hidden part of the input is set to 0, the mean of each bin. The answer is "
-        "computed anew at every change, and the logits z of the same text are compared, before and after it.",
+        "computed anew at every change, and the logits z of the same text are compared, before and after the change.",
         r"Δ = \max{|z' - z|}",
         ("inspect.experiments.applied", "inspect.experiments.masked", "inspect.experiments.compare"),
         (View("experiment", "The experiment", ("features.cmvn",), "frame", "mel bin", FRAME, True),),

@@ -202,6 +202,11 @@ function joined(blocks) {
   return all;
 }
 
+function mono(decoded) {  // the mean of the channels, as the server mixes them
+  const all = Array.from({ length: decoded.numberOfChannels }, (_, channel) => decoded.getChannelData(channel));
+  return all[0].map((_, i) => all.reduce((sum, one) => sum + one[i], 0) / all.length);
+}
+
 function wav(samples, rate) {
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
@@ -237,7 +242,7 @@ async function openExplorer(segment, button) {
     const [from, to] = [Math.max(0, segment.start - PAD), segment.end + PAD].map((s) => Math.round(s * decoded.sampleRate));
     const form = new FormData();
     form.append("model", server.model);
-    form.append("file", wav(decoded.getChannelData(0).slice(from, to), decoded.sampleRate), "segment.wav");
+    form.append("file", wav(mono(decoded).slice(from, to), decoded.sampleRate), "segment.wav");
     const response = await fetch("explorer", { method: "POST", body: form, headers: headers() });
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.error.message);
