@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import HubError, InputWarning, OptionError
 from . import digests, folders
 from .hub_cache import Source, cached, default_cache, download_again, files_in, only_snapshot, state
-from .hub_download import FOLDER_INSTEAD, fetch, offline
+from .hub_download import FOLDER_INSTEAD, UnreachableError, fetch, offline
 from .sharded import INDEXES, shard_names
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -53,12 +53,21 @@ def find(
     if (found := cached(source)) is not None:
         return found
     if (offline() or not download) and (found := only_snapshot(source)) is not None:
-        warnings.warn(
-            f"{source}: the cache has no refs/main; its only snapshot is used, {found}", InputWarning, stacklevel=2
-        )
-        return found
+        return without_refs(source, found)
     check_download_allowed(source, download)
-    return fetch(source, token, progress)
+    try:
+        return fetch(source, token, progress)
+    except UnreachableError as error:
+        if (found := only_snapshot(source)) is None:
+            raise
+        return without_refs(source, found, f" ({error})")
+
+
+def without_refs(source: Source, snapshot: Path, why: str = "") -> Path:
+    """The snapshot, with an InputWarning: it may not be the commit that the hub has under main."""
+    told = f"{source}: the cache has no refs/main; its only snapshot is used, {snapshot}{why}"
+    warnings.warn(told, InputWarning, stacklevel=3)
+    return snapshot
 
 
 def download(

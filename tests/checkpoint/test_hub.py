@@ -190,6 +190,9 @@ def test_without_huggingface_hub(cache, monkeypatch):
     ) as caught:
         hub.find(ID)
     assert "\n" not in str(caught.value)
+    snapshot = add_snapshot(cache, NEW, CONTENTS)
+    with pytest.warns(InputWarning, match="only snapshot is used, .*pip install huggingface_hub"):
+        assert hub.find(ID) == snapshot
 
 
 def test_a_message_never_shows_a_token():
