@@ -42,11 +42,11 @@ def find(
     the local cache or else downloaded. A Path object is always a folder. revision: branch, tag or commit of a hub id.
     download: False never asks the network, nor does a truthy HF_HUB_OFFLINE. cache_dir: the cache to use instead of
     Hugging Face's. token, progress: as in `download`. Raises HubError if the model cannot be had, OptionError for a
-    revision of something that has none.
+    revision of a folder (but "main", which every program writes).
     """
     folder = local_folder(name)
     if folder is not None:
-        if revision is not None:
+        if revision not in (None, "main"):
             raise OptionError(f"revision {revision!r:.80} was given for the folder {folder}; only hub ids have one")
         return folder
     source = hub_source(name, revision, cache_dir)

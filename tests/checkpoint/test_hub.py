@@ -63,8 +63,10 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
     assert hub.find("owner/model") == Path("owner/model")
     assert hub.find("~/owner") == hub.find(tmp_path / "owner") == tmp_path / "owner"
-    with pytest.raises(OptionError, match="revision 'main' was given for the folder"):
-        hub.find(tmp_path, "main")
+    assert hub.find(tmp_path, "main") == tmp_path
+    for other in ("v1", "", 7):
+        with pytest.raises(OptionError, match=f"revision {other!r} was given for the folder"):
+            hub.find(tmp_path, other)
 
 
 @pytest.mark.parametrize("links", [True, False])
