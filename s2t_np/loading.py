@@ -6,6 +6,7 @@ place that asks which; what it returns is the same for both.
 
 import os
 import threading
+import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from .checkpoint.folders import require_model
 from .checkpoint.hub import find
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .ensemble import Ensemble
-from .errors import ModelError, OptionError
+from .errors import InputWarning, ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .sending import Origin, Place
 from .system import memory
@@ -58,6 +59,7 @@ def load(
     dtype: str = "float32",
     revision: str | None = None,
     download: bool = True,
+    device: str = "cpu",
 ) -> S2T:
     """Load a model: "digits" (bundled), a folder, or a hub id such as the default, the released s2t-small.
 
@@ -65,9 +67,12 @@ def load(
     backend: "numpy", "numba", or "auto": numba where it is installed and can compute in this dtype. dtype: "float32";
     with numba, weights kept in "float16" or "int8", smaller and faster; with numpy, "float64" for reference work.
     revision: a branch, tag or commit of a hub id. With `download` False nothing is asked of the network, and only for
-    an id that is not cached otherwise.
+    an id that is not cached otherwise. device: another than "cpu" gets an InputWarning, and changes nothing.
     Raises ModelError (HubError where the model cannot be had), BackendError, OptionError.
     """
+    if str(device) not in ("cpu", "auto", "None"):
+        told = f"device={str(device)!r:.40} changes nothing: s2t-np computes on the CPU"
+        warnings.warn(told, InputWarning, stacklevel=2)
     chosen = choose(backend, dtype)
     places = [find(part, revision, download=download) for part in ensemble_parts(name)]
     models = [load_folder(place, chosen, DTYPES[dtype]) for place in places]

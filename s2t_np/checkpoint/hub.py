@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import HubError, InputWarning, OptionError
 from . import digests, folders
 from .hub_cache import Source, cached, default_cache, download_again, files_in, only_snapshot, state
-from .hub_download import FOLDER_INSTEAD, fetch, offline
+from .hub_download import FOLDER_INSTEAD, UnreachableError, fetch, offline
 from .sharded import INDEXES, shard_names
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -42,23 +42,32 @@ def find(
     the local cache or else downloaded. A Path object is always a folder. revision: branch, tag or commit of a hub id.
     download: False never asks the network, nor does a truthy HF_HUB_OFFLINE. cache_dir: the cache to use instead of
     Hugging Face's. token, progress: as in `download`. Raises HubError if the model cannot be had, OptionError for a
-    revision of something that has none.
+    revision of a folder (but "main", which every program writes).
     """
     folder = local_folder(name)
     if folder is not None:
-        if revision is not None:
+        if revision not in (None, "main"):
             raise OptionError(f"revision {revision!r:.80} was given for the folder {folder}; only hub ids have one")
         return folder
     source = hub_source(name, revision, cache_dir)
     if (found := cached(source)) is not None:
         return found
     if (offline() or not download) and (found := only_snapshot(source)) is not None:
-        warnings.warn(
-            f"{source}: the cache has no refs/main; its only snapshot is used, {found}", InputWarning, stacklevel=2
-        )
-        return found
+        return without_refs(source, found)
     check_download_allowed(source, download)
-    return fetch(source, token, progress)
+    try:
+        return fetch(source, token, progress)
+    except UnreachableError as error:
+        if (found := only_snapshot(source)) is None:
+            raise
+        return without_refs(source, found, f" ({error})")
+
+
+def without_refs(source: Source, snapshot: Path, why: str = "") -> Path:
+    """The snapshot, with an InputWarning: it may not be the commit that the hub has under main."""
+    told = f"{source}: the cache has no refs/main; its only snapshot is used, {snapshot}{why}"
+    warnings.warn(told, InputWarning, stacklevel=3)
+    return snapshot
 
 
 def download(

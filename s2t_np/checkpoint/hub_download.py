@@ -40,6 +40,10 @@ UNREACHABLE = (
 )
 
 
+class UnreachableError(HubError):
+    """The hub was not asked, or gave no answer: what the cache holds is all there is."""
+
+
 def offline() -> bool:
     """Return whether the environment forbids the network, spelled as upstream reads it."""
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
@@ -56,7 +60,7 @@ def import_hub(source: Source):
     try:
         import huggingface_hub
     except ImportError as error:
-        raise HubError(
+        raise UnreachableError(
             f"{state(source)}, and downloading needs huggingface_hub ({error}): {INSTALL}, {FOLDER_INSTEAD} "
             f"({', '.join(NEEDED)} and {' or '.join(WEIGHTS)})"
         ) from None
@@ -72,7 +76,8 @@ def fetch(source: Source, token, progress, force: bool = False) -> Path:
     except HubError:
         raise
     except Exception as error:  # what huggingface_hub and its HTTP client raise differs from version to version
-        raise HubError(explain(error, source)) from error
+        told = explain(error, source)
+        raise (UnreachableError if told.endswith(UNREACHABLE) else HubError)(told) from error
 
 
 def fetch_files(hub, source: Source, token, force: bool) -> Path:

@@ -86,6 +86,16 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         """Return self: there are no gradients here."""
         return self
 
+    def bfloat16(self) -> "Speech2TextForConditionalGeneration":
+        """Return self, with an InputWarning: nothing is computed in bfloat16 here."""
+        warnings.warn(".bfloat16() changes nothing: it is not computed in here", InputWarning, stacklevel=2)
+        return self
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type that is computed in, also where weights are kept smaller: float32 or float64."""
+        return np.dtype(self.s2t.dtype)
+
     def num_parameters(self) -> int:
         """The number of weights."""
         return sum(math.prod(shape) for shape in expected_shapes(self.config).values())
@@ -155,6 +165,10 @@ class Speech2TextForConditionalGeneration(OnCPU, Pretrained):
         memories = [self.s2t.encode(x, length) for x, length in batch]
         logits = stack([self.s2t.logits(memory, row) for memory, row in zip(memories, tokens, strict=True)])
         return Fields(loss=None if targets is None else cross_entropy(logits, targets), logits=logits)
+
+    def forward(self, *args, **kwargs) -> Fields:
+        """The call itself, by the name that torch has for it."""
+        return self(*args, **kwargs)
 
     def shifted(self, labels: np.ndarray) -> np.ndarray:
         """The ids the decoder reads to say `labels` (B, U): start token first, last label dropped, padding for -100."""

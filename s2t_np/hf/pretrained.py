@@ -7,6 +7,7 @@ from typing import Self
 
 from ..checkpoint import hub
 from ..errors import InputWarning, OptionError
+from .elsewhere import no_attribute
 
 # Arguments of upstream's from_pretrained that choose what is the same here, and their values that ask for nothing else.
 ALREADY_SO = {
@@ -55,6 +56,10 @@ class Pretrained:
     def write_files(self, folder: Path) -> list[Path]:
         """Write the files that `from_folder` reads into an existing folder; their paths."""
         raise NotImplementedError
+
+    def __getattr__(self, name: str):
+        """Raise an AttributeError that says what to write, for what upstream's class has and this one has not."""
+        raise no_attribute(self, name)
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> list[str]:
         """Write the files that `from_pretrained`, here and in transformers, loads again; their paths.

@@ -63,8 +63,10 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
     assert hub.find("owner/model") == Path("owner/model")
     assert hub.find("~/owner") == hub.find(tmp_path / "owner") == tmp_path / "owner"
-    with pytest.raises(OptionError, match="revision 'main' was given for the folder"):
-        hub.find(tmp_path, "main")
+    assert hub.find(tmp_path, "main") == tmp_path
+    for other in ("v1", "", 7):
+        with pytest.raises(OptionError, match=f"revision {other!r} was given for the folder"):
+            hub.find(tmp_path, other)
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -190,6 +192,9 @@ def test_without_huggingface_hub(cache, monkeypatch):
     ) as caught:
         hub.find(ID)
     assert "\n" not in str(caught.value)
+    snapshot = add_snapshot(cache, NEW, CONTENTS)
+    with pytest.warns(InputWarning, match="only snapshot is used, .*pip install huggingface_hub"):
+        assert hub.find(ID) == snapshot
 
 
 def test_a_message_never_shows_a_token():

@@ -87,6 +87,15 @@ def test_once_downloaded_it_needs_no_network(loopback, tmp_path):
     assert Path(ask(loopback.url, tmp_path, "find", "owner/model")).name == OLD
 
 
+def test_a_snapshot_without_refs_serves_where_the_hub_gives_no_answer(loopback, tmp_path):
+    folder = Path(ask(loopback.url, tmp_path, "find", "owner/model"))
+    shutil.rmtree(folder.parents[1] / "refs")
+    assert ask("http://127.0.0.1:9", tmp_path, "find", "owner/model") == str(folder)
+    assert "HubError" in ask("http://127.0.0.1:9", tmp_path, "find", "owner/model", "v1")
+    del loopback.repositories["owner/model"]  # an answer of the hub: there is no such model
+    assert "HubError: model owner/model is not on" in ask(loopback.url, tmp_path, "find", "owner/model")
+
+
 @pytest.mark.parametrize("revision", ["v1", "refs/pr/1", OLD])
 def test_revision_and_older_weights(loopback, tmp_path, revision):
     folder = Path(ask(loopback.url, tmp_path, "find", "owner/model", revision))
