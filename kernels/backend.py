@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from s2t_np import features
-from s2t_np.checkpoint.mapped import release
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
 from s2t_np.ops import numpy_ops
@@ -35,7 +34,7 @@ POSITIONS_KEPT = 64  # position rows that are kept together
 Stages = Callable[[str, np.ndarray], None]
 
 numba_ops = numpy_ops._replace(
-    prepare=functools.partial(pack, release=release),
+    prepare=pack,
     linear=linear,
     linear_activation=linear_relu,
     layer_norm=layer_norm,
@@ -190,7 +189,7 @@ def describe() -> dict[str, str]:
 threads.follow(get_threads)
 
 
-def prepare_halves(weights):
+def prepare_halves(weights, release: Callable | None = None):
     """weights.Weights -> PackedWeights kept in float16. Raises ModelError for weights that are too large for it."""
     try:
         return pack(weights, FLOAT16, release)
@@ -199,7 +198,7 @@ def prepare_halves(weights):
 
 
 float16_ops = numba_ops._replace(prepare=prepare_halves)
-int8_ops = numba_ops._replace(prepare=functools.partial(pack, dtype=INT8, release=release))
+int8_ops = numba_ops._replace(prepare=functools.partial(pack, dtype=INT8))
 OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 
 __all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step", "step_together"]

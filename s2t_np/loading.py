@@ -19,6 +19,7 @@ from .checkpoint import read_tensors
 from .checkpoint.fairseq import checkpoint as fairseq
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find
+from .checkpoint.mapped import release
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .ensemble import Ensemble
 from .errors import InputWarning, ModelError, OptionError
@@ -113,7 +114,7 @@ def model_of_network(network: Network, backend: Backend, dtype: type) -> S2T:
         raise ModelError(
             f"{network.source}: its weights need {short}; expected a smaller model, or dtype float16 or int8"
         )
-    weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype))
+    weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype), release=release)
     origin = Origin(again, weights, backend)
     parts = network.config, network.generation_config, None, None, weights, backend, dtype, network.source
     return S2T(*parts, origin=origin)

@@ -53,8 +53,11 @@ class Conv(NamedTuple):
     __repr__ = summary
 
 
-def prepare(weights):
-    """Convert freshly loaded weights to the form this table computes with. For numpy they already have it."""
+def prepare(weights, release: Callable | None = None):
+    """Convert freshly loaded weights to the form this table computes with. For numpy they already have it.
+
+    Where the form is another, `release` is called with every array that is not needed any more.
+    """
     return weights
 
 

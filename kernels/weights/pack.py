@@ -296,12 +296,13 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
     return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
 
 
-def pack(weights, dtype: int = FLOAT32, release: Callable = lambda weight: None) -> PackedWeights:
+def pack(weights, dtype: int = FLOAT32, release: Callable | None = None) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
     `release` is called with every weight that is packed, which is not read again. Raises OverflowError for weights that
     float16 cannot hold.
     """
+    release = release or (lambda weight: None)
     if dtype == FLOAT16:
         check_halves(weights)
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
