@@ -115,6 +115,24 @@ def server() -> tuple:
     )
 
 
+def end() -> None:
+    """Close the server of this process, if there is one: its workers compute with one thread each while they live."""
+    if not server.cache_info().currsize:
+        return
+    loop, app = server()
+    events = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> dict:
+        return next(events)
+
+    async def send(event: dict) -> None:
+        assert "failed" not in event["type"], event
+
+    loop.run_until_complete(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send))
+    loop.close()
+    server.cache_clear()
+
+
 def answer_ours(path: Path) -> int:
     """The status with which a request is answered. Raises OptionError for a refusal, AssertionError for no answer."""
     loop, app = server()
