@@ -5,7 +5,8 @@ The fields are named as the checkpoint names them, so `model.encoder.layers.3.se
 A part that a network does not have is None. The functions give {name: shape}, for `weights.expected_shapes`.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,3 +131,12 @@ def subsampler_shapes(name: str, config: ModelConfig) -> Shapes:
         shapes |= {f"{layer}.weight": (outputs, inputs, kernel), f"{layer}.bias": (outputs,)}
         inputs = outputs // 2
     return shapes
+
+
+def named_leaves(tree, kinds: type | tuple[type, ...], name: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, leaf) of everything of one of `kinds` in a structure of weights: "encoder.layers.3.self_attn.q_proj"."""
+    if isinstance(tree, kinds):
+        yield name, tree
+    elif isinstance(tree, tuple | list):
+        for field, part in zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True):
+            yield from named_leaves(part, kinds, f"{name}.{field}" if name else str(field))

@@ -19,6 +19,7 @@ from ...decoder import DecoderCache, decode_full, embed_tokens, position_rows
 from ...encoder import embed_features
 from ...model import S2T
 from ...ops import Conv, LayerNorm, Linear, Ops
+from ...parts import named_leaves
 from ...search import Cache, NextToken
 from .record import Recorder
 
@@ -47,14 +48,9 @@ class RecordedCache:
         self.parents = parents
 
 
-def named_parts(weights, name: str = "") -> Iterator[tuple[str, Linear | LayerNorm | Conv]]:
-    """(name, part) of every Linear, LayerNorm and Conv in a tree of NamedTuples: ("encoder.layers.3.fc1", Linear)."""
-    if isinstance(weights, Linear | LayerNorm | Conv):
-        yield name, weights
-    elif isinstance(weights, tuple):
-        fields = getattr(weights, "_fields", range(len(weights)))
-        for field, value in zip(fields, weights, strict=True):
-            yield from named_parts(value, f"{name}.{field}" if name else str(field))
+def named_parts(weights) -> Iterator[tuple[str, Linear | LayerNorm | Conv]]:
+    """(name, part) of every Linear, LayerNorm and Conv of a model's weights: ("encoder.layers.3.fc1", Linear)."""
+    return named_leaves(weights, (Linear, LayerNorm, Conv))
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

@@ -4,32 +4,20 @@ The names are those of the checkpoint (`weights.expected_shapes`). Gradients hav
 same names apply to them.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from ...config import ModelConfig
 from ...errors import ModelError
-from ...parts import Weights
+from ...parts import Weights, named_leaves
 from ...weights import build, expected_shapes
 
 Parameters = dict[str, np.ndarray]
 
 
-def walk(tree, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Every array of a structure of weights, with its name."""
-    if isinstance(tree, np.ndarray):
-        yield name, tree
-    elif tree is not None:
-        labels = getattr(tree, "_fields", range(len(tree)))
-        for label, part in zip(labels, tree, strict=True):
-            yield from walk(part, f"{name}.{label}" if name else str(label))
-
-
 def named(weights: Weights, config: ModelConfig) -> Parameters:
     """{name: array} of a model's weights or of its gradients; a tied head is its embedding table and has no name."""
-    encoder, decoder = walk(weights.encoder, "model.encoder"), walk(weights.decoder, "model.decoder")
-    found = dict([*encoder, *decoder, *walk(weights.lm_head, "lm_head")])
+    parts = {"model.encoder": weights.encoder, "model.decoder": weights.decoder, "lm_head": weights.lm_head}
+    found = dict(leaf for name, part in parts.items() for leaf in named_leaves(part, np.ndarray, name))
     return {name: found[name] for name in expected_shapes(config)}
 
 

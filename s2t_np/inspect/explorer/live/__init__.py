@@ -15,13 +15,13 @@ numbers come first, then their second bytes: so the exponents deflate well.
 import base64
 import json
 import zlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.resources import files
 
 import numpy as np
 
 from ....model import S2T
+from ....parts import named_leaves
 from ....settings.generation_config import GenerationConfig
 from ...trace import Trace
 from ...trace.plan import of_the_search
@@ -86,7 +86,7 @@ def page_record(trace: Trace, model: S2T) -> tuple[dict, str]:
     """The description of a page that computes by itself, and its block; or of one that cannot, and why."""
     if why := why_not(trace, model):
         return {"kind": "none", "why": why}, ""
-    tensors = dict(named(model.weights))
+    tensors = dict(named_leaves(model.weights, np.ndarray))
     table, block = packed(tensors | halved(trace["features.cmvn"].astype(np.float32)))
     generation = searched(trace, model)
     return {
@@ -106,7 +106,7 @@ def searched(trace: Trace, model: S2T) -> GenerationConfig:
 
 def why_not(trace: Trace, model: S2T) -> str:
     """The reason why the page cannot compute by itself; nothing if it can."""
-    if sum(tensor.size for _, tensor in named(model.weights)) > MOST_WEIGHTS:
+    if sum(tensor.size for _, tensor in named_leaves(model.weights, np.ndarray)) > MOST_WEIGHTS:
         return "the weights of this model are too large for a page"
     options, plain = asdict(searched(trace, model)), asdict(GenerationConfig())
     unknown = [name for name in plain if name not in SEARCH and options[name] != plain[name]]
@@ -116,16 +116,6 @@ def why_not(trace: Trace, model: S2T) -> str:
     if not isinstance(options["eos_token_id"], int) or model.config.activation_function != "relu":
         return "the page's own program does not know this model's options"
     return ""
-
-
-def named(weights, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """(name, array) of every leaf in a tree of NamedTuples: "encoder.layers.3.self_attn.q_proj.weight"."""
-    if isinstance(weights, np.ndarray):
-        yield name, weights
-    elif weights is not None:
-        fields = getattr(weights, "_fields", range(len(weights)))
-        for field, value in zip(fields, weights, strict=True):
-            yield from named(value, f"{name}.{field}" if name else str(field))
 
 
 def halved(x: np.ndarray) -> dict[str, np.ndarray]:
