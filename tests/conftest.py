@@ -5,6 +5,8 @@ A shell that starts a job in the background (`&`) lets it ignore SIGINT, and pro
 
 import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -32,6 +34,16 @@ def threads_as_before():
     """A test that chooses the number of threads leaves no trace of it."""
     yield
     threads.set_threads(None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_limit_stays():
+    """Every thread of a file of tests has ended with it: one that stays would limit OpenBLAS for all later tests."""
+    yield
+    end = time.monotonic() + 10
+    while threads._process.held and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threads._process.held == [], sorted(thread.name for thread in threading.enumerate())
 
 
 @pytest.fixture

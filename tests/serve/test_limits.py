@@ -30,11 +30,18 @@ def test_a_host_that_is_not_ours_is_refused(server, host):
     assert answer.json()["error"]["type"] == "permission_error"
 
 
+@pytest.fixture
+def fuzzed():
+    """The event loop and the application of the fuzzers, in this process."""
+    yield requests.server()
+    requests.end()
+
+
 @pytest.mark.parametrize("length", ["\xb2", "9" * 30, "9" * 5000, "-1", "+3", "1_0"])
-def test_lengths_that_are_none_get_an_answer(length, digits):
+def test_lengths_that_are_none_get_an_answer(length, fuzzed):
     """In this process, for a server that stands before this one lets them pass, and our HTTP library does not."""
     head = f"POST {PATH}\nhost: localhost\ncontent-length: {length}\n\n".encode("latin-1")
-    loop, app = requests.server()
+    loop, app = fuzzed
     answer = loop.run_until_complete(requests.exchange(app, requests.Request.parsed(head)))
     status, says = requests.reply(answer)
     assert (status, says) in ((400, "file is missing: expected multipart/form-data with a file"), (413, says))
