@@ -77,7 +77,6 @@ def run(kind: Format, seed: int, first: int, count: int, folder: Path) -> None:
     for index in range(first, first + count):
         name, data = mutant(kind, seed, index)
         path = place / name
-        path.unlink(missing_ok=True)  # the file before this one may still be mapped
         path.write_bytes(data)
         begun = time.perf_counter()
         verdict = judge(path, kind.read, kind.reference)
