@@ -18,7 +18,7 @@ from .backend import DTYPES, Backend, choose, for_network
 from .checkpoint import read_tensors
 from .checkpoint.fairseq import checkpoint as fairseq
 from .checkpoint.folders import require_model
-from .checkpoint.hub import find
+from .checkpoint.hub import find, naming_damage
 from .checkpoint.mapped import release
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .ensemble import Ensemble
@@ -92,7 +92,8 @@ def ensemble_parts(name: str | Path) -> list[str | Path]:
 
 def load_folder(place: Path, backend: Backend, dtype: type) -> S2T:
     """The model of a checkpoint folder, or of a .pt of fairseq's. Raises ModelError, BackendError."""
-    return model_of(read(place), backend, dtype)
+    with naming_damage(place):
+        return model_of(read(place), backend, dtype)
 
 
 def model_of(parts: Checkpoint, backend: Backend, dtype: type) -> S2T:
