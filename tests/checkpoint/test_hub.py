@@ -10,6 +10,7 @@ import pytest
 
 from s2t_np.checkpoint import hub, hub_cache, hub_download, sharded
 from s2t_np.errors import HubError, InputWarning, OptionError
+from s2t_np.settings.hub_places import default_cache
 from tests.support.paths import DIGITS
 
 ID = "owner/model"
@@ -232,7 +233,7 @@ def test_environment_is_read_as_upstream_reads_it(cache, monkeypatch, environmen
     for name, value in ({"HOME": "/home/somebody", "BASE": "base"} | environment).items():
         monkeypatch.setenv(name, value)
     upstream = runpy.run_path(str(Path(CLIENT.submodule_search_locations[0]) / "constants.py"))
-    assert hub_cache.default_cache() == Path(upstream["HF_HUB_CACHE"]).absolute()
+    assert default_cache() == Path(upstream["HF_HUB_CACHE"]).absolute()
     assert hub_download.offline() == upstream["HF_HUB_OFFLINE"]
 
 
