@@ -23,6 +23,7 @@ LIMIT = 60.0  # s for one run; more counts as a hang
 OK, INTERRUPTED = 0, 130
 CODES = {0, 1, 2, 3, 120, 130, 141}
 TIMES = re.compile(rb'"(seconds|frames_per_second|rtf|speed)": [\d.e+-]+')
+RESULTS = ("out.jsonl", "results.jsonl")
 UNHARMED, REFUSED, KILLED, ESCAPE = "unharmed", "refused", "killed", "escapes"
 FAULTS = tuple(
     Fault(kind, error, lasting=lasting)
@@ -71,7 +72,7 @@ class Files:
 
 def lines_of(name: str, files: dict[str, bytes]) -> list[bytes]:
     """The lines of a file of results in any order (an input that has failed comes later), else the file as it is."""
-    return sorted(files[name].splitlines()) if name.endswith(".jsonl") else [files[name]]
+    return sorted(files[name].splitlines()) if name in RESULTS else [files[name]]
 
 
 def is_part(data: bytes, whole: bytes) -> bool:

@@ -33,6 +33,7 @@ class Scenario(NamedTuple):
     passing: tuple[str, ...] = ()  # beginnings of paths that may hold an earlier state, whole, until it has succeeded
     environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder
     lines: int = 5  # on stderr, at most
+    stage: Callable[[Path, float], str] = lambda work, since: "anywhere"  # where a kill struck
 
 
 def model_and_recordings(folder: Path) -> None:
@@ -69,16 +70,16 @@ def corpus(folder: Path) -> None:
     fixed = folder / "fixed"
     fixed.mkdir()
     (folder / "work").mkdir()
-    for i in range(4):
+    for i in range(len(TEXTS)):
         soundfile.write(fixed / f"{i}.wav", np.asarray(harmonics(i, 0.4 + 0.05 * i), np.float32), 16000)
-    words = ("ba de", "gi ko", "mu ba", "de gi")
-    rows = "".join(f"{i}\t{i}.wav\t{words[i]}\n" for i in range(4))
+    rows = "".join(f"{i}\t{i}.wav\t{text}\n" for i, text in enumerate(TEXTS))
     (fixed / "table.tsv").write_text(f"id\taudio\ttext\n{rows}")
     sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "conv_channels": 16, "max_target_positions": 30}
     sizes |= {f"{part}_{name}": size for part in ("encoder", "decoder") for name, size in HALF.items()}
     (fixed / "config.json").write_text(json.dumps(sizes | {"input_feat_per_channel": 10, "dropout": 0.1}))
 
 
+TEXTS = ("ba de", "gi ko", "mu ba", "de gi")
 HALF = {"attention_heads": 2, "ffn_dim": 24}
 
 
@@ -134,6 +135,24 @@ def train_again(work: Path) -> tuple[str, ...]:
     return ("train", "--resume", "-o", "run", *QUIET) if begun else ("train", *TRAIN, *QUIET)
 
 
+def stage_of_training(work: Path, since: float) -> str:
+    """Where a training that was begun `since` (s of the clock) was when it was killed, as far as its files show."""
+    run = work / "run"
+    left = [path.parent.name for path in work.rglob(".s2t-np-*") if path.stat().st_ctime >= since]
+    if not (run / "start").exists():
+        return "start"
+    if "checkpoints" in left:
+        return "writing a checkpoint"
+    if left:
+        return "writing best or average" if "run" in left else "writing features"
+    if (run / "average").exists():
+        return "after the average"
+    if len(list((run / "features").rglob("*.npy"))) < len(TEXTS):
+        return "features"
+    last = (run / "log.jsonl").read_text().splitlines()[-1:] if (run / "log.jsonl").exists() else []
+    return "between validation and checkpoint" if "valid" in "".join(last) else "updates, validation"
+
+
 def batch(name: str, *output: str, growing: tuple[str, ...] = (), prepare=model_and_recordings) -> Scenario:
     """A folder of recordings, transcribed into `output`."""
     argv = ("transcribe", *BATCH, *output, "--resume")
@@ -156,9 +175,10 @@ SCENARIOS = {
             corpus,
             ("train", *TRAIN, *QUIET),
             train_again,
-            (OUT,),
-            ("run/features", "run/log.jsonl", "run/curves.png"),
+            (OUT, "run/log.jsonl"),
+            ("run/curves.png",),  # its picture has the times
             passing=("run/best/",),
+            stage=stage_of_training,
         ),
         Scenario(
             "convert",
