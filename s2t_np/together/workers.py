@@ -6,6 +6,7 @@ the weights are in memory only once.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import wraps
 from queue import SimpleQueue
 from threading import Event, Lock
 from typing import TypeVar
@@ -40,6 +41,7 @@ class Waiting:
 def cancellable(function: Callable, cancel: Event) -> Callable:
     """The same function, which raises Cancelled once `cancel` is set."""
 
+    @wraps(function)  # so that it can be told which function it is
     def checked(*args, **kwargs):
         if cancel.is_set():
             raise Cancelled

@@ -50,10 +50,10 @@ def open_browser(address: str) -> None:
 
 def explore(args: Namespace) -> int:
     """Follow the recording, then serve its page until Ctrl-C."""
-    from ...inspect.experiments import subject
     from ...inspect.explorer import STAGES
     from ...inspect.explorer.local_server import served
     from ...inspect.trace import check_length, trace
+    from ...training.saliency import explaining
 
     if not 0 <= args.port < 1 << 16:
         raise OptionError(f"--port is {args.port}, expected 0 to 65535")
@@ -67,10 +67,11 @@ def explore(args: Namespace) -> int:
     check_length(model, len(samples))
     with about(args.file):
         seen = trace(model, samples, STAGES, sampling_rate=model.feature_config.sampling_rate, **options)
-        before = subject(model, seen["features.cmvn"], **options)
     seen = replace(seen, about=seen.about | {"audio": legible(args.file), "start": start})
+    gradients = explaining(model, seen["features.cmvn"], seen.transcript.hypotheses[0])
+    server = served(seen, model, gradients, args.port, **options)
     show(f"{seen.transcript.text}\n")
-    return until_interrupted(served(seen, model, before, args.port), not args.no_browser)
+    return until_interrupted(server, not args.no_browser)
 
 
 def until_interrupted(server, browser: bool) -> int:
