@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from s2t_np import audio
-from s2t_np.audio import process
+from s2t_np.audio import decoder, process
 from s2t_np.errors import IncompleteAudioError, InputWarning
 from tests.support.paths import ROOT
 from tests.support.sounds import encode, signal
@@ -172,3 +172,13 @@ def test_damage_that_the_decoder_met_is_said():
     data[middle : middle + 2000] = np.random.default_rng(0).integers(0, 255, 2000, np.uint8).tobytes()
     with pytest.raises(IncompleteAudioError, match="damaged"):
         list(audio.blocks(bytes(data), 16000))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux has files in memory")
+def test_what_decoders_print_needs_no_disk(monkeypatch):
+    """A container may be read-only, without a folder for temporary files."""
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with decoder.printed_file() as printed:
+        os.write(printed.fileno(), b"note] error: damaged")
+        printed.seek(0)
+        assert printed.read().count(decoder.DAMAGE) == 1
