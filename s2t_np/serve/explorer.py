@@ -15,7 +15,7 @@ from ..backend import choose
 from ..errors import AudioError
 from ..loading import load_folder
 from ..model import S2T
-from .refusals import Refusal, refusal_of
+from .refusals import Refusal, is_of_this_machine, refusal_of
 
 KEPT, KEPT_SECONDS = 8, 600.0  # pages of 3 to 15 MB each
 
@@ -52,7 +52,7 @@ class Explorer:
         rate = model.feature_config.sampling_rate
         try:
             blocks, failure = audio.take_until(audio.blocks(file, rate), longest * rate)
-            if failure and not blocks:
+            if failure and (not blocks or is_of_this_machine(failure)):
                 raise failure
             samples = audio.concat(blocks, "the recording")
         except AudioError as error:
