@@ -72,24 +72,6 @@ def ask(url: str, home: Path, *call, env=None, **options) -> str:
     return done.stdout.strip()
 
 
-WARNS = """
-import huggingface_hub
-from huggingface_hub.utils import logging
-from s2t_np.checkpoint.hub_download import bars
-before, logger = logging.get_verbosity(), logging.get_logger("huggingface_hub.anything")
-with bars(huggingface_hub, None):
-    logger.warning("Ignoring corrupted tree cache file")
-    logger.error("an error")
-assert logging.get_verbosity() == before
-"""
-
-
-def test_warnings_of_the_client_that_harm_nothing_are_left_out(tmp_path):
-    env = environment("http://127.0.0.1:9", tmp_path)
-    done = subprocess.run([sys.executable, "-c", WARNS], env=env, capture_output=True, text=True, check=True)
-    assert done.stderr == "an error\n"
-
-
 def test_once_downloaded_it_needs_no_network(loopback, tmp_path):
     folder = Path(ask(loopback.url, tmp_path, "find", "owner/model"))
     wanted = {*hub_cache.NEEDED, *hub_cache.OPTIONAL, "model.safetensors"}
