@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from ...errors import OptionError
+from ...system.names import legible
 from ..command import Command, add_model_arguments
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
 from ..parts import add_part_arguments, check_part
@@ -67,7 +68,7 @@ def explore(args: Namespace) -> int:
     check_length(model, len(samples))
     with about(args.file):
         seen = trace(model, samples, STAGES, sampling_rate=model.feature_config.sampling_rate, **options)
-    seen = replace(seen, about=seen.about | {"audio": args.file, "start": start})
+    seen = replace(seen, about=seen.about | {"audio": legible(args.file), "start": start})
     gradients = explaining(model, seen["features.cmvn"], seen.transcript.hypotheses[0])
     server = served(seen, model, gradients, args.port, **options)
     show(f"{seen.transcript.text}\n")

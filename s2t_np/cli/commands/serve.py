@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from dataclasses import fields
@@ -125,6 +126,17 @@ def check_packages() -> None:
         ) from None
 
 
+def check_temporary_folder() -> None:
+    """Raise OptionError if there is no place for uploads that are not held in memory, as in a read-only container."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        raise OptionError(
+            "serve needs a folder for uploads above 1 MB, and none for temporary files can be written: let TMPDIR name "
+            "one, or mount one (docker run --tmpfs /tmp)"
+        ) from None
+
+
 def run(args: Namespace, listening: socket.socket) -> None:
     """Load the model and answer requests until a signal ends it."""
     import uvicorn
@@ -157,6 +169,7 @@ def run(args: Namespace, listening: socket.socket) -> None:
 def serve(args: Namespace) -> int:
     """Check everything that can be checked before the model is loaded, then serve it."""
     check_packages()
+    check_temporary_folder()
     if args.jobs is not None and args.jobs < 1:
         raise OptionError(f"--jobs is {args.jobs}, expected at least 1")
     if args.host not in LOOPBACK and api_key(args) is None:

@@ -10,6 +10,7 @@ from ... import audio
 from ...errors import OptionError
 from ...model import S2T
 from ...system.atomic_files import atomic_file
+from ...system.names import legible
 from ..command import Command, add_model_arguments, load_model
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
 from ..parts import MEGABYTE, add_part_arguments, check_part, chosen_part, megabytes
@@ -84,7 +85,7 @@ def trace(args: Namespace) -> int:
     limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
         seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
-    write(args, replace(seen, about=seen.about | {"audio": args.file, "start": start}), model)
+    write(args, replace(seen, about=seen.about | {"audio": legible(args.file), "start": start}), model)
     show(f"{seen.transcript.text}\n")
     return 0
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the walkthroughs and write them as pages: their text, their code, what it printed, showed and sounded like.
 
-    python -m tools.walkthrough_page -o site            # all of them, with an index
-    python -m tools.walkthrough_page search -o site     # one of them
+    python -m tools.walkthrough.page -o site            # all of them, with an index
+    python -m tools.walkthrough.page search -o site     # one of them
 
 The pages stand by themselves: no script, nothing from a network. They need markdown-it-py and Pygments, and matplotlib
 for the pictures: pip install ".[walkthrough]".
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from .percent import Cell, cells
 
-FOLDER = Path(__file__).parent.parent / "walkthrough"
+FOLDER = Path(__file__).parents[2] / "walkthrough"
 WALKS = ("sound_to_text", "search", "word_times", "learning")
 SOURCES = ("answers", "hear", "show")  # shown as they are
 STYLE = Path(__file__).with_suffix(".css")
