@@ -33,6 +33,7 @@ from .settings.fields import (
     text,
 )
 from .settings.generation_config import GenerationConfig
+from .settings.hub_places import download_again
 
 __all__ = [
     "FeatureConfig",
@@ -219,10 +220,12 @@ def _no_duplicates(pairs):
 
 def parse_json(raw: bytes, source: str) -> dict:
     """A JSON object from its bytes. Raises ModelError for anything else, with the reason."""
+    if not raw.strip(b"\0"):
+        raise ModelError(f"{source}: not valid JSON ({'zeros only' if raw else 'it is empty'})")
     try:
         data = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise ModelError(f"{source}: not valid JSON ({error or 'nested too deeply'}); download it again") from None
+        raise ModelError(f"{source}: not valid JSON ({error or 'nested too deeply'})") from None
     if not isinstance(data, dict):
         raise ModelError(f"{source}: holds a {type(data).__name__}, expected a JSON object")
     return data
@@ -244,7 +247,11 @@ def read_bounded(path: Path, limit: int, expected: str) -> bytes:
 
 def read_json(path: Path) -> dict:
     """Read one JSON object from a file of bounded size. Raises ModelError."""
-    return parse_json(read_bounded(path, MAX_JSON_BYTES, "a small JSON file"), str(path))
+    raw = read_bounded(path, MAX_JSON_BYTES, "a small JSON file")
+    try:
+        return parse_json(raw, str(path))
+    except ModelError as error:
+        raise ModelError(f"{error}; {download_again(path)}") from None
 
 
 def write_json(path: Path, data: dict) -> None:

@@ -19,7 +19,7 @@ from .checkpoint import read_tensors
 from .checkpoint.fairseq import checkpoint as fairseq
 from .checkpoint.file_bytes import release
 from .checkpoint.folders import require_model
-from .checkpoint.hub import find
+from .checkpoint.hub import find, naming_damage
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .ensemble import Ensemble
 from .errors import InputWarning, ModelError, OptionError
@@ -102,7 +102,8 @@ def ensemble_parts(name: str | Path) -> list[str | Path]:
 
 def load_folder(place: Path, backend: Backend, dtype: type) -> S2T:
     """The model of a checkpoint folder, or of a .pt of fairseq's. Raises ModelError, BackendError."""
-    return model_of(read(place), backend, dtype)
+    with naming_damage(place):
+        return model_of(read(place), backend, dtype)
 
 
 def model_of(parts: Checkpoint, backend: Backend, dtype: type) -> S2T:

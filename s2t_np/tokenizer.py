@@ -18,6 +18,7 @@ import numpy as np
 
 from .config import TokenizerConfig, read_bounded, read_json
 from .errors import ModelError, OptionError
+from .settings.hub_places import download_again
 
 LANGUAGES = {"mustc": ("pt", "fr", "ru", "nl", "ro", "it", "es", "de")}  # by `lang_codes`; the first is the default
 LANGUAGE_PIECE = re.compile(r"<lang:[^<>]+>")
@@ -221,7 +222,7 @@ def granularity(pieces) -> int:
 
 def damaged(source: Path) -> ModelError:
     """The error for a SentencePiece model that does not work."""
-    return ModelError(f"{source}: damaged, or not a SentencePiece model; download it again")
+    return ModelError(f"{source}: damaged, or not a SentencePiece model; {download_again(source)}")
 
 
 def controls(processor) -> set[str]:

@@ -2,9 +2,11 @@
 
 Needs fsspec (`pip install "s2t-np[remote]"`), and for some kinds of address a package of their own, which the error
 names. A file is read in pieces of a megabyte, of which a few are kept: only those that are needed cross the network,
-and memory does not grow. A server that gives no pieces is read from beginning to end.
+and memory does not grow. A server that gives no pieces is read from beginning to end; when its connection breaks, what
+had come until then is sound, too.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -23,7 +25,7 @@ FINAL = (
     IsADirectoryError,
     ImportError,
     NotImplementedError,
-)  # asking again is vain
+)
 
 
 def is_url(source) -> bool:
@@ -82,7 +84,9 @@ class RemoteFile:
         """Raises AudioError, OSError."""
         system, path = file_system(url)
         cache = {"block_size": PIECE, "cache_type": "blockcache", "cache_options": {"maxblocks": KEPT}}
-        self.file = persistent(lambda: in_pieces_or_whole(system, path, cache))
+        file = persistent(lambda: in_pieces_or_whole(system, path, cache))
+        self.whole, self.given = lambda: Stream(system.open(path, "rb", block_size=0)), False
+        self.file = file if gives_pieces(file) else Stream(file)
         self.name = name_in_messages(url)
 
     def __enter__(self) -> "RemoteFile":
@@ -93,7 +97,7 @@ class RemoteFile:
 
     def seekable(self) -> bool:
         """Return whether the server gives pieces; then it says how long the file is."""
-        return getattr(self.file, "size", 0) is not None and self.file.seekable()
+        return gives_pieces(self.file)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As of any file."""
@@ -104,16 +108,68 @@ class RemoteFile:
         return self.file.tell()
 
     def read(self, count: int = -1) -> bytes:
-        """As of any file. Raises OSError."""
-        if not self.seekable():  # what was read cannot be asked for again
-            return once(lambda: self.file.read(count))
+        """As of any file. Raises OSError.
+
+        Where not one piece could be had, the file is a stream afterwards: from its beginning, some may come.
+        """
+        if not self.seekable():
+            return self.file.read(count)
         at = self.file.tell()
 
         def attempt() -> bytes:
             self.file.seek(at)
             return self.file.read(count)
 
-        return persistent(attempt)
+        try:
+            data = persistent(attempt)
+        except OSError as error:
+            if not self.given and not is_final(error.__cause__):
+                with contextlib.suppress(Exception):
+                    self.file = self.whole()
+            raise
+        self.given = self.given or bool(data)
+        return data
+
+
+class Stream:
+    """A file of fsspec's that is read once, from its beginning; what was read cannot be asked for again.
+
+    Of a connection that breaks, aiohttp gives its error and keeps to itself what has come before: that is given first.
+    """
+
+    def __init__(self, file):
+        self.file, self.rest, self.failure = file, b"", None
+        self.close, self.tell, self.seek = file.close, file.tell, file.seek
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, count: int = -1) -> bytes:
+        """As of any file. Raises OSError."""
+        if self.failure is None:
+            try:
+                return once(lambda: self.file.read(count))
+            except OSError as error:
+                self.failure, self.rest = error, received(self.file)
+        data, self.rest = (self.rest, b"") if count < 0 else (self.rest[:count], self.rest[count:])
+        if not data:
+            raise self.failure
+        return data
+
+
+def received(file) -> bytes:
+    """The bytes of a response that had come when its connection broke; none where another client has read it."""
+    content = getattr(getattr(file, "r", None), "content", None)
+    try:
+        content.set_exception(None)
+        return content.read_nowait()
+    except Exception:  # another client, or another version of aiohttp: what it holds is lost
+        return b""
+
+
+def gives_pieces(file) -> bool:
+    """Return whether a file of fsspec's can be read in pieces; then its server says how long it is."""
+    return getattr(file, "size", 0) is not None and file.seekable()
 
 
 def in_pieces_or_whole(system, path: str, cache: dict):
@@ -147,13 +203,16 @@ def persistent(action: Callable):
     for pause in PAUSES:
         try:
             return action()
-        except FINAL as error:
-            raise OSError(trouble(error)) from error
         except Exception as error:  # as in `once`
-            if 400 <= getattr(error, "status", 0) < 500:
+            if is_final(error):
                 raise OSError(trouble(error)) from error
             time.sleep(pause)
     return once(action)
+
+
+def is_final(error: BaseException | None) -> bool:
+    """Return whether asking again is vain."""
+    return isinstance(error, FINAL) or 400 <= getattr(error, "status", 0) < 500
 
 
 def state(url: str) -> dict:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..errors import OptionError
 from ..system.append_files import AppendOnlyFile, Journal
-from .notes import JOURNAL, Remaining, encoded, is_same, noted
+from ..system.names import encoded
+from .notes import JOURNAL, Remaining, is_same, noted
 
 KEYS = {"input": str, "path": str, "with": str, "end": int, "result": str}  # the keys of a note
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..system.append_files import Journal
 from ..system.atomic_files import atomic_file, remove_leftovers
-from .notes import Remaining, encoded, is_same, noted
+from ..system.names import encoded
+from .notes import Remaining, is_same, noted
 
 
 def digest(data: bytes) -> str:

@@ -22,6 +22,7 @@ from .. import audio
 from ..audio import EVERYTHING, Selection
 from ..errors import AudioError, OptionError
 from ..settings.fields import is_real
+from ..system.names import local_name
 from .items import Failure, Input
 
 AUDIO_COLUMNS = ("audio", "audio_filepath", "audio_path", "path", "file", "filename", "wav")
@@ -110,16 +111,24 @@ def lacking(row: dict, what: str, names: tuple[str, ...]) -> str:
 
 def row_of(columns: dict, path: Path, number: int) -> Row | Failure:
     """One row; a Failure if it has no recording, or a part of one that cannot be."""
-    file = value_of(columns, AUDIO_COLUMNS)
+    file, name = value_of(columns, AUDIO_COLUMNS), value_of(columns, ID_COLUMNS)
     if file is None:
         return bad_row(path, number, lacking(columns, "recording", AUDIO_COLUMNS))
-    place, piece = located(file, path)
     try:
-        selection = part_of(columns)
+        file, selection = checked_name(file), part_of(columns)
+        name = checked_name(name or (f"{file}@{selection.start:g}" if selection.is_clip else file))
     except OptionError as error:
         return bad_row(path, number, str(error))
-    name = value_of(columns, ID_COLUMNS) or (f"{file}@{selection.start:g}" if selection.is_clip else file)
+    place, piece = located(file, path)
     return Row(name, place, columns, f"{path}, line {number}", selection, piece)
+
+
+def checked_name(text: str) -> str:
+    """A file or an id as this process has to say it, whatever its locale. Raises OptionError."""
+    try:
+        return text if audio.is_url(text) else local_name(text)
+    except ValueError:
+        raise OptionError(f"{text!r:.60} holds half of a surrogate pair, so it cannot be a name") from None
 
 
 def located(file: str, table: Path) -> tuple[Path | str, tuple[int, int] | None]:

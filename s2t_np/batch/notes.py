@@ -103,8 +103,3 @@ def is_same(note: dict, stamp: dict, by_content: bool) -> bool:
     if "size" not in stamp or any(note.get(key) != stamp[key] for key in keys):
         return False
     return not by_content or (note.get("sha256") is not None and note["sha256"] == content(stamp["path"]))
-
-
-def encoded(text: str) -> bytes:
-    """UTF-8; a file name in it that is not Unicode keeps its bytes."""
-    return text.encode("utf-8", "surrogateescape")

@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..errors import ModelError
-from .hub_cache import download_again, in_cache
+from ..settings.hub_places import replacing_command
 
 # For messages: values from a file may be long, or nested beyond what repr survives.
 _short = reprlib.Repr()
@@ -50,8 +50,8 @@ def blame(path: Path) -> Iterator[None]:
     try:
         yield
     except Malformed as error:
-        command = f" ({download_again(path)})" if "download" in error.remedy and in_cache(path) else ""
-        raise ModelError(f"{path}: {error}{command}") from None
+        command = replacing_command(path) if "download" in error.remedy else None
+        raise ModelError(f"{path}: {error}" + (f" (`{command}` replaces it)" if command else "")) from None
     except OSError as error:
         raise ModelError(
             f"{path}: cannot be read ({error.strerror or error}); check its place and permissions"

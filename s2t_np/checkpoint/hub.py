@@ -12,15 +12,18 @@ always asks the hub. `verify` compares the files of a model with their checksums
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import HubError, InputWarning, OptionError
+from ..errors import HubError, InputWarning, ModelError, OptionError
+from ..settings.hub_places import BUNDLED_MODELS as MODELS
+from ..settings.hub_places import default_cache, download_again
 from . import digests, folders
-from .hub_cache import Source, cached, default_cache, download_again, files_in, only_snapshot, state
+from .hub_cache import Source, cached, files_in, only_snapshot, state
 from .hub_download import FOLDER_INSTEAD, UnreachableError, fetch, offline
 from .sharded import INDEXES, shard_names
 
-MODELS = Path(__file__).parents[1] / "models"
 BUNDLED = ("digits",)
 
 ID = re.compile(r"(?!.*(--|\.\.|\.git$))(\w([\w.-]{0,94}\w)?)/(\w([\w.-]{0,94}\w)?)", re.ASCII)  # as upstream's
@@ -100,7 +103,26 @@ def verify(folder: Path) -> dict[str, bool]:
     files = files_in(folder)
     for index in files & set(INDEXES):
         files |= set(shard_names(folder / index))
-    return {file: digests.verify_file(folder / file, download_again(folder)) for file in sorted(files)}
+    return {file: digests.verify_file(folder / file, download_again(folder / file)) for file in sorted(files)}
+
+
+@contextmanager
+def naming_damage(folder: Path) -> Iterator[None]:
+    """Within this context, a ModelError over files of `folder` names the one whose checksum shows that it is damaged.
+
+    A file that is damaged seldom says so: a bit of config.json makes another width, and the weights do not fit it.
+    """
+    try:
+        yield
+    except HubError:
+        raise
+    except ModelError as error:
+        if download_again(folder) not in str(error):
+            try:
+                verify(folder)
+            except ModelError as damage:
+                raise ModelError(f"{damage} (it was found by this: {error})") from error
+        raise
 
 
 def local_folder(name: str | os.PathLike) -> Path | None:

@@ -9,11 +9,12 @@ The layout is huggingface_hub's (docs: "Understand caching"):
 
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HubError
+from ..settings.hub_places import COMMIT, read_ref
+from ..system.atomic_files import atomic_file
 from .sharded import INDEXES, WEIGHTS, shard_names
 
 NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "sentencepiece.bpe.model")
@@ -21,23 +22,7 @@ INSTEAD = {"preprocessor_config.json": "processor_config.json"}  # what transfor
 OPTIONAL = (*INSTEAD.values(), "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
 OPTIONAL += ("s2t_np.json",)  # ours (config.UtteranceConfig)
 
-SNAPSHOT = re.compile(r"models--(?P<owner>[^/\\]+?)--(?P<name>[^/\\]+)[/\\]snapshots[/\\]")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 SHORT_COMMIT = re.compile(r"[0-9a-f]{4,39}")
-
-
-def default_cache() -> Path:
-    """Return where huggingface_hub keeps what it downloads, by the same variables in the same order as its
-    constants.py.
-    """
-
-    def expand(path):
-        return os.path.expandvars(os.path.expanduser(path))
-
-    env = os.environ.get
-    home = env("HF_HOME", os.path.join(env("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "huggingface"))
-    hub = env("HF_HUB_CACHE", env("HUGGINGFACE_HUB_CACHE", os.path.join(expand(home), "hub")))
-    return Path(os.path.abspath(expand(hub)))
 
 
 class Source(NamedTuple):
@@ -79,16 +64,6 @@ def find_snapshot(source: Source) -> Path | None:
     elif commit is None and COMMIT.fullmatch(revision):
         commit = revision
     return snapshots / commit if commit else None
-
-
-def read_ref(ref: Path) -> str | None:
-    """The commit that a branch or tag points to in the cache."""
-    try:
-        with open(ref, "rb") as file:
-            text = file.read(100).decode("ascii", "replace").strip()
-    except OSError:  # most often there is none; whatever the reason, the cache does not have this revision
-        return None
-    return text if COMMIT.fullmatch(text) else None
 
 
 def complete_commit(snapshots: Path, start: str) -> str | None:
@@ -147,18 +122,5 @@ def write_ref(ref: Path, commit: str) -> None:
     if ref.name == commit:
         return
     ref.parent.mkdir(parents=True, exist_ok=True)
-    draft = ref.with_name(f"{ref.name}.{uuid.uuid4().hex[:8]}.tmp")
-    draft.write_text(commit, encoding="ascii")
-    os.replace(draft, ref)
-
-
-def in_cache(path: Path) -> bool:
-    """Return whether a file lies in a Hugging Face cache, by the shape of its path."""
-    return SNAPSHOT.search(f"{path}") is not None
-
-
-def download_again(path: Path) -> str:
-    """Return how to replace a damaged file: the command for one that lies in the hub's cache."""
-    if found := SNAPSHOT.search(f"{path}{os.sep}"):
-        return f"`s2t-np download {found['owner']}/{found['name']} --force` replaces it"
-    return "download it again"
+    with atomic_file(ref) as file:
+        file.write(commit.encode("ascii"))

@@ -62,7 +62,7 @@ GENERATION_OPTIONS = (
     ("--min-length", int, "U", "at least U tokens, including the start token"),
     ("--min-new-tokens", int, "U", "at least U tokens after the prefix"),
     ("--max-time", float, "S", "stop each search where it is after S seconds"),
-    ("--stop-string --stop-strings", str, "TEXT", "stop after this text; may be given more than once"),
+    ("--stop-string --stop-strings", typed_text, "TEXT", "stop after this text; may be given more than once"),
     ("--search", str, "WHOSE", "whose rules the search follows: transformers (default) or fairseq"),
     ("--lenpen --length-penalty", float, "P", "divide scores by length ** P: P above 0 favours long texts"),
     ("--unkpen --unk-penalty", float, "P", "with --search fairseq: taken from the score of each unknown piece"),

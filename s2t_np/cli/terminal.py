@@ -1,10 +1,12 @@
 """Standard output and standard error: results go to the one, messages and the progress bar to the other, line by line.
 
-File names, transcripts and error texts may hold control characters. On a terminal these are shown as their escapes, so
-that nothing can move the cursor, change the title or hide text. Pipes and files get every byte as it is.
+File names, transcripts and error texts may hold control characters, and bytes that are not UTF-8. On a terminal, and in
+every message, these are shown as their escapes, so that nothing can move the cursor, change the title or hide text.
+Pipes and files get every byte as it is.
 """
 
 import io
+import logging
 import os
 import shutil
 import sys
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 
 from ..errors import InputWarning
 from ..system.forks import renew_in_child
+from ..system.names import encodable, legible, legible_message
 
 ERASE_LINE = "\r\x1b[K"
 MARGIN = 3  # columns that a progress bar leaves free: a terminal writes ^C there, which must not begin another line
@@ -71,13 +74,14 @@ def escaped(character: str) -> str:
 
 def visible(text: object) -> str:
     """Text on one line in which nothing can steer a terminal: characters that are not printable become escapes."""
-    return "".join(c if c.isprintable() else escaped(c) for c in str(text))
+    return "".join(c if c.isprintable() else escaped(c) for c in legible_message(str(text)))
 
 
 def harmless(text: str) -> str:
     """Text of several lines in which nothing can steer a terminal: tabs, line ends and all kinds of spaces stay."""
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text
+    text = legible(text)
     return "".join(c if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" else escaped(c) for c in text)
 
 
@@ -120,7 +124,7 @@ def show(text: str, coloured: bool = False) -> None:
         text = harmless(text)
     with bar_away():
         try:
-            sys.stdout.write(text)
+            sys.stdout.write(encodable(text))
         except OSError as error:
             error.filename = error.filename or "standard output"
             raise
@@ -144,7 +148,11 @@ def columns() -> int:
 
 @contextmanager
 def warnings_on_stderr():
-    """Within this context, warnings are printed as one line on stderr, each only once."""
+    """Within this context, warnings are printed as one line on stderr, each only once.
+
+    matplotlib logs three lines of its own where it cannot keep its fonts (a home that is read-only or not there).
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         said = set()

@@ -14,6 +14,7 @@ from ..audio import EVERYTHING, Selection, is_url
 from ..batch.inputs import Failure
 from ..batch.manifests import SUFFIXES, Row, bad_row, lacking, read_manifest, read_text, value_of
 from ..errors import OptionError
+from ..system.names import legible, local_name
 
 TEXT_COLUMNS = ("text", "transcript", "sentence", "reference", "tgt_text", "transcription")
 GROUP_COLUMNS = ("group", "subset", "split")
@@ -23,7 +24,7 @@ LIBRISPEECH_SUFFIXES = (".flac", ".wav", ".mp3", ".ogg", ".opus")
 class Utterance(NamedTuple):
     """One recording, or a part of one, and its reference transcript."""
 
-    id: str
+    id: str  # valid Unicode, as the other texts are: results are stored as JSON and compared with them
     audio: Path | str  # a file, or an address
     text: str
     group: str = ""  # the part of the corpus it is counted with: test-clean, test-other, ...
@@ -96,7 +97,8 @@ def utterance_of_line(line: str, transcripts: Path, number: int) -> Utterance | 
     name, _, text = line.strip().partition(" ")
     if Path(name).name != name:
         return bad_row(transcripts, number, f"{name:.60} is not an utterance id")
-    return Utterance(name, recording(transcripts.parent / name), text, subset_of(transcripts))
+    place = recording(transcripts.parent / local_name(name))
+    return Utterance(name, place, text, legible(subset_of(transcripts)))
 
 
 def subset_of(transcripts: Path) -> str:
@@ -119,4 +121,4 @@ def utterance_of(row: Row | Failure) -> Utterance | Failure:
     if text is None:
         return Failure(row.place, lacking(row.columns, "text", TEXT_COLUMNS))
     group = value_of(row.columns, GROUP_COLUMNS) or ""
-    return Utterance(row.id, row.audio, text, group, row.selection, row.piece)
+    return Utterance(legible(row.id), row.audio, legible(text), legible(group), row.selection, row.piece)

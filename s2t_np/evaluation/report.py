@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..errors import OptionError
 from ..settings.fields import is_real, show
 from ..system.append_files import AppendOnlyFile
+from ..system.names import legible_json
 from .corpus import Utterance
 from .distance import Errors, align, count_errors
 from .text import NORMALIZERS
@@ -47,8 +48,8 @@ def compare(utterance: Utterance, text: str, normalization: str, duration: float
 
 
 def to_line(record: dict) -> bytes:
-    """One line of JSON. Bytes of a path that are not UTF-8 become escaped surrogates."""
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    """One line of JSON, in valid UTF-8."""
+    return legible_json(json.dumps(record, ensure_ascii=False)).encode() + b"\n"
 
 
 def to_record(outcome: Outcome) -> dict:

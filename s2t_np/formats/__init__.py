@@ -20,7 +20,7 @@ from .annotations import audacity, textgrid
 from .karaoke import ass
 from .lines import path_lines, tsv, txt
 from .marks import CUT_OFF, Incomplete, Item, best_text, channel_label, is_cut_off, items
-from .records import finite, recording_record, segment_record, to_json
+from .records import file_record, finite, recording_record, segment_record, to_json
 from .subtitles import Layout, srt, vtt
 from .words import csv, ctm
 
@@ -65,6 +65,7 @@ __all__ = [
     "Layout",
     "best_text",
     "channel_label",
+    "file_record",
     "finite",
     "is_cut_off",
     "path_lines",

@@ -1,24 +1,30 @@
 """json: one object per recording, on one line; segments and words in whisper's terms, hypotheses in our own.
 
+JSON is Unicode, and a file's name is bytes. A name that is not UTF-8 is shown with escapes, as messages show it, and
+its bytes are beside it, so that a program finds the file.
+
 Fields of whisper's that this model has no value for are left out: the language it did not detect, the probability that
 there was no speech. Times are in seconds, logarithms natural.
 """
 
+import base64
 import json
 import math
+import os
 import re
 
 from ..longform.segment import Recording, Segment, Word
 from ..search import Hypothesis
+from ..system.names import is_utf8, legible_json
 from ..tokenizer import Tokenizer
 
-# Control and format characters (C1, bidirectional overrides, line separators), and bytes that were not UTF-8.
-NOT_PRINTABLE = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+# Control and format characters: C1, bidirectional overrides, line separators.
+NOT_PRINTABLE = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def to_json(record: dict) -> str:
     """JSON on one line, valid UTF-8 and harmless on a terminal: readable, with escapes for what is not printable."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    line = legible_json(json.dumps(record, ensure_ascii=False, allow_nan=False))
     return NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
@@ -76,10 +82,15 @@ def segment_record(segment: Segment, tokenizer: Tokenizer) -> dict:
     }
 
 
+def file_record(path: str) -> dict[str, str]:
+    """The name of a file; of one that is not UTF-8 also its bytes, in base64."""
+    return {"file": path} | ({} if is_utf8(path) else {"file_bytes": base64.b64encode(os.fsencode(path)).decode()})
+
+
 def recording_record(recording: Recording, tokenizer: Tokenizer) -> dict:
     """A whole recording; `incomplete` says why some of it is missing, and is null if nothing is."""
     return {
-        "file": recording.path,
+        **file_record(recording.path),
         "text": recording.text,
         "duration": seconds(recording.duration),
         "incomplete": recording.incomplete,

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..backend import NUMPY
 from ..checkpoint import safetensors
+from ..checkpoint.hub import naming_damage
 from ..config import UTTERANCE_FILE, write_json
 from ..errors import ModelError, OptionError
 from ..loading import Checkpoint, Network, load_folder, model_of, read
@@ -132,7 +133,8 @@ def convert(source: Path, target: Path, dtype: str = "float32", force: bool = Fa
     source, target = Path(source).resolve(), Path(target).resolve()
     check_apart(source, target)
     check_target(target, force)
-    parts = read(source)
+    with naming_damage(source):
+        parts = read(source)
     model_of(parts, NUMPY, np.float32)
     with atomic_folder(target) as folder:
         tensors, parameters = write_folder(parts, folder, dtype)

@@ -46,7 +46,9 @@ class Pretrained:
         """
         place = {name: options.pop(name) for name in tuple(options) if name in PLACES}
         drop_what_is_so_anyway(options)
-        return cls.from_folder(find(pretrained_model_name_or_path, revision, **place), **options)
+        folder = find(pretrained_model_name_or_path, revision, **place)
+        with hub.naming_damage(folder):
+            return cls.from_folder(folder, **options)
 
     @classmethod
     def from_folder(cls, folder: Path, **overrides) -> Self:

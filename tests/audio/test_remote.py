@@ -133,6 +133,22 @@ def test_a_connection_that_is_lost_midway_leaves_the_sound_before_it(server, con
     half_is_heard(f"{server.url}/long.bin", container)
 
 
+@pytest.mark.parametrize("times", [1, 40], ids=["short", "long"])
+@pytest.mark.parametrize("container", ["WAV", "FLAC"])
+def test_what_came_before_a_connection_was_lost_is_heard_without_byte_ranges(server, container, times):
+    """Also of a file that one piece would hold, which is otherwise read whole or not at all."""
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, times * 16_000).astype(np.float32)
+    server.files["/talk.bin"] = data = encode(x, container=container)
+    server.ranges, server.breaks_off = False, int(0.7 * len(data))
+    given = []
+    with pytest.raises(IncompleteAudioError, match=r"cannot be read .*the sound before that could be read"):
+        for block in audio.blocks(f"{server.url}/talk.bin", 16000):
+            given.append(block)
+    heard = np.concatenate(given)
+    assert 0.7 * len(x) - 5000 < len(heard) < 0.71 * len(x)  # a frame of FLAC has 4,096 samples
+    assert np.abs(heard - x[: len(heard)]).max() < 2**-14
+
+
 @pytest.mark.parametrize("seekable", [True, False])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_disk_or_a_pipe_that_fails_midway_does_so_too(container, seekable, monkeypatch):

@@ -1,5 +1,6 @@
 """What is said of a file or folder that was given as a model and is none."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import s2t_np
 from s2t_np.checkpoint import hub
 from s2t_np.cli import main
 from s2t_np.errors import HubError, ModelError
+from s2t_np.settings.hub_places import download_again
 from tests.support import checkpoints
 from tests.support.checkpoints import example
 from tests.support.paths import DIGITS
@@ -94,11 +96,71 @@ def test_a_model_in_two_folders_serves_the_classes(tmp_path):
     assert text.batch_decode(model.generate(features), skip_special_tokens=True) == ["five five"]
 
 
-def test_damage_in_the_cache_names_the_command_that_mends_it(tmp_path):
-    snapshot = tmp_path / "models--owner--model" / "snapshots" / ("a" * 40)
-    snapshot.parent.mkdir(parents=True)
-    shutil.copytree(DIGITS, snapshot)
-    cut = (snapshot / "model.safetensors").read_bytes()[:-100]
-    (snapshot / "model.safetensors").write_bytes(cut)
-    with pytest.raises(ModelError, match=r"download it again \(`s2t-np download owner/model --force` replaces it\)"):
+@pytest.fixture
+def snapshot(tmp_path, monkeypatch):
+    """A model as the default cache has it, the head of main, each file a link to a blob named by its checksum."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    model = tmp_path / "models--owner--model"
+    folder = model / "snapshots" / COMMIT
+    for made in (folder, model / "blobs", model / "refs"):
+        made.mkdir(parents=True)
+    (model / "refs" / "main").write_text(COMMIT)
+    for path in DIGITS.iterdir():
+        data = path.read_bytes()
+        blob = model / "blobs" / hashlib.sha256(data).hexdigest()
+        blob.write_bytes(data)
+        (folder / path.name).symlink_to(Path("../../blobs") / blob.name)
+    return folder
+
+
+COMMIT = "a" * 40
+COMMAND = "`s2t-np download owner/model --force` replaces it"
+DAMAGE = {
+    "cut weights": ("model.safetensors", lambda data: data[:-100], "download it again"),
+    "no weights": ("model.safetensors", lambda data: b"", "the file is empty"),
+    "cut config": ("config.json", lambda data: data[: len(data) // 2], "not valid JSON"),
+    "zeros": ("preprocessor_config.json", lambda data: bytes(len(data)), "not valid JSON (zeros only)"),
+    "empty": ("tokenizer_config.json", lambda data: b"", "not valid JSON (it is empty)"),
+    "a list": ("generation_config.json", lambda data: b"[]", "holds a list, expected a JSON object"),
+    "cut vocabulary": ("vocab.json", lambda data: data[:100], "not valid JSON"),
+    "cut pieces": ("sentencepiece.bpe.model", lambda data: data[:99], "damaged, or not a SentencePiece model"),
+    "no pieces": ("sentencepiece.bpe.model", lambda data: b"", "damaged"),
+    "a digit of config": ("config.json", lambda data: data.replace(b'"d_model": 1', b'"d_model": 3'), "damaged: its"),
+    "a letter of a piece": ("vocab.json", lambda data: data.replace(b"five", b"fife"), "damaged: its checksum is"),
+}
+OF_NETWORK = ("config.json", "generation_config.json", "model.safetensors")
+LOADING = [(s2t_np.load, kind) for kind in DAMAGE]
+LOADING += [
+    (
+        s2t_np.Speech2TextForConditionalGeneration.from_pretrained
+        if name in OF_NETWORK
+        else s2t_np.Speech2TextProcessor.from_pretrained,
+        kind,
+    )
+    for kind, (name, *_) in DAMAGE.items()
+]
+
+
+@pytest.mark.parametrize(("load", "kind"), LOADING)
+def test_damage_in_the_cache_names_the_file_and_the_command_that_mends_it(snapshot, kind, load):
+    name, harm, found = DAMAGE[kind]
+    (snapshot / name).write_bytes(harm((snapshot / name).read_bytes()))
+    with pytest.raises(ModelError) as caught:
+        load(snapshot)
+    assert str(caught.value).startswith(f"{snapshot / name}: ")
+    assert found in str(caught.value) and COMMAND in str(caught.value)
+
+
+def test_the_command_says_the_revision_and_the_cache(snapshot, monkeypatch):
+    (snapshot / "config.json").write_bytes(b"{")
+    (snapshot.parents[1] / "refs" / "main").write_text("b" * 40)
+    with pytest.raises(ModelError, match=f"`s2t-np download owner/model --revision {COMMIT} --force` replaces it"):
         s2t_np.load(snapshot)
+    monkeypatch.setenv("HF_HUB_CACHE", "/elsewhere")
+    with pytest.raises(ModelError, match=f"`HF_HUB_CACHE={snapshot.parents[2]} s2t-np download owner/model --revis"):
+        s2t_np.load(snapshot)
+
+
+def test_damage_of_a_bundled_model_and_of_a_folder():
+    assert download_again(DIGITS / "vocab.json") == "`pip install --force-reinstall s2t-np` replaces it"
+    assert download_again(Path("model/vocab.json")) == "download it again"

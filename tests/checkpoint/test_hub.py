@@ -1,6 +1,7 @@
 """Finding a model: bundled, a folder, the local cache. Nothing here downloads (test_hub_download.py does)."""
 
 import importlib.util
+import os
 import runpy
 import shutil
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from s2t_np.checkpoint import hub, hub_cache, hub_download, sharded
 from s2t_np.errors import HubError, InputWarning, OptionError
+from s2t_np.settings.hub_places import default_cache
 from tests.support.paths import DIGITS
 
 ID = "owner/model"
@@ -48,6 +50,16 @@ def add_snapshot(cache: Path, commit: str, names, links: bool = False, refs=()) 
         (repo / "refs" / ref).parent.mkdir(parents=True, exist_ok=True)
         (repo / "refs" / ref).write_text(commit)
     return snapshot
+
+
+def test_a_pointer_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        hub_cache.write_ref(tmp_path / "refs" / "main", NEW)
+    assert os.listdir(tmp_path / "refs") == []
 
 
 def test_bundled_model_is_found_from_anywhere(tmp_path, monkeypatch, cache):
@@ -232,7 +244,7 @@ def test_environment_is_read_as_upstream_reads_it(cache, monkeypatch, environmen
     for name, value in ({"HOME": "/home/somebody", "BASE": "base"} | environment).items():
         monkeypatch.setenv(name, value)
     upstream = runpy.run_path(str(Path(CLIENT.submodule_search_locations[0]) / "constants.py"))
-    assert hub_cache.default_cache() == Path(upstream["HF_HUB_CACHE"]).absolute()
+    assert default_cache() == Path(upstream["HF_HUB_CACHE"]).absolute()
     assert hub_download.offline() == upstream["HF_HUB_OFFLINE"]
 
 

@@ -46,6 +46,17 @@ def test_resume_asks_the_server_for_the_version(run, server, tmp_path):
     assert (tmp_path / "five.txt").read_text() == "one two three\n"
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_connection_that_is_lost_leaves_the_text_before_it_marked(run, server, tmp_path, ranges):
+    """The first of two digits has come; the file is shorter than a piece."""
+    server.ranges, server.breaks_off = ranges, int(0.75 * len(FIVE))
+    code, out, err = run("transcribe", "--model", "digits", f"{server.url}/five.flac", "-o", tmp_path)
+    assert (code, out) == (1, "")
+    assert f"{server.url}/five.flac: cannot be read" in err and "written and marked as incomplete" in err
+    text = (tmp_path / "five.txt").read_text().splitlines()
+    assert text[0].startswith("five") and text[1].startswith("[incomplete: cannot be read")
+
+
 def test_patterns_and_folders(run):
     memory = fsspec.filesystem("memory")
     for name in ("a.flac", "b.flac", "deep/c.flac", "notes.txt"):

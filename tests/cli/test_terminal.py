@@ -56,15 +56,30 @@ def test_what_is_harmless_on_a_terminal():
     assert terminal.harmless(f"{HOSTILE}\tfive\n") == f"{ESCAPED}\tfive\n"
     for text in ("gr\u00fcn\u00a0\u3000\u6f22\tx\n", "plain\n", ""):
         assert terminal.harmless(text) == text
-    assert terminal.harmless("a\rb\udcff\x7f") == r"a\rb\udcff\x7f"
+    assert terminal.harmless("a\rb\udcff\x7f") == r"a\rb\xff\x7f"
     assert terminal.visible("a\nb\tc") == r"a\nb\tc"
 
 
+def test_a_message_shows_the_bytes_of_a_name_also_where_repr_has_written_them():
+    name = "caf\udcc3\udca9 \udcff"  # an é as Python has it where the locale is C; a byte that is not UTF-8
+    assert terminal.visible(f"{name}: {name!r:.60}") == r"café \xff: 'café \xff'"
+    assert terminal.visible("half \ud800") == r"half \ud800"
+    assert terminal.visible("\udcc2\udc9b31m") == r"\x9b31m"  # bytes that are a control character
+    assert terminal.harmless("\udcc3\udca9\udcff\n") == "é\\xff\n"
+
+
 def test_json_is_harmless_and_the_same_object():
-    record = {"file": HOSTILE + "\x85\u2028\udcff", "text": "gr\u00fcn"}
+    record = {"file": HOSTILE + "\x85\u2028", "text": "gr\u00fcn"}
     line = to_json(record)
     assert line.isprintable() and "gr\u00fcn" in line
     assert json.loads(line) == record
+
+
+def test_json_has_no_halves_of_surrogate_pairs():
+    """RFC 7493 forbids them; readers in Rust or PostgreSQL refuse the whole object."""
+    line = to_json({"file": "caf\udcc3\udca9 \udcff\ud800"})
+    assert json.loads(line.encode("utf-8")) == {"file": r"café \xff\ud800"}
+    assert r"\ud" not in line.replace(r"\\ud800", "")
 
 
 class Full(Terminal):

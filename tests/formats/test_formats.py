@@ -1,5 +1,6 @@
 """txt, srt, vtt, tsv and json: what whisper would write, and read back by readers that are not ours."""
 
+import base64
 import csv
 import io
 import json
@@ -98,7 +99,9 @@ def test_json_stays_valid_for_infinite_numbers_and_paths_that_are_no_unicode():
     path = os.fsdecode(b"caf\xe9.wav")
     line = write("json", segment("five", log_probs=(-math.inf, -1.0)), path=path)
     record = json.loads(line.encode("utf-8"))  # which a lone surrogate would not survive
-    assert record["file"] == path
+    assert record["file"] == r"caf\xe9.wav"
+    assert base64.b64decode(record["file_bytes"]) == b"caf\xe9.wav"
+    assert "file_bytes" not in json.loads(write("json", segment("five"), path="caf\u00e9.wav"))
     assert record["segments"][0]["hypotheses"][0]["token_log_probs"] == [None, -1.0]
     assert record["segments"][0]["hypotheses"][0]["log_prob"] is None
 

@@ -19,7 +19,12 @@ INNER_ORDER = {
         ("backend",),
         ("__init__",),
     ),
-    "s2t_np/settings": (("fields",), ("architecture", "generation_refusals"), ("generation_config",), ("__init__",)),
+    "s2t_np/settings": (
+        ("fields", "hub_places"),
+        ("architecture", "generation_refusals"),
+        ("generation_config",),
+        ("__init__",),
+    ),
     "s2t_np/training": (
         ("derivatives", "specaugment"),
         ("curves", "log", "optimizer", "store", "vocabulary"),

@@ -13,6 +13,7 @@ from ...evaluation.run import evaluate_all
 from ...evaluation.summary import ERROR_RATES, Summary, show_alignment
 from ...formats import to_json
 from ...model import S2T
+from ...system.names import legible
 from ..batch import HOW_TO_GO_ON, jobs, report
 from ..command import load_model
 from ..generation import generation_options, with_vocabulary
@@ -40,7 +41,8 @@ def normalization(args: Namespace) -> str:
 def setting_of(args: Namespace, model: S2T, generation: dict) -> dict:
     """All that determines the results, for the first line of a results file."""
     with_what = identity(model, __version__, {"search": generation})
-    return {"model": args.model, "normalization": normalization(args), "options": generation, "identity": with_what}
+    setting = {"model": legible(args.model), "normalization": normalization(args)}
+    return setting | {"options": generation, "identity": with_what}
 
 
 def open_results(args: Namespace, setting: dict):

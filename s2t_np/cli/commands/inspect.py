@@ -16,7 +16,7 @@ from ...backend import Backend, choose
 from ...checkpoint.hub import BUNDLED, MODELS, cached, find, hub_source, verify
 from ...checkpoint.official import recognised
 from ...errors import AudioError, HubError, OptionError
-from ...formats import finite, to_json
+from ...formats import file_record, finite, to_json
 from ...loading import ensemble_parts
 from ...model import DEFAULT_MODEL, S2T, Score
 from ...system import openblas
@@ -24,7 +24,7 @@ from ...system.atomic_files import atomic_file
 from ...system.threads import get_threads, set_threads
 from ...weights import expected_shapes
 from ..command import Command, add_format, add_model_arguments, load_model
-from ..generation import language, warn_of_unknown
+from ..generation import language, typed_text, warn_of_unknown
 from ..terminal import say, show
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
@@ -198,7 +198,7 @@ def score_record(model: S2T, path: str, text: str, result: Score) -> dict:
     """A score as a record, with the field names of the json format."""
     tokens = [int(token) for token in result.tokens]
     return {
-        "file": path,
+        **file_record(path),
         "text": text,
         "log_prob": finite(result.log_prob),
         "cross_entropy": finite(result.cross_entropy),
@@ -225,7 +225,7 @@ def add_score_arguments(parser: ArgumentParser) -> None:
     """The arguments of `score`."""
     parser.add_argument("file", metavar="FILE", help='a recording, or "-" for standard input')
     text = parser.add_mutually_exclusive_group(required=True)
-    text.add_argument("--text", help="the transcript")
+    text.add_argument("--text", type=typed_text, help="the transcript")
     text.add_argument("--text-file", metavar="FILE", help="a UTF-8 file that holds it")
     parser.add_argument("--lang", type=language, metavar="XX", help="its language, for a multilingual model")
     add_format(parser)

@@ -10,6 +10,7 @@ from ... import audio
 from ...errors import OptionError
 from ...model import S2T
 from ...system.atomic_files import atomic_file
+from ...system.names import legible
 from ..command import Command, add_model_arguments, load_model
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
 from ..parts import MEGABYTE, add_part_arguments, check_part, chosen_part, megabytes
@@ -84,7 +85,7 @@ def trace(args: Namespace) -> int:
     limit = LIMIT if args.limit is None else args.limit * MEGABYTE
     with about(args.file):
         seen = follow(model, samples, chosen, sampling_rate=model.feature_config.sampling_rate, limit=limit, **options)
-    write(args, replace(seen, about=seen.about | {"audio": args.file, "start": start}), model)
+    write(args, replace(seen, about=seen.about | {"audio": legible(args.file), "start": start}), model)
     show(f"{seen.transcript.text}\n")
     return 0
 
@@ -99,7 +100,8 @@ def write(args: Namespace, seen, model: S2T) -> None:
         from ...inspect.explorer import page
         from ...training.saliency import explaining
 
-        document = page(seen, model, gradients=explaining(model, seen)).encode("utf-8", "backslashreplace")
+        gradients = explaining(model, seen["features.cmvn"], seen.transcript.hypotheses[0])
+        document = page(seen, model, gradients=gradients).encode("utf-8", "backslashreplace")
         with atomic_file(args.html) as file:
             file.write(document)
         say(f"{args.html}: {len(document) / MEGABYTE:,.1f} MB, opens in any browser")

@@ -19,6 +19,7 @@ from ...checkpoint import safetensors
 from ...errors import OptionError
 from ...formats import finite
 from ...system.atomic_files import atomic_file
+from ...system.names import legible_json
 
 KINDS = ("npz", "safetensors")
 MANIFEST = "manifest.json"
@@ -49,7 +50,8 @@ def write_manifest(path: Path, data: dict) -> None:
     Values that JSON does not know are written as text: options may hold numpy's numbers, or a prefix that is an array.
     """
     with atomic_file(path) as file:
-        file.write((json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n").encode())
+        text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+        file.write(legible_json(f"{text}\n").encode())
 
 
 def manifest(trace, file: str) -> dict:
