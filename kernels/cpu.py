@@ -30,7 +30,7 @@ class Cpu(NamedTuple):
 
     @property
     def has_wide_registers(self) -> bool:
-        """32 registers of 16 floats: a tile of 8 x 32 stays in them. Elsewhere 4 x 16 is what fits."""
+        """32 registers of 16 floats: a tile of 8 x 32 stays in them. Elsewhere 6 x 16 is what fits."""
         return "avx512f" in self.features
 
     @property

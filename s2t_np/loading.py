@@ -17,19 +17,29 @@ import numpy as np
 from .backend import DTYPES, Backend, choose, for_network
 from .checkpoint import read_tensors
 from .checkpoint.fairseq import checkpoint as fairseq
+from .checkpoint.file_bytes import release
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find, naming_damage
-from .checkpoint.mapped import release
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .ensemble import Ensemble
 from .errors import InputWarning, ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .sending import Origin, Place
 from .system import memory
+from .system.forks import renew_in_child
 from .tokenizer import Tokenizer
 from .weights import build
 
 LOADING = threading.Lock()
+
+
+def renew_lock() -> None:
+    """A free lock in a forked child, where a thread that held the old one does not exist."""
+    global LOADING  # noqa: PLW0603
+    LOADING = threading.Lock()
+
+
+renew_in_child(renew_lock)
 
 
 class Network(NamedTuple):

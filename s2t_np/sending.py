@@ -1,7 +1,7 @@
 """A model goes to another process by its name and settings; there its weights are read again.
 
-Weights are large, and mapped or packed in a way that only the process that loaded them can use. A pickle (of
-multiprocessing, joblib, Dask, Ray, Spark) therefore holds where the model was found, and what was set since.
+Weights are large, and packed in a way that only the process that loaded them can use. A pickle (of multiprocessing,
+joblib, Dask, Ray, Spark) therefore holds where the model was found, and what was set since.
 """
 
 import dataclasses

@@ -27,6 +27,7 @@ from .longform.options import StreamOptions
 from .longform.segment import Recording
 from .model import DEFAULT_MODEL, S2T
 from .settings.fields import show
+from .system.forks import renew_in_child
 from .system.threads import own_threads
 from .tokenizer import Tokenizer
 
@@ -35,6 +36,15 @@ BESIDES = ("lang", "prefix", "hotwords")  # options of a text that GenerationCon
 RESULTS = ("text", "segments", "error", "duration")
 BYTES = (bytes, bytearray, memoryview)
 LOADING = threading.Lock()
+
+
+def renew_lock() -> None:
+    """A free lock in a forked child, where a thread that held the old one does not exist."""
+    global LOADING  # noqa: PLW0603
+    LOADING = threading.Lock()
+
+
+renew_in_child(renew_lock)
 
 
 class Row(NamedTuple):

@@ -4,6 +4,8 @@ Real digits come from the Free Spoken Digit Dataset (FSDD, CC BY-SA 4.0: six spe
 takes 0-4 are its official test part, and takes 5 and 6 validate here). One speaker, HELD, is never trained on.
 Synthetic voices (espeak-ng and flite) add wide-band speech, running speech and new speakers. Noise, tones, clicks,
 silence and speech of other words have the empty transcript, so that the model learns to say nothing.
+FSDD has nothing above 4 kHz and the speech of other words has: lest the model learns that a natural voice with a full
+band says no digits, half of the real digits get an upper band, and half of the other speech loses its own.
 `train_digits.py` is the command that uses this.
 """
 
@@ -22,6 +24,9 @@ TEST, VALID = range(5), range(5, 7)  # takes that are not trained on
 SPEEDS = [(2, 1), (20, 9), (20, 11), (7, 3), (7, 4), (15, 8), (32, 15)]  # 8 kHz to 16 kHz, and speed: 0.86 to 1.14
 WIDE = [*SPEEDS, (5, 2), (8, 3), (8, 5), (3, 2)]  # 0.75 to 1.33, the voice deeper or higher with it: other speakers
 WIDE_SHARE = 0.3  # the part of the training strings that has them; tests never have
+TOGETHER_SHARE = 0.15  # the part of the training strings whose digits run into one another
+UPPER_SHARE = 0.5  # the part of the training strings that gets an upper band
+NARROW_SHARE = 0.5  # the part of the other speech and of the synthetic voices that has the band of a telephone
 ACCENTS = "en-gb en-us en-gb-scotland en-gb-x-gbclan en-gb-x-rp en-gb-x-gbcwmd en-029".split()
 VARIANTS = (
     "adam Alex Alicia Andrea Andy Annie antonio belinda benjamin boris caleb david Denis Diogo ed edward "
@@ -107,6 +112,33 @@ def time_stretch(x: np.ndarray, factor: float) -> np.ndarray:
     return out
 
 
+def upper_band(rng, x: np.ndarray) -> np.ndarray:
+    """Speech whose band ends at 4 kHz, with a band above it at a random level: (N,) -> (N,).
+
+    Spectral folding (Makhoul and Berouti 1979): changing the sign of every other sample mirrors the spectrum at 4 kHz.
+    """
+    signs = np.resize(np.float32([1, -1]), len(x))
+    treble = np.diff(x, prepend=x[:1])  # without it, the mirror of the fundamental would be the loudest above
+    return x + 10 ** (rng.uniform(-18, 3) / 20) * signs * treble
+
+
+def telephone(x: np.ndarray) -> np.ndarray:
+    """Sound without what is above 4 kHz: (N,) -> (N,) or a sample more."""
+    from scipy.signal import resample_poly
+
+    return resample_poly(resample_poly(x, 1, 2), 2, 1)
+
+
+def run_together(rng, takes: list[np.ndarray]) -> np.ndarray:
+    """Takes without pauses, each beginning up to 80 ms before the last one ends, as in fluent speech: (N,)."""
+    x = takes[0]
+    for take in takes[1:]:
+        start = max(0, len(x) - int(rng.uniform(0, 0.08) * RATE))
+        length = max(len(x), start + len(take))
+        x = np.pad(x, (0, length - len(x))) + np.pad(take, (start, length - start - len(take)))
+    return x
+
+
 def tones(rng, n: int) -> np.ndarray:
     """A chord of up to five tones with harmonics, steady, sliding, trembling or dying away: (N,)."""
     time, x = np.arange(n) / RATE, np.zeros(n)
@@ -190,7 +222,11 @@ class Mixer:
             take = resample_poly(pool[rng.integers(len(pool))], *how).astype(np.float32)
             take = take if slower is None else time_stretch(take, slower)
             parts += [take * 10 ** (rng.uniform(-4, 4) / 20), pause(rng, *gap)]
-        return np.concatenate([*parts, pause(rng, 0.05, 0.6)]), " ".join(WORDS[d] for d in said)
+        if part == "train" and rng.random() < TOGETHER_SHARE:
+            parts = [parts[0], run_together(rng, parts[1::2])]
+        x = np.concatenate([*parts, pause(rng, 0.05, 0.6)])
+        x = upper_band(rng, x) if part == "train" and rng.random() < UPPER_SHARE else x
+        return x, " ".join(WORDS[d] for d in said)
 
     def synthetic(self, rng) -> tuple[np.ndarray, str]:
         """One of the synthesised strings between pauses, sometimes with the band of a telephone."""
@@ -199,10 +235,10 @@ class Mixer:
         path, text = self.tts[rng.integers(len(self.tts))]
         x = resample_poly(audio.read(path, RATE), *VOICES[rng.integers(len(VOICES))])
         x = np.concatenate([pause(rng, 0.05, 0.7), x / (np.abs(x).max() + 1e-6) * 0.5, pause(rng, 0.05, 0.6)])
-        return (resample_poly(resample_poly(x, 1, 2), 2, 1) if rng.random() < 0.45 else x), text
+        return (telephone(x) if rng.random() < NARROW_SHARE else x), text
 
     def other_speech(self, rng) -> np.ndarray:
-        """A piece of 1 to 6 s of the speech of other words, at any speed."""
+        """A piece of 1 to 6 s of the speech of other words, at any speed, with the full band or a telephone's."""
         from scipy.signal import resample_poly
 
         x = self.babble[rng.integers(len(self.babble))]
@@ -211,6 +247,7 @@ class Mixer:
         piece = x[start : start + length]
         up, down = WIDE[rng.integers(len(WIDE))]
         piece = resample_poly(piece, up, 2 * down) if rng.random() < 0.5 else piece
+        piece = telephone(piece) if rng.random() < NARROW_SHARE else piece
         return piece / (np.abs(piece).max() + 1e-6) * 0.5
 
     def nothing(self, rng) -> np.ndarray:

@@ -1,27 +1,34 @@
 #!/usr/bin/env python3
 """The recipe of the bundled `digits` model: a small S2T that writes down spoken English digits.
 
-    python -m tools.train_digits speak WORK [--count 4000]       synthesise voices (espeak-ng and flite)
-    python -m tools.train_digits mix   WORK --fsdd DIR [--other DIR ...] [--count 24000] [--test-count 200]
-    s2t-np train --config WORK/config.json --vocab-size 48 --train WORK/train.tsv --valid WORK/valid.tsv -o WORK/run \\
-        --lr 1.2e-3 --warmup-updates 600 --max-epoch 10 --curriculum 1 --ctc-weight 0.5 --max-time-mask 9
+    python -m tools.train_digits all   WORK --fsdd DIR [--other DIR ...] [--threads N]    from nothing to WORK/digits
+
+does one stage after another; each can be given by itself:
+
+    speak WORK [--count 6000]                     synthesise voices (espeak-ng and flite)
+    mix   WORK --fsdd DIR [--other DIR ...] [--count 24000] [--test-count 200]
+    learn WORK [--threads N] [--from MODEL]       the runs of `s2t-np train` in RUNS; interrupted ones go on
+    pack  WORK                                    the model of the last run as WORK/digits, rounded to float16 values
 
 `mix` writes recordings and their tables, and config.json, the shape of the network: the released architecture in small,
 2.3 million parameters. `--other` are folders of speech of other words; it is heard in the background, and alone with
-an empty text. The CTC loss makes the attention find the alignment, which it does not in hours by itself; masks over
-time must stay shorter than a digit. A second run --from the first one's average, with --lr 3e-4
---lr-scheduler polynomial_decay --max-update N, takes the noise out of the weights (docs/training.md). Needs espeak-ng
-and flite.
+an empty text. The CTC loss of the first run makes the attention find the alignment, which it does not in hours by
+itself; masks over time must stay shorter than a digit. In the last run the rate falls to zero, which takes the noise
+out of the weights. `learn --from MODEL` leaves out the first run. Needs espeak-ng and flite; times: docs/training.md.
 """
 
 import argparse
 import json
+import subprocess
+import sys
 from functools import lru_cache, partial
 from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 
+from s2t_np.checkpoint import read_tensors
+from s2t_np.training import checkpoints
 from tools.digits_data import HELD, RATE, Mixer, speak
 
 BLOCK = 200  # utterances that a process mixes with one seed
@@ -40,6 +47,13 @@ SHAPE = {
     "dropout": 0.1,
     "attention_dropout": 0.1,
 }
+COMMON = "--ctc-weight 0.3 --max-time-mask 9 --max-tokens 8000 --save-interval-updates 500 --valid-utterances 100"
+RUNS = {  # one after another, each from the last one's newest checkpoint
+    "found": "--lr 1.2e-3 --warmup-updates 600 --max-epoch 5 --curriculum 1 --vocab-size 48",
+    "refined": "--lr 7e-4 --warmup-updates 150 --lr-scheduler polynomial_decay --max-update 7600",
+}
+COUNTS = {"speak": 6000, "mix": 24000}  # utterances
+OWN = {"longest_utterance": 6.0, "logprob_threshold": -0.25}  # s2t_np.json of the model
 
 
 def write_block(folder: Path, name: str, pairs) -> list[str]:
@@ -84,22 +98,60 @@ def mix(work: Path, fsdd: Path, other: tuple[Path, ...], count: int, tests: int,
     (work / "config.json").write_text(json.dumps(SHAPE, indent=1) + "\n")
 
 
-def main():
+def learn(work: Path, source: Path | None, threads: int | None) -> None:
+    """The runs of RUNS; with a model to start from, all but the first."""
+    for name, options in list(RUNS.items())[source is not None :]:
+        run = work / name
+        how = ["--from", str(source)] if source else ["--config", str(work / "config.json")]
+        how += ["--train", str(work / "train.tsv"), "--valid", str(work / "valid.tsv")]
+        how += ["--features", str(work / "features"), *COMMON.split(), *options.split()]
+        how = ["--resume"] if (run / "run.json").is_file() else how
+        how += ["--threads", str(threads)] if threads else []
+        subprocess.run([sys.executable, "-m", "s2t_np", "train", "-o", str(run), *how], check=True)
+        source = checkpoints.checkpoints(run)[-1]
+
+
+def pack(work: Path) -> None:
+    """Write WORK/digits: the newest model of the last run, its weights rounded to values that float16 holds.
+
+    The file stays float32, and archives of it are half as large.
+    """
+    source, target = checkpoints.checkpoints(work / list(RUNS)[-1])[-1], work / "digits"
+    target.mkdir(exist_ok=True)
+    weights = read_tensors(source)
+    checkpoints.write_model(source, {k: w.astype(np.float16).astype(np.float32) for k, w in weights.items()}, target)
+    (target / "s2t_np.json").write_text(json.dumps(OWN, indent=2) + "\n")
+
+
+def parsed() -> argparse.Namespace:
+    """The arguments. Exits where those of a stage are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["speak", "mix"])
+    parser.add_argument("stage", choices=["all", "speak", "mix", "learn", "pack"])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--count", type=int, help="utterances to speak (4000) or mix (24000)")
+    parser.add_argument("--count", type=int, help="utterances to speak (6000) or mix (24000)")
     parser.add_argument("--test-count", type=int, default=200, help="utterances of each test set to mix")
     parser.add_argument("--fsdd", type=Path, help="FSDD's folder of recordings")
     parser.add_argument("--other", type=Path, nargs="+", default=[], help="folders of FLAC speech of other words")
     parser.add_argument("--jobs", type=int, help="processes that mix (default: one per core)")
+    parser.add_argument("--from", dest="source", type=Path, metavar="MODEL", help="a model to go on from")
+    parser.add_argument("--threads", type=int, help="threads that learn (default: as many as may be used)")
     o = parser.parse_args()
-    if o.stage == "speak":
-        speak(o.work, o.count or 4000)
-    elif not (o.fsdd and o.fsdd.is_dir()):
-        parser.error("mix needs --fsdd, the folder of FSDD's recordings")
-    else:
-        mix(o.work, o.fsdd, tuple(o.other), o.count or 24000, o.test_count, o.jobs)
+    if o.stage in ("all", "mix") and not (o.fsdd and o.fsdd.is_dir()):
+        parser.error(f"{o.stage} needs --fsdd, the folder of FSDD's recordings")
+    return o
+
+
+def main():
+    o = parsed()
+    counts = COUNTS | ({o.stage: o.count} if o.count else {})
+    stages = {
+        "speak": lambda: speak(o.work, counts["speak"]),
+        "mix": lambda: mix(o.work, o.fsdd, tuple(o.other), counts["mix"], o.test_count, o.jobs),
+        "learn": lambda: learn(o.work, o.source, o.threads),
+        "pack": lambda: pack(o.work),
+    }
+    for stage in stages if o.stage == "all" else [o.stage]:
+        stages[stage]()
 
 
 if __name__ == "__main__":

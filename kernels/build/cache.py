@@ -10,6 +10,7 @@ places are used that no other user can write to (`trusted_files.py` has the rule
 image say, serves every user.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -17,11 +18,13 @@ import itertools
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .object_loader import Code
 from .trusted_files import Folder, Untrusted
 
+PATIENCE = 300.0  # seconds to wait for a process that compiles
 MAGIC = b"s2t-np kernels 2\n"
 DIGEST = hashlib.sha256().digest_size
 SOURCES = Path(__file__).parent.parent
@@ -134,6 +137,20 @@ def check_writable() -> None:
             folder.check_writable()
     except TROUBLE as error:
         raise Unkept(str(error)) from None
+
+
+@contextlib.contextmanager
+def turn(tell: Callable[[], None]) -> Iterator[None]:
+    """Within this context no other process compiles for this cache: what many would do at once, one does for all.
+
+    `tell` is called before this process waits for another. Raises Unkept.
+    """
+    try:
+        folder = Folder(root(), _mode())
+    except TROUBLE as error:
+        raise Unkept(str(error)) from None
+    with folder, folder.locked(PATIENCE, tell):
+        yield
 
 
 def describe() -> str:

@@ -40,24 +40,42 @@ def complete(private: bool = True) -> None:
 def _load(private: bool) -> dict[str, int]:
     """Addresses by name."""
     try:
-        if (codes := cache.read()) is not None:
-            addresses = load(codes)
-            statistics["loaded"] += len(codes)
-            return addresses
-        cache.check_writable()
-    except Unusable:
-        pass  # what can be compiled can be used
+        if (addresses := _kept()) is None:
+            cache.check_writable()
+            with cache.turn(_tell_that_it_waits):
+                addresses = _kept() or _made()
     except cache.Unkept as error:
         if not private:
             raise BuildError(f"compiled kernels cannot be kept: {error}; S2T_NP_CACHE_DIR chooses a place") from None
         _warn(error)
-        return load(_compile())
+        addresses = load(_compile())
+    return addresses
+
+
+def _kept() -> dict[str, int] | None:
+    """Addresses of the kernels in the cache, None if there are none that can be used. Raises Unkept."""
+    if (codes := cache.read()) is None:
+        return None
+    try:
+        addresses = load(codes)
+    except Unusable:  # what can be compiled can be used
+        return None
+    statistics["loaded"] += len(codes)
+    return addresses
+
+
+def _made() -> dict[str, int]:
+    """Addresses of kernels that are compiled now, and kept if that is possible."""
     addresses = load(codes := _compile())
     try:
         cache.write(codes)
     except cache.Unkept as error:
         _warn(error)
     return addresses
+
+
+def _tell_that_it_waits() -> None:
+    print("s2t-np: another process is compiling kernels; waiting for it ...", file=sys.stderr, flush=True)
 
 
 def _compile() -> list[Code]:

@@ -18,15 +18,19 @@ import errno
 import os
 import secrets
 import stat
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 POSIX = os.name == "posix"
 if POSIX:
+    import fcntl
     import grp
     import pwd
 
 LINKS = 40  # on the way to a folder, at most
 LIMIT = 64 << 20  # bytes in a file, at most
+PAUSE = 0.1  # seconds between two tries to get a lock
 # to go through a folder it need not be readable
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -115,6 +119,22 @@ class _Walk:
             os.close(folder)
 
 
+def _wait_for_lock(descriptor: int, patience: float, tell: Callable[[], None]) -> None:
+    """Get the lock of a folder, or wait in vain. The lock is the folder's own, so that no file stays behind."""
+    end, told = time.monotonic() + patience, False
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not told:
+                tell()
+            told = True
+            time.sleep(PAUSE)
+        except OSError:  # a disk without locks
+            return
+
+
 class Folder:
     """A trusted folder, with what is missing of it made in `mode`; None: nothing is made.
 
@@ -187,6 +207,24 @@ class Folder:
         except BaseException:
             self._unlink(temporary)
             raise
+
+    @contextlib.contextmanager
+    def locked(self, patience: float, tell: Callable[[], None]) -> Iterator[None]:
+        """Within this context no other process has the folder's lock, which ends with the process that holds it.
+
+        `tell` is called where another has it. After `patience` seconds (it may have been stopped), on a disk without
+        locks, and on Windows this process goes on without it.
+        """
+        descriptor = None
+        try:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.descriptor) if POSIX else None
+            if descriptor is not None:
+                _wait_for_lock(descriptor, patience, tell)
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _temporary(self, name: str) -> tuple[str, int]:
         """A new file with a name that cannot be foretold."""

@@ -17,7 +17,9 @@ Versions (GFLOP/s on one core of an Emerald Rapids whose measured roof is 176; 2
 one step a turn 153; four steps a turn 168-174. With free strides, and LLVM's optimisation of the whole function: 65,
 because it gathers the loads of all steps at the front and spills; without: 110, because it chains eight additions of
 addresses; with rows side by side told apart from rows apart, and the latter hidden from it (`begin`): 172-174 both.
-Tiles of 12 x 2 and 14 x 2 gain nothing over 8 x 2 and do not divide panels of 32; 6 x 2 stays at 158.
+Tiles of 12 x 2 and 14 x 2 gain nothing over 8 x 2 and do not divide panels of 32; 6 x 2 stays at 158. With the 16
+registers of AVX2 (a roof of 114 on a later machine; 250 rows, 256 to 1024): parts of 4 x 1 90, of 3 x 2, which spill,
+61, of 6 x 1 with two rows as 2 x 2 100. With those of SSE, 128 bits wide, all of 3 to 6 rows come to 32 to 37.
 """
 
 from typing import NamedTuple
@@ -191,12 +193,26 @@ class Emitter:
             state = self.loop(steps, state)
         self.finish(state)
 
+    @property
+    def tallest(self) -> int:
+        """Return how many rows of one vector of sums fit the registers beside what is multiplied, of 16 by 256 bits."""
+        return 6 if detect().has_fma else 4
+
+    def parts(self):
+        """The parts of the tile, (rows, vectors), whose sums fit the registers: the whole of it in 32 of 512 bits.
+
+        At most two rows are too few for one vector: eight sums, of 256 bits each, are what keeps two units for
+        multiply-adds of four cycles busy.
+        """
+        if detect().has_wide_registers:
+            return [(self.rows, self.vectors)]
+        rows = [self.rows[r : r + self.tallest] for r in range(0, len(self.rows), self.tallest)]
+        return [(r, v) for r in rows for v in ([self.vectors] if len(r) <= 2 else [[v] for v in self.vectors])]
+
     def blocks(self, apart: bool):
-        """All parts of the tile: one where there are 32 registers, else of at most 4 x 1."""
-        tall, broad = (MAX_ROWS, MAX_VECTORS) if detect().has_wide_registers else (4, 1)
-        for v in range(0, len(self.vectors), broad):
-            for r in range(0, len(self.rows), tall):
-                self.block(self.rows[r : r + tall], self.vectors[v : v + broad], apart)
+        """All parts of the tile."""
+        for rows, vectors in self.parts():
+            self.block(rows, vectors, apart)
         self.builder.ret_void()
 
     def emit(self):

@@ -88,6 +88,7 @@ class RowsEmitter(Emitter):
     """Weights in the lanes."""
 
     element, lanes, arguments = I32, INTEGERS, INT8_ARGUMENTS
+    tallest = 4  # where bytes have to be widened, that takes registers too
 
     def multiply_add(self, a, b, total):
         return dot(self.builder, total, a, b)

@@ -5,12 +5,12 @@
     torch_legacy.py   pytorch_model.bin before that
     torch_objects.py  the tensors that both describe in their pickle; pickle_ops.py interprets it
     sharded.py        weights in several files, found through an index
-    mapped.py         bytes of a file, as numbers
+    file_bytes.py     bytes of a file, as numbers
     hub.py            the folder of a model: bundled, given, cached, downloaded (hub_cache.py, hub_download.py)
     official.py       the twenty released checkpoints, and what each does
     digests.py        whether a file is what was announced; folders.py says what a wrong folder holds instead
 
-Arrays are read-only views of the mapped file wherever the file holds their numbers as they are.
+Arrays are read-only, and in memory of this process: a file may change or go once it has been read.
 """
 
 import os
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import ModelError
 from . import safetensors, sharded, torch_legacy, torch_zip
-from .mapped import Malformed, blame, map_file, shown
+from .file_bytes import Malformed, blame, opened, shown
 from .sharded import INDEXES, WEIGHTS
 
 
@@ -61,7 +61,8 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """{name: array} of a pytorch_model.bin in either format, told by its first bytes. Raises ModelError."""
     with blame(path):
-        head = map_file(path)[:16].tobytes()
+        with opened(path) as data:
+            head = data[:16].tobytes()
         if head.startswith(b"PK"):
             return torch_zip.read(path)
         if head.startswith(torch_legacy.MAGIC_PICKLE[:4]):

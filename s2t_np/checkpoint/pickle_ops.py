@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .mapped import Malformed, shown
+from .file_bytes import Malformed, shown
 
 MAX_PROGRAM = 4 << 20  # bytes; the pickles of the released models have 60 kB
 MAX_STEPS = 100_000  # the released models take 13,000

@@ -22,15 +22,15 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ..errors import ModelError
-from . import mapped
-from .mapped import Element, Malformed, blame, elements, is_natural, is_shape, map_file, shown
+from . import file_bytes
+from .file_bytes import Element, FileBytes, Malformed, blame, elements, is_natural, is_shape, opened, shown
 
 MAX_HEADER = 100_000_000  # bytes, the format's own limit
 MAX_VALUES = 1_000_000  # commas in a header; the large model has 3,000
 METADATA = "__metadata__"
 FIELDS = {"dtype", "shape", "data_offsets"}
 DTYPES = {
-    name: getattr(mapped, name)
+    name: getattr(file_bytes, name)
     for name in ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 }
 
@@ -46,16 +46,16 @@ class Entry(NamedTuple):
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """{name: array} of a safetensors file: read-only views of it, bfloat16 widened to float32. Raises ModelError."""
-    with blame(path):
-        header, buffer = split(map_file(path))
+    """{name: array} of a safetensors file: read-only, bfloat16 widened to float32. Raises ModelError."""
+    with blame(path), opened(path) as data:
+        header, buffer = split(data)
         check_metadata(header.pop(METADATA, {}))
         entries = [parse_entry(name, fields) for name, fields in header.items()]
         check_layout(entries, len(buffer))
         return {e.name: elements(buffer, e.begin, prod(e.shape), e.element).reshape(e.shape) for e in entries}
 
 
-def split(data: np.ndarray) -> tuple[dict, np.ndarray]:
+def split(data: FileBytes) -> tuple[dict, FileBytes]:
     """The parsed header and the buffer after it, both bounded by the size of the file."""
     if len(data) < 8:
         raise Malformed(f"has {len(data)} bytes, expected at least the 8 of the header's length")

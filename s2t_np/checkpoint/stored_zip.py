@@ -18,9 +18,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
-from .mapped import Malformed, shown
+from .file_bytes import FileBytes, Malformed, shown
 
 MAX_ENTRIES = 20_000  # the released models have 370
 MAX_DIRECTORY = 4 << 20  # bytes; the released models have 25,000
@@ -60,8 +58,8 @@ class Range(NamedTuple):
     end: int
 
 
-def stored_entries(data: np.ndarray) -> dict[bytes, Range]:
-    """{name: range} of all entries of the archive `data`, uint8 (size,). Raises Malformed."""
+def stored_entries(data: FileBytes) -> dict[bytes, Range]:
+    """{name: range} of all entries of the archive `data`. Raises Malformed."""
     if data[:4].tobytes() != b"PK\x03\x04":
         raise Malformed(f"begins with {data[:4].tobytes()!r}, expected a zip archive")
     directory = find_directory(data)
@@ -75,7 +73,7 @@ def stored_entries(data: np.ndarray) -> dict[bytes, Range]:
     return ranges
 
 
-def fields(layout: struct.Struct, data: np.ndarray, at: int, signature: bytes, what: str) -> tuple:
+def fields(layout: struct.Struct, data: FileBytes, at: int, signature: bytes, what: str) -> tuple:
     """The fields of a record after its signature. Raises Malformed if it breaks off."""
     raw = data[at : at + layout.size].tobytes()
     if len(raw) < layout.size or raw[:4] != signature:
@@ -83,7 +81,7 @@ def fields(layout: struct.Struct, data: np.ndarray, at: int, signature: bytes, w
     return layout.unpack(raw)[1:]
 
 
-def find_directory(data: np.ndarray) -> Directory:
+def find_directory(data: FileBytes) -> Directory:
     """The end of the archive, in its zip64 form where there is one."""
     at = find_end(data)
     disk, start_disk, here, entries, size, offset, _comment = fields(END, data, at, b"PK\x05\x06", "end record")
@@ -101,7 +99,7 @@ def find_directory(data: np.ndarray) -> Directory:
     return directory
 
 
-def find_end(data: np.ndarray) -> int:
+def find_end(data: FileBytes) -> int:
     """The end record is the last thing in the file, but for a comment whose length it gives."""
     tail = data[-(END.size + FULL_16) :].tobytes()
     found = tail.rfind(b"PK\x05\x06")
@@ -112,7 +110,7 @@ def find_end(data: np.ndarray) -> int:
     return len(data) - len(tail) + found
 
 
-def find_directory64(data: np.ndarray, short: Directory) -> Directory:
+def find_directory64(data: FileBytes, short: Directory) -> Directory:
     """The zip64 end record; the short one must say the same, or that it cannot."""
     at = short.limit - LOCATOR.size
     disk, offset, disks = fields(LOCATOR, data, at, b"PK\x06\x07", "zip64 locator")
@@ -126,7 +124,7 @@ def find_directory64(data: np.ndarray, short: Directory) -> Directory:
     return Directory(entries, size, start, offset)
 
 
-def central_entries(data: np.ndarray, directory: Directory) -> Iterator[Entry]:
+def central_entries(data: FileBytes, directory: Directory) -> Iterator[Entry]:
     """The headers of the central directory, one after another, exactly as many as announced."""
     at = directory.offset
     for _ in range(directory.entries):
@@ -176,7 +174,7 @@ def zip64_extra(extra: bytes) -> bytes:
     return b""
 
 
-def data_range(data: np.ndarray, entry: Entry, limit: int) -> Range:
+def data_range(data: FileBytes, entry: Entry, limit: int) -> Range:
     """The place of an entry's data: after its local header, before the central directory at `limit`."""
     header = fields(LOCAL, data, entry.offset, b"PK\x03\x04", f"local header of {shown(entry.name)}")
     _needed, flags, method, _time, _date, _crc, packed, size, name_size, extra_size = header

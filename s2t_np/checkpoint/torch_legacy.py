@@ -8,7 +8,7 @@
     storages    each an int64 count and that many numbers, little-endian, without any alignment
 
 The layout is that of torch/serialization.py (`_legacy_save`). Storages lie wherever the one before ended: those at
-addresses that do not divide by the size of their numbers are copied, the others are views of the file.
+addresses that do not divide by the size of their numbers are copied once more.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .mapped import Malformed, blame, elements, map_file, shown
+from .file_bytes import FileBytes, Malformed, blame, elements, opened, shown
 from .pickle_ops import interpret
 from .torch_objects import Interpreter, Storage, interpret_checkpoint, tensor_arrays
 
@@ -30,11 +30,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
     Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
     """
-    with blame(path):
-        return tensor_arrays(*describe(map_file(path), interpret_checkpoint))
+    with blame(path), opened(path) as data:
+        return tensor_arrays(*describe(data, interpret_checkpoint))
 
 
-def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
+def describe(data: FileBytes, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
     """Return what the main pickle of a stream describes, and the function that gives a storage's numbers. Raises
     Malformed.
     """
@@ -44,7 +44,7 @@ def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callab
     return made, lambda s: elements(data, places[s.key], s.count, s.element)
 
 
-def plain_pickle(data: np.ndarray, at: int) -> tuple[object, int]:
+def plain_pickle(data: FileBytes, at: int) -> tuple[object, int]:
     """A pickle of plain values: it may name nothing and refer to nothing."""
     return interpret(data, at, {}, _no_storage)
 
@@ -53,7 +53,7 @@ def _no_storage(identity):
     raise Malformed("has a storage outside its state dict")
 
 
-def check_preamble(data: np.ndarray) -> int:
+def check_preamble(data: FileBytes) -> int:
     """The three pickles before the state dict; the position after them."""
     if (head := data[: len(MAGIC_PICKLE)].tobytes()) != MAGIC_PICKLE:
         raise Malformed(f"begins with {shown(head)}, expected torch's magic number")
@@ -75,7 +75,7 @@ def check_keys(keys, storages: dict[str, Storage]) -> list[str]:
     return keys
 
 
-def locate_storages(data: np.ndarray, at: int, keys: list[str], storages: dict[str, Storage]) -> dict[str, int]:
+def locate_storages(data: FileBytes, at: int, keys: list[str], storages: dict[str, Storage]) -> dict[str, int]:
     """The byte at which each storage's numbers begin. They must all be there, and nothing after them."""
     places = {}
     for key in keys:

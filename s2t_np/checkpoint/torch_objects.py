@@ -13,7 +13,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mapped import BF16, BOOL, F16, F32, F64, I8, I16, I32, I64, U8, Element, Malformed, is_natural, is_shape, shown
+from .file_bytes import (
+    BF16,
+    BOOL,
+    F16,
+    F32,
+    F64,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    Element,
+    FileBytes,
+    Malformed,
+    is_natural,
+    is_shape,
+    shown,
+)
 from .pickle_ops import MAX_STEPS, ORDERED, Call, ForbiddenGlobal, Global, OrderedDict, expect, interpret
 
 FAIRSEQ = "is a fairseq checkpoint (args or cfg with model), expected one of transformers"
@@ -123,7 +140,7 @@ class Described(NamedTuple):
     end: int
 
 
-Interpreter = Callable[[np.ndarray, int, int], Described]  # program, position, fields of a persistent id
+Interpreter = Callable[[FileBytes, int, int], Described]  # program, position, fields of a persistent id
 
 
 def interpret_objects(program, at: int, parts: int, table=ALLOWED, max_steps: int = MAX_STEPS) -> Described:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .mapped import Malformed, blame, elements, map_file, shown
+from .file_bytes import FileBytes, Malformed, blame, elements, opened, shown
 from .pickle_ops import MAX_PROGRAM
 from .stored_zip import Range, stored_entries
 from .torch_objects import Interpreter, Storage, interpret_checkpoint, tensor_arrays
@@ -23,15 +23,15 @@ PICKLE = b"/data.pkl"
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """{name: array} of a torch zip file: read-only views of the file, bfloat16 widened to float32. Raises ModelError.
+    """{name: array} of a torch zip file: read-only, bfloat16 widened to float32. Raises ModelError.
 
     Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
     """
-    with blame(path):
-        return tensor_arrays(*describe(map_file(path), interpret_checkpoint))
+    with blame(path), opened(path) as data:
+        return tensor_arrays(*describe(data, interpret_checkpoint))
 
 
-def describe(data: np.ndarray, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
+def describe(data: FileBytes, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
     """Return what the pickle of an archive describes, and the function that gives a storage's numbers. Raises
     Malformed.
     """
@@ -50,7 +50,7 @@ def find_root(entries: dict[bytes, Range]) -> bytes:
     return roots[0]
 
 
-def check_version(data: np.ndarray, entries: dict[bytes, Range], root: bytes) -> None:
+def check_version(data: FileBytes, entries: dict[bytes, Range], root: bytes) -> None:
     """The small entries that say how to read the big ones. Files of some exporters leave them out."""
     version = content(data, entries.get(root + b"/version", Range(0, 0))).strip() or b"3"
     if not version.isdigit() or int(version) not in VERSIONS:
@@ -62,12 +62,12 @@ def check_version(data: np.ndarray, entries: dict[bytes, Range], root: bytes) ->
         )
 
 
-def content(data: np.ndarray, where: Range) -> bytes:
+def content(data: FileBytes, where: Range) -> bytes:
     """The first bytes of a small entry."""
     return data[where.begin : min(where.end, where.begin + 64)].tobytes()
 
 
-def interpret_pickle(data: np.ndarray, where: Range, interpreter: Interpreter) -> object:
+def interpret_pickle(data: FileBytes, where: Range, interpreter: Interpreter) -> object:
     """Run data.pkl, which must be one pickle and nothing else."""
     if (size := where.end - where.begin) > MAX_PROGRAM:
         raise Malformed(f"has a data.pkl of {size} bytes, expected at most {MAX_PROGRAM}")
@@ -77,7 +77,7 @@ def interpret_pickle(data: np.ndarray, where: Range, interpreter: Interpreter) -
     return made
 
 
-def load(data: np.ndarray, entries: dict[bytes, Range], root: bytes, storage: Storage) -> np.ndarray:
+def load(data: FileBytes, entries: dict[bytes, Range], root: bytes, storage: Storage) -> np.ndarray:
     """The numbers of one storage, (count,), whose entry must have exactly their size."""
     where = entries.get(root + b"/data/" + storage.key.encode())
     if where is None:

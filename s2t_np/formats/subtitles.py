@@ -53,8 +53,8 @@ class Cue(NamedTuple):
 
 
 def milliseconds(seconds: float) -> int:
-    """Seconds as whole milliseconds."""
-    return round(seconds * 1000)
+    """Seconds as whole milliseconds, rounded as in json, so that all files of a recording agree."""
+    return round(1000 * round(float(seconds), 3))
 
 
 def timestamp(seconds: float, mark: str, hours: bool) -> str:

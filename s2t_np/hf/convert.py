@@ -7,9 +7,7 @@ prove that it loads, and renamed: it is there complete or not at all.
 """
 
 import dataclasses
-import os
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +20,7 @@ from ..config import UTTERANCE_FILE, write_json
 from ..errors import ModelError, OptionError
 from ..loading import Checkpoint, Network, load_folder, model_of, read
 from ..settings.architecture import ArchitectureOptions
-from ..system.atomic_files import exchange, held, remove_leftover_folders
+from ..system.atomic_folders import atomic_folder
 from ..weights import check
 from .from_fairseq import write_files
 from .generation_options import generation_json
@@ -122,33 +120,6 @@ def check_target(target: Path, force: bool) -> None:
         raise OptionError(f"{target} is not empty; choose another destination, or --force to replace the model there")
     if foreign := [name for name in names if name not in REPLACEABLE or (target / name).is_dir()]:
         raise OptionError(f"{target} holds {foreign[0]}, which is not part of a model; not even --force replaces it")
-
-
-@contextmanager
-def atomic_folder(target: Path):
-    """A new folder to fill, which becomes `target` when the block ends well and vanishes when it does not.
-
-    A folder already at `target` changes places with the new one, in one step where the system can (Linux); elsewhere it
-    is moved aside first, and put back if the new one cannot take its place. Then it is removed.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    mark = os.urandom(6).hex()
-    partial, old = target.with_name(f".s2t-np-{mark}.tmp"), target.with_name(f".s2t-np-{mark}.old")
-    remove_leftover_folders(target.parent)
-    try:
-        partial.mkdir()
-        with held(partial):
-            yield partial
-        if not target.exists():
-            partial.rename(target)
-        elif not exchange(partial, target):
-            target.rename(old)
-            partial.rename(target)
-    finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        for leftover in (partial, old):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def convert(source: Path, target: Path, dtype: str = "float32", force: bool = False) -> Converted:

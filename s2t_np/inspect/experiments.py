@@ -35,6 +35,7 @@ from ..ops import Ops, log_softmax
 from ..parts import Attention, Encoder
 from ..search import Hypothesis
 from ..settings.fields import check_fields, frozen, is_integers, is_real, is_texts, rule, show
+from .trace import Trace
 from .trace.plan import is_readable
 
 STACKS = ("encoder", "decoder")
@@ -267,6 +268,14 @@ def subject(model: S2T, features: np.ndarray, **generation) -> Subject:
     best = model.generate_from(memory, **generation)[0]
     tokens = np.array(best.tokens)
     return Subject(model, features, generation, tokens, answer_of(model, best), model.logits(memory, tokens[:-1]))
+
+
+def traced_subject(model: S2T, trace: Trace, **generation) -> Subject:
+    """The same for a recording that was traced, whose search need not be repeated. Raises OptionError."""
+    check_model(model)
+    best = trace.transcript.hypotheses[0]
+    tokens, logits = np.array(best.tokens), trace["logits"]
+    return Subject(model, trace["features.cmvn"], generation, tokens, answer_of(model, best), logits)
 
 
 def compare(before: Subject, experiment: Experiment) -> Comparison:

@@ -13,7 +13,7 @@ from .settings import Settings
 CREATED = 1_600_000_000  # OpenAI's clients expect a date of every model; the paper is of autumn 2020
 PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
 PAGE_POLICY += "media-src blob:; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-PARTS = {"/": "page.html", "/page.js": "page.js", "/page.css": "page.css", "/microphone.js": "microphone.js"}
+PARTS = {"/": "page.html"} | {f"/{name}": name for name in ("page.js", "page.css", "microphone.js", "subtitles.js")}
 PART_MEDIA = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 
 

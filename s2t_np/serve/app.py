@@ -3,7 +3,8 @@
 POST /v1/audio/transcriptions, /v1/audio/translations     OpenAI's audio API
 GET  /v1/models, /v1/models/NAME
 WS   /v1/live                                             live sound
-POST /explorer                                            makes a page of the explorer; GET /explorer/NAME shows it
+POST /explorer                                            makes a page of the explorer; GET /explorer/NAME shows it,
+POST /explorer/NAME/experiment, numbers, gradient         and answers what it asks
 GET  /health, /metrics, /                                 and the parts of the page
 """
 
@@ -16,6 +17,7 @@ from ..model import S2T
 from ..system.threads import processors
 from .answers import PARTS, About, Endpoint, not_found, part
 from .desk import Desk
+from .explorer import QUESTIONS
 from .guard import Guard
 from .live import Live
 from .metrics import Metrics
@@ -61,6 +63,7 @@ def routes(uploads: Uploads, live: Live, about: About) -> list:
     audio = {"transcriptions": "transcribe", "translations": "translate"}
     posts = {f"/v1/audio/{name}": partial(uploads.audio, task) for name, task in audio.items()}
     posts |= {"/explorer": uploads.page}
+    posts |= {f"/explorer/{{name}}/{question}": partial(uploads.question, question) for question in QUESTIONS}
     gets = {"/v1/models": about.models, "/v1/models/{name:path}": about.models, "/health": about.health}
     gets |= {"/metrics": about.measured, "/explorer/{name}": uploads.kept_page} | dict.fromkeys(PARTS, part)
     table = [Route(path, Endpoint(method, "POST")) for path, method in posts.items()]

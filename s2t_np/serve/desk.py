@@ -69,9 +69,9 @@ class Stop:
 class Job:
     """A piece of work and the events that it emits, which cross from its thread to the event loop."""
 
-    def __init__(self, work: Work, time_limit: float):
+    def __init__(self, work: Work, time_limit: float, model_for: Callable[[Stop], Any]):
         """Called on the event loop that will read the events."""
-        self.work, self.time_limit, self.stop = work, time_limit, Stop()
+        self.work, self.time_limit, self.model_for, self.stop = work, time_limit, model_for, Stop()
         self.loop, self.arrived = asyncio.get_running_loop(), asyncio.Queue()
 
     def emit(self, event: Any) -> None:
@@ -81,13 +81,13 @@ class Job:
         except RuntimeError as error:
             raise Cancelled from error
 
-    def run(self, model_for: Callable[[Stop], S2T]) -> None:
+    def run(self) -> None:
         """Do the work, on a worker thread; everything that it raises becomes an event."""
         self.stop.deadline = monotonic() + self.time_limit
         try:
             if self.stop.cancelled:
                 raise Cancelled
-            self.emit(Done(self.work(model_for(self.stop), self.emit)))
+            self.emit(Done(self.work(self.model_for(self.stop), self.emit)))
         except BaseException as error:  # a worker thread outlives every job
             if isinstance(error, Cancelled) and self.stop.is_late:
                 error = Refusal(504, f"this took longer than {self.time_limit:g} s, the limit of this server")
@@ -143,9 +143,12 @@ class Desk:
             self.taken -= 1
 
     @contextmanager
-    def job(self, work: Work) -> Iterator[Job]:
-        """Within this context work waits in the queue, then runs; then it is withdrawn. Called on the event loop."""
-        job = Job(work, self.time_limit)
+    def job(self, work: Work, model_for: Callable[[Stop], Any] | None = None) -> Iterator[Job]:
+        """Within this context work waits in the queue, then runs; then it is withdrawn. Called on the event loop.
+
+        `model_for` gives work another model than the desk's.
+        """
+        job = Job(work, self.time_limit, model_for or self.model_for)
         with self.changed:
             self.queue.append(job)
             self.changed.notify()
@@ -177,7 +180,7 @@ class Desk:
         """Do one job after the other, on a worker thread, which computes alone."""
         with own_threads(1):
             while (job := self.next_job()) is not None:
-                job.run(self.model_for)
+                job.run()
                 with self.changed:
                     self.running.remove(job)
                 del job  # the upload that it holds goes now, not when the next one comes

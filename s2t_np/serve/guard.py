@@ -20,7 +20,7 @@ from .metrics import Metrics
 from .refusals import LIMIT_STATUS, Refusal
 from .settings import Settings
 
-OPEN_PATHS = {"/", "/page.js", "/page.css", "/microphone.js", "/favicon.ico", "/health"}
+OPEN_PATHS = {"/", "/page.js", "/page.css", "/microphone.js", "/subtitles.js", "/favicon.ico", "/health"}
 KEY_PROTOCOL = "s2t-np-key."  # a browser cannot set headers of a WebSocket; its subprotocol carries the key
 FORM_BYTES = 1 << 16  # bytes of a form beside the file in it
 SAFE_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}

@@ -1,15 +1,17 @@
 """Requests that bring a recording: a form is read, a job is done, its events become one answer or a stream."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from ..inspect.explorer.local_server import POLICY
 from ..longform.options import StreamOptions
 from .answers import said
 from .desk import ClientGone, Desk, Done, Emit
-from .explorer import Explorer
+from .explorer import Explorer, Follower, Kept, new_name
 from .guard import FORM_BYTES
 from .metrics import Metrics
 from .parameters import Wanted, check_model, grouped, single, wanted
@@ -44,17 +46,29 @@ class Uploads:
         with self.desk.place():
             async with self.upload(scope, receive) as (file, fields):
                 check_model(single(grouped(fields), "model"), self.settings.task, self.settings)
-                async with self.answered(partial(self.explored, file), receive) as events:
-                    html = await result(events)
-        await JSONResponse({"url": f"/explorer/{self.explorer.keep(html)}"})(scope, receive, send)
+                name = new_name()
+                work = partial(self.explored, file, name)
+                async with self.answered(work, receive, self.explorer.follower) as events:
+                    self.explorer.keep(name, await result(events))
+        await JSONResponse({"url": f"/explorer/{name}"})(scope, receive, send)
 
     async def kept_page(self, scope, receive, send) -> None:
         """A page of the explorer that was made a while ago."""
         from starlette.responses import HTMLResponse
 
-        html = self.explorer.find(scope["path_params"]["name"])
-        headers = {"content-security-policy": self.explorer.POLICY}
-        await HTMLResponse(html, headers=headers)(scope, receive, send)
+        kept = self.explorer.find(scope["path_params"]["name"])
+        await HTMLResponse(kept.html, headers={"content-security-policy": POLICY})(scope, receive, send)
+
+    async def question(self, question: str, scope, receive, send) -> None:
+        """Answer one of QUESTIONS that a kept page asks about its recording."""
+        from starlette.responses import JSONResponse
+
+        kept = self.explorer.find(scope["path_params"]["name"])
+        work = partial(self.asked, kept, question, await small_json(scope, receive, self.settings.limits.upload_time))
+        with self.desk.place():
+            async with self.answered(work, receive, self.explorer.follower) as events:
+                found = await result(events)
+        await JSONResponse(found)(scope, receive, send)
 
     @asynccontextmanager
     async def upload(self, scope, receive):
@@ -79,11 +93,13 @@ class Uploads:
             await form.close()
 
     @asynccontextmanager
-    async def answered(self, work: Callable, receive) -> AsyncIterator[AsyncIterator[Any]]:
-        """Within this context: the events of a job, which ends when the client leaves."""
+    async def answered(
+        self, work: Callable, receive, model_for: Callable | None = None
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        """Within this context: the events of a job, which ends when the client leaves. `model_for` as in Desk.job."""
         gone = asyncio.ensure_future(disconnected(receive))
         try:
-            with self.desk.job(work) as job:
+            with self.desk.job(work, model_for) as job:
                 yield job.events(gone)
         finally:
             gone.cancel()
@@ -95,9 +111,13 @@ class Uploads:
         self.metrics.heard(recording.duration, len(recording.segments))
         return recording
 
-    def explored(self, file, model, emit: Emit) -> str:
-        """The page of an upload, on a worker thread; the explorer has a model of its own. Raises Refusal."""
-        return self.explorer.make(file, self.generation)
+    def explored(self, file, name: str, follower: Follower, emit: Emit) -> Kept:
+        """The page of an upload, on a worker thread. Raises Refusal."""
+        return self.explorer.make(file, self.generation, name, follower)
+
+    def asked(self, kept: Kept, question: str, data, follower: Follower, emit: Emit) -> dict:
+        """The answer to a question of a page, on a worker thread. Raises Refusal."""
+        return self.explorer.answer(kept, question, data, follower)
 
     async def whole(self, asked: Wanted, events, scope, receive, send) -> None:
         """Answer when everything is there."""
@@ -133,6 +153,29 @@ async def result(events: AsyncIterator[Any]) -> Any:
         if isinstance(event, Done):
             return event.result
     raise ClientGone
+
+
+async def small_json(scope, receive, limit: float) -> Any:
+    """The JSON in the body of a request, which has to arrive within `limit` seconds. Raises Refusal, ClientGone."""
+    from starlette.requests import ClientDisconnect, Request
+
+    request, body = Request(scope, receive), bytearray()
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Refusal(415, "expected JSON, declared as application/json")
+    try:
+        async with asyncio.timeout(limit):
+            async for part in request.stream():
+                body += part
+                if len(body) > FORM_BYTES:
+                    raise Refusal(413, f"expected JSON of at most {FORM_BYTES} bytes")
+    except TimeoutError:
+        raise Refusal(408, f"the question took longer than {limit:g} s, the limit of this server") from None
+    except ClientDisconnect:
+        raise ClientGone from None
+    try:
+        return json.loads(bytes(body))
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        raise Refusal(400, "the body is not valid JSON") from None
 
 
 async def disconnected(receive) -> None:

@@ -33,6 +33,11 @@ def parsed(line: bytes) -> dict | None:
     return entry if isinstance(entry, dict) else None
 
 
+def line_of(entry: dict) -> bytes:
+    """An object as a line of a journal."""
+    return json.dumps(entry).encode("ascii") + b"\n"
+
+
 class Journal:
     """A file of JSON objects, one per line, that is only added to. `entries`: those it held when it was opened."""
 
@@ -47,7 +52,7 @@ class Journal:
 
     def add(self, entry: dict) -> None:
         """Add an entry, in a single write. Raises OSError."""
-        write_all(self.file, json.dumps(entry).encode("ascii") + b"\n")
+        write_all(self.file, line_of(entry))
 
     def close(self) -> None:
         self.file.close()

@@ -6,11 +6,9 @@ another user has put in the folder is never followed. A process that is killed l
 `remove_leftovers` deletes such files, which are told from those in use by a lock.
 """
 
-import ctypes
 import errno
 import os
 import secrets
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -22,7 +20,6 @@ from .file_locks import try_lock
 
 OPEN_FILES_MOVE = os.name == "posix"  # Windows renames and deletes a file only once it is closed
 IDLE = 60.0  # seconds without a change after which Windows' temporary files, which have no lock, count as left over
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # as in Linux
 PREFIX, SUFFIX = ".s2t-np-", ".tmp"  # around temporary names, whose length does not depend on the target's name
 
 
@@ -109,21 +106,6 @@ def new_file(folder: Path) -> BinaryIO:
         file.close()  # another process took it for a leftover before it was locked
 
 
-def exchange(first: Path, second: Path) -> bool:
-    """Let two files or folders change names in one step; False where the system or the disk cannot. Raises OSError.
-
-    A process that is killed between two renames would leave nothing under the name. (renameat2 in Linux' manual.)
-    """
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
-    if rename is None:
-        return False
-    if not rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE):
-        return True
-    if (number := ctypes.get_errno()) in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        return False
-    raise OSError(number, os.strerror(number), str(second))
-
-
 def check_writable(folder: str | Path) -> None:
     """Create and delete a file in `folder`. Raises OSError where that is not possible."""
     with temporary_file(Path(folder)):
@@ -145,32 +127,6 @@ def remove_unlocked(path: Path) -> None:
     with open(path, "rb", opener=open_regular) as file:
         if try_lock(file):
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Within this context a folder counts as in use, and `remove_leftover_folders` spares it. Raises OSError."""
-    if os.name != "posix":
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try_lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def remove_leftover_folders(place: Path) -> None:
-    """Delete the temporary folders in `place` that no process fills any more, as far as this user may."""
-    for path in place.glob(f"{PREFIX}*{SUFFIX}") if os.name == "posix" else ():
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if try_lock(descriptor):
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
 
 
 def open_regular(path: str, flags: int) -> int:

@@ -5,6 +5,8 @@ takes its place before the next step. So an utterance never waits for a longer n
 al. 2022, "Orca: A Distributed Serving System for Transformer-Based Generative Models", OSDI, section 3.1, call it
 iteration-level scheduling.)
 
+A step that finds no memory ends those that took part in it, and the others go on.
+
 What an utterance does before its first Ask, such as reading, features and the encoder, happens when it joins. One joins
 a step, so that those that run are never kept waiting for long.
 """
@@ -39,8 +41,27 @@ def together(utterances: Iterable[tuple[int, Asking[R]]], step: StepTogether, wi
         if not running:
             return
         asked, running = running, []
-        for one, answer in zip(asked, step([one.ask for one in asked]), strict=True):
+        try:
+            answers = step([one.ask for one in asked])
+        except MemoryError as error:
+            yield from refused(asked, error)
+            continue
+        for one, answer in zip(asked, answers, strict=True):
             yield from answered(one.number, one.utterance, answer, running)
+
+
+def refused(asked: Sequence[Running], error: Exception) -> Iterator[tuple[int, R]]:
+    """Raise an error in each utterance, where it waits for its answer: the results of those that make one of it.
+
+    Their caches may have grown or not, so none of them can ask again. Raises what an utterance raises.
+    """
+    for one in asked:
+        try:
+            one.utterance.throw(error)
+        except StopIteration as end:
+            yield one.number, end.value
+        else:
+            raise RuntimeError("an utterance asked once more after an error") from error
 
 
 def answered(

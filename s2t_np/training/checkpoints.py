@@ -21,8 +21,9 @@ import numpy as np
 from ..checkpoint import read_tensors, safetensors
 from ..config import read_json, write_json
 from ..errors import ModelError, OptionError
-from ..hf.convert import COPIED, atomic_folder
-from ..system.atomic_files import remove_leftovers
+from ..hf.convert import COPIED
+from ..system.atomic_files import PREFIX, SUFFIX, remove_leftovers
+from ..system.atomic_folders import atomic_folder, put_back, remove_folder
 from .derivatives.parameters import Parameters
 from .learner import Learner
 
@@ -101,8 +102,9 @@ def remove_old(run: Path, keep: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for place in (run, run / "checkpoints"):
         remove_leftovers(place)  # files; what follows removes folders
-        for folder in place.glob(".s2t-np-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        put_back(place)
+        for folder in place.glob(f"{PREFIX}*{SUFFIX}"):
+            remove_folder(folder)
 
 
 def restore(folder: Path, learner: Learner) -> Position:

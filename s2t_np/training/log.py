@@ -1,9 +1,10 @@
 """log.jsonl: one line of JSON for every few updates and for every validation."""
 
+import os
 from pathlib import Path
 
-from ..system.append_files import Journal, parsed
-from ..system.atomic_files import atomic_file
+from ..system.append_files import Journal, line_of, parsed
+from ..system.atomic_files import atomic_file, named
 
 NAME = "log.jsonl"
 
@@ -22,23 +23,26 @@ class Log:
 
         Raises OSError.
         """
-        path = run / NAME
-        journal = Journal(path)
-        kept = [entry for entry in journal.entries if entry.get("update", 0) <= update]
-        if len(kept) < len(journal.entries):
-            journal.close()
-            with atomic_file(path) as file:
-                file.write(b"")
-            journal = Journal(path)
-            for entry in kept:
-                journal.add(entry)
-        self.journal, self.entries = journal, kept
+        self.path = run / NAME
+        journal = Journal(self.path)
+        journal.close()
+        self.entries = [entry for entry in journal.entries if entry.get("update", 0) <= update]
+        whole = b"".join(map(line_of, self.entries))
+        if self.path.read_bytes() != whole:  # there is more, or a line that a crash has torn
+            with atomic_file(self.path) as file:
+                file.write(whole)
+        self.journal = Journal(self.path)
 
     def add(self, **entry) -> None:
         """Add a line. Raises OSError."""
         rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in entry.items()}
         self.entries.append(rounded)
         self.journal.add(rounded)
+
+    def sync(self) -> None:
+        """Bring it to the disk. Raises OSError."""
+        with named(self.path):
+            os.fsync(self.journal.file.fileno())
 
     def close(self) -> None:
         self.journal.close()

@@ -37,7 +37,7 @@ class Updated(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """A validation is done and a checkpoint written."""
+    """A validation is done; the checkpoint is written next."""
 
     position: Position
     validation: Validation | None  # None where there is no validation set
@@ -57,6 +57,7 @@ class Run:
     decoded: int = 200  # validation utterances that are transcribed
     backend: Backend | None = None  # that transcribes them
     lang: str | None = None  # the language of the texts, for a model that writes several
+    log_interval: int = 20  # updates in a line of the log
 
     @property
     def recipe(self):
@@ -125,21 +126,29 @@ class Run:
         decoded = self.valid[: self.decoded]
         return Validation(nll, word_errors(current, self.store, decoded, self.lang).rate if decoded else None)
 
-    def save(self, position: Position) -> Validated:
-        """Validate, keep the best, write a checkpoint. Raises TrainingError where the disk takes no more."""
+    def save(self, position: Position) -> Iterator[Validated]:
+        """Validate; when that is logged, write a checkpoint. Raises TrainingError where the disk takes no more.
+
+        In this order: a run that goes on drops the lines after its checkpoint, and could not write those before it.
+        """
         found, is_best = None, False
         if self.valid:
             found = self.validate()
             is_best = position.best is None or list(found.merit) < position.best
+        if is_best:
+            position.best, position.best_update = list(found.merit), position.update
+        yield Validated(Position(**vars(position)), found, is_best)
+        self.write(position, is_best)
+
+    def write(self, position: Position, is_best: bool) -> None:
+        """Keep the best, write a checkpoint. Raises TrainingError where the disk takes no more."""
         try:
             if is_best:
                 checkpoints.save_best(self.folder, self.learner)
-                position.best, position.best_update = list(found.merit), position.update
             checkpoints.save(self.folder, self.learner, position)
             checkpoints.remove_old(self.folder, self.recipe.keep_last)
         except (OSError, ModelError) as error:
             raise TrainingError(f"{error}; {self.kept()}") from None
-        return Validated(Position(**vars(position)), found, is_best)
 
     def epoch(self, position: Position) -> Iterator[Updated | Validated]:
         """The rest of the epoch under way. `position` moves on, in place."""
@@ -155,7 +164,7 @@ class Run:
             if self.over(position):
                 return
             if every and position.update % every == 0 and position.batch < total:
-                yield self.save(position)
+                yield from self.save(position)
             began = time.perf_counter()
         position.epoch, position.batch = position.epoch + 1, 0
 
@@ -164,7 +173,7 @@ class Run:
         while not self.over(position):
             yield from self.epoch(position)
             if position.batch or self.over(position) or position.epoch % self.recipe.save_interval == 0:
-                yield self.save(position)
+                yield from self.save(position)
 
 
 class Means:
@@ -191,19 +200,21 @@ class Means:
 MEANS = ("loss", "nll", "accuracy", "gradient_norm")
 
 
-def logged(run: Run, position: Position, interval: int) -> Iterator[Updated | Validated]:
-    """The events of `run.go`, with a line in the log for every `interval` updates and every validation."""
+def logged(run: Run, position: Position) -> Iterator[Updated | Validated]:
+    """The events of `run.go`, with a line in the log for every `log_interval` updates and every validation."""
     log, means = Log(run.folder, position.update), Means()
     try:
         for event in run.go(position):
             if isinstance(event, Updated):
                 means.add(event)
-            if means.updates and (len(means.updates) >= interval or isinstance(event, Validated)):
+            if means.updates and (len(means.updates) >= run.log_interval or isinstance(event, Validated)):
                 log.add(update=event.position.update, epoch=event.position.epoch, **means.entry())
                 means = Means()
             if isinstance(event, Validated) and event.validation is not None:
                 figures = {"valid_nll": event.validation.nll, "valid_wer": event.validation.wer}
                 log.add(update=event.position.update, epoch=event.position.epoch, **figures, best=event.is_best)
+            if isinstance(event, Validated):
+                log.sync()
             yield event
     finally:
         log.close()

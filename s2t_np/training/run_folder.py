@@ -20,11 +20,12 @@ from ..checkpoint import safetensors
 from ..checkpoint.hub import find
 from ..config import FeatureConfig, ModelConfig, read_json, write_json
 from ..errors import ModelError, OptionError
-from ..hf.convert import atomic_folder, convert
+from ..hf.convert import convert
 from ..loading import load_folder
 from ..model import S2T
 from ..settings.architecture import ArchitectureOptions
 from ..system.atomic_files import PREFIX, SUFFIX, atomic_file, remove_leftovers
+from ..system.atomic_folders import atomic_folder
 from ..system.file_locks import try_lock
 from .checkpoints import Position, checkpoints, restore, sync_folder
 from .derivatives.dropout import Rates
@@ -64,6 +65,7 @@ class Setting(NamedTuple):
     features: str | None = None  # where they are kept; None: in the run, "" nowhere
     decoded: int = 200  # validation utterances that are transcribed
     bad_rows: float = 0.05  # the share of rows that may be left out
+    log_interval: int = 20  # updates in a line of the log
 
 
 def is_foreign(path: Path) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.checkpoint import mapped, read_tensors, read_torch
+from s2t_np.checkpoint import file_bytes, read_tensors, read_torch
 from s2t_np.errors import ModelError
 
 from ..support import checkpoints
@@ -72,7 +72,7 @@ def test_released_arrays_leave_memory(tmp_path, kind):
     x = read_tensors(tmp_path)["x"]
     full = resident()
     assert np.array_equal(x[::999], numbers[::999])
-    mapped.release(x[:-3])
+    file_bytes.release(x[:-3])
     assert full - empty > 0.6 * x.nbytes and resident() - empty < 0.2 * x.nbytes
     assert np.array_equal(x[-3:], numbers[-3:])
 
@@ -87,26 +87,26 @@ import os, sys
 import numpy as np
 import s2t_np
 from s2t_np import errors
-from s2t_np.checkpoint import mapped, read_tensors
+from s2t_np.checkpoint.file_bytes import OpenFile
 folder, when = sys.argv[1:]
-usual = mapped.owned
-def cut_first(array):
-    if array.nbytes > 100_000:
-        os.truncate(os.path.join(folder, "model.safetensors"), 100_000)
-    return usual(array)
-if when == "while it is read":
-    mapped.owned = cut_first
+weights, usual = os.path.join(folder, "model.safetensors"), OpenFile.read_into
+def cut_first(self, target, begin):
+    if when == "while its header is read" or len(target) > 100_000:
+        os.truncate(weights, 100_000 * (when == "while it is read"))
+    usual(self, target, begin)
+if when != "afterwards":
+    OpenFile.read_into = cut_first
 try:
     model = s2t_np.load(folder, backend="numpy")
 except errors.ModelError as error:
     sys.exit(str(error))
-os.truncate(os.path.join(folder, "model.safetensors"), 1000)
+os.truncate(weights, 1000)
 print(model.transcribe(os.path.join(os.path.dirname(s2t_np.__file__), "recordings", "five-five.flac")).text)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["while it is read", "afterwards"])
+@pytest.mark.parametrize("when", ["while its header is read", "while it is read", "afterwards"])
 def test_weights_that_are_cut_short_do_not_end_the_process(tmp_path, when):
     """As `cp` over the file does; a mapping of it ends the process with SIGBUS."""
     shutil.copytree(DIGITS, tmp_path / "m")
@@ -130,8 +130,8 @@ def test_weights_that_are_overwritten_in_place_stay_as_they_were_read(tmp_path):
 
 def test_an_array_of_no_file_cannot_be_released():
     x = np.ones(100_000)
-    mapped.release(x)
-    mapped.release(x[::2])
+    file_bytes.release(x)
+    file_bytes.release(x[::2])
     assert (x == 1).all()
 
 

@@ -2,15 +2,19 @@
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from s2t_np.errors import OptionError
 from tools.fuzz import campaign as parent
-from tools.fuzz.campaign import Tally, campaign
+from tools.fuzz import seeds
+from tools.fuzz.campaign import campaign
 from tools.fuzz.formats import FORMATS, Format
 from tools.fuzz.judge import compare, judge
+from tools.fuzz.mutations import ogg_checksum
+from tools.fuzz.tally import Tally, summed
 from tools.fuzz.worker import mutant
 
 pytestmark = pytest.mark.slow
@@ -104,10 +108,24 @@ def test_what_ends_the_worker_is_an_escape_and_the_campaign_goes_on(read, words,
     module.write_text(body)
     monkeypatch.setattr(parent, "WORKER", [str(module)])
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    tally: Tally = campaign(FORMATS["list"], 0, 3, tmp_path / "kept")
+    tally = campaign(FORMATS["list"], 0, 3, tmp_path / "kept")
     assert tally.counts["escape"] == 3 and all(words in line for line in tally.escapes)
     kept = sorted(path for path in (tmp_path / "kept").rglob("*") if path.is_file())
     assert [path.read_bytes() for path in kept] == [mutant(FORMATS["list"], 0, index)[1] for index in range(3)]
+
+
+def test_counts_of_campaigns_are_summed():
+    one = Tally("wav", Counter(read=2, escape=1), 0.5, 90, ["a"], ["0: 3"])
+    other = Tally("wav", Counter(read=1), 2.0, 80)
+    (total,) = summed([one.record(), other.record()])
+    assert total == Tally("wav", Counter(read=3, escape=1), 2.0, 90, ["a"], ["0: 3"]) and total.judged == 4
+
+
+def test_the_checksum_of_an_ogg_page_is_the_one_that_libvorbis_wrote():
+    page = seeds.sound("ogg")["0-1.ogg"]
+    end = page.index(b"OggS", 4)
+    blank = page[:22] + bytes(4) + page[26:end]
+    assert ogg_checksum(blank).to_bytes(4, "little") == page[22:26]
 
 
 def test_a_format_is_a_whole_description():

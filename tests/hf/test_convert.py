@@ -166,7 +166,9 @@ def test_the_old_model_comes_back_when_the_new_one_cannot_take_its_place(digits,
         return rename(self, target)
 
     monkeypatch.setattr(type(tmp_path), "rename", refuse)
-    monkeypatch.setattr("s2t_np.hf.convert.exchange", lambda *_: False)  # a system that cannot do it in one step
+    monkeypatch.setattr(
+        "s2t_np.system.atomic_folders.exchange", lambda *_: False
+    )  # a system that cannot do it in one step
     with pytest.raises(PermissionError):
         convert(digits, tmp_path / "out", "float16", force=True)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "float32"

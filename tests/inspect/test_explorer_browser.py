@@ -1,10 +1,12 @@
 """The explorer's page in a real browser, from disk: it opens without errors, draws all, and shows true numbers."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
+from s2t_np.inspect.explorer import PROGRAM, read
 from s2t_np.inspect.explorer.model_map import BOXES
 from s2t_np.inspect.explorer.sections import SECTIONS, views_of
 from s2t_np.inspect.explorer.tour import TOUR
@@ -289,3 +291,37 @@ def test_a_few_loud_channels_leave_the_others_their_colours(opened):
         tab.select_option(f"{chooser} >> nth=0", name)
         coloured[name] = canvas.evaluate(RED)
     assert coloured["channel"] > coloured["robust"] > coloured["full"]
+
+
+def test_parentheses_are_as_tall_as_what_they_hold(opened):
+    """A fraction beside them does not stretch them; one inside does."""
+    heights = opened().evaluate(
+        """texts => texts.map((text) => {
+          const made = math(text);
+          document.body.append(made);  /* the page has looked for a font already */
+          const open = [...made.querySelectorAll('mo')].filter((o) => o.textContent === '(');
+          return open.map((o) => o.getBoundingClientRect().height);
+        })""",
+        [r"(a + b)", r"\frac{1}{2} (a + b)", r"\frac{1}{2} · (\frac{a}{b}) + (c)", r"{(\frac{a}{b})}^2 (x_{n-1})"],
+    )
+    (plain,), (beside,), (tall, after), (squared, low) = heights
+    assert beside == pytest.approx(plain, rel=0.1) and after == pytest.approx(plain, rel=0.1)
+    assert tall > 1.4 * plain and squared > 1.4 * plain
+    assert low < 1.3 * plain
+
+
+def test_no_part_of_a_formula_is_left_out(opened):
+    """A name that the notation does not know would become a gap."""
+    formulas = ["\\max{(0, \\min{(1, x)})}", "\\log_2{L}"]
+    assert opened().evaluate("all => all.map((text) => math(text).textContent)", formulas) == [
+        "max(0,min(1,x))",
+        "log2L",
+    ]
+    programs = "".join(read(name) for name in PROGRAM if name != "page.math.js").replace("\\\\", "\\")
+    used = set(re.findall(r"\\([a-z]{2,})", programs + "".join(section.formula for section in SECTIONS)))
+    named = set(json.loads(re.search(r"FUNCTIONS = (\[.*\])", read("page.math.js"))[1]))
+    assert (
+        {"cos", "frac", "min"}
+        <= used
+        <= named | {*("frac", "sqrt", "overline", "sum", "prod", "text", "operatorname", "quad")}
+    )

@@ -145,7 +145,7 @@ def test_a_word_shows_where_it_came_from(chromium, seen, tmp_path):
         assert len(canvases) == 3  # attention to the sound, to the text, the gradient
         true = by_words([[2]])[0]
         shown = np.array(
-            tab.evaluate(f"Array.from({{ length: {len(true)} }}, (_, t) => lookup(data.gradients[2]).at(t, 40))")
+            tab.evaluate(f"Array.from({{ length: {len(true)} }}, (_, t) => lookup('gradient:2').at(t, 40))")
         )
         assert np.abs(shown - true[:, 40]).max() <= np.ptp(true) / 255
         steps = [item.inner_text() for item in tab.query_selector_all("#words .origin ol li")]

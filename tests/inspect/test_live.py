@@ -199,6 +199,6 @@ def test_a_large_model_is_not_packed_into_a_page(model, monkeypatch):
 
 
 def test_a_served_page_asks_the_server(model):
-    record, block = parts(fragment(trace(model, RECORDING, ["features.cmvn", "log_probs"]), model, "experiment"))
-    assert (record["kind"], record["address"], block) == ("server", "experiment", "")
+    record, block = parts(fragment(trace(model, RECORDING, ["features.cmvn", "log_probs"]), model, asking=True))
+    assert (record["kind"], block) == ("server", "")
     assert (record["encoder_layers"], record["decoder_heads"], record["num_beams"]) == (6, 4, 5)

@@ -151,7 +151,7 @@ def test_nothing_is_wider_than_a_phone(tab):
 
 def test_a_page_from_the_local_server_asks_it_within_its_policy(tab, model, seen, before):
     errors = []
-    with served(seen, model, before) as server:
+    with served(seen, model) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         other = tab.context.browser.new_page()

@@ -10,7 +10,8 @@ import pytest
 import s2t_np
 from s2t_np.errors import OptionError
 from s2t_np.inspect.experiments import Experiment, compare, subject
-from s2t_np.inspect.explorer.local_server import MOST_BYTES, LocalServer, answering
+from s2t_np.inspect.explorer.local_server import MOST_BYTES, LocalServer
+from s2t_np.inspect.explorer.questions import Questions
 from tests.support.paths import DIGITS
 
 RECORDING = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -25,7 +26,7 @@ def before():
 
 @pytest.fixture(scope="module")
 def server(before):
-    with LocalServer("<title>a page</title>", answering(before)) as server:
+    with LocalServer("<title>a page</title>", Questions(before, (), lambda names: {}, None).answers()) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -131,13 +132,41 @@ def test_other_methods_and_preflights_are_not_known(server):
         line.close()
 
 
+def test_a_question_that_no_one_waits_for_is_not_computed():
+    """Two are asked at once, the second leaves while the first is computed."""
+    begun, leave, computed = threading.Event(), threading.Event(), []
+
+    def answer(data):
+        computed.append(data)
+        begun.set()
+        assert leave.wait(20)
+        return {}
+
+    with LocalServer("", {"x": answer}) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        path = f"/{server.token}/x"
+        first = threading.Thread(target=ask, args=(server, path, b"1"), kwargs={"Content_Type": "application/json"})
+        first.start()
+        assert begun.wait(20)
+        second = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        second.request("POST", path, b"2", JSON)
+        second.close()
+        leave.set()
+        first.join(20)
+        assert ask(server, path, b"3", Content_Type="application/json")[0] == 200
+        server.shutdown()
+        thread.join(10)
+    assert computed == [1, 3]
+
+
 def test_a_port_in_use_is_refused(server):
     with pytest.raises(OptionError, match=f"--port {server.server_port}: cannot listen there"):
-        LocalServer("", lambda data: data, server.server_port)
+        LocalServer("", {}, server.server_port)
 
 
 def test_every_server_has_its_own_token():
-    servers = [LocalServer("", lambda data: data) for _ in range(3)]
+    servers = [LocalServer("", {}) for _ in range(3)]
     assert len({server.token for server in servers}) == 3
     assert all(len(server.token) >= 24 for server in servers)
     for server in servers:

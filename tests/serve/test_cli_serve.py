@@ -112,7 +112,7 @@ def refused(capsys, *arguments):
 
 def test_a_port_that_is_taken(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "cannot listen there (Address already in use" in refused(capsys, "--port", str(taken.getsockname()[1]))
+        assert "cannot listen there (Address already in use)" in refused(capsys, "--port", str(taken.getsockname()[1]))
     assert "expected 0 to 65535" in refused(capsys, "--port", "99999")
 
 

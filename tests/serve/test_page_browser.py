@@ -11,6 +11,7 @@ import soundfile
 import srt
 
 from s2t_np import audio
+from s2t_np.cli import main
 from tests.serve.conftest import FIVE, TWO, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: drives a browser")
@@ -82,7 +83,7 @@ def test_a_file_becomes_words_that_play(opened):
     assert start <= tab.evaluate("document.querySelector('#player').currentTime") <= end + 0.3
 
 
-def test_a_long_file_arrives_segment_by_segment(opened, long_sound, tmp_path):
+def test_a_long_file_arrives_segment_by_segment(opened, long_sound, tmp_path, capsys):
     soundfile.write(tmp_path / "long.wav", long_sound, 16000)
     tab = opened()
     tab.set_input_files("#file", tmp_path / "long.wav")
@@ -91,7 +92,12 @@ def test_a_long_file_arrives_segment_by_segment(opened, long_sound, tmp_path):
     assert tab.locator("#transcript .segment").count() == 12
     with tab.expect_download() as download:
         tab.click("text=SubRip")
-    cues = list(srt.parse(download.value.path().read_text()))
+    subtitles = download.value.path().read_text()
+    cues = list(srt.parse(subtitles))
+    assert (
+        main(["transcribe", "--model", "digits", "--word-timestamps", "--format", "srt", f"{tmp_path}/long.wav"]) == 0
+    )
+    assert subtitles == capsys.readouterr().out
     assert download.value.suggested_filename == "long.srt"
     assert [cue.content for cue in cues] == ["five five"] * 12
     assert all(a.end <= b.start for a, b in pairwise(cues))

@@ -50,9 +50,8 @@ def example() -> dict[str, np.ndarray]:
 
 
 def saved(folder: Path, name: str, content: bytes) -> Path:
-    """Write a file anew: one of that name may still be mapped, and must not change under the mapping."""
+    """Write a file anew."""
     path = folder / name
-    path.unlink(missing_ok=True)
     path.write_bytes(content)
     return path
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from s2t_np.system import atomic_files
-from s2t_np.system.atomic_files import atomic_file, check_writable, exchange, named, remove_leftovers
+from s2t_np.system.atomic_files import atomic_file, check_writable, named, remove_leftovers
 from tests.support.paths import ROOT
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="permissions, links, devices and locks as POSIX has them")
@@ -231,26 +231,3 @@ def test_a_file_that_cannot_be_looked_at_for_a_moment_is_not_a_device(tmp_path, 
     monkeypatch.setattr(os, "stat", stat_once)
     assert not atomic_files.is_device(tmp_path / "a")
     assert not atomic_files.is_device(tmp_path / "a")
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 of Linux")
-def test_two_folders_change_names_in_one_step(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    (tmp_path / "a" / "x").write_text("")
-    assert exchange(tmp_path / "a", tmp_path / "b")
-    assert (os.listdir(tmp_path / "a"), os.listdir(tmp_path / "b")) == ([], ["x"])
-    with pytest.raises(FileNotFoundError, match="c"):
-        exchange(tmp_path / "a", tmp_path / "c")
-
-
-@needs_posix
-def test_a_folder_that_a_killed_run_left_is_deleted_and_one_in_use_is_not(tmp_path):
-    for name in ("left", "used"):
-        (tmp_path / f".s2t-np-{name}.tmp").mkdir()
-        (tmp_path / f".s2t-np-{name}.tmp" / "x").write_text("")
-    with atomic_files.held(tmp_path / ".s2t-np-used.tmp"):
-        atomic_files.remove_leftover_folders(tmp_path)
-        assert os.listdir(tmp_path) == [".s2t-np-used.tmp"]
-    atomic_files.remove_leftover_folders(tmp_path)
-    assert os.listdir(tmp_path) == []

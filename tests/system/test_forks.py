@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 import s2t_np
+from s2t_np import loading, transcriber
 from s2t_np.system import threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -66,6 +67,16 @@ def use_threads() -> bool:
 def test_a_child_can_set_its_threads_while_a_thread_of_its_parent_does():
     with held_by_another_thread(threads._process.lock):
         assert child(use_threads) == 0
+
+
+@pytest.mark.parametrize("room", [loading, transcriber])
+def test_a_child_can_load_a_model_while_a_thread_of_its_parent_does(room):
+    def load() -> bool:
+        with room.LOADING:
+            return True
+
+    with held_by_another_thread(room.LOADING):
+        assert child(load) == 0
 
 
 def test_a_child_has_only_the_limits_of_the_thread_that_forked():

@@ -57,6 +57,16 @@ def test_an_attempt_has_its_error_as_its_result(workers):
         list(attempts([failing("b", 1, ZeroDivisionError())], Step(), 2, workers))
 
 
+class Forgetful(Step):
+    """A step that finds no memory the third time."""
+
+    def __call__(self, asks):
+        answers = super().__call__(asks)
+        if len(self.widths) == 3:
+            raise MemoryError
+        return answers
+
+
 class Recording:
     """A group of utterances; it may break off."""
 
@@ -103,6 +113,19 @@ def test_the_error_of_a_group_is_its_own(workers):
     assert found["a"] == results_of(recordings[0]) and found["d"] == results_of(recordings[3])
     assert found["b"] == ["b breaks off"] or found["b"][-1] == "b breaks off"
     assert found["c"] == ["c is empty"]
+
+
+@WORKERS
+def test_a_step_without_memory_ends_those_that_took_part_and_the_others_go_on(workers):
+    recordings, found = [Recording(name, [4]) for name in "abcdefgh"], {}
+    for group, results in by_group(recordings, step := Forgetful(), 2, workers):
+        try:
+            found[group.name] = list(results)
+        except MemoryError:
+            found[group.name] = "no memory"
+    ended = [name for name, result in found.items() if result == "no memory"]
+    assert len(ended) == step.widths[2] and len(found) == 8
+    assert all(found[one.name] == results_of(one) for one in recordings if one.name not in ended)
 
 
 def test_what_the_caller_leaves_of_a_group_is_skipped():

@@ -58,6 +58,14 @@ def test_what_an_utterance_raises_is_raised():
         list(together(enumerate([asker("a", 5), failing("b", 2, ValueError("broken"))]), Step(), 2))
 
 
+def test_an_utterance_that_makes_nothing_of_an_error_raises_it():
+    def broken(asks):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        list(together(enumerate([asker("a", 2), asker("b", 2)]), broken, 2))
+
+
 def test_a_step_that_answers_too_few_is_an_error():
     with pytest.raises(ValueError, match="zip"):
         list(together(enumerate([asker("a", 2), asker("b", 2)]), lambda asks: Step()(asks)[:1], 2))

@@ -59,3 +59,16 @@ def arguments(table: Path, run: Path, *more: str) -> list[str]:
     config = str(table.parent / "config.json")
     begin = ["train", "--config", config, "--train", str(table), "--valid", str(table), "-o", str(run)]
     return [*begin, *fixed, *more]
+
+
+QUIET = ("--threads", "1", "--backend", "numpy", "--valid-utterances", "2")
+
+
+def resume(run, folder, *more):
+    return run("train", "--resume", "-o", folder, *QUIET, *more)
+
+
+def log_of(folder):
+    """The lines of a log without what was measured by a clock."""
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())  # every line is whole
+    return [{name: line[name] for name in line if name not in ("seconds", "frames_per_second")} for line in lines]

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from tools import digits_data
-from tools.digits_data import RATE, WORDS, Mixer, time_stretch
+from tools.digits_data import RATE, WORDS, Mixer, run_together, telephone, time_stretch, upper_band
 
 
 def pitch(x: np.ndarray) -> float:
@@ -21,6 +21,35 @@ def test_a_voice_that_speaks_more_slowly_keeps_its_pitch(factor):
     assert pitch(slower) == pytest.approx(200, abs=2)
     middle = slower[digits_data.WINDOW : -2 * digits_data.WINDOW]
     assert np.abs(middle).max() == pytest.approx(1, abs=0.02)  # windows meet in step: nothing cancels
+
+
+def amplitudes(x: np.ndarray) -> np.ndarray:
+    """Of the tones of 0, 1, 2, ... Hz in a second of sound."""
+    return np.abs(np.fft.rfft(x)) / (len(x) / 2)
+
+
+def test_the_upper_band_is_the_lower_one_mirrored_at_4_khz():
+    tone = np.sin(2 * np.pi * 3000 * np.arange(RATE) / RATE).astype(np.float32)
+    found = amplitudes(upper_band(np.random.default_rng(3), tone))
+    assert found[3000] == pytest.approx(1, abs=0.01)  # what was there stays
+    level = 10 ** (np.random.default_rng(3).uniform(-18, 3) / 20)
+    assert found[5000] == pytest.approx(level * 2 * np.sin(np.pi * 3000 / RATE), rel=0.01)  # the weight of a difference
+    assert np.delete(found, [3000, 5000]).max() < 0.01
+
+
+def test_a_telephone_has_nothing_above_4_khz():
+    low, high = (np.sin(2 * np.pi * hz * np.arange(RATE) / RATE) for hz in (1000, 6000))
+    found = amplitudes(telephone(low + high)[:RATE])
+    assert found[1000] == pytest.approx(1, abs=0.02) and found[4500:].max() < 0.01
+
+
+def test_digits_that_run_together_overlap_and_keep_their_order():
+    takes = [np.full(4000, level, np.float32) for level in (1, 10, 100)]
+    x = run_together(np.random.default_rng(1), takes)
+    assert 12000 - 2 * 0.08 * RATE <= len(x) < 12000 and x.sum() == sum(take.sum() for take in takes)
+    assert [x[0], x[len(x) // 2], x[-1]] == [1, 10, 100]
+    short = run_together(np.random.default_rng(1), [np.ones(4000, np.float32), np.ones(10, np.float32)])
+    assert len(short) == 4000  # a take may end within the one before it
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@
 
 `tools/kill_batch.py` does the same for `transcribe`, in all ways to write and with several jobs. The exit code is 1 if
 something was torn or differs in the end.
+
+A moment is a call of the operating system on a file, drawn from all that an undisturbed run makes: what happens between
+two calls changes no file, and a draw of time would depend on how busy the machine is.
 """
 
 import argparse
@@ -12,42 +15,43 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from .campaign import Campaign
 from .scenarios import SCENARIOS
-from .shim import NONE, Fault
+from .shim import Fault
 
 KILL = Fault("any", "SIGKILL")
 
 
-def until_done(campaign: Campaign, longest: float, draw: random.Random) -> tuple[int, list[str]]:
-    """Kill a command after up to `longest` seconds, again and again: the kills until it was done, and what is wrong."""
+def until_done(campaign: Campaign, calls: int, draw: random.Random) -> tuple[Counter, list[str]]:
+    """Kill a command after up to `calls` calls, again and again: where until it was done, and what is wrong."""
     campaign.reset()
-    argv, kills, wrong = campaign.scenario.argv, 0, []
-    while (code := campaign.start(argv, NONE, draw.uniform(0, longest))[0]) < 0:
-        kills += 1
+    argv, kills, wrong = campaign.scenario.argv, Counter(), []
+    begun = time.time()
+    while (code := campaign.start(argv, KILL._replace(n=draw.randint(1, calls)))[0]) < 0:
         wrong += campaign.torn(code, KILL)
-        argv = campaign.scenario.again(campaign.work)
+        kills[campaign.scenario.stage(campaign.work, begun)] += 1
+        argv, begun = campaign.scenario.again(campaign.work), time.time()
     wrong += [f"it ended with {code}"] * bool(code)
     return kills, wrong + list(campaign.differences(KILL))
 
 
 def torture(name: str, kills: int, seed: int, seconds: float = float("inf")) -> tuple[str, list[str]]:
     """Kill a command at least `kills` times, or until `seconds` are over: a summary, and what is wrong."""
-    draw, done, rounds, wrong = random.Random(seed), 0, 0, []
+    draw, kills_at, rounds, wrong = random.Random(seed), Counter(), 0, []
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(SCENARIOS[name], Path(folder))
-        begun = time.monotonic()
-        campaign.reset()
-        campaign.undisturbed()
-        longest = time.monotonic() - begun
-        while done < kills and time.monotonic() < end and not wrong:
-            more, wrong = until_done(campaign, longest, draw)
-            done, rounds = done + more, rounds + 1
+        calls = campaign.board.order.count  # how many of the undisturbed run
+        while kills_at.total() < kills and time.monotonic() < end and not wrong:
+            more, wrong = until_done(campaign, calls, draw)
+            kills_at, rounds = kills_at + more, rounds + 1
         campaign.close()
-    return f"{name}: {done} kills in {rounds} runs" + ", every byte as it should be" * (not wrong), wrong
+    places = ", ".join(f"{place} {count}" for place, count in kills_at.most_common())
+    summary = f"{name}: {kills_at.total()} kills in {rounds} runs ({places})"
+    return summary + ", every byte as it should be" * (not wrong), wrong
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ A scenario has a folder with `fixed` (recordings, a model: read only) and `work`
 import contextlib
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +32,11 @@ class Scenario(NamedTuple):
     growing: tuple[str, ...] = (OUT,)  # files that may lack their end while the command has not succeeded
     ignored: tuple[str, ...] = ()  # beginnings of paths in `work` that are not compared
     passing: tuple[str, ...] = ()  # beginnings of paths that may hold an earlier state, whole, until it has succeeded
-    environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder
+    environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder, {hub} for the address of the hub
+    hub: bool = False  # whether it needs one: a hub on this machine, with the bundled model
+    check: Callable[[Path], str | None] = lambda work: None  # after a run that failed: what is wrong in `work`
     lines: int = 5  # on stderr, at most
+    stage: Callable[[Path, float], str] = lambda work, since: "anywhere"  # where a kill struck
 
 
 def model_and_recordings(folder: Path) -> None:
@@ -69,16 +73,16 @@ def corpus(folder: Path) -> None:
     fixed = folder / "fixed"
     fixed.mkdir()
     (folder / "work").mkdir()
-    for i in range(4):
+    for i in range(len(TEXTS)):
         soundfile.write(fixed / f"{i}.wav", np.asarray(harmonics(i, 0.4 + 0.05 * i), np.float32), 16000)
-    words = ("ba de", "gi ko", "mu ba", "de gi")
-    rows = "".join(f"{i}\t{i}.wav\t{words[i]}\n" for i in range(4))
+    rows = "".join(f"{i}\t{i}.wav\t{text}\n" for i, text in enumerate(TEXTS))
     (fixed / "table.tsv").write_text(f"id\taudio\ttext\n{rows}")
     sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "conv_channels": 16, "max_target_positions": 30}
     sizes |= {f"{part}_{name}": size for part in ("encoder", "decoder") for name, size in HALF.items()}
     (fixed / "config.json").write_text(json.dumps(sizes | {"input_feat_per_channel": 10, "dropout": 0.1}))
 
 
+TEXTS = ("ba de", "gi ko", "mu ba", "de gi")
 HALF = {"attention_heads": 2, "ffn_dim": 24}
 
 
@@ -134,12 +138,74 @@ def train_again(work: Path) -> tuple[str, ...]:
     return ("train", "--resume", "-o", "run", *QUIET) if begun else ("train", *TRAIN, *QUIET)
 
 
+def stage_of_training(work: Path, since: float) -> str:
+    """Where a training that was begun `since` (s of the clock) was when it was killed, as far as its files show."""
+    run = work / "run"
+    left = [path.parent.name for path in work.rglob(".s2t-np-*") if path.stat().st_ctime >= since]
+    if not (run / "start").exists():
+        return "start"
+    if "checkpoints" in left:
+        return "writing a checkpoint"
+    if left:
+        return "writing best or average" if "run" in left else "writing features"
+    if (run / "average").exists():
+        return "after the average"
+    if len(list((run / "features").rglob("*.npy"))) < len(TEXTS):
+        return "features"
+    last = (run / "log.jsonl").read_text().splitlines()[-1:] if (run / "log.jsonl").exists() else []
+    return "between validation and checkpoint" if "valid" in "".join(last) else "updates, validation"
+
+
 def batch(name: str, *output: str, growing: tuple[str, ...] = (), prepare=model_and_recordings) -> Scenario:
     """A folder of recordings, transcribed into `output`."""
     argv = ("transcribe", *BATCH, *output, "--resume")
     return Scenario(name, prepare, argv, same(*argv), (OUT, *growing))
 
 
+HUB_MODEL = "here/digits"
+CACHE = (("HF_HOME", "{work}/cache"), ("HF_ENDPOINT", "{hub}"), ("HF_HUB_DISABLE_TELEMETRY", "1"))
+HUBS_OWN = ("cache/hub/.locks", "cache/hub/models--here--digits/blobs", "cache/xet", "cache/hub/CACHEDIR.TAG")
+DOWNLOAD = ("download", HUB_MODEL)
+FROM_HUB = ("transcribe", ONE[0], "--model", HUB_MODEL, "--beams", "1", *QUIET)
+
+
+def hub():
+    """A hub on this machine that has the bundled model, its weights on another host: used as a context manager."""
+    from tests.support.loopback_hub import LoopbackHub, Repository
+
+    files = {path.name: path.read_bytes() for path in DIGITS.iterdir()}
+    return LoopbackHub(here__digits=Repository(files, lfs=frozenset({"model.safetensors"})))
+
+
+def torn_model(work: Path) -> str | None:
+    """What is wrong with the model in the cache; nothing if it is not there, or as it was published."""
+    from s2t_np.checkpoint.hub import find
+    from s2t_np.errors import HubError, InputWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # a cache without refs
+            found = find(HUB_MODEL, download=False, cache_dir=work / "cache" / "hub")
+    except HubError:
+        return None
+    wrong = [path.name for path in found.iterdir() if path.read_bytes() != (DIGITS / path.name).read_bytes()]
+    return f"a later load takes {wrong[0]}, which is torn" if wrong else None
+
+
+def compressed(folder: Path) -> None:
+    """The bundled model, and two recordings that a process of its own decodes."""
+    import soundfile
+
+    model_and_recordings(folder)
+    inputs = folder / "fixed" / "in"
+    for path in inputs.iterdir():
+        if path.stem in TAKES[:2]:
+            samples, rate = soundfile.read(path)
+            soundfile.write(inputs / f"{path.stem}.mp3", samples, rate, format="MP3")
+        path.unlink()
+
+
+MP3 = ("../fixed/in", "--model", "../fixed/model", "--beams", "1", "--jobs", "2", *QUIET)
 EVALUATE = ("evaluate", "../fixed/in/table.tsv", *BATCH[1:], "--output", "results.jsonl")
 SCENARIOS = {
     scenario.name: scenario
@@ -156,9 +222,10 @@ SCENARIOS = {
             corpus,
             ("train", *TRAIN, *QUIET),
             train_again,
-            (OUT,),
-            ("run/features", "run/log.jsonl", "run/curves.png"),
+            (OUT, "run/log.jsonl"),
+            ("run/curves.png",),  # its picture has the times
             passing=("run/best/",),
+            stage=stage_of_training,
         ),
         Scenario(
             "convert",
@@ -171,6 +238,33 @@ SCENARIOS = {
             old_model,
             ("convert", "../fixed/model", "dst", "--force"),
             same("convert", "../fixed/model", "dst", "--force"),
+        ),
+        Scenario(
+            "transcribe-mp3",
+            compressed,
+            ("transcribe", *MP3, "--output", "out.jsonl"),
+            same("transcribe", *MP3, "--output", "out.jsonl", "--resume"),
+            (OUT, "out.jsonl"),
+        ),
+        Scenario(
+            "download",
+            only_model,
+            DOWNLOAD,
+            same(*DOWNLOAD),
+            ignored=HUBS_OWN,
+            environment=CACHE,
+            hub=True,
+            check=torn_model,
+        ),
+        Scenario(
+            "transcribe-hub",
+            model_and_recordings,
+            FROM_HUB,
+            same(*FROM_HUB),
+            ignored=HUBS_OWN,
+            environment=CACHE,
+            hub=True,
+            check=torn_model,
         ),
     )
 }

@@ -5,6 +5,7 @@
     readers     those readers, each from a path to what it found in the file
     requests    requests to the server as files, put to it without a socket
     judge       what became of one damaged file: refused, read, or an escape
+    tally       what became of the files of a format, counted where a crash cannot lose it, and summed over campaigns
     worker      a child process that judges one after another, within limits of memory and time
     campaign    the parent: starts workers, outlives their crashes, counts, keeps every escape as a file
 

@@ -21,6 +21,7 @@ class Format(NamedTuple):
     mutate: Callable[[Random, bytes], bytes] = mutations.of_bytes
     beside: Callable[[], Files] = dict  # the other files that the reader needs in the folder
     reference: Callable[[Path], object] | None = None  # the other reader; raises anything
+    share: float = 1.0  # its part of the time of a campaign, compared with other formats
 
     def prepare(self, folder: Path) -> Files:
         """Write the files that are not damaged; returns them."""
@@ -58,24 +59,32 @@ def table() -> dict[str, Format]:
     fairseq = {"read": readers.fairseq_ours, "beside": seeds.fairseq_folder}
     torch = {"read": readers.torch_ours, "reference": if_installed("torch", readers.torch_theirs)}
     theirs = if_installed("safetensors", readers.safetensors_theirs)
+    cheap = {"share": 4.0}  # thousands of these are judged in a second
     formats = [
-        Format("safetensors", seeds.safetensors, readers.safetensors_ours, mutations.of_safetensors, reference=theirs),
-        Format("torch-zip", seeds.torch_zip, **torch),
-        Format("torch-legacy", seeds.torch_legacy, **torch),
+        Format(
+            "safetensors",
+            seeds.safetensors,
+            readers.safetensors_ours,
+            mutations.of_safetensors,
+            reference=theirs,
+            **cheap,
+        ),
+        Format("torch-zip", seeds.torch_zip, **torch, **cheap),
+        Format("torch-legacy", seeds.torch_legacy, **torch, **cheap),
         Format("fairseq", seeds.fairseq_weights, **fairseq),
         Format("fairseq-text", seeds.fairseq_text, mutate=lines, **fairseq),
         Format("json", seeds.json_files, **model),
-        Format("vocabulary", seeds.vocabulary, **model),
-        Format("sentencepiece", seeds.sentencepiece, readers.sentencepiece_ours, beside=seeds.model_folder),
+        Format("vocabulary", seeds.vocabulary, **model, **cheap),
+        Format("sentencepiece", seeds.sentencepiece, readers.sentencepiece_ours, beside=seeds.model_folder, **cheap),
         *(sound_format(kind) for kind in seeds.SOUNDS),
-        Format("manifest", seeds.manifests, readers.manifest_ours, lines, seeds.recordings),
-        Format("list", seeds.lists, readers.list_ours, lines),
-        Format("journal", seeds.journals, readers.journal_ours, beside=seeds.results),
-        Format("results", seeds.result_lines, readers.results_ours, mutations.of_json),
-        Format("references", seeds.references, readers.references_ours, lines, seeds.chapter),
-        Format("features", seeds.features, readers.features_ours, reference=readers.features_theirs),
+        Format("manifest", seeds.manifests, readers.manifest_ours, lines, seeds.recordings, **cheap),
+        Format("list", seeds.lists, readers.list_ours, lines, **cheap),
+        Format("journal", seeds.journals, readers.journal_ours, beside=seeds.results, **cheap),
+        Format("results", seeds.result_lines, readers.results_ours, mutations.of_json, **cheap),
+        Format("references", seeds.references, readers.references_ours, lines, seeds.chapter, **cheap),
+        Format("features", seeds.features, readers.features_ours, reference=readers.features_theirs, **cheap),
         *([Format("requests", seeds.requests, requests.answer_ours, mutations.of_request)] if serves() else ()),
-        Format("kernels", seeds.kernels, readers.kernels_ours, mutations.of_kernels),
+        Format("kernels", seeds.kernels, readers.kernels_ours, mutations.of_kernels, **cheap),
     ]
     return {kind.name: kind for kind in formats}
 

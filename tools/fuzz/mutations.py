@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import struct
+import zlib
 from collections.abc import Callable
 from random import Random
 
@@ -133,14 +134,16 @@ def of_ogg(random: Random, seed: bytes) -> bytes:
     return bytes(data)
 
 
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # a byte with its bits in the other order
+
+
 def ogg_checksum(page: bytes) -> int:
-    """CRC-32 of an Ogg page, polynomial 0x04C11DB7, from 0, nothing reflected (RFC 3533, section 6, field 7)."""
-    value = 0
-    for byte in page:
-        value ^= byte << 24
-        for _ in range(8):
-            value = (value << 1 ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
-    return value
+    """CRC-32 of an Ogg page, polynomial 0x04C11DB7, from 0, nothing reflected (RFC 3533, section 6, field 7).
+
+    zlib's is the same polynomial with every bit order reversed, begun and ended with the complement.
+    """
+    value = zlib.crc32(page.translate(MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{value:032b}"[::-1], 2)
 
 
 def of_lines(random: Random, seed: bytes) -> bytes:

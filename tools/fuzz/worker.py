@@ -2,10 +2,12 @@
 
     python -m tools.fuzz.worker FORMAT SEED FIRST COUNT FOLDER MEGABYTES
 
-It prints "ready" once it can begin, and a line of JSON for each file: [index, kind, what, seconds, peak megabytes]. The
-file lies in FOLDER/damaged until the next one takes its place, so that the parent finds it when this process dies.
+It prints "ready" once it can begin, and a line of JSON for each escape: [index, what]. What else it comes to stands on
+the board in FOLDER (tally.board), so that nothing is lost when this process dies.
 """
 
+import contextlib
+import functools
 import json
 import os
 import resource
@@ -17,15 +19,29 @@ from pathlib import Path
 from random import Random
 from typing import TextIO
 
-from .formats import FORMATS, Format
-from .judge import judge, second
+import numpy as np
+
+from .formats import FORMATS, Files, Format
+from .judge import KINDS, Verdict, judge, second
+from .tally import BEGUN, COUNTS, DONE, MEMORY, SLOWEST, board
+
+LOOK = 64  # files between two looks at this process's memory
+TOO_LARGE = 1500  # megabytes at which another worker takes the place of this one
+
+
+@functools.cache
+def whole_files(kind: Format) -> tuple[list[str], Files]:
+    """The names of a format's whole files, and the files."""
+    files = kind.seeds()
+    return sorted(files), files
 
 
 def mutant(kind: Format, seed: int, index: int) -> tuple[str, bytes]:
     """The name and the content of the damaged file of that index: the same in every process."""
     random = Random(f"{kind.name} {seed} {index}")
-    name = random.choice(sorted(kind.seeds()))
-    return name, kind.damage(random, name, kind.seeds()[name])
+    names, files = whole_files(kind)
+    name = random.choice(names)
+    return name, kind.damage(random, name, files[name])
 
 
 def limit(megabytes: int) -> None:
@@ -55,37 +71,57 @@ def own_output() -> TextIO:
 
 
 def warm_up(kind: Format, place: Path) -> None:
-    """Let the other reader import what it needs, which may take longer on a busy machine than any file may."""
+    """Let the readers import what they need, which may take longer on a busy machine than any file may."""
+    (place / "whole").mkdir()
+    kind.prepare(place / "whole")
     name, data = next(iter(kind.seeds().items()))
-    if kind.reference is not None:
-        (place / "whole").mkdir()
+    for read in filter(None, (kind.read, kind.reference)):
         (place / "whole" / name).write_bytes(data)
-        second(place / "whole" / name, kind.reference)
-        shutil.rmtree(place / "whole")
+        second(place / "whole" / name, read)
+    shutil.rmtree(place / "whole")
 
 
-def run(kind: Format, seed: int, first: int, count: int, folder: Path) -> None:
-    """Judge `count` damaged files, and print what became of each."""
-    output = own_output()
-    warnings.simplefilter("ignore")
-    shutil.rmtree(folder, ignore_errors=True)
-    place = folder / "damaged"
-    place.mkdir(parents=True)
-    whole = kind.prepare(place)
-    warm_up(kind, place)
-    print(json.dumps("ready"), file=output, flush=True)
-    for index in range(first, first + count):
-        name, data = mutant(kind, seed, index)
-        path = place / name
-        path.unlink(missing_ok=True)  # the file before this one may still be mapped
+class Bench:
+    """The place where one damaged file after another lies among the whole ones."""
+
+    def __init__(self, kind: Format, folder: Path):
+        """Make `folder`/damaged anew."""
+        self.kind, self.place = kind, folder / "damaged"
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True)
+        warm_up(kind, self.place)
+        self.whole = kind.prepare(self.place)
+
+    def judge(self, name: str, data: bytes) -> Verdict:
+        """What becomes of a file. It is removed, and a whole one that it stood for comes back."""
+        path = self.place / name
         path.write_bytes(data)
-        begun = time.perf_counter()
-        verdict = judge(path, kind.read, kind.reference)
-        seconds = time.perf_counter() - begun
-        print(json.dumps([index, *verdict, round(seconds, 3), peak_memory()]), file=output, flush=True)
-        path.unlink(missing_ok=True)
-        if name in whole:
-            path.write_bytes(whole[name])
+        verdict = judge(path, self.kind.read, self.kind.reference)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        if name in self.whole:
+            path.write_bytes(self.whole[name])
+        return verdict
+
+
+def run(kind: Format, seed: int, indices: range, bench: Bench, seen: np.ndarray, output: TextIO) -> None:
+    """Judge the damaged files of these indices, and note what became of each, until this process is too large."""
+    parent = os.getppid()
+    for done, index in enumerate(indices, 1):
+        name, data = mutant(kind, seed, index)
+        seen[BEGUN] = time.monotonic()
+        begun = time.process_time()
+        verdict = bench.judge(name, data)
+        seen[SLOWEST] = max(seen[SLOWEST], time.process_time() - begun)
+        seen[BEGUN] = 0
+        seen[COUNTS + KINDS.index(verdict.kind)] += 1
+        seen[DONE] = done
+        if verdict.kind == "escape":
+            print(json.dumps([index, verdict.what]), file=output, flush=True)
+        if done % LOOK == 0 or done == len(indices):
+            seen[MEMORY] = peak_memory()
+            if seen[MEMORY] > TOO_LARGE or os.getppid() != parent:
+                return
 
 
 def main() -> None:
@@ -93,7 +129,11 @@ def main() -> None:
     kind = FORMATS[name]
     kind.seeds()
     limit(int(megabytes))
-    run(kind, int(seed), int(first), int(count), Path(folder))
+    output = own_output()
+    warnings.simplefilter("ignore")
+    bench, seen = Bench(kind, Path(folder)), board(Path(folder) / "board")
+    print(json.dumps("ready"), file=output, flush=True)
+    run(kind, int(seed), range(int(first), int(first) + int(count)), bench, seen, output)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ these names (`@register_model_architecture`) are tables here.
 """
 
 from ...settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
-from ..mapped import Malformed, shown
+from ..file_bytes import Malformed, shown
 
 COMMON = {
     "input_feat_per_channel": 80,

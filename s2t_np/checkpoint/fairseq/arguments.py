@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...settings.architecture import CONFORMER, CONVTRANSFORMER
-from ..mapped import Malformed, shown
+from ..file_bytes import Malformed, shown
 from .architectures import defaults
 
 # field of config.json -> setting of fairseq, a whole number

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import ModelError
 from .. import torch_legacy, torch_zip
-from ..mapped import Malformed, blame, map_file, shown
+from ..file_bytes import FileBytes, Malformed, blame, opened, shown
 from ..torch_objects import Tensor, interpret_objects, tensor_arrays
 from .arguments import config_fields
 from .data_config import GLOBAL, UTTERANCE, DataConfig, read_data_config
@@ -38,7 +38,7 @@ class FairseqCheckpoint:
     tokenizer_config: dict
     vocab: dict[str, int]
     sentencepiece: Path
-    tensors: dict[str, np.ndarray]  # read-only views of the file where it allows that
+    tensors: dict[str, np.ndarray]  # read-only
     data: DataConfig
 
 
@@ -66,8 +66,8 @@ def read_network(path: Path, data: DataConfig) -> tuple[dict, dict[str, np.ndarr
 
     Only these tensors are looked at; what else a training run saved is described and forgotten.
     """
-    with blame(path):
-        made, load = describe(map_file(path))
+    with blame(path), opened(path) as opened_file:
+        made, load = describe(opened_file)
         tensors = model_tensors(made)
         vocab_size = output_rows(tensors)
         sound = {"input_feat_per_channel": data.bins, "input_channels": data.channels}
@@ -76,7 +76,7 @@ def read_network(path: Path, data: DataConfig) -> tuple[dict, dict[str, np.ndarr
         return config, tensor_arrays(kept, load)
 
 
-def describe(data: np.ndarray):
+def describe(data: FileBytes):
     """What the file's pickle describes, and the function that gives a storage's numbers. Raises Malformed."""
     form = torch_zip if data[:2].tobytes() == b"PK" else torch_legacy
     return form.describe(data, partial(interpret_objects, table=Names(), max_steps=MAX_STEPS))

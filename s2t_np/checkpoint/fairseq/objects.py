@@ -10,7 +10,7 @@ the reading, as in `torch_objects`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..mapped import Malformed, shown
+from ..file_bytes import Malformed, shown
 from ..pickle_ops import Blank, Call, Global, OrderedDict
 from ..torch_objects import ALLOWED
 

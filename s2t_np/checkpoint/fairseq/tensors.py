@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from ...settings.architecture import CONVTRANSFORMER, TRANSFORMER
-from ..mapped import Malformed, shown
+from ..file_bytes import Malformed, shown
 
 Item = TypeVar("Item")
 

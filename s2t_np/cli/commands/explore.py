@@ -16,8 +16,9 @@ from .trace import load_readable, load_sound
 DESCRIPTION = """\
 Open the explorer's page of a recording in the browser: everything the model computed, stage by stage, and experiments.
 Mute heads and layers, leave out positions, hide a band or a stretch of the sound, change the search; Python computes
-the answer at once, and the page shows it beside the original. The page comes from this machine (127.0.0.1) under an
-address that no other page can guess. Ctrl-C ends it.
+the answer at once, and the page shows it beside the original. Any number can be followed to what it was made of, and
+every word to the sound that mattered to it. The page comes from this machine (127.0.0.1) under an address that no other
+page can guess. Ctrl-C ends it.
 The page follows one utterance. Choose a part of a recording longer than the model's longest (30 s, digits: 6 s).
 For digits, `trace --html` writes the same page as one file, which computes by itself."""
 EXAMPLES = """\
@@ -50,10 +51,10 @@ def open_browser(address: str) -> None:
 
 def explore(args: Namespace) -> int:
     """Follow the recording, then serve its page until Ctrl-C."""
-    from ...inspect.experiments import subject
     from ...inspect.explorer import STAGES
     from ...inspect.explorer.local_server import served
     from ...inspect.trace import check_length, trace
+    from ...training.saliency import explaining
 
     if not 0 <= args.port < 1 << 16:
         raise OptionError(f"--port is {args.port}, expected 0 to 65535")
@@ -67,10 +68,11 @@ def explore(args: Namespace) -> int:
     check_length(model, len(samples))
     with about(args.file):
         seen = trace(model, samples, STAGES, sampling_rate=model.feature_config.sampling_rate, **options)
-        before = subject(model, seen["features.cmvn"], **options)
     seen = replace(seen, about=seen.about | {"audio": legible(args.file), "start": start})
+    gradients = explaining(model, seen["features.cmvn"], seen.transcript.hypotheses[0])
+    server = served(seen, model, gradients, args.port, **options)
     show(f"{seen.transcript.text}\n")
-    return until_interrupted(served(seen, model, before, args.port), not args.no_browser)
+    return until_interrupted(server, not args.no_browser)
 
 
 def until_interrupted(server, browser: bool) -> int:

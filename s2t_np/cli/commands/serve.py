@@ -103,7 +103,8 @@ def bound(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
-        raise OptionError(f"--host {host} --port {port}: cannot listen there ({error.strerror or error})") from None
+        reason = str(error.strerror or error).partition(" (while")[0]  # the rest names the address once more
+        raise OptionError(f"--host {host} --port {port}: cannot listen there ({reason})") from None
 
 
 def warm_up(model: S2T, generation: dict) -> None:

@@ -100,7 +100,8 @@ def write(args: Namespace, seen, model: S2T) -> None:
         from ...inspect.explorer import page
         from ...training.saliency import explaining
 
-        document = page(seen, model, gradients=explaining(model, seen)).encode("utf-8", "backslashreplace")
+        gradients = explaining(model, seen["features.cmvn"], seen.transcript.hypotheses[0])
+        document = page(seen, model, gradients=gradients).encode("utf-8", "backslashreplace")
         with atomic_file(args.html) as file:
             file.write(document)
         say(f"{args.html}: {len(document) / MEGABYTE:,.1f} MB, opens in any browser")

@@ -104,7 +104,7 @@ def add_train_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
     add_data_arguments(parser)
     group = parser.add_argument_group("progress")
-    group.add_argument("--log-interval", metavar="N", type=int, default=20, help="updates in a line of log.jsonl")
+    group.add_argument("--log-interval", metavar="N", type=int, help="updates in a line of log.jsonl (default: 20)")
     group.add_argument("--backend", default="auto", help="that transcribes the validation set: numba, numpy, auto")
     group.add_argument("--threads", metavar="N", type=int, help="default: as many as this process may use")
     add_recipe_arguments(parser)
@@ -124,7 +124,7 @@ def check(args: Namespace) -> None:
     if args.max_bad_rows is not None and not 0 <= args.max_bad_rows <= 100:
         raise OptionError(f"--max-bad-rows is {args.max_bad_rows:g}, expected per cent from 0 to 100")
     for name in ("vocab_size", "log_interval"):
-        if getattr(args, name) < 1:
+        if getattr(args, name) is not None and getattr(args, name) < 1:
             raise OptionError(f"{flag(name)} is {getattr(args, name)}, expected at least 1")
 
 

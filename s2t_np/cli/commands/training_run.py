@@ -46,6 +46,7 @@ def given_rates(args: Namespace) -> dict[str, float]:
 def given_data(args: Namespace) -> dict:
     """The fields of a setting about the data that were given."""
     given = {"decoded": args.valid_utterances, "bad_rows": args.max_bad_rows and args.max_bad_rows / 100}
+    given["log_interval"] = args.log_interval
     given["features"] = None if args.features is None else resolved(args.features) if args.features != "-" else ""
     return {name: value for name, value in given.items() if value is not None}
 
@@ -117,7 +118,8 @@ def set_up(args: Namespace, folder: Path) -> tuple[Run, checkpoints.Position]:
     learner, position = run_folder.learner_of(folder, model, setting)
     train = examples(setting.train, store, model, setting)
     valid = examples(setting.valid, store, model, setting) if setting.valid else []
-    return Run(folder, model, learner, store, train, valid, setting.decoded, backend, setting.lang), position
+    rest = setting.decoded, backend, setting.lang, setting.log_interval
+    return Run(folder, model, learner, store, train, valid, *rest), position
 
 
 def figures(found: Validation) -> str:
@@ -151,16 +153,16 @@ def train(args: Namespace) -> int:
         if run.over(position):
             say(f"{folder}: is done; a larger --max-epoch goes on with it")
         else:
-            show_all(run, position, args.log_interval)
+            show_all(run, position)
         finish(run)  # also of a run that was killed before it came to this
     return 0
 
 
-def show_all(run: Run, position: checkpoints.Position, interval: int) -> None:
+def show_all(run: Run, position: checkpoints.Position) -> None:
     """Train, and show how it goes. Raises TrainingError, AudioError, OSError; KeyboardInterrupt says how to go on."""
     bar, state = Bar(), {}
     try:
-        for event in logged(run, position, interval):
+        for event in logged(run, position):
             show_event(bar, event, state)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(run.kept()) from None

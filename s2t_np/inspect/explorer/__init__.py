@@ -9,6 +9,7 @@
     description.py  what the page's program must know of the model to compute a number once more
     search.py     the beam tree and the alternatives to each token
     live/         experiments: the answer to a changed model, computed in the page or by a server
+    questions.py  what a page may ask the server that sent it: experiments, numbers, gradients
     local_server.py  the server of one page, for `s2t-np explore`
     model_map.py  the map of the whole model, which is the navigation
     tour.py       the guided tour
@@ -21,10 +22,10 @@ cannot drift from the code.
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.resources import files
 from operator import attrgetter
+from typing import NamedTuple
 
 from ...errors import OptionError
 from ...model import S2T
@@ -34,45 +35,53 @@ from ..trace.plan import is_readable
 from ..trace.recorder_backend import named_parts
 from .carried import BUDGET, carried, columns_of, is_derived
 from .description import description, mel_centres, norms_of
-from .live import fragment
+from .live import fragment, why_not
 from .model_map import model_map
 from .pictures import Pictures, keys_of
+from .questions import GRADIENT_WIDTH, WEIGHT, Gradients
 from .search import alternatives, tokens_of, tree_of, words_of
 from .sections import SECTIONS, STAGES, Section, View, seconds_of, views_of
 from .tour import tour_of
 
-__all__ = ["STAGES", "check_backend", "page"]
+__all__ = ["STAGES", "Asked", "check_backend", "page"]
 
-GRADIENT_WIDTH = 1  # bytes of a number of the gradients, which are only to be looked at
 PROGRAM = (  # one script
-    *("page.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js", "page.parts.js", "page.views.js"),
+    *("page.js", "page.asking.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js"),
+    *("page.parts.js", "page.views.js"),
     *("page.inside.js", "page.rules.sound.js", "page.rules.network.js"),
     *("page.follow.js", "page.tree.js", "page.word.js", "page.tour.js"),
 )
 
 
-def page(
-    trace: Trace, model: S2T, address: str | None = None, gradients: Callable[[list[list[int]]], Iterable] | None = None
-) -> str:
+class Asked(NamedTuple):
+    """The server that sent the page and answers its questions (questions.py)."""
+
+    address: str  # that the names of questions are appended to, relative to the page's
+    gradients: bool  # whether it has them
+    experiments: bool  # whether it is asked for experiments that the page could compute itself
+
+
+def page(trace: Trace, model: S2T, asked: Asked | None = None, gradients: Gradients | None = None) -> str:
     """A Trace that holds STAGES, and the model that was traced -> one HTML document. Raises OptionError.
 
-    Only backend numpy has all of STAGES. `address`: the URL that answers experiments; without it the page computes them
-    itself, if the model is small. `gradients`: words, as places of their tokens -> for each the gradient by the
-    features (T, M), which shows what sound mattered to it.
+    Only backend numpy has all of STAGES. `asked`: the server of the page; a page without one computes experiments
+    itself, if the model is small. `gradients`: words, as places of their tokens -> for each the gradient by features
+    (T, M), which shows what sound mattered to it.
     """
     check_backend(model)
     options, words = alternatives(trace, model.tokenizer), words_of(trace, model.tokenizer)
     found = list(gradients([word["tokens"] for word in words])) if gradients and words else []
-    live = fragment(trace, model, address)
+    live = fragment(trace, model, asked is not None and (asked.experiments or bool(why_not(trace, model))))
     budget = BUDGET - 7 * len(live) // 5  # weights are deflated already, arrays still shrink
     pictures = carried_arrays(trace, model, {option["id"] for listed in options for option in listed}, found, budget)
     data = {
         "words": words,
-        "gradients": [key for key in pictures.index if key.startswith("gradient:")],
+        "gradients": bool(found) or (asked is not None and asked.gradients),
+        "asked": asked and asked.address,
         "about": trace.about | {"model": model.folder.name},  # without its path on this machine
         "rate": model.feature_config.sampling_rate,
         "mel_centres": mel_centres(model.feature_config),
-        "sections": [section_record(section, trace, pictures) for section in SECTIONS],
+        "sections": [section_record(section, trace, pictures, asked is not None) for section in SECTIONS],
         "tokens": tokens_of(trace, model.tokenizer),
         "alternatives": options,
         "tree": tree_of(trace, model.tokenizer),
@@ -97,8 +106,8 @@ def carried_arrays(trace: Trace, model: S2T, listed: set[int], gradients: list, 
         pictures.add(name, array)
     for name, part in named_parts(model.weights):
         if isinstance(part, LayerNorm):
-            pictures.add(f"weight:{name}.weight", part.weight)
-            pictures.add(f"weight:{name}.bias", part.bias)
+            pictures.add(f"{WEIGHT}{name}.weight", part.weight)
+            pictures.add(f"{WEIGHT}{name}.bias", part.bias)
     return pictures
 
 
@@ -132,8 +141,11 @@ def read(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
-    """One section as the page needs it: texts, shapes for this recording, pictures, source."""
+def section_record(section: Section, trace: Trace, pictures: Pictures, asks: bool) -> dict:
+    """One section as the page needs it: texts, shapes for this recording, pictures, source.
+
+    A page that `asks` a server names the arrays that it lacks, too.
+    """
     names = section.names_in(trace)
     return {
         "id": section.id,
@@ -141,7 +153,7 @@ def section_record(section: Section, trace: Trace, pictures: Pictures) -> dict:
         "text": section.text.replace("{milliseconds}", f"{1000 * seconds_of(trace):g}"),
         "formula": section.formula,
         "stages": [stage_record(trace, name) for name in names],
-        "views": [view_record(view, trace, pictures) for view in views_of(section, trace)],
+        "views": [view_record(view, trace, pictures, asks) for view in views_of(section, trace)],
         "sources": [source_record(place) for place in section.functions],
     }
 
@@ -153,13 +165,13 @@ def stage_record(trace: Trace, name: str) -> dict:
     return {"name": name, "shape": list(entry.shape), "dtype": entry.dtype} | statistics
 
 
-def view_record(view: View, trace: Trace, pictures: Pictures) -> dict:
+def view_record(view: View, trace: Trace, pictures: Pictures, asks: bool) -> dict:
     """One picture or row of pictures: its kind, its labels, and the keys of its arrays."""
     keys = [key for name in view.names_in(trace) for key in keys_of(name, trace[name].shape)]
     labels = {"kind": view.kind, "title": view.title, "rows": view.rows, "columns": view.columns}
     if view.kind == "norms":
         keys = list(norms_of(trace))
-    there = [key for key in keys if key in pictures.index or is_derived(key)]
+    there = [key for key in keys if key in pictures.index or is_derived(key) or (view.spare and asks)]
     return labels | {"seconds": view.seconds, "signed": view.signed, "arrays": there}
 
 

@@ -1,4 +1,4 @@
-"""A local server for one page: it sends the page of a recording, and answers the experiments that the page asks for.
+"""A local server for one page: it sends the page of a recording, and answers the questions that the page asks.
 
 It needs the standard library only, listens on 127.0.0.1, and lets in nothing but its own page:
 
@@ -11,17 +11,21 @@ It needs the standard library only, listens on 127.0.0.1, and lets in nothing bu
 import hmac
 import json
 import secrets
+import select
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ...errors import OptionError, S2TError
 from ...model import S2T
-from ..experiments import Experiment, Subject, compare
+from ..experiments import traced_subject
+from ..trace import Trace
+from .questions import Gradients, Questions
+from .search import words_of
 
 HOST = "127.0.0.1"
 MOST_BYTES = 1 << 16  # that a request's body may have
-QUESTION = "experiment"  # the path that answers, relative to the page's
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "media-src blob:; worker-src blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -39,12 +43,12 @@ class LocalServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, html: str, answer: Callable[[dict], dict], port: int = 0):
-        """`answer` gets the JSON that the page sends, one at a time, and returns the JSON of the answer.
+    def __init__(self, html: str, answers: Mapping[str, Callable[[dict], dict]], port: int = 0):
+        """`answers`: the name of a question -> the function from the JSON that the page sends to that of the answer.
 
-        `port`: 0 takes any that is free. Raises OptionError where it cannot listen.
+        They are called one at a time. `port`: 0 takes any that is free. Raises OptionError where it cannot listen.
         """
-        self.html, self.answer, self.lock = html.encode("utf-8", "backslashreplace"), answer, threading.Lock()
+        self.html, self.answers, self.lock = html.encode("utf-8", "backslashreplace"), answers, threading.Lock()
         self.token = secrets.token_urlsafe(18)
         try:
             super().__init__((HOST, port), Handler)
@@ -83,8 +87,8 @@ class Handler(BaseHTTPRequestHandler):
         self.guarded(self.page)
 
     def do_POST(self) -> None:
-        """Answer an experiment."""
-        self.guarded(self.experiment)
+        """Answer a question."""
+        self.guarded(self.question)
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Let a request in and answer it, or say why not."""
@@ -109,21 +113,33 @@ class Handler(BaseHTTPRequestHandler):
 
     def page(self) -> None:
         """Send the page, whose path is the token alone."""
-        self.expect("")
+        self.known({"": None})
         self.send(200, "text/html; charset=utf-8", self.server.html)
 
-    def experiment(self) -> None:
-        """Answer the experiment in the body."""
-        self.expect(QUESTION)
-        data = self.body()
+    def question(self) -> None:
+        """Answer the question in the body, unless the page has stopped waiting for it meanwhile."""
+        answer, data = self.known(self.server.answers), self.body()
         with self.server.lock:
-            answer = self.server.answer(data)
-        self.send_json(200, answer)
+            if self.has_gone():
+                self.close_connection = True
+                return
+            found = answer(data)
+        self.send_json(200, found)
 
-    def expect(self, name: str) -> None:
-        """Raise Refused for another path after the token."""
-        if self.path != f"/{self.server.token}/{name}":
+    def known(self, names: Mapping):
+        """What the name after the token stands for. Raises Refused for one that is not there."""
+        name = self.path.removeprefix(f"/{self.server.token}/")
+        if name not in names:
             raise Refused(404, "there is nothing at this address")
+        return names[name]
+
+    def has_gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        try:
+            return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
+        except ConnectionResetError:
+            return True
 
     def body(self):
         """The JSON that was sent. Raises Refused."""
@@ -156,16 +172,13 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet: the terminal shows the address, not every request."""
 
 
-def answering(before: Subject) -> Callable[[dict], dict]:
-    """The function from an experiment to its comparison, both as JSON, that a LocalServer takes. Raises OptionError."""
-    return lambda data: compare(before, Experiment.from_json(data)).record()
-
-
-def served(trace, model: S2T, before: Subject, port: int = 0) -> LocalServer:
-    """A server of the page of a Trace that holds STAGES. `before`: what its experiments start from.
-
-    Raises OptionError.
+def served(trace: Trace, model: S2T, gradients: Gradients | None = None, port: int = 0, **generation) -> LocalServer:
+    """A server of the page of a Trace that holds STAGES. `gradients` as in `page`, computed when the page asks;
+    `generation` as it was traced with. Raises OptionError.
     """
-    from . import page
+    from . import Asked, page
 
-    return LocalServer(page(trace, model, QUESTION), answering(before), port)
+    words = tuple(word["tokens"] for word in words_of(trace, model.tokenizer))
+    subject = traced_subject(model, trace, **generation)
+    questions = Questions(subject, words, lambda names: trace.arrays, gradients)
+    return LocalServer(page(trace, model, Asked("", gradients is not None, True)), questions.answers(), port)

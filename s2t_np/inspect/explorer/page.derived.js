@@ -19,10 +19,11 @@ const DERIVED = [
   [/^decoder\.input_ids$/, () => ({ rows: 1, columns: data.inputs.length, at: (_, u) => data.inputs[u] })],
 ];
 const derivedKept = new Map();
+const isDerivable = (key) => DERIVED.some(([pattern]) => pattern.test(key));
 
 /* A derived array, or null for a stage that is none, or whose operands the page does not carry. */
 function derived(key) {
-  if (derivedKept.has(key)) return derivedKept.get(key);
+  if (derivedKept.has(key) && !missed) return derivedKept.get(key);  // missed: its operands are looked up once more
   const entry = DERIVED.find(([pattern]) => pattern.test(key)), made = entry ? entry[1](key) : null;
   const whole = made && forDrawing({ ...made, key, exact: made.exact !== false, shape: [made.rows, made.columns] });
   derivedKept.set(key, whole);

@@ -114,9 +114,11 @@ function picture(view, holder, height, describe) {
     axes(...pictureAxes(view, a, options));
     canvas.dataset.array = a.key;
     canvas.dataset.drawn = "yes";
+    if (readout.textContent.endsWith("…")) say("");  // it was waited for
   };
   redraws.push(() => current && redraw());
-  return { canvas, frame, whole, show };
+  const say = (text) => { readout.textContent = text; };
+  return { canvas, frame, whole, show, say };
 }
 
 function follow(frame, total) {

@@ -82,7 +82,7 @@ function termList(terms) {
 /* How exact the number is, and whether the page comes to the same from its operands. */
 function exactness(cell, made) {
   const a = lookup(cell.key), stage = cell.key.split("/")[0];
-  if (!a || (a.picked && !a.picked.includes(cell.c))) return `This page has no room for ${stage}; trace --output writes all of it. What it is made of:`;
+  if (!a || (a.picked && !a.picked.includes(cell.c))) return isAsking ? "What it is made of:" : `This page has no room for ${stage}; trace --output writes all of it. What it is made of:`;
   const here = made.result === null || made.result === undefined ? "" : ` Computed here from what is shown below${made.rounded ? ", with weights rounded to float16" : ""}: ${plainText(Math.fround(made.result))}.`;
   if (a.exact) return `${sourceOf(cell.key)}${here}`;
   return `The page carries ${stage} in ${a.bytes === 1 ? "256" : "65,536"} steps of ${plainText(a.step)}, so this number may be off by half of one.${here}`;
@@ -99,11 +99,38 @@ function followCell(cell, { fresh = false, focus = true } = {}) {
   thread.push(cell);
   showCell(cell, made);
   closeTour();
-  if (made.rounded && !weights.planes) unpackWeights().then(() => { if (thread.at(-1) === cell && weights.planes) showCell(cell, computation(cell)); });
+  complete(cell, made);
   $("follow").hidden = false;
   document.body.classList.add("following");
   if (focus) $("follow-title").focus({ preventScroll: true });
   return true;
+}
+
+/* Get what the panel lacks: weights that the page holds, or numbers that its server has. */
+let completing = new AbortController();
+async function complete(cell, made) {
+  const use = () => { computation(cell); lookup(cell.key); };
+  completing.abort();
+  completing = new AbortController();
+  followStatus();
+  try {
+    if (missing(use).length) {
+      followStatus("Asking the server …");
+      await fetchFor(use, completing.signal);
+      followStatus();
+    } else if (!made.rounded || weights.planes) return;
+    else await unpackWeights();
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    followStatus(`The server gave no numbers: ${error.message}.`);
+    await unpackWeights();
+  }
+  if (thread.at(-1) === cell) showCell(cell, computation(cell));
+}
+
+function followStatus(text = "") {
+  $("follow-status").textContent = text;
+  $("follow").setAttribute("aria-busy", String(text.endsWith("…")));
 }
 
 function showCell(cell, made) {
@@ -144,11 +171,17 @@ function towardsSound(made, cell) {
   return row.filter((o) => o.cell).at(cell.key.startsWith("features.") ? 0 : -1)?.cell || null;
 }
 
-/* Follow operand after operand, down to a sample, or to the start of the text, which no sound has made. */
-function followDown() {
+/* Follow operand after operand, down to a sample, or to the start of the text, which no sound has made. The terms of a sum
+   have to be known to choose the largest. */
+async function followDown() {
   for (let next = thread.at(-1), steps = 0; next && steps < 300; steps++) {
-    const made = computation(next);
-    next = made && towardsSound(made, next);
+    const here = next, made = computation(here);
+    if (made && made.terms && !made.operands.some((o) => o.cell) && missing(() => computation(here)).length) {
+      followStatus("Asking the server …");
+      await fetchFor(() => computation(here)).catch(() => null);
+      if (thread.at(-1) !== here) return;  // another number was chosen meanwhile
+    }
+    next = made && towardsSound(computation(here), here);
     if (next) thread.push(next);
   }
   followCell(thread.pop());

@@ -20,7 +20,7 @@ function partsOfLayers(keys) {
 }
 
 function scoreParts(block, name) {
-  if (!(`${block}.q_proj` in data.arrays && `${block}.k_proj` in data.arrays)) return [];
+  if (!isAsking && !(`${block}.q_proj` in data.arrays && `${block}.k_proj` in data.arrays)) return [];
   return Array.from({ length: data.shapes[`${block}.attn_weights`][0] }, (_, h) => [`${name} ${h}`, `${block}.scores/${h}`]);
 }
 
@@ -38,10 +38,16 @@ Object.assign(VIEWS, {
       chosen = Math.min(chosen, options.length - 1);
       list.value = String(chosen);
     };
-    const draw = () => {
-      const key = layers.get(names[layer])[chosen][1], a = lookup(key);
-      const attending = /\.scores\//.test(key);
-      part.show(a, { signed: true, across: !attending && view.rows === "position" });
+    const chosenKey = () => layers.get(names[layer])[chosen][1];
+    const draw = async () => {
+      const key = chosenKey();
+      if (missing(() => lookup(key)).length) {
+        part.say("Asking the server …");
+        await fetchFor(() => lookup(key)).catch((error) => part.say(`The server gave no numbers: ${error.message}.`));
+        if (key !== chosenKey()) return;
+      }
+      const a = lookup(key), attending = /\.scores\//.test(key);
+      if (a) part.show(a, { signed: true, across: !attending && view.rows === "position" });
     };
     controls.append(select("layer", names.map((i) => `layer ${i}`), (i) => { layer = i; fill(); draw(); }), what);
     fill();

@@ -38,14 +38,14 @@ function array(key) {
 /* An array of integers, from which values are computed: value = low + step * integer. */
 function steppedArray(key) {
   const about = data.arrays[key], [rows, columns] = about.shape;
-  const integers = new (about.bytes === 1 ? Uint8Array : Uint16Array)(block, about.offset, rows * columns);
+  const integers = new (about.bytes === 1 ? Uint8Array : Uint16Array)(about.from || block, about.offset, rows * columns);
   return { key, rows, columns, integers, exact: false, at: (r, c) => about.low + about.step * integers[r * columns + columnOf(about, c)], ...about };
 }
 
 /* An array of float32 numbers, whose first bytes come first, then their second bytes, and so on. */
 function exactArray(key) {
   const about = data.arrays[key], [rows, columns] = about.shape, count = rows * columns;
-  const planes = new Uint8Array(block, about.offset, 4 * count), bytes = new Uint8Array(4 * count);
+  const planes = new Uint8Array(about.from || block, about.offset, 4 * count), bytes = new Uint8Array(4 * count);
   for (let byte = 0; byte < 4; byte++) for (let i = 0; i < count; i++) bytes[4 * i + byte] = planes[byte * count + i];
   const values = new Float32Array(bytes.buffer);
   return forDrawing({ ...about, key, rows, columns, values, exact: true, at: (r, c) => values[r * columns + columnOf(about, c)] });
@@ -74,7 +74,11 @@ function forDrawing(a) {
 }
 
 /* A carried or derived array; null for one that is neither. */
-const lookup = (key) => (key in data.arrays ? array(key) : derived(key));
+function lookup(key) {
+  const found = key in data.arrays ? array(key) : derived(key);
+  if (missed && isStage(key) && (found ? key in data.arrays && (!found.exact || found.picked) : !isDerivable(key))) missed.add(key);
+  return found;
+}
 
 /* No more digits than the array carries. */
 function shown(value, a) {
@@ -245,6 +249,7 @@ function setTheme(name) {
 function start() {
   $("text").textContent = data.about.text;
   $("wait").remove();
+  checkFences();
   const sections = data.sections.map(build);
   $("story").append(...sections);
   const go = opener(sections);

@@ -1,10 +1,11 @@
 /* ---- formulas: a small part of TeX's notation -> MathML, which browsers typeset by themselves ----
 
    x_n x^2 x_n^2   {grouped}   \frac{a}{b}   \sqrt{x}   \overline{x}   \sum_k \prod_k   \text{words}   \operatorname{softmax}
-   \ln \log \cos \sin \exp \max \mel   \quad a gap;  letters, numbers and signs stand for themselves. */
+   \ln \log \cos \sin \exp \max \min \mel   \quad a gap;  letters, numbers and signs stand for themselves. */
 
 const MATH = "http://www.w3.org/1998/Math/MathML";
-const FUNCTIONS = ["ln", "log", "cos", "sin", "exp", "max", "mel"];
+const FENCES = { "(": ")", "⌊": "⌋", "⌈": "⌉", "|": "|" };
+const FUNCTIONS = ["ln", "log", "cos", "sin", "exp", "max", "min", "mel"];
 
 function node(name, ...children) {
   const made = document.createElementNS(MATH, name);
@@ -32,12 +33,23 @@ function mathRow(tokens, place, end = null) {
 
 /* One part with its sub- and superscript, which stand under and over a sum. */
 function withScripts(tokens, place) {
-  const wide = /^\\(sum|prod)$/.test(tokens[place.at]), base = mathAtom(tokens, place), scripts = {};
+  const wide = /^\\(sum|prod)$/.test(tokens[place.at]), named = FUNCTIONS.includes(tokens[place.at].slice(1)), base = mathAtom(tokens, place), scripts = {};
   while (["_", "^"].includes(tokens[place.at])) {
     const sign = tokens[place.at++];
     scripts[sign] = mathAtom(tokens, place);
   }
-  const { _: sub, "^": sup } = scripts;
+  const { _: sub, "^": sup } = scripts, made = scripted(wide, base, sub, sup);
+  return named ? node("mrow", thin(), made, thin()) : made;
+}
+
+const gap = (width) => {
+  const made = node("mspace");
+  made.setAttribute("width", width);
+  return made;
+};
+const thin = () => gap("0.17em");        // around the name of a function
+
+function scripted(wide, base, sub, sup) {
   if (sub && sup) return node(wide ? "munderover" : "msubsup", base, sub, sup);
   if (sub) return node(wide ? "munder" : "msub", base, sub);
   return sup ? node("msup", base, sup) : base;
@@ -46,9 +58,30 @@ function withScripts(tokens, place) {
 function mathAtom(tokens, place) {
   const token = tokens[place.at++];
   if (token === "{") return mathRow(tokens, place, "}");
+  if (token in FENCES) return fenced(token, mathRow(tokens, place, FENCES[token]));
   if (token.startsWith("\\")) return mathCommand(token.slice(1), tokens, place);
   if (/^\d/.test(token)) return node("mn", token);
   return /^\p{L}/u.test(token) ? node("mi", token) : mathSign(token, tokens[place.at - 2]);
+}
+
+/* Parentheses and what they hold: a part of its own, so that they grow with it, and not with their neighbours. */
+function fenced(open, inside) {
+  const tall = inside.querySelector("mfrac, munder, munderover") !== null, sides = [open, FENCES[open]].map((sign) => node("mo", sign));
+  sides.forEach((side, i) => {
+    for (const [name, value] of [["form", i ? "postfix" : "prefix"], ["stretchy", "true"], ["lspace", "0"], ["rspace", "0"]]) side.setAttribute(name, value);
+    if (tall) side.setAttribute("class", "tall");
+  });
+  return node("mrow", sides[0], inside, sides[1]);
+}
+
+/* Without a font for formulas, browsers leave parentheses as low as letters; the style then stretches the tall ones. */
+function checkFences() {
+  const [low, tall] = ["(a)", "(\\frac{a}{b})"].map((text) => math(text));
+  document.body.append(low, tall);
+  const height = (formula) => formula.querySelector("mo").getBoundingClientRect().height;
+  document.documentElement.classList.toggle("no-math-font", height(tall) < 1.2 * height(low));
+  low.remove();
+  tall.remove();
 }
 
 /* A sign; a minus that stands alone before a number has no gap after it. */
@@ -66,9 +99,7 @@ function mathCommand(name, tokens, place) {
   if (name === "prod") return node("mo", "∏");
   if (name === "text" || name === "operatorname") return node(name === "text" ? "mtext" : "mi", mathWords(tokens, place));
   if (FUNCTIONS.includes(name)) return node("mi", name);
-  const gap = node("mspace");
-  gap.setAttribute("width", "1.2em");
-  return gap;
+  return gap("1.2em");
 }
 
 /* The words between braces; spaces between them are gone with the tokens, so ~ stands for one. */

@@ -1,7 +1,8 @@
 /* ---- how each number was computed: the network. Rules as in page.rules.sound.js ---- */
 
-/* A weight by the checkpoint's name. The gains and offsets of normalisations are carried as they are; all weights only where the
-   page holds the model for its experiments (live/), and then rounded to float16. Unpacked when they are first asked for. */
+/* A weight by the checkpoint's name, of a vector or of a row of a matrix. The gains and offsets of normalisations are carried as
+   they are; all weights only where the page holds the model for its experiments (live/), and then rounded to float16. Unpacked
+   when they are first asked for. The server that sent the page has them as they are. */
 const weights = { planes: null, count: 0, tensors: JSON.parse($("live-data").textContent).tensors || {} };
 
 async function unpackWeights() {
@@ -15,12 +16,16 @@ function float16(high, low) {
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
 }
 
-function weightOperand(name, title, index) {
-  const key = `weight:${name}`;
+function weightOperand(name, title, index, row = null, width = 0) {
+  const key = row === null ? `weight:${name}` : `weight:${name}/${row}`;
   if (key in data.arrays) return constant(title, array(key).at(0, index));
-  const found = weights.tensors[name], place = found && found.offset + index;
+  if (missed) missed.add(key);
+  const found = weights.tensors[name], place = found && found.offset + row * width + index;
   return constant(title, found && weights.planes ? float16(weights.planes[place], weights.planes[weights.count + place]) : null);
 }
+
+/* Whether what `weightOperand` gives of a row is rounded. */
+const isRounded = (name, row) => !(`weight:${name}/${row}` in data.arrays) && name in weights.tensors;
 
 const headOf = (block, c) => Math.floor(c / headWidth(block, data.shapes[`${block}.q_proj`][1]));
 
@@ -32,12 +37,12 @@ function convolution({ key, r, c }, [, number]) {
   const [length, inputs] = data.shapes[before], rows = [];
   for (let j = 0; j < taps; j++) {
     const t = 2 * r + j - Math.floor(taps / 2);
-    if (t >= 0 && t < length) for (let m = 0; m < inputs; m++) rows.push([operand(`x_${t},${m}`, before, t, m), weightOperand(`${key}.weight`, `W_${c},${m},${j}`, (c * inputs + m) * taps + j)]);
+    if (t >= 0 && t < length) for (let m = 0; m < inputs; m++) rows.push([operand(`x_${t},${m}`, before, t, m), weightOperand(`${key}.weight`, `W_${c},${m},${j}`, m * taps + j, c, inputs * taps)]);
   }
   const bias = weightOperand(`${key}.bias`, "bias b", c), sum = sumOf(rows);
   return { text: `Channel ${c} looks at ${taps} rows around row ${2 * r} of what came before, and at all ${inputs} columns of each. Beyond the ends there are zeros.`,
     formula: "y_{s,c} = b_c + \\sum_{j,i} W_{c,i,j} x_{2 s + j - ⌊w / 2⌋, i}", numbers: sum === null ? "" : `${digits(bias.value)} + ${firstProducts(rows)}`,
-    operands: [bias], terms: { head: ["input", "weight"], rows }, rounded: true, result: sum === null ? null : sum + bias.value };
+    operands: [bias], terms: { head: ["input", "weight"], rows }, rounded: isRounded(`${key}.weight`, c), result: sum === null ? null : sum + bias.value };
 }
 
 function gate({ key, r, c }) {
@@ -56,7 +61,7 @@ function scaledEmbedding({ r, c }, [, stack]) {
 
 function position({ key, r, c }) {
   const columns = data.shapes[key][1], half = Math.floor(columns / 2), f = positionFrequency(c, half), p = r + network.first_position, wave = c < half ? "sin" : "cos";
-  return { text: `A ${wave}e of the position, which is counted from ${network.first_position}. It is the same for every recording.`, formula: `\\${wave}{p f_i},\\quad f_i = 10000^{-\\frac{i}{D/2-1}}`,
+  return { text: `A ${wave}e of the position, which is counted from ${network.first_position}. It is the same for every recording.`, formula: `\\${wave}{p f_i},\\quad f_i = 10000^{-i / (D/2-1)}`,
     numbers: `\\${wave}{(${p} · ${digits(f)})}`, operands: [constant("position p", p), constant("frequency f", f)], result: c === 2 * half ? 0 : Math[wave](p * f) };
 }
 
@@ -77,10 +82,10 @@ function layerNorm({ key, r, c }, input) {
 
 /* y = W x + b. `input`: the stage of x; the weights have the stage's name unless `name` says otherwise. */
 function linear({ key, r, c }, input, text, name = key) {
-  const width = data.shapes[input][1], rows = count(width, (i) => [operand(`x_${r},${i}`, input, r, i), weightOperand(`${name}.weight`, `W_${c},${i}`, c * width + i)]);
+  const width = data.shapes[input][1], rows = count(width, (i) => [operand(`x_${r},${i}`, input, r, i), weightOperand(`${name}.weight`, `W_${c},${i}`, i, c, width)]);
   const bias = key === "lm_head" ? null : weightOperand(`${name}.bias`, "bias b", c), sum = sumOf(rows), all = sum === null || (bias && !known(bias)) ? null : sum + (bias ? bias.value : 0);
   return { text, formula: bias ? "y_c = b_c + \\sum_i W_{c,i} x_i" : "y_c = \\sum_i W_{c,i} x_i", numbers: sum === null ? "" : `${bias ? `${digits(bias.value)} + ` : ""}${firstProducts(rows)}`,
-    operands: bias ? [bias] : [], terms: { head: ["input", "weight"], rows }, rounded: true, result: all };
+    operands: bias ? [bias] : [], terms: { head: ["input", "weight"], rows }, rounded: isRounded(`${name}.weight`, c), result: all };
 }
 
 function score({ key, r, c }) {
@@ -108,7 +113,7 @@ function mixedValue({ key, r, c }) {
 }
 
 function chosenEmbedding({ r, c }) {
-  const token = data.inputs[r], found = weightOperand("decoder.embed_tokens.weight", `row ${token} of the table`, token * data.shapes["decoder.embed_tokens"][1] + c), first = data.inputs.length - data.tokens.length;
+  const token = data.inputs[r], width = data.shapes["decoder.embed_tokens"][1], found = weightOperand("decoder.embed_tokens.weight", `row ${token} of the table`, c, token, width), first = data.inputs.length - data.tokens.length;
   const chosen = r > first && data.tokens[r - first - 1] ? [operand(`log p(${data.tokens[r - first - 1].piece}), the choice of the step before`, "log_probs", r - 1, token)] : [];
   return { text: `The embedding of token ${token}, ${tokenAt(r, data.inputs.length, true)}: a row of a table that training filled.`, formula: "E_{token}".replace("token", "\\text{token}"), operands: [found, ...chosen], result: found.value };
 }

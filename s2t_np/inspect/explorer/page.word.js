@@ -43,6 +43,41 @@ function originPicture(holder, view, text, height, describe) {
   return picture(view, part, height, describe);
 }
 
+/* The picture of the gradient: a function that shows that of a word. A server computes it when it is asked to, the first
+   time by a button, from then on with every word. */
+function gradientPicture(holder) {
+  const part = originPicture(holder, { title: "The gradient on the log-mel features", rows: "frame", columns: "mel bin", seconds: 0.01 },
+    "Which part of the sound mattered: where it is red, more energy would have made the word less likely, where blue, likelier.", "13rem",
+    (a, r, c) => `frame ${r} (${(r / 100).toFixed(2)} s), mel bin ${c}${hertzOf("mel bin", c, a.columns)}: ${shown(a.at(r, c), a)}`);
+  follow(part.frame, data.shapes["features.cmvn"][0] * 0.01);
+  const start = element("button", { type: "button" }, "Compute it for this word");
+  let word = 0, begun = !isAsking, computing = new AbortController();
+  const show = async () => {
+    const key = `gradient:${word}`;
+    computing.abort();
+    computing = new AbortController();
+    if (!(key in data.arrays)) {
+      part.say("Computing …");
+      try {
+        await keep(await ask("gradient", { word }, computing.signal));
+      } catch (error) {
+        if (error.name !== "AbortError") part.say(`The server gave no gradient: ${error.message}.`);
+        return;
+      }
+    }
+    if (key === `gradient:${word}`) part.show(lookup(key), { signed: true, across: true });
+  };
+  start.addEventListener("click", () => { begun = true; start.remove(); part.whole.hidden = false; part.canvas.focus(); show(); });
+  if (!begun) {
+    part.whole.hidden = true;
+    part.whole.before(start);
+  }
+  return (chosen) => {
+    word = chosen;
+    if (begun) show();
+  };
+}
+
 Object.assign(VIEWS, {
   origin(view, holder) {
     const sound = headsOf(/^decoder\..*encoder_attn\.attn_weights/), before = headsOf(/^decoder\..*self_attn\.attn_weights/), words = data.words;
@@ -61,11 +96,9 @@ Object.assign(VIEWS, {
     ] : [];
     if (drawn.length) stretches.push(drawn[0].frame);
     parts.append(element("div", {}, element("h4", {}, "Its alternatives"), choicesBox), element("div", {}, element("h4", {}, "Its path through the tree of beams"), path));
-    const gradient = data.gradients.length ? originPicture(parts, { title: "The gradient on the log-mel features", rows: "frame", columns: "mel bin", seconds: 0.01 },
-      "Which part of the sound mattered: where it is red, more energy would have made the word less likely, where blue, likelier.", "13rem",
-      (a, r, c) => `frame ${r} (${(r / 100).toFixed(2)} s), mel bin ${c}${hertzOf("mel bin", c, a.columns)}: ${shown(a.at(r, c), a)}`) : null;
-    if (gradient) follow(gradient.frame, lookup(data.gradients[0]).rows * 0.01);
-    else parts.append(element("p", {}, "This page was written without gradients: s2t-np trace --html adds them for recordings that are not too long."));
+    const gradient = data.gradients ? gradientPicture(parts) : null;
+    if (!gradient) parts.append(element("p", {}, isAsking ? "A network of this kind has no gradients here."
+      : "This page was written without gradients, since they take long for so many words: s2t-np explore computes them one by one."));
     const buttons = words.map((group, i) => element("button", { type: "button", "aria-pressed": "false", onclick: () => { word = i; fill(); draw(); } }, group.text));
     list.append(...buttons);
     const fill = () => {
@@ -81,7 +114,7 @@ Object.assign(VIEWS, {
       if (heardWord) listenedTo([heardWord.from, heardWord.to]);
       choicesBox.replaceChildren(element("div", {}, ...alternativesOfToken(token)));
       path.replaceChildren(...pathToToken(token));
-      if (gradient) gradient.show(lookup(data.gradients[word]), { signed: true, across: true });
+      if (gradient) gradient(word);
     };
     if (!words.length) return;
     fill();

@@ -54,9 +54,9 @@ class Pictures:
         self.size = at + len(raw)
         return at
 
-    def packed(self) -> str:
-        """The whole block, deflated, in base64."""
-        return base64.b64encode(zlib.compress(b"".join(self.parts), 9)).decode()
+    def packed(self, level: int = 9) -> str:
+        """The whole block, deflated (1: quickly, 9: well), in base64."""
+        return base64.b64encode(zlib.compress(b"".join(self.parts), level)).decode()
 
 
 def slices(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

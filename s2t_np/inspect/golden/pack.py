@@ -19,7 +19,7 @@ from ... import features, ops
 from ...audio import load as load_audio
 from ...backend import NUMPY
 from ...checkpoint import read_tensors, safetensors
-from ...checkpoint.mapped import blame
+from ...checkpoint.file_bytes import blame
 from ...config import ModelConfig, parse_json, read_json
 from ...errors import ModelError, OptionError
 from ...loading import load_folder

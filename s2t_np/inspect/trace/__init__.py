@@ -42,7 +42,7 @@ from .tree import Tree, build_tree, check_repeatable
 
 LIMIT = 2 << 30  # bytes of arrays that a trace may hold unless more is asked for
 
-__all__ = ["LIMIT", "Entry", "Trace", "Tree", "check_length", "estimate", "recorder_of", "trace"]
+__all__ = ["LIMIT", "Entry", "Trace", "Tree", "again", "check_length", "estimate", "recorder_of", "trace"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,22 @@ def trace(
     flags = quality_flags(hypotheses[0], texts[0], doubts, model.tokenizer.granularity)
     transcript = Transcript(texts[0], hypotheses, texts, len(samples) / rate, source, flags=flags)
     return assembled(recorder, transcript, options)
+
+
+def again(model: S2T, samples: np.ndarray, tokens: np.ndarray, stages: Sequence[str], limit: int) -> dict:
+    """Compute some stages of a traced utterance once more, without its search: {stage: array}.
+
+    samples (N,) at the model's rate, `tokens` (U + 1,) its transcript, the start token first. `stages`, `limit` as in
+    `trace`; the stages of a search are none of these. Raises AudioError, OptionError.
+    """
+    table, wanted = plan.chosen(model, plan.Size(len(samples), len(tokens) - 1, 1, 0), stages)
+    check_size(plan.estimate(table, wanted), limit)
+    recorder = recorder_of(model, Recorder(wanted))
+    recorded = dataclasses.replace(model, backend=recorder.backend())
+    memory = recorded.encode(recorded.features_of_samples(samples))
+    logits = recorder.decode_full(tokens[:-1], memory)
+    recorder.record("log_probs", log_softmax, lambda: log_probabilities(logits))
+    return recorder.record.arrays
 
 
 def check_length(model: S2T, samples: int) -> None:

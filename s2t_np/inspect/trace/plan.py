@@ -20,6 +20,7 @@ A compiled backend computes a block of a layer in one go. It has the stages of C
 (q_proj, attn_weights, fc1) exists with backend numpy only.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -98,7 +99,7 @@ def trace_name(shown: str) -> str:
 
 def is_readable(model: S2T) -> bool:
     """True if the model's encoder is the readable one, whose `ops` can be watched; others are compiled."""
-    return model.backend.encode is NUMPY.encode
+    return inspect.unwrap(model.backend.encode) is NUMPY.encode
 
 
 def is_available(model: S2T, name: str) -> bool:

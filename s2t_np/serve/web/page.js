@@ -4,10 +4,9 @@
 const $ = (id) => document.getElementById(id);
 const SURE = 0.9, DOUBTFUL = 0.7;  // probabilities, as cli/highlight.py has them
 const PAD = 0.2;  // seconds of the pauses around a segment that the explorer hears with it
-const LINE = 42, LINES = 2;  // characters a line and lines a cue, as formats/subtitles.py has them
 
 let server = { model: "", languages: [], needs_key: false };
-let segments = [], name = "recording", sound = null, recorded = null, playing = 0, session = 0;
+let segments = [], brokenOff = null, name = "recording", sound = null, recorded = null, playing = 0, session = 0;
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -39,6 +38,7 @@ async function begin() {
 function clear(title) {
   session += 1;
   segments = [];
+  brokenOff = null;
   name = title.replace(/\.[^.]*$/, "") || "recording";
   $("transcript").replaceChildren();
   $("result").hidden = false;
@@ -137,6 +137,7 @@ async function transcribeFile(file) {
 
 function finished(duration, incomplete) {
   document.querySelector(".open")?.remove();
+  brokenOff = incomplete ? { at: duration, reason: incomplete } : null;
   const found = segments.length ? "" : "No speech was found. ";
   tell(`${found}${duration.toFixed(1)} s heard.${incomplete ? ` The recording ${incomplete}.` : ""}`, Boolean(incomplete));
 }
@@ -258,39 +259,10 @@ async function openExplorer(segment, button) {
 
 // ---- files to keep
 
-function lines(words) {
-  const found = [[]];
-  for (const word of words) {
-    const line = found.at(-1);
-    const width = line.reduce((sum, other) => sum + other.word.length + 1, 0);
-    if (line.length && width + word.word.length > LINE) found.push([word]);
-    else line.push(word);
-  }
-  return found;
-}
-
-function cues() {
-  return segments.flatMap((segment) => {
-    const words = segment.words?.length ? segment.words : [{ word: segment.text, start: segment.start, end: segment.end }];
-    const all = lines(words), found = [];
-    for (let i = 0; i < all.length; i += LINES) found.push(all.slice(i, i + LINES));
-    return found.map((own) => ({
-      start: own[0][0].start, end: own.at(-1).at(-1).end,
-      text: own.map((line) => line.map((word) => word.word).join(" ")).join("\n").replaceAll("-->", "->"),
-    }));
-  });
-}
-
-function stamp(seconds, mark) {
-  const ms = Math.round(seconds * 1000);
-  const pad = (n, width) => String(n).padStart(width, "0");
-  return `${pad(Math.floor(ms / 3600000), 2)}:${pad(Math.floor(ms / 60000) % 60, 2)}:${pad(Math.floor(ms / 1000) % 60, 2)}${mark}${pad(ms % 1000, 3)}`;
-}
-
 const WRITERS = {
   txt: () => segments.map((segment) => `${segment.text}\n`).join(""),
-  srt: () => cues().map((cue, i) => `${i + 1}\n${stamp(cue.start, ",")} --> ${stamp(cue.end, ",")}\n${cue.text}\n\n`).join(""),
-  vtt: () => "WEBVTT\n\n" + cues().map((cue) => `${stamp(cue.start, ".")} --> ${stamp(cue.end, ".")}\n${cue.text}\n\n`).join(""),
+  srt: () => subtitles.srt(segments, brokenOff),
+  vtt: () => subtitles.vtt(segments, brokenOff),
   json: () => JSON.stringify({ text: segments.map((segment) => segment.text).join(" "), segments }, null, 2),
 };
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -114,17 +115,56 @@ def test_a_full_disk_costs_one_warning(tiny):
     assert tiny.files() == []  # nothing half-written is left
 
 
-def test_racing_processes_all_get_it_right(tiny):
+def racing(tiny, count, program=PROGRAM):
+    """Processes that begin at once, and find no kernels."""
     for path in tiny.files():
         path.unlink()
-    racers = [
-        subprocess.Popen(
-            tiny.command(PROGRAM), cwd=tiny.folder, env=tiny.environment(), stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    assert all(RIGHT in racer.communicate(timeout=120)[0] for racer in racers)
+    options = {"cwd": tiny.folder, "env": tiny.environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return [subprocess.Popen(tiny.command(program), **options, text=True) for _ in range(count)]
+
+
+def test_of_processes_that_begin_at_once_one_compiles_and_the_others_wait(tiny):
+    ends = [racer.communicate(timeout=120) for racer in racing(tiny, 5)]
+    assert all(RIGHT in out for out, _ in ends)
+    assert sorted(COMPILED in out for out, _ in ends) == [False] * 4 + [True]
+    assert all("another process" in err for out, err in ends if COMPILED not in out and err)
     assert LOADED in tiny.run().stdout and len(tiny.files()) == 1
+
+
+SLOW = """
+import sys, time
+from s2t_np_kernels.build import runtime
+compile = runtime._compile
+def slowly():
+    print("begun", flush=True)
+    time.sleep(HOW_LONG)
+    return compile()
+runtime._compile = slowly
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "patience"), [(signal.SIGKILL, "300.0"), (signal.SIGSTOP, "1.0")])
+def test_one_that_is_killed_or_stopped_while_it_compiles_is_not_waited_for(tiny, number, patience):
+    (first,) = racing(tiny, 1, SLOW.replace("HOW_LONG", "60") + PROGRAM)
+    try:
+        assert first.stdout.readline() == "begun\n"
+        first.send_signal(number)
+        patient = f"from s2t_np_kernels.build import cache\ncache.PATIENCE = {patience}\n"
+        after = tiny.run(patient + PROGRAM)
+        assert RIGHT in after.stdout and COMPILED in after.stdout
+        assert ("another process" in after.stderr) == (number == signal.SIGSTOP)
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_a_disk_without_locks_is_no_obstacle(tiny):
+    for path in tiny.files():
+        path.unlink()
+    lockless = "import fcntl\ndef none(*_): raise OSError(37, 'No locks available')\nfcntl.flock = none\n"
+    after = tiny.run(lockless + PROGRAM)
+    assert RIGHT in after.stdout and COMPILED in after.stdout and len(tiny.files()) == 1
 
 
 def test_another_processor_has_its_own(tiny):

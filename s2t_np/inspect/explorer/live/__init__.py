@@ -5,8 +5,9 @@
     worker.js computers.js    the thread that computes; the choice between this page and a server
     controls.js answers.js panel.js live.css    the controls, the answers side by side, both together
 
-A page of a small model computes by itself (kind "page"). `s2t-np explore` serves a page of any model, which asks Python
-(kind "server"). Any other page says how to get there (kind "none").
+A page of a small model computes by itself (kind "page"). A page that a server sends asks it: that of `s2t-np explore`
+always, that of `s2t-np serve` where the model is too large for a page (kind "server"). Any other page says how to get
+there (kind "none").
 
 Weights travel in float16, as `--dtype float16` keeps them, and are computed with in float32. The first bytes of all
 numbers come first, then their second bytes: so the exponents deflate well.
@@ -52,9 +53,9 @@ def program() -> str:
     return f'"use strict";\nconst live = (() => {{\n{parts}\nreturn {{ panel, listen: worker.listen }};\n}})();'
 
 
-def fragment(trace: Trace, model: S2T, address: str | None = None) -> str:
-    """The part of the page that computes: description, weights and program. `address`: the server to ask instead."""
-    record, block = server_record(address) if address else page_record(trace, model)
+def fragment(trace: Trace, model: S2T, asking: bool = False) -> str:
+    """The part of the page that computes: description, weights and program. `asking`: it asks its server instead."""
+    record, block = ({"kind": "server"}, "") if asking else page_record(trace, model)
     data = json.dumps(record | shape_of(trace, model), allow_nan=False).replace("<", "\\u003c")
     return (
         f'<style>\n{read("live.css")}</style>\n<script type="application/json" id="live-data">{data}</script>\n'
@@ -75,11 +76,6 @@ def shape_of(trace: Trace, model: S2T) -> dict:
         "num_beams": search.num_beams,
         "length_penalty": search.length_penalty,
     }
-
-
-def server_record(address: str) -> tuple[dict, str]:
-    """The description of a page that asks a server."""
-    return {"kind": "server", "address": address}, ""
 
 
 def page_record(trace: Trace, model: S2T) -> tuple[dict, str]:

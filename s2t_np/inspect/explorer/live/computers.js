@@ -40,13 +40,12 @@ const computers = {
   },
 
   /* The server: the same description there, the same comparison back. */
-  server(record) {
-    return async (experiment) => {
-      const sent = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(experiment) };
-      const answer = await fetch(record.address, sent).catch(() => { throw new Error("the server has ended; start s2t-np explore again"); });
-      const found = await answer.json();
-      if (!answer.ok) throw new Error(found.error);
-      return found;
+  server() {
+    let last = new AbortController();
+    return (experiment) => {
+      last.abort();                      // no one waits for the answer before
+      last = new AbortController();
+      return ask("experiment", experiment, last.signal);
     };
   },
 };

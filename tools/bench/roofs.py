@@ -1,12 +1,11 @@
 """The limits of this machine, and the clock of the bench.
 
-A figure means little without its roof: the rate of multiply-adds in registers, of floats or of
-bytes (by VNNI where the processor has it, else as the plain path does them), or of reading memory. The multiply-add
-kernels hold 24 sums of 16 lanes in registers and touch no memory; the best of many runs counts. The reading kernel adds
-up an array, 64 floats at a time, and the median counts: the best of many would be that of a lucky moment, in which the
-array lay in a cache. Arrays are as large as the weights that a step of s2t-small reads, and are read over and over, as
-steps do. Beside them stand what lies in a core's own cache, and what comes from memory because other numbers were read
-since.
+A figure means little without its roof: the rate of multiply-adds in registers, of floats or of bytes (by VNNI where
+the processor has it, else as the plain path does them), or of reading memory. The multiply-add kernels hold sums of 16
+lanes in most of the registers and touch no memory; the best of many runs counts. The reading kernel adds up an array,
+64 floats at a time, and the median counts: the best of many would be that of a lucky moment, in which the array lay in
+a cache. Arrays are as large as the weights that a step of s2t-small reads, and are read over and over, as steps do.
+Beside them stand what lies in a core's own cache, and what comes from memory because other numbers were read since.
 """
 
 import functools
@@ -23,16 +22,18 @@ from numba.extending import intrinsic
 from s2t_np_kernels.build.arguments import Floats, OutFloats
 from s2t_np_kernels.build.device import entry
 from s2t_np_kernels.build.in_process import compiled
+from s2t_np_kernels.cpu import detect
 from s2t_np_kernels.simd.tile_int8 import dot
 from s2t_np_kernels.simd.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 
-SUMS = 24
+SUMS = 24 if detect().has_wide_registers else 6  # in most registers: 16 lanes are one of 512 bits or two of 256
 STEP_MEGABYTES = {"float32": 44.9, "float16": 22.4, "int8": 11.2}  # weights that a step reads
 CACHED_MEGABYTES, DISPLACING_MEGABYTES = 0.5, 512  # for each thread; for all of them
+CACHED_TIMES = 3000  # in one call: a single reading takes less time than starting the threads
 
 
 def _chains(vector, fold, add: str):
-    """An intrinsic: `count` times 24 independent s = fold(s, start, start) on 16 lanes, the total of all s into x."""
+    """An intrinsic: `count` times SUMS independent s = fold(s, start, start) on 16 lanes, the total of all s into x."""
 
     @intrinsic
     def chains(typing, count, x):
@@ -61,7 +62,12 @@ def _chains(vector, fold, add: str):
     return chains
 
 
-_multiply_adds, _dots = _chains(VECTOR, multiply_add, "fadd"), _chains(INTEGERS, dot, "add")
+def _dot_of_sum(builder, s, start, _):
+    """A product of the sum itself: where products are instructions of their own, those of constants leave the loop."""
+    return dot(builder, s, s, start)
+
+
+_multiply_adds, _dots = _chains(VECTOR, multiply_add, "fadd"), _chains(INTEGERS, _dot_of_sum, "add")
 
 
 class CountCall(NamedTuple):
@@ -72,36 +78,38 @@ class CountCall(NamedTuple):
 
 
 class ReadCall(NamedTuple):
-    """What is read, and where the sum goes."""
+    """What is read, how often, and where the sum goes."""
 
     x: Floats
     size: int
+    times: int
     y: OutFloats
 
 
 @compiled
 @entry
 def compute(call: CountCall):
-    """count * 24 * 16 multiply-adds."""
+    """count * SUMS * 16 multiply-adds."""
     _multiply_adds(call.count, at(call.x, 0))
 
 
 @compiled
 @entry
 def compute_bytes(call: CountCall):
-    """count * 24 * 64 multiply-adds of bytes."""
+    """count * SUMS * 64 multiply-adds of bytes."""
     _dots(call.count, at(call.x, 0))
 
 
 @compiled
 @entry
 def read(call: ReadCall):
-    """Read x once; the sum goes to y, so that the compiler cannot leave it out."""
-    x, size, y = call
+    """Read x; the sum goes to y, so that the compiler cannot leave it out."""
+    x, size, times, y = call
     a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-    for i in range(0, size - 63, 64):
-        a, b = a + load(at(x, i)), b + load(at(x, i + LANES))
-        c, d = c + load(at(x, i + 2 * LANES)), d + load(at(x, i + 3 * LANES))
+    for _ in range(times):
+        for i in range(0, size - 63, 64):
+            a, b = a + load(at(x, i)), b + load(at(x, i + LANES))
+            c, d = c + load(at(x, i + 2 * LANES)), d + load(at(x, i + 3 * LANES))
     store(at(y, 0), (a + b) + (c + d))
 
 
@@ -135,21 +143,23 @@ def _parts(megabytes: float, threads: int) -> list[np.ndarray]:
     return np.array_split(np.ones(int(megabytes * 250_000), np.float32), threads)
 
 
-def reading_rate(megabytes: float, threads: int, runs: int, displaced: float = 0.0) -> float:
+def reading_rate(megabytes: float, threads: int, runs: int, displaced: float = 0.0, times: int = 1) -> float:
     """GB/s of `threads` that read an array together, the median; before each time, another of `displaced` megabytes."""
     parts, others = _parts(megabytes, threads), _parts(displaced, threads)
     sums = [np.empty(LANES, np.float32) for _ in parts]
-    reading = [read.bind(part, len(part), y) for part, y in zip(parts, sums, strict=True)]
-    displacing = [read.bind(other, len(other), y) for other, y in zip(others, sums, strict=True)] if displaced else None
+    reading = [read.bind(part, len(part), times, y) for part, y in zip(parts, sums, strict=True)]
+    displacing = (
+        [read.bind(other, len(other), 1, y) for other, y in zip(others, sums, strict=True)] if displaced else None
+    )
     before = (lambda i: displacing[i]()) if displaced else None
-    times = together(lambda i: reading[i](), threads, runs + 1, before)[1:]  # at first nothing is in a cache
-    return megabytes * 1e6 / statistics.median(times) / 1e9
+    seconds = together(lambda i: reading[i](), threads, runs + 1, before)[1:]  # at first nothing is in a cache
+    return times * megabytes * 1e6 / statistics.median(seconds) / 1e9
 
 
 def reading_rates(threads: int, runs: int) -> dict[str, float]:
     """GB/s of `threads` together: over the weights of a step of each dtype, in their caches, and from memory."""
     rates = {f"GB/s {dtype}": reading_rate(size, threads, runs) for dtype, size in STEP_MEGABYTES.items()}
-    rates["GB/s cache"] = reading_rate(CACHED_MEGABYTES * threads, threads, 20 * runs)
+    rates["GB/s cache"] = reading_rate(CACHED_MEGABYTES * threads, threads, runs, times=CACHED_TIMES)
     rates["GB/s memory"] = reading_rate(STEP_MEGABYTES["float32"], threads, runs, DISPLACING_MEGABYTES)
     return rates
 

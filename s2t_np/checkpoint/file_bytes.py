@@ -1,4 +1,4 @@
-"""The bytes of a checkpoint file as numbers: found in a mapping, read into memory of this process, and never trusted.
+"""The bytes of a checkpoint file as numbers: read into memory of this process, never mapped, and never trusted.
 
 The modules of the formats say where the numbers are; here those bytes become arrays. All of them store little-endian.
 Whatever a format finds wrong it raises as `Malformed`, without knowing the file's name; `blame` puts the name in front
@@ -6,21 +6,20 @@ and makes a ModelError of it.
 
 A mapping shows the file as it is on the disk, not as it was when it was opened: in a file that is overwritten in place
 (`cp new.safetensors model.safetensors`) the numbers change unseen, and where it becomes shorter the system ends a
-process that touches what is no longer there (SIGBUS). So only the few bytes that say where the numbers are are taken
-from the mapping, and the numbers are read: a file that has become shorter meanwhile is an error, and afterwards the
-file may go. What is not asked for (the state of an optimizer) takes no memory, and `release` gives back what was.
+process that touches what is no longer there (SIGBUS). So everything is read, headers as well: a file that has become
+shorter meanwhile is an error, and afterwards the file may go. What is not asked for (the state of an optimizer) is not
+read and takes no memory, and `release` gives back what was.
 """
 
 import mmap
 import os
 import reprlib
 import stat
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -61,85 +60,109 @@ def blame(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: does not fit in memory; use a smaller model, or one stored as float32") from None
 
 
-class Mapping(mmap.mmap):
-    """A mapped file, a descriptor that reads it, and memory of the same size for what is read, at the same places."""
-
-    descriptor: int
-    memory: mmap.mmap | None = None
+class Memory(mmap.mmap):
+    """Memory of this process alone, as large as a file, for the numbers that are read from it, at the same places."""
 
 
-def close_quietly(descriptor: int) -> None:
-    """Close what was only read: an error (of a network disk) says nothing about what was read."""
-    with suppress(OSError):
-        os.close(descriptor)
-
-
-def map_file(path: Path) -> np.ndarray:
-    """The bytes of a regular file that is not empty: uint8 (size,), read-only, mapped. Raises Malformed, OSError."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would keep us waiting
-        raise Malformed("is a folder or a device, expected a file", "put the checkpoint's file in its place")
-    with open(path, "rb") as file:
-        try:
-            mapping = Mapping(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:
-            raise Malformed("the file is empty", "download it again") from None
-        mapping.descriptor = os.dup(file.fileno())
-    weakref.finalize(mapping, close_quietly, mapping.descriptor)
-    data = np.frombuffer(mapping, np.uint8)
-    refuse_impostors(data[:256].tobytes())
-    return data
-
-
-def memory_of(array: np.ndarray) -> mmap.mmap | None:
-    """The mapping or the pages that an array (any shape) lies in; None if it lies elsewhere."""
-    base = array
-    while isinstance(base, np.ndarray | memoryview):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    return base if isinstance(base, mmap.mmap) else None
-
-
-def first_byte(array: np.ndarray, memory: mmap.mmap) -> int:
-    """The place of an array (any shape) in its mapping."""
-    return array.ctypes.data - np.frombuffer(memory, np.uint8).ctypes.data
-
-
-def owned(array: np.ndarray) -> np.ndarray:
-    """An array (n,) of a mapped file, read into memory of this process: (n,).
-
-    An array that lies elsewhere stays as it is; so does one of Windows, where a mapped file cannot be shortened. Raises
-    Malformed where the file has become shorter, OSError.
-    """
-    mapping = memory_of(array)
-    if not isinstance(mapping, Mapping) or not hasattr(os, "preadv") or not array.nbytes:
-        return array
-    mapping.memory = mapping.memory or empty_memory(len(mapping))
-    at, done = first_byte(array, mapping), 0
-    target = memoryview(mapping.memory)[at : at + array.nbytes]
-    while done < array.nbytes:
-        count = os.preadv(mapping.descriptor, [target[done:]], at + done)
-        if not count:
-            raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
-        done += count
-    return frozen(np.frombuffer(target, array.dtype, array.size))
-
-
-def empty_memory(size: int) -> mmap.mmap:
-    """Memory of this process alone, which takes room only where it is written to; in large pages, which is faster."""
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+def empty_memory(size: int) -> Memory:
+    """Memory that takes room only where it is written to; in large pages, which is faster."""
+    if os.name != "posix":
+        return Memory(-1, size)
+    memory = Memory(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without them
             memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
 
 
+class OpenFile:
+    """An open file, and the memory for its numbers, which is made when the first are read."""
+
+    def __init__(self, file: BinaryIO):
+        """`file`: unbuffered. Raises Malformed for an empty one, OSError."""
+        self.file, self.size, self.memory = file, os.fstat(file.fileno()).st_size, None
+        if not self.size:
+            raise Malformed("the file is empty", "download it again")
+
+    def read_into(self, target, begin: int) -> None:
+        """Fill a buffer with the bytes from `begin` on. Raises Malformed where they are no longer there, OSError."""
+        self.file.seek(begin)
+        view = memoryview(target)
+        while view:
+            if not (count := self.file.readinto(view)):
+                raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
+            view = view[count:]
+
+
+class FileBytes:
+    """The bytes [begin, end) of an open file; they are read when they are asked for."""
+
+    def __init__(self, source: OpenFile, begin: int, end: int):
+        self.source, self.begin, self.end = source, begin, end
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    def __getitem__(self, part: slice) -> "FileBytes":
+        """A part of it, with the rules of slices of bytes; nothing is read."""
+        begin, end, _ = part.indices(len(self))
+        return FileBytes(self.source, self.begin + begin, self.begin + max(begin, end))
+
+    def tobytes(self) -> bytes:
+        """Read them. Raises Malformed, OSError."""
+        data = bytearray(len(self))
+        self.source.read_into(data, self.begin)
+        return bytes(data)
+
+    __bytes__ = tobytes
+
+    def numbers(self, kind: np.dtype) -> np.ndarray:
+        """Read them as numbers into memory of this process: (n,), read-only. Raises Malformed, OSError."""
+        if not len(self):
+            return frozen(np.empty(0, kind))
+        self.source.memory = self.source.memory or empty_memory(self.source.size)
+        target = memoryview(self.source.memory)[self.begin : self.end]
+        self.source.read_into(target, self.begin)
+        return frozen(np.frombuffer(target, kind))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[FileBytes]:
+    """Within this context: the bytes of a regular file that is not empty. Raises Malformed, OSError."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would keep us waiting
+        raise Malformed("is a folder or a device, expected a file", "put the checkpoint's file in its place")
+    file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below, where errors of closing are passed over
+    try:
+        source = OpenFile(file)
+        data = FileBytes(source, 0, source.size)
+        refuse_impostors(data[:256].tobytes())
+        yield data
+    finally:
+        with suppress(OSError):  # such an error (of a network disk) says nothing about what was read
+            file.close()
+
+
+def memory_of(array: np.ndarray) -> Memory | None:
+    """The memory that an array (any shape) was read into; None if it was not read from a checkpoint."""
+    base = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return base if isinstance(base, Memory) else None
+
+
+def first_byte(array: np.ndarray, memory: Memory) -> int:
+    """The place of an array (any shape) in its memory."""
+    return array.ctypes.data - np.frombuffer(memory, np.uint8).ctypes.data
+
+
 def release(array: np.ndarray) -> None:
     """Give the pages of an array (any shape) back, which is not read again: afterwards it holds zeros.
 
-    An array that was not read from a mapped file stays as it is. While weights are packed, this keeps the process at
+    An array that was not read from a checkpoint stays as it is. While weights are packed, this keeps the process at
     the size of one copy.
     """
     memory = memory_of(array)
-    if memory is None or isinstance(memory, Mapping) or not hasattr(memory, "madvise") or not array.flags.c_contiguous:
+    if memory is None or not hasattr(memory, "madvise") or not array.flags.c_contiguous:
         return
     start = first_byte(array, memory)
     first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
@@ -187,12 +210,12 @@ def is_shape(value) -> bool:
     return prod(max(n, 1) for n in value) <= MAX_BYTES // 8
 
 
-def elements(data: np.ndarray, begin: int, count: int, element: Element) -> np.ndarray:
+def elements(data: FileBytes, begin: int, count: int, element: Element) -> np.ndarray:
     """`count` numbers from byte `begin` of `data` on, (count,), read-only. The caller has checked that they are there.
 
     They are read into memory of this process; bfloat16 becomes float32. Raises Malformed, OSError.
     """
-    stored = owned(data[begin : begin + count * element.stored.itemsize]).view(element.stored)
+    stored = data[begin : begin + count * element.stored.itemsize].numbers(element.stored)
     if element.upper_half:
         return widen_bfloat16(stored)
     return stored if stored.flags.aligned else frozen(stored.copy())
