@@ -298,9 +298,16 @@ class Rest:
 
 def samples_of(frame) -> np.ndarray:
     """The samples of a frame as floats, integers divided by their range: (n, C)."""
-    numbers, channels = frame.to_ndarray(), len(frame.layout.channels)
+    channels = len(frame.layout.channels)
+    numbers = of_64_bits(frame, channels) if frame.format.name.startswith("s64") else frame.to_ndarray()
     planar = numbers if frame.format.is_planar else numbers.reshape(-1, channels).T
     return scaled(planar).T
+
+
+def of_64_bits(frame, channels: int) -> np.ndarray:
+    """Integers of 64 bits, the one format of FFmpeg's that PyAV does not convert, divided by their range."""
+    count = frame.samples * (1 if frame.format.is_planar else channels)
+    return np.stack([np.frombuffer(plane, np.int64)[:count] for plane in frame.planes]) / 2.0**63
 
 
 def silences(count: int, frame) -> Iterator[Piece]:
