@@ -3,7 +3,7 @@
 
     python -m tools.make_golden [--folder tests/golden]
 
-Torch itself runs in the worker of `tools/upstream.py`; the tests that read these files need neither. A test makes the
+Torch itself runs in the worker of `tools/upstream`; the tests that read these files need neither. A test makes the
 same model and the same sound again from their seeds (random_checkpoint.py, signals.py) and compares. manifest.json says
 which versions made the files, and holds checksums of the weights and of the sounds, so that where they are made
 differently a test says so instead of blaming the model.
@@ -22,7 +22,7 @@ from s2t_np.layers import subsampled_length
 from tools.option_sets import option_sets
 from tools.random_checkpoint import random_tensors, shape_config, variant_config, write_checkpoint
 from tools.signals import harmonics
-from tools.upstream import Upstream, numbered
+from tools.upstream.pipe import Upstream, numbered
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 7

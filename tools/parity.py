@@ -27,7 +27,7 @@ from s2t_np.inspect.trace.plan import trace_name
 from s2t_np.inspect.trace.record import Recorder
 from s2t_np.layers import subsampled_length
 from tools.ties import Task, explain
-from tools.upstream import Upstream, numbered
+from tools.upstream.pipe import Upstream, numbered
 
 LARGEST = {"fbank": 1e-3, "logits": 2e-4, "logits (steps)": 2e-4}  # difference to torch
 RATIO = 1.5  # our error to torch's; the filterbank, in float64 on both sides, is exempt

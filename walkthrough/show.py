@@ -1,6 +1,6 @@
 """Pictures and sounds for the walkthroughs, so that these hold no line of plotting.
 
-In a notebook they appear below the cell, on a page (tools/walkthrough_page.py) they stand in
+In a notebook they appear below the cell, on a page (tools/walkthrough/page.py) they stand in
 it, and a script writes them to the folder `shown`. Every one has a caption, which is also its
 name for a screen reader. Pictures need matplotlib (`pip install ".[plot]"`); without it they
 are left out.

@@ -8,7 +8,7 @@ bytes follow it where the line says how many:
                                                 + B bytes
     {"bytes": B} + B bytes, the answer to       {"at": POSITION, "count": COUNT}, asked whenever the file is read
 
-What the decoders print goes into a temporary file, where their messages of damage are counted. Only the standard
+What the decoders print goes into a file without a name, where their messages of damage are counted. Only the standard
 library and soundfile are imported, for a quick start.
 """
 
@@ -114,18 +114,28 @@ class Service:
         answer({"frames": count, "failure": failure, "errors": self.errors(), "bytes": len(data)}, data)
 
     def errors(self) -> int:
-        """Return how many messages of damage were printed since the last call."""
-        self.printed.seek(self.seen)
-        data = self.printed.read()
+        """Return how many messages of damage were printed since the last call; none where they cannot be read."""
+        try:
+            self.printed.seek(self.seen)
+            data = self.printed.read()
+        except OSError:
+            return 0
         self.seen += len(data)
         return data.count(DAMAGE)
+
+
+def printed_file():
+    """A file for what the decoders print: in memory where the system has such files, so that no disk is needed."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("printed"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def serve() -> None:
     """Answer until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     stream_class()
-    with tempfile.TemporaryFile() as printed:
+    with printed_file() as printed:
         os.dup2(printed.fileno(), 1)
         os.dup2(printed.fileno(), 2)
         service = Service(printed)

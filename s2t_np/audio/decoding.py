@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import AudioError
+from ..errors import AudioError, ReadingError
 from . import decoder, process
 from .checks import check_samples, usable_rate
 from .containers import Part
@@ -96,12 +96,17 @@ def sound_of(part: Part, name: str) -> Iterator:
         try:
             sound = process.RemoteSound(apart, part) if apart else LocalSound(part)
         except process.DecoderDiedError as error:
-            raise AudioError(f"{name}: is not a recording that can be read ({error})") from error
+            raise died(error, name) or AudioError(f"{name}: is not a recording that can be read ({error})") from error
         if sound.refused:
             raise refusal(part, name, sound.refused)
         if isinstance(sound, LocalSound):
             stack.enter_context(sound.stream)
         yield sound
+
+
+def died(error: process.DecoderDiedError, name: str) -> ReadingError | None:
+    """Return what the end of a decoder becomes if the recording is not to blame."""
+    return ReadingError(f"{name}: cannot be read ({error})") if error.was_killed else None
 
 
 def refusal(part: Part, name: str, words: str) -> BaseException:
@@ -131,7 +136,7 @@ def frames_of(sound, part: Part, at: int = 0) -> Iterator[np.ndarray]:
     total, count, excused = at, 1, part.excused
     while count:
         errors = max(sound.errors, excused)
-        count, failure, block = read_block(sound, frames)
+        count, failure, block = read_block(sound, frames, part.source.name)
         if sound.errors > errors and not part.note:
             part.note = f"is damaged about {total / sound.samplerate:.1f} s in: MPEG frames cannot be decoded"
         total = part.decoded = total + count
@@ -145,12 +150,17 @@ def frames_of(sound, part: Part, at: int = 0) -> Iterator[np.ndarray]:
         part.note = f"is cut short: its header promises {part.frames} samples, {total} are there"
 
 
-def read_block(sound, frames: int) -> tuple[int, str | None, np.ndarray]:
-    """As many frames as come, at most `frames` -> how many, what went wrong if something did, (n, C) float32."""
+def read_block(sound, frames: int, name: str) -> tuple[int, str | None, np.ndarray]:
+    """As many frames as come, at most `frames` -> how many, what went wrong if something did, (n, C) float32.
+
+    Raises ReadingError where the decoder was killed.
+    """
     block = np.empty((frames, sound.channels), np.float32)
     try:
         count, failure = sound.read_into(block, frames)
     except process.DecoderDiedError as error:
+        if killed := died(error, name):
+            raise killed from error
         return 0, str(error), block[:0]
     if count < 0:
         decoded = np.flatnonzero(~np.isnan(block).any(axis=1))

@@ -17,12 +17,22 @@ import sys
 from . import decoder
 
 MOST_WAITING = os.cpu_count() or 1  # processes kept for the next file
+KILLED = 9  # SIGKILL, which Windows does not have
+MOMENT = 1.0  # seconds in which a process that does not answer is given up
 LEAVE = 5.0  # seconds for one to end by itself when this process ends
 _waiting: list["Process"] = []  # pop and append are atomic: threads share it without a lock
 
 
 class DecoderDiedError(Exception):
-    """The process ended in the middle of a file; its text says how."""
+    """The process ended in the middle of a file; its text says how.
+
+    `was_killed`: by another process or the system, so that the file is not to blame.
+    """
+
+    def __init__(self, code: int):
+        self.was_killed = code == -KILLED
+        end = "was killed" if self.was_killed else f"ended with exit code {code}"
+        super().__init__(f"the process that decodes it {end}")
 
 
 class Process:
@@ -51,17 +61,25 @@ class Process:
                 self._send({"bytes": len(data)}, data)
             return answer, self.running.stdout.read(answer.get("bytes", 0))
         except (OSError, ValueError) as error:
-            self.kill()
-            raise DecoderDiedError(f"the decoder ended with exit code {self.running.returncode}") from error
+            raise self.died() from error
         except BaseException:  # Ctrl-C: what it would answer next is not known
             self.kill()
             raise
+
+    def died(self) -> DecoderDiedError:
+        """The error of a process that answers no more; its exit code is its own if it ends in a moment."""
+        try:
+            code = self.running.wait(MOMENT)
+        except subprocess.TimeoutExpired:
+            code = 1
+        self.kill()
+        return DecoderDiedError(code)
 
     def wait_until_ready(self) -> bool:
         """Return whether it runs and has found soundfile."""
         try:
             return bool(self._line())
-        except ValueError:
+        except (OSError, ValueError):
             self.kill()
             return False
 

@@ -9,12 +9,12 @@ The layout is huggingface_hub's (docs: "Understand caching"):
 
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HubError
 from ..settings.hub_places import COMMIT, read_ref
+from ..system.atomic_files import atomic_file
 from .sharded import INDEXES, WEIGHTS, shard_names
 
 NEEDED = ("config.json", "preprocessor_config.json", "vocab.json", "sentencepiece.bpe.model")
@@ -122,6 +122,5 @@ def write_ref(ref: Path, commit: str) -> None:
     if ref.name == commit:
         return
     ref.parent.mkdir(parents=True, exist_ok=True)
-    draft = ref.with_name(f"{ref.name}.{uuid.uuid4().hex[:8]}.tmp")
-    draft.write_text(commit, encoding="ascii")
-    os.replace(draft, ref)
+    with atomic_file(ref) as file:
+        file.write(commit.encode("ascii"))

@@ -145,13 +145,22 @@ def choose_files(offered: set[str], source: Source) -> list[str]:
 
 @contextmanager
 def bars(hub, progress):
-    """Without huggingface_hub's progress bars if `progress` is False; otherwise it shows them on a terminal."""
+    """Without huggingface_hub's progress bars if `progress` is False; otherwise it shows them on a terminal.
+
+    It also warns of what harms nothing (a list of files that cannot be kept); that is left out unless it was asked for.
+    """
+    from huggingface_hub.utils import logging
+
     silence = progress is False and not hub.utils.are_progress_bars_disabled()
     if silence:
         hub.utils.disable_progress_bars()
+    verbosity = logging.get_verbosity()
+    if verbosity == logging.WARNING:
+        logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if silence:
             hub.utils.enable_progress_bars()
 

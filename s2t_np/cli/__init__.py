@@ -131,6 +131,11 @@ def without_errors(run: Callable[[], int]) -> int:
     except MemoryError:
         say("error: not enough memory")
         return FAILED
+    except RuntimeError as error:
+        if "start new thread" not in str(error):  # Python's words, which have no class of their own
+            raise
+        say("error: the system gives no more threads (ulimit -u); try --jobs 1 --threads 1")
+        return FAILED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ Pipes and files get every byte as it is.
 """
 
 import io
+import logging
 import os
 import shutil
 import sys
@@ -147,7 +148,11 @@ def columns() -> int:
 
 @contextmanager
 def warnings_on_stderr():
-    """Within this context, warnings are printed as one line on stderr, each only once."""
+    """Within this context, warnings are printed as one line on stderr, each only once.
+
+    matplotlib logs three lines of its own where it cannot keep its fonts (a home that is read-only or not there).
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         said = set()

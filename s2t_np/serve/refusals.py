@@ -5,7 +5,7 @@ A client's mistake says what was found and what was expected. Nothing of this ma
 
 from collections.abc import Sequence
 
-from ..errors import AudioError, OptionError, S2TError
+from ..errors import AudioError, OptionError, ReadingError, S2TError
 from ..together import Cancelled
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -35,14 +35,26 @@ def wrong_verb(given: str, expected: Sequence[str]) -> Refusal:
     return refusal
 
 
+def is_of_this_machine(error: BaseException | None) -> bool:
+    """Return whether an upload could not be read from the disk of the server; the recording is not to blame."""
+    return error is not None and (isinstance(error, ReadingError) or is_of_this_machine(error.__cause__))
+
+
 def refusal_of(error: BaseException, name: str = "") -> Refusal:
     """The refusal that any error of a request becomes; `name` is what our own messages call the recording."""
     if isinstance(error, Refusal):
         return error
+    if is_of_this_machine(error):
+        return refusal_of_fault(error)
     if isinstance(error, AudioError):
         return Refusal(400, f"file: {str(error).removeprefix(f'{name}: ')}", "file", "invalid_audio")
     if isinstance(error, OptionError):
         return Refusal(400, str(error))
+    return refusal_of_fault(error)
+
+
+def refusal_of_fault(error: BaseException) -> Refusal:
+    """The refusal that an error becomes for which the request is not to blame."""
     if isinstance(error, MemoryError):
         return Refusal(507, "there is not enough memory for this recording")
     if isinstance(error, Cancelled):
@@ -52,4 +64,4 @@ def refusal_of(error: BaseException, name: str = "") -> Refusal:
 
 def is_expected(error: BaseException) -> bool:
     """Return whether an error is one that requests may cause, rather than a fault to log with its traceback."""
-    return isinstance(error, S2TError | MemoryError | Cancelled)
+    return isinstance(error, S2TError | MemoryError | Cancelled) and not is_of_this_machine(error)

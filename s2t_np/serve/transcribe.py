@@ -15,7 +15,7 @@ from ..model import S2T
 from ..together import ordered
 from .desk import Emit
 from .parameters import Wanted
-from .refusals import Refusal, refusal_of
+from .refusals import Refusal, is_of_this_machine, refusal_of
 from .settings import Limits
 
 
@@ -38,13 +38,23 @@ def bounded(blocks: Iterable[np.ndarray], rate: int, limits: Limits) -> Iterator
         yield block
 
 
+def from_disk(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same blocks (n,). Raises Refusal where the server cannot read on, so that no part passes for the whole."""
+    try:
+        yield from blocks
+    except audio.AudioError as error:
+        if is_of_this_machine(error):
+            raise refusal_of(error) from error
+        raise
+
+
 def transcribe(
     hearer: Hearer, file, wanted: Wanted, options: StreamOptions, generation: dict, limits: Limits, emit: Emit
 ) -> Recording:
     """Hear a binary file object; `emit` gets each segment. Raises Refusal."""
     model, generation = hearer.model, generation | dict(wanted.generation)
     rate, name = model.feature_config.sampling_rate, audio.name_of(file)
-    sound = CountedBlocks(bounded(audio.blocks(file, rate), rate, limits), rate, name)
+    sound = CountedBlocks(bounded(from_disk(audio.blocks(file, rate)), rate, limits), rate, name)
     options = replace(options, word_timestamps=options.word_timestamps or wanted.words)
     heard = []
     try:

@@ -57,7 +57,7 @@ def side_by_side(
 
     A single worker is the calling thread, with all threads of the process. Raises what an utterance raises, or what
     taking the next one from `utterances` raises. When the caller stops iterating, the workers are waited for; each
-    stops at its next step.
+    stops at its next step. Where the system gives fewer threads, those work; where it gives none, the calling thread.
     """
     if workers == 1:
         yield from together(enumerate(utterances), step, width)
@@ -71,12 +71,22 @@ def side_by_side(
                 ended.put(result)
 
     with ThreadPoolExecutor(workers) as pool:
-        for _ in range(workers):
-            pool.submit(work).add_done_callback(ended.put)
         try:
-            yield from until_done(ended, workers)
+            started = start(pool, work, workers, ended.put)
+            yield from until_done(ended, started) if started else together(waiting, step, width)
         finally:
             cancel.set()
+
+
+def start(pool: ThreadPoolExecutor, work: Callable[[], None], workers: int, done: Callable[[Future], None]) -> int:
+    """Let up to that many threads work, as many as the system gives (`ulimit -u`): how many there are."""
+    for started in range(workers):
+        try:
+            future = pool.submit(work)
+        except RuntimeError:  # "can't start new thread"
+            return started
+        future.add_done_callback(done)
+    return workers
 
 
 def until_done(ended: SimpleQueue, workers: int) -> Iterator:

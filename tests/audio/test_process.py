@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from s2t_np import audio
-from s2t_np.audio import process
+from s2t_np.audio import decoder, process
 from s2t_np.errors import IncompleteAudioError, InputWarning
 from tests.support.paths import ROOT
 from tests.support.sounds import encode, signal
@@ -87,11 +87,19 @@ def test_a_decoder_that_dies_takes_nothing_with_it():
     (child,) = set(all_children()) - waiting_decoders() - others
     os.kill(child, 9)
     got = [first]
-    with pytest.raises(IncompleteAudioError, match="the decoder ended with exit code -9"):
+    with pytest.raises(IncompleteAudioError, match=r"the process that decodes it was killed\); the sound before"):
         for block in blocks:
             got.append(block)
     assert 0 < sum(map(len, got)) < 400_000
     assert len(audio.load(encode(signal(), container="MP3"), 16000)) == 16_000
+
+
+def test_a_decoder_whose_notes_cannot_be_read_decodes_all_the_same():
+    class Failing(io.BytesIO):
+        def read(self, *_):
+            raise OSError(5, "Input/output error")
+
+    assert decoder.Service(Failing()).errors() == 0
 
 
 def waiting_decoders():
@@ -172,3 +180,13 @@ def test_damage_that_the_decoder_met_is_said():
     data[middle : middle + 2000] = np.random.default_rng(0).integers(0, 255, 2000, np.uint8).tobytes()
     with pytest.raises(IncompleteAudioError, match="damaged"):
         list(audio.blocks(bytes(data), 16000))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux has files in memory")
+def test_what_decoders_print_needs_no_disk(monkeypatch):
+    """A container may be read-only, without a folder for temporary files."""
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with decoder.printed_file() as printed:
+        os.write(printed.fileno(), b"note] error: damaged")
+        printed.seek(0)
+        assert printed.read().count(decoder.DAMAGE) == 1

@@ -1,6 +1,7 @@
 """Finding a model: bundled, a folder, the local cache. Nothing here downloads (test_hub_download.py does)."""
 
 import importlib.util
+import os
 import runpy
 import shutil
 import sys
@@ -49,6 +50,16 @@ def add_snapshot(cache: Path, commit: str, names, links: bool = False, refs=()) 
         (repo / "refs" / ref).parent.mkdir(parents=True, exist_ok=True)
         (repo / "refs" / ref).write_text(commit)
     return snapshot
+
+
+def test_a_pointer_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        hub_cache.write_ref(tmp_path / "refs" / "main", NEW)
+    assert os.listdir(tmp_path / "refs") == []
 
 
 def test_bundled_model_is_found_from_anywhere(tmp_path, monkeypatch, cache):

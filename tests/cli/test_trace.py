@@ -88,7 +88,7 @@ def test_a_part_of_it_is_traced(run, minute, tmp_path):
     (("--segment", 24), "--segment is 24, but the recording holds 24 of them, numbered from 0"),
     (("--segment", -1), "--segment is -1"),
     (("--segment", 1, "--start", 2), "give either it or --start"),
-    (("--start", 99), "--start is 99, expected 0 or more, in a recording of 52."),
+    (("--start", 99), "--start is 99, expected a second of the recording, which has 52."),
     (("--duration", -1), "--duration is -1, expected more than 0"),
 ])  # fmt: skip
 def test_parts_that_are_not_there(run, minute, tmp_path, argv, says):

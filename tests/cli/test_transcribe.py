@@ -220,6 +220,7 @@ def test_a_backend_that_cannot_run_is_3(transcribe):
         (BrokenPipeError(), 141),
         (OSError(28, "No space left on device"), 1),
         (MemoryError(), 1),
+        (RuntimeError("can't start new thread"), 1),
     ],
 )
 def test_exit_codes_of_what_can_happen_at_any_time(run, monkeypatch, error, code):

@@ -5,6 +5,7 @@ import pytest
 from tools.faults import kills
 from tools.faults.campaign import UNHARMED, Campaign
 from tools.faults.scenarios import SCENARIOS
+from tools.faults.serving import ServedCampaign
 from tools.faults.shim import Fault, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
@@ -21,6 +22,8 @@ STEPS = {  # command: (fault, of which calls: first, stride, at most)
     "transcribe-file": [("write", "ENOSPC", 2, 3, 3), ("truncate", "EIO", 1, 1, 2), ("open", "EACCES", 27, 1, 1)],
     "transcribe-resume": [("write", "EIO", 1, 3, 4), ("any", "SIGKILL", 150, 61, 3)],
     "convert-force": [("rename", "ENOSPC", 1, 1, 9), ("any", "SIGKILL", 120, 37, 4)],
+    "transcribe-mp3": [("thread", "EAGAIN", 1, 1, 3), ("spawn", "EAGAIN", 1, 1, 3)],
+    "download": [("write", "ENOSPC", 2, 4, 2), ("rename", "EACCES", 3, 5, 2), ("network", "ECONNRESET", 40, 70, 2)],
     "evaluate": [("write", "ENOSPC", 1, 2, 3), ("close", "EIO", 5, 7, 2)],
     "train": [("write", "ENOSPC", 1, 41, 4), ("rename", "EACCES", 2, 17, 3), ("any", "SIGKILL", 300, 401, 3)],
 }
@@ -28,6 +31,8 @@ STEPS = {  # command: (fault, of which calls: first, stride, at most)
 
 @pytest.mark.parametrize("name", STEPS)
 def test_nothing_is_torn_or_lost_whichever_call_fails(name, tmp_path):
+    if SCENARIOS[name].hub:
+        pytest.importorskip("huggingface_hub", reason="needs huggingface_hub (.[hub]): it downloads")
     campaign = Campaign(SCENARIOS[name], tmp_path)
     try:
         for kind, error, *span in STEPS[name]:
@@ -35,6 +40,27 @@ def test_nothing_is_torn_or_lost_whichever_call_fails(name, tmp_path):
             assert tally.escapes == [] and tally.counts.total() > 0, (kind, error)
     finally:
         campaign.close()
+
+
+REQUESTS = {  # kind: (fault, of which calls: first, stride, at most)
+    "large": [("read", "EIO", 5, 4, 2), ("write", "ENOSPC", 1, 3, 2), ("network", "ECONNRESET", 3, 17, 3)],
+    "mp3": [("spawn", "EAGAIN", 1, 1, 2), ("network", "SHORT", 3, 5, 2)],
+    "stream": [("network", "EPIPE", 9, 3, 3), ("memory", "ENOMEM", 4, 5, 2)],
+    "live": [("thread", "EAGAIN", 1, 1, 1)],
+}
+
+
+def test_requests_are_answered_rightly_or_with_an_error_whichever_call_fails(tmp_path):
+    for package in ("uvicorn", "starlette", "websockets"):
+        pytest.importorskip(package, reason=f"needs {package} (.[serve]): a real server")
+    served = ServedCampaign(tmp_path)
+    try:
+        for name, faults in REQUESTS.items():
+            for kind, error, *span in faults:
+                tally = served.all(name, Fault(kind, error), *span)
+                assert tally.escapes == [] and tally.counts.total() > 0, (name, kind, error)
+    finally:
+        assert served.close() == 143
 
 
 def test_the_judge_sees_harm(tmp_path):

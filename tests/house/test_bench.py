@@ -12,12 +12,13 @@ from s2t_np.config import ModelConfig
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from tests.support.small_models import small_model
-from tools import bench, bench_batches, bench_fbank, bench_isa, bench_kernels, bench_processes, bench_roofs
-from tools.bench_contenders import Ours
-from tools.bench_tables import Column, show
-from tools.bench_utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
+from tools.bench import __main__ as bench
+from tools.bench import batches, fbank, isa, kernels, processes, roofs
+from tools.bench.contenders import Ours
+from tools.bench.tables import Column, show
+from tools.bench.utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
 from tools.random_checkpoint import shape_config, write_checkpoint
-from tools.serve_jobs import in_batches
+from tools.upstream.serve_jobs import in_batches
 
 WORK = Work(seconds=1, beams=2, tokens=3)
 RATES = {f"GB/s{what}": 10.0 for what in ("", " float32", " float16", " int8", " cache", " memory")}
@@ -36,9 +37,9 @@ def numpy_model(folder):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(bench_batches, "REST", 0)
-    monkeypatch.setattr("tools.bench_utterances.REST", 0)
-    monkeypatch.setattr(bench_kernels, "REST", 0)
+    monkeypatch.setattr(batches, "REST", 0)
+    monkeypatch.setattr("tools.bench.utterances.REST", 0)
+    monkeypatch.setattr(kernels, "REST", 0)
 
 
 def leaves(value):
@@ -112,17 +113,17 @@ def test_narrow_weights_may_differ_and_it_is_told():
 
 def test_features_that_differ_are_not_timed():
     with pytest.raises(SystemExit, match=r"kaldi: features differ from numpy's by 0\.1"):
-        bench_fbank.check("kaldi", np.full((3, 2), 0.1), np.zeros((3, 2)))
+        fbank.check("kaldi", np.full((3, 2), 0.1), np.zeros((3, 2)))
 
 
 def test_a_kernel_that_differs_from_its_twin_is_not_timed():
-    case = bench_kernels.Case("broken", lambda: np.ones(3), lambda: np.zeros(3), 1.0, "GFLOP/s")
+    case = kernels.Case("broken", lambda: np.ones(3), lambda: np.zeros(3), 1.0, "GFLOP/s")
     with pytest.raises(SystemExit, match="broken: differs from its twin by 1"):
-        bench_kernels.row(case, ROOF, 1)
+        kernels.row(case, ROOF, 1)
 
 
 def test_a_row_of_the_kernel_table():
-    row = bench_kernels.row(bench_kernels.linear_case(5, 32, 48), ROOF, 1)
+    row = kernels.row(kernels.linear_case(5, 32, 48), ROOF, 1)
     assert row["error"] < 1e-4 and row["numpy"] > 0 and row["share"] == pytest.approx(row["rate"] / 10)
 
 
@@ -158,7 +159,7 @@ def test_the_bound_of_the_released_shape():
     config = ModelConfig()
     assert step_bytes(250, config, 4) == pytest.approx(48e6, rel=0.02)
     assert step_bytes(250, config, 1) == pytest.approx(11.2e6 + 1.5e6, rel=0.02)
-    for dtype, size in bench_roofs.STEP_MEGABYTES.items():
+    for dtype, size in roofs.STEP_MEGABYTES.items():
         assert step_bytes(0, config, {"float32": 4, "float16": 2, "int8": 1}[dtype]) == pytest.approx(
             1e6 * size, rel=0.01
         )
@@ -186,17 +187,17 @@ def test_a_table_of_ratios(capsys):
 
 
 def test_what_a_process_costs(folder, tmp_path):
-    found = bench_processes.processes(["numpy"], folder, tmp_path, None, 1.0, 1)
+    found = processes.processes(["numpy"], folder, tmp_path, None, 1.0, 1)
     assert list(found) == ["numpy, warm"]
     assert 0.05 < found["numpy, warm"]["seconds"] < 60
     assert 20 < found["numpy, warm"]["megabytes"] < 500
     with pytest.raises(SystemExit, match="no such"):
-        bench_processes.process(["python3", "-c", "raise SystemExit('no such')"], tmp_path)
+        processes.process(["python3", "-c", "raise SystemExit('no such')"], tmp_path)
 
 
 def test_many_files_give_what_each_gives_alone(numpy_model):
     features = [WORK.features(80)[: 40 + 5 * i] for i in range(3)]
-    rates = bench_processes.many_files(numpy_model.model, features, WORK.options, 1)
+    rates = processes.many_files(numpy_model.model, features, WORK.options, 1)
     assert {"alone on all cores", "one a core"} < set(rates) and min(rates.values()) > 0
 
 
@@ -214,8 +215,8 @@ class Batched:
 def test_batches_are_raced_in_turn_after_one_batch_to_warm_up():
     right, near = [[i, i] for i in range(8)], [[9, 9], *([i, i] for i in range(1, 8))]
     own, peer = Batched(right), Batched(near)
-    rows = [bench_batches.Row("own", own, (3, 2)), bench_batches.Row("peer, batch 4", peer, 4)]
-    found = bench_batches.race(rows, [None] * 8, {}, 2)
+    rows = [batches.Row("own", own, (3, 2)), batches.Row("peer, batch 4", peer, 4)]
+    found = batches.race(rows, [None] * 8, {}, 2)
     assert own.heard == [(6, (3, 2)), (8, (3, 2)), (8, (3, 2))] and peer.heard == [(4, 4), (8, 4), (8, 4)]
     assert found["own"] == {"wall": 2.0, "processor": 3.0, "differ": 0} and found["peer, batch 4"]["differ"] == 1
 
@@ -225,17 +226,17 @@ def test_batches_are_raced_in_turn_after_one_batch_to_warm_up():
 )
 def test_a_batch_of_wrong_answers_is_not_timed(answers, complaint):
     right = [[i, i] for i in range(8)]
-    rows = [bench_batches.Row("own", Batched(right), (1, 1)), bench_batches.Row("peer", Batched(answers), 4)]
+    rows = [batches.Row("own", Batched(right), (1, 1)), batches.Row("peer", Batched(answers), 4)]
     with pytest.raises(SystemExit, match=complaint):
-        bench_batches.race(rows, [None] * 8, {}, 1)
+        batches.race(rows, [None] * 8, {}, 1)
 
 
 def test_narrow_weights_may_differ_in_any_batch():
     rows = [
-        bench_batches.Row("own", Batched([[1]] * 4), (1, 1)),
-        bench_batches.Row("int8", Batched([[2]] * 4, False), 4),
+        batches.Row("own", Batched([[1]] * 4), (1, 1)),
+        batches.Row("int8", Batched([[2]] * 4, False), 4),
     ]
-    assert bench_batches.race(rows, [None] * 4, {}, 1)["int8"]["differ"] == 4
+    assert batches.race(rows, [None] * 4, {}, 1)["int8"]["differ"] == 4
 
 
 def test_a_peer_gets_padded_batches():
@@ -252,12 +253,12 @@ def test_a_peer_gets_padded_batches():
 
 def test_other_instructions_are_those_of_a_new_process(monkeypatch, capfd):
     """Without --isa's variables the bench starts again with them, and its compiler then knows no AVX-512."""
-    assert not bench_isa.held("avx2")
+    assert not isa.held("avx2")
     probe = "import sys; from s2t_np_kernels import cpu; print(sorted(cpu.detect().features), sys.argv[1:])"
-    monkeypatch.setattr(bench_isa, "command", lambda module, argv: [bench_isa.sys.executable, "-c", probe, *argv])
-    assert bench_isa.again("avx2", "tools.bench", ["--quick"]) == 0
+    monkeypatch.setattr(isa, "command", lambda module, argv: [isa.sys.executable, "-c", probe, *argv])
+    assert isa.again("avx2", "tools.bench", ["--quick"]) == 0
     out = capfd.readouterr().out
     assert "'avx2'" in out and "avx512" not in out and "--quick" in out
-    for name, value in bench_isa.ENVIRONMENTS["avx2"].items():
+    for name, value in isa.ENVIRONMENTS["avx2"].items():
         monkeypatch.setenv(name, value)
-    assert bench_isa.held("avx2")
+    assert isa.held("avx2")

@@ -127,10 +127,10 @@ def test_every_extra_named_exists():
 
 
 def test_every_tool_named_exists():
-    named = {name for text in TEXTS.values() for name in re.findall(r"python -m tools\.(\w+)", text)}
-    assert {"bench", "parity", "walkthrough_page"} <= named
-    places = [ROOT / "tools" / name for name in named]
-    assert not [place for place in places if not (place.with_suffix(".py").exists() or place.is_dir())]
+    named = {name for text in TEXTS.values() for name in re.findall(r"python -m (tools(?:\.\w+)+)", text)}
+    assert {"tools.bench", "tools.parity", "tools.walkthrough.page"} <= named
+    places = [ROOT.joinpath(*name.split(".")) for name in named]
+    assert not [p for p in places if not (p.with_suffix(".py").exists() or (p / "__main__.py").exists())]
 
 
 def test_every_function_of_the_papers_exists():

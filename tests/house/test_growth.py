@@ -1,11 +1,11 @@
-"""tools/growth.py: its points run and measure themselves, its powers are right, its picture can be drawn."""
+"""tools/bench/growth.py: its points run and measure themselves, its powers are right, its picture can be drawn."""
 
 import json
 from types import SimpleNamespace
 
 import pytest
 
-from tools import growth, growth_point
+from tools.bench import growth, growth_point
 from tools.random_checkpoint import shape_config, write_checkpoint
 
 

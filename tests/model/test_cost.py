@@ -1,4 +1,4 @@
-"""The memory that the model needs. (test_house.py tests start-up; tools/race.py compares its speed with others.)"""
+"""The memory that the model needs. (test_house.py tests start-up; tools/bench/race.py compares its speed.)"""
 
 import subprocess
 import sys

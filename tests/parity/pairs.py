@@ -16,7 +16,7 @@ from tests.support.paths import CHECKPOINT_CONFIGS, DIGITS, LIBRISPEECH, SHARED
 from tools.parity import Pair, load_pair
 from tools.random_checkpoint import shape_config, write_checkpoint
 from tools.signals import harmonics
-from tools.upstream import Upstream
+from tools.upstream.pipe import Upstream
 
 RATE = 16000
 SMALL = "s2t-small-librispeech-asr"

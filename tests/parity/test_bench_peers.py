@@ -9,10 +9,10 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import s2t_np
-from tools.bench_batches import Row
-from tools.bench_batches import race as race_rows
-from tools.bench_contenders import Ours, Peer, contenders, with_transformers
-from tools.bench_utterances import Work, single_step, utterance
+from tools.bench.batches import Row
+from tools.bench.batches import race as race_rows
+from tools.bench.contenders import Ours, Peer, contenders, with_transformers
+from tools.bench.utterances import Work, single_step, utterance
 from tools.random_checkpoint import shape_config, write_checkpoint
 
 WORK = Work(seconds=1, beams=3, tokens=6)
@@ -43,7 +43,7 @@ def race(everybody: dict) -> None:
 
 
 def test_transformers(folder, monkeypatch):
-    monkeypatch.setattr("tools.bench_utterances.REST", 0)
+    monkeypatch.setattr("tools.bench.utterances.REST", 0)
     with ExitStack() as stack:
         own = {"numpy": Ours(s2t_np.load(folder, backend="numpy"), True)}
         race(own | with_transformers(stack, sys.executable, folder, 1))
@@ -52,7 +52,7 @@ def test_transformers(folder, monkeypatch):
 def test_exported_graphs(folder, monkeypatch, tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("optimum.onnxruntime")
-    monkeypatch.setattr("tools.bench_utterances.REST", 0)
+    monkeypatch.setattr("tools.bench.utterances.REST", 0)
     with contenders(folder, tmp_path / "graphs", [sys.executable], 1) as everybody:
         assert {"numpy", "ONNX Runtime", "ONNX Runtime int8"} <= set(everybody)
         race(everybody)

@@ -18,7 +18,7 @@ from tests.parity.pairs import SOURCE, digits, pair, speech, upstream
 from tools.option_sets import Run, option_sets
 from tools.parity import trimmed
 from tools.ties import Task, explain
-from tools.upstream import numbered
+from tools.upstream.pipe import numbered
 
 LIMIT = {"small": 12, "digits": 20}  # tokens
 

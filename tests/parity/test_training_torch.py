@@ -21,7 +21,7 @@ from tests.parity.test_convert_transformers import load_in_transformers
 from tests.support.paths import DIGITS, ROOT
 from tests.training.small_corpus import arguments, write_corpus
 from tools.random_checkpoint import variant_config, write_checkpoint
-from tools.upstream import Upstream, numbered
+from tools.upstream.pipe import Upstream, numbered
 
 TOKENS, FRAMES = (3, 9, 1), (61, 20, 113)
 MOST = 1.5  # times torch's own error

@@ -112,7 +112,7 @@ def refused(capsys, *arguments):
 
 def test_a_port_that_is_taken(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "cannot listen there (Address already in use" in refused(capsys, "--port", str(taken.getsockname()[1]))
+        assert "cannot listen there (Address already in use)" in refused(capsys, "--port", str(taken.getsockname()[1]))
     assert "expected 0 to 65535" in refused(capsys, "--port", "99999")
 
 
@@ -173,3 +173,11 @@ def test_the_task_of_released_checkpoints():
     assert task_of("facebook/s2t-small-covost2-de-en-st", {}) == "translate"
     assert task_of("facebook/s2t-medium-mustc-multilingual-st", {"de": 5}) == "translate"
     assert task_of("facebook/s2t-small-librispeech-asr", {}) == "transcribe"
+
+
+def test_without_a_folder_for_uploads_it_does_not_start(monkeypatch, capsys):
+    """As in a container that is read-only and has nothing mounted at /tmp."""
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/nowhere"])
+    assert main(["serve", "--model", "digits", "--port", "0"]) == 2
+    assert "let TMPDIR name one, or mount one (docker run --tmpfs /tmp)" in capsys.readouterr().err

@@ -66,7 +66,13 @@ ORACLES = {"torch", "torchaudio", "transformers", "safetensors", "kaldi_native_f
 }
 TOOLS_WITH_ORACLES = {
     f"tools/{name}.py"
-    for name in ("torch_worker", "train_worker", "peer_worker", "make_fairseq_answers", "fuzz/readers")
+    for name in (
+        "upstream/torch_worker",
+        "upstream/train_worker",
+        "upstream/peer_worker",
+        "make_fairseq_answers",
+        "fuzz/readers",
+    )
 }
 KERNELS_MAY = {"numpy", "llvmlite", "kernels"} | sys.stdlib_module_names
 # Device code and what compiles it; the rest of kernels is what a run imports, which does without Numba.

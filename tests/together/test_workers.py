@@ -35,6 +35,24 @@ def test_a_single_worker_is_the_calling_thread():
     assert name is threading.current_thread()
 
 
+@pytest.mark.parametrize("given", [0, 1, 2])
+def test_fewer_threads_than_asked_for_do_the_same_work(given, monkeypatch):
+    """As under `ulimit -u`; without any, the calling thread works."""
+    start, begun = threading.Thread.start, []
+
+    def limited(thread):
+        if len(begun) == given:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    counts = lengths(4, 50)
+    found = list(side_by_side((asker(i, n) for i, n in enumerate(counts)), Step(), 2, 3))
+    assert sorted(found) == [(i, (i, n)) for i, n in enumerate(counts)]
+    assert len(begun) == given
+
+
 def endless():
     """Asks for ever."""
     while True:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.walkthroughs import FOLDER, NAMES, notebook
-from tools.notebooks import linked, notebook_of
-from tools.percent import cells
+from tools.walkthrough.notebooks import linked, notebook_of
+from tools.walkthrough.percent import cells
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -16,7 +16,7 @@ def test_a_notebook_has_the_cells_of_its_script(name):
     expected = [
         ("markdown", linked(cell.source)) if cell.is_text else ("code", cell.source.strip()) for cell in cells(script)
     ]
-    assert notebook(name) == expected, "run python -m tools.notebooks"
+    assert notebook(name) == expected, "run python -m tools.walkthrough.notebooks"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.walkthroughs import FOLDER, NAMES, helper
-from tools.percent import cells
-from tools.walkthrough_page import STYLE, slug, without_drawing
+from tools.walkthrough.page import STYLE, slug, without_drawing
+from tools.walkthrough.percent import cells
 
 needs_markdown = pytest.importorskip("markdown_it", reason="needs markdown-it-py: pages of the walkthrough")
 needs_pygments = pytest.importorskip("pygments", reason="needs Pygments: pages of the walkthrough")
@@ -35,7 +35,7 @@ class Seen(HTMLParser):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    command = [sys.executable, "-m", "tools.walkthrough_page", "-o", str(folder)]
+    command = [sys.executable, "-m", "tools.walkthrough.page", "-o", str(folder)]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return {path.stem: path.read_text(encoding="utf-8") for path in folder.iterdir()}
@@ -125,7 +125,7 @@ def test_pages_are_small(pages):
 
 
 def test_what_fails_is_said_with_the_line_of_the_script(tmp_path, monkeypatch):
-    from tools import walkthrough_page
+    from tools.walkthrough import page as walkthrough_page
 
     monkeypatch.syspath_prepend(FOLDER)
     script = tmp_path / "broken.py"

@@ -12,10 +12,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .scenarios import OUT, Scenario
+from .scenarios import OUT, Scenario, hub
 from .shim import NONE, Board, Fault, compiled, why_not
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +29,11 @@ UNHARMED, REFUSED, KILLED, ESCAPE = "unharmed", "refused", "killed", "escapes"
 FAULTS = tuple(
     Fault(kind, error, lasting=lasting)
     for kind, errors, lasting in (
-        ("open", ("EACCES", "EMFILE"), False),
+        ("open", ("EACCES", "EMFILE", "EINTR"), False),
         ("read", ("EIO", "EINTR", "SHORT"), False),
         ("write", ("ENOSPC", "EIO", "EINTR", "SHORT"), False),
         ("write", ("ENOSPC",), True),
-        ("fsync", ("EIO", "ENOSPC"), False),
+        ("fsync", ("EIO", "ENOSPC", "EINTR"), False),
         ("rename", ("EACCES", "ENOSPC"), False),
         ("mkdir", ("EACCES", "ENOSPC"), False),
         ("mmap", ("ENOMEM", "ENODEV"), False),
@@ -41,7 +42,10 @@ FAULTS = tuple(
         ("truncate", ("EIO",), False),
         ("stat", ("EACCES", "EIO"), False),
         ("list", ("EACCES", "EMFILE"), False),
-        ("network", ("ECONNRESET", "EPIPE", "ETIMEDOUT"), False),
+        ("network", ("ECONNRESET", "EPIPE", "ETIMEDOUT", "EINTR", "SHORT"), False),
+        ("spawn", ("EAGAIN", "ENOMEM"), False),
+        ("thread", ("EAGAIN",), False),
+        ("memory", ("ENOMEM",), False),
         ("any", ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"), False),
     )
     for error in errors
@@ -96,11 +100,19 @@ class Campaign:
         scenario.prepare(self.place)
         shutil.copytree(self.work, folder / "template", symlinks=True)
         self.board, self.error = Board(folder / "order"), folder / "stderr"
+        self.around = ExitStack()
+        where = {"work": self.work, "hub": self.around.enter_context(hub()).url if scenario.hub else ""}
+        self.environment = {name: value.format(**where) for name, value in scenario.environment}
         command = [sys.executable, "-m", "tools.faults.runner"]
         quiet = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         library = self.board.environment(compiled(folder)) if why_not() is None else os.environ
         self.runner = subprocess.Popen(
-            command, cwd=ROOT, env=library | quiet, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env=library | quiet | self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.before = Files(scenario, self.work).found()
         self.expected = self.undisturbed()
@@ -109,6 +121,8 @@ class Campaign:
         """End the process."""
         self.runner.stdin.close()
         self.runner.wait()
+        self.runner.stdout.close()
+        self.around.close()
 
     def reset(self) -> None:
         """Everything as it was before the first run."""
@@ -118,9 +132,8 @@ class Campaign:
     def start(self, argv: tuple[str, ...], fault: Fault, limit: float = LIMIT) -> tuple[int, str]:
         """Run a command with a fault, and kill it after `limit` seconds: its exit code and what it said."""
         self.board.set(fault, self.place)
-        environment = {name: value.format(work=self.work) for name, value in self.scenario.environment}
         request = {"argv": argv, "folder": str(self.work), "out": str(self.work / OUT), "error": str(self.error)}
-        self.runner.stdin.write(json.dumps(request | {"limit": limit, "environment": environment}) + "\n")
+        self.runner.stdin.write(json.dumps(request | {"limit": limit, "environment": self.environment}) + "\n")
         self.runner.stdin.flush()
         code = json.loads(self.runner.stdout.readline())["code"]
         self.board.arm(False)
@@ -140,7 +153,8 @@ class Campaign:
         struck, where = self.board.struck, self.board.where
         if not struck:
             return None
-        wrong = list(self.wrong(code, said, fault)) + list(self.wrong_after_going_on(fault))
+        wrong = [*self.wrong(code, said, fault), *filter(None, [self.scenario.check(self.work)])]
+        wrong += self.wrong_after_going_on(fault)
         if wrong:
             return ESCAPE, [f"{self.scenario.name}, {fault} ({where}): {text}" for text in wrong]
         return (KILLED if code < 0 else REFUSED if code else UNHARMED), []

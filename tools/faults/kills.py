@@ -44,7 +44,7 @@ def torture(name: str, kills: int, seed: int, seconds: float = float("inf")) -> 
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(SCENARIOS[name], Path(folder))
-        calls = campaign.board.order.count  # of the undisturbed run
+        calls = campaign.board.order.count  # how many of the undisturbed run
         while kills_at.total() < kills and time.monotonic() < end and not wrong:
             more, wrong = until_done(campaign, calls, draw)
             kills_at, rounds = kills_at + more, rounds + 1

@@ -20,6 +20,8 @@ SLICE = 0.002  # s between two looks at a child
 
 def load() -> None:
     """Import all that a command needs, with one thread: a fork has only the thread that called it."""
+    import contextlib
+
     import scipy.signal  # noqa: F401
     import sentencepiece  # noqa: F401
     import soundfile  # noqa: F401
@@ -28,6 +30,8 @@ def load() -> None:
     import s2t_np.cli
     from s2t_np.cli.commands import evaluation_run, training_run  # noqa: F401
 
+    with contextlib.suppress(ImportError):  # an extra
+        from huggingface_hub import HfApi, hf_hub_download  # noqa: F401
     s2t_np.load("digits", backend="numpy").transcribe(s2t_np.__path__[0] + "/recordings/five-five.flac")
 
 

@@ -6,6 +6,7 @@ A scenario has a folder with `fixed` (recordings, a model: read only) and `work`
 import contextlib
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +32,9 @@ class Scenario(NamedTuple):
     growing: tuple[str, ...] = (OUT,)  # files that may lack their end while the command has not succeeded
     ignored: tuple[str, ...] = ()  # beginnings of paths in `work` that are not compared
     passing: tuple[str, ...] = ()  # beginnings of paths that may hold an earlier state, whole, until it has succeeded
-    environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder
+    environment: tuple[tuple[str, str], ...] = ()  # {work} stands for the folder, {hub} for the address of the hub
+    hub: bool = False  # whether it needs one: a hub on this machine, with the bundled model
+    check: Callable[[Path], str | None] = lambda work: None  # after a run that failed: what is wrong in `work`
     lines: int = 5  # on stderr, at most
     stage: Callable[[Path, float], str] = lambda work, since: "anywhere"  # where a kill struck
 
@@ -159,6 +162,50 @@ def batch(name: str, *output: str, growing: tuple[str, ...] = (), prepare=model_
     return Scenario(name, prepare, argv, same(*argv), (OUT, *growing))
 
 
+HUB_MODEL = "here/digits"
+CACHE = (("HF_HOME", "{work}/cache"), ("HF_ENDPOINT", "{hub}"), ("HF_HUB_DISABLE_TELEMETRY", "1"))
+HUBS_OWN = ("cache/hub/.locks", "cache/hub/models--here--digits/blobs", "cache/xet", "cache/hub/CACHEDIR.TAG")
+DOWNLOAD = ("download", HUB_MODEL)
+FROM_HUB = ("transcribe", ONE[0], "--model", HUB_MODEL, "--beams", "1", *QUIET)
+
+
+def hub():
+    """A hub on this machine that has the bundled model, its weights on another host: used as a context manager."""
+    from tests.support.loopback_hub import LoopbackHub, Repository
+
+    files = {path.name: path.read_bytes() for path in DIGITS.iterdir()}
+    return LoopbackHub(here__digits=Repository(files, lfs=frozenset({"model.safetensors"})))
+
+
+def torn_model(work: Path) -> str | None:
+    """What is wrong with the model in the cache; nothing if it is not there, or as it was published."""
+    from s2t_np.checkpoint.hub import find
+    from s2t_np.errors import HubError, InputWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # a cache without refs
+            found = find(HUB_MODEL, download=False, cache_dir=work / "cache" / "hub")
+    except HubError:
+        return None
+    wrong = [path.name for path in found.iterdir() if path.read_bytes() != (DIGITS / path.name).read_bytes()]
+    return f"a later load takes {wrong[0]}, which is torn" if wrong else None
+
+
+def compressed(folder: Path) -> None:
+    """The bundled model, and two recordings that a process of its own decodes."""
+    import soundfile
+
+    model_and_recordings(folder)
+    inputs = folder / "fixed" / "in"
+    for path in inputs.iterdir():
+        if path.stem in TAKES[:2]:
+            samples, rate = soundfile.read(path)
+            soundfile.write(inputs / f"{path.stem}.mp3", samples, rate, format="MP3")
+        path.unlink()
+
+
+MP3 = ("../fixed/in", "--model", "../fixed/model", "--beams", "1", "--jobs", "2", *QUIET)
 EVALUATE = ("evaluate", "../fixed/in/table.tsv", *BATCH[1:], "--output", "results.jsonl")
 SCENARIOS = {
     scenario.name: scenario
@@ -191,6 +238,33 @@ SCENARIOS = {
             old_model,
             ("convert", "../fixed/model", "dst", "--force"),
             same("convert", "../fixed/model", "dst", "--force"),
+        ),
+        Scenario(
+            "transcribe-mp3",
+            compressed,
+            ("transcribe", *MP3, "--output", "out.jsonl"),
+            same("transcribe", *MP3, "--output", "out.jsonl", "--resume"),
+            (OUT, "out.jsonl"),
+        ),
+        Scenario(
+            "download",
+            only_model,
+            DOWNLOAD,
+            same(*DOWNLOAD),
+            ignored=HUBS_OWN,
+            environment=CACHE,
+            hub=True,
+            check=torn_model,
+        ),
+        Scenario(
+            "transcribe-hub",
+            model_and_recordings,
+            FROM_HUB,
+            same(*FROM_HUB),
+            ignored=HUBS_OWN,
+            environment=CACHE,
+            hub=True,
+            check=torn_model,
         ),
     )
 }

@@ -3,15 +3,18 @@
    Loaded with LD_PRELOAD. The order (which kind, which n, what happens) and the counters lie in a small file that the
    campaign maps as well (its name is in S2T_FAULTS), so that forked and spawned processes count together. Only calls on
    files below a folder count, or on descriptors of such files, and for NETWORK those on sockets: a program opens hundreds
-   of files of its own. `struct order` here and `Order` in shim.py are the same. */
+   of files of its own. SPAWN (processes), THREAD and MEMORY (pieces of at least LEAST bytes) count wherever they come
+   from, and only when asked for by name. `struct order` here and `Order` in shim.py are the same. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,7 +31,10 @@
 ssize_t sendfile(int, int, off_t *, size_t); /* as in <sys/sendfile.h>, which gives it another name with 64 bits */
 ssize_t sendfile64(int, int, off64_t *, size_t);
 
-enum kind { OPEN, READ, WRITE, FSYNC, RENAME, MKDIR, MMAP, UNLINK, CLOSE, TRUNCATE, STAT, LIST, NETWORK, KINDS };
+enum kind { OPEN, READ, WRITE, FSYNC, RENAME, MKDIR, MMAP, UNLINK, CLOSE, TRUNCATE, STAT, LIST, NETWORK, SPAWN, THREAD, MEMORY, KINDS };
+
+/* Bytes. numpy 2.4 itself crashes where it finds no memory for the buffers of its loops, which are no larger. */
+enum { LEAST = (1 << 17) + 1 };
 enum { SIGNAL = 1000, SHORT = 2000, CUT = 3000 }; /* in place of an errno */
 
 struct order {
@@ -82,15 +88,24 @@ static void located(int fd, const char *path, char *full)
         snprintf(full + length, PATH_MAX - length, "/%s", path);
 }
 
+/* Whether calls of this kind are asked for. */
+static int asked(enum kind kind)
+{
+    return order && order->armed && (order->kind == (int)kind || (order->kind == KINDS && kind < SPAWN));
+}
+
 /* Whether this call fails: 0, or -1 with errno set, or SHORT. A signal is sent and the call goes on. */
 static int strikes(enum kind kind, const char *name, int fd, const char *path)
 {
-    if (!order || !order->armed || (order->kind != KINDS && order->kind != (int)kind))
+    if (!asked(kind))
         return 0;
     int before = errno;
-    char full[PATH_MAX];
-    located(fd, path, full);
-    if (!(kind == NETWORK ? !strncmp(full, "socket:", 7) : below(full))) {
+    char full[PATH_MAX] = "";
+    if (kind < SPAWN)
+        located(fd, path, full);
+    else if (path)
+        snprintf(full, PATH_MAX, "%s", path);
+    if (kind < SPAWN && !(kind == NETWORK ? fd < 0 || !strncmp(full, "socket:", 7) : below(full))) {
         errno = before;
         return 0;
     }
@@ -205,6 +220,67 @@ NUMBER(int, NETWORK, connect, (int fd, const struct sockaddr *to, socklen_t size
 AMOUNT(NETWORK, send, (int fd, const void *data, size_t size, int flags), real(fd, data, size, flags))
 AMOUNT(NETWORK, recv, (int fd, void *data, size_t size, int flags), real(fd, data, size, flags))
 
+AMOUNT(NETWORK, sendto, (int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length),
+       real(fd, data, size, flags, to, length))
+AMOUNT(NETWORK, recvfrom, (int fd, void *data, size_t size, int flags, struct sockaddr *from, socklen_t *length),
+       real(fd, data, size, flags, from, length))
+NUMBER(ssize_t, NETWORK, sendmsg, (int fd, const struct msghdr *message, int flags), fd, NULL, real(fd, message, flags))
+NUMBER(ssize_t, NETWORK, recvmsg, (int fd, struct msghdr *message, int flags), fd, NULL, real(fd, message, flags))
+NUMBER(int, NETWORK, accept, (int fd, struct sockaddr *from, socklen_t *size), fd, NULL, real(fd, from, size))
+NUMBER(int, NETWORK, accept4, (int fd, struct sockaddr *from, socklen_t *size, int flags), fd, NULL,
+       real(fd, from, size, flags))
+NUMBER(int, NETWORK, shutdown, (int fd, int how), fd, NULL, real(fd, how))
+NUMBER(int, NETWORK, socket, (int domain, int type, int protocol), -1, NULL, real(domain, type, protocol))
+
+NUMBER(pid_t, SPAWN, fork, (void), -1, NULL, real())
+NUMBER(int, SPAWN, execve, (const char *path, char *const words[], char *const variables[]), -1, path,
+       real(path, words, variables))
+pid_t vfork(void) { return fork(); } /* as POSIX allows: nothing here may return into a frame that is gone */
+
+/* These return the number of the error. */
+#define RETURNED(kind, name, parameters, call) \
+    int name parameters { REAL(name); int before = errno; \
+        if (strikes(kind, #name, -1, NULL) != -1) return call; \
+        int number = errno; errno = before; return number; }
+RETURNED(SPAWN, posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+         const posix_spawnattr_t *how, char *const words[], char *const variables[]),
+         real(pid, path, actions, how, words, variables))
+RETURNED(THREAD, pthread_create, (pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *), void *given),
+         real(thread, how, run, given))
+
+/* dlsym itself takes memory, so these have their second names in glibc. */
+void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
+
+static int no_memory(const char *name, size_t size)
+{
+    char told[32];
+    if (size < LEAST || !asked(MEMORY))
+        return 0;
+    snprintf(told, sizeof told, "%zu bytes", size);
+    return strikes(MEMORY, name, -1, told) == -1;
+}
+
+void *malloc(size_t size) { return no_memory("malloc", size) ? NULL : __libc_malloc(size); }
+void *calloc(size_t count, size_t size)
+{
+    return no_memory("calloc", count * size) ? NULL : __libc_calloc(count, size);
+}
+void *realloc(void *old, size_t size) { return no_memory("realloc", size) ? NULL : __libc_realloc(old, size); }
+void *memalign(size_t line, size_t size) { return no_memory("memalign", size) ? NULL : __libc_memalign(line, size); }
+void *aligned_alloc(size_t line, size_t size)
+{
+    return no_memory("aligned_alloc", size) ? NULL : __libc_memalign(line, size);
+}
+int posix_memalign(void **place, size_t line, size_t size)
+{
+    void *found = no_memory("posix_memalign", size) ? NULL : __libc_memalign(line, size);
+    if (!found)
+        return ENOMEM;
+    *place = found;
+    return 0;
+}
+
 /* Closing fails after it is done, as on a full network disk. */
 int close(int fd)
 {
@@ -221,7 +297,7 @@ int close(int fd)
     void *name(void *place, size_t size, int protection, int flags, int fd, offset at) \
     { \
         REAL(name); \
-        if (fd >= 0 && strikes(MMAP, #name, fd, NULL) == -1) \
+        if (fd >= 0 ? strikes(MMAP, #name, fd, NULL) == -1 : no_memory(#name, size)) \
             return MAP_FAILED; \
         return real(place, size, protection, flags, fd, at); \
     }

@@ -152,7 +152,7 @@ def serve(browser, folder: Path) -> bytes:
 
 def walkthrough(browser, folder: Path) -> bytes:
     """A page of the walkthrough: beam search as a tree, in the dark."""
-    program = [sys.executable, "-m", "tools.walkthrough_page", "search", "-o", str(folder)]
+    program = [sys.executable, "-m", "tools.walkthrough.page", "search", "-o", str(folder)]
     subprocess.run(program, cwd=ROOT, check=True)
     tab = browser.new_page(viewport={"width": 1100, "height": 620}, color_scheme="dark")
     tab.goto((folder / "search.html").as_uri())

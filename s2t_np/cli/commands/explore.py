@@ -16,8 +16,9 @@ from .trace import load_readable, load_sound
 DESCRIPTION = """\
 Open the explorer's page of a recording in the browser: everything the model computed, stage by stage, and experiments.
 Mute heads and layers, leave out positions, hide a band or a stretch of the sound, change the search; Python computes
-the answer at once, and the page shows it beside the original. The page comes from this machine (127.0.0.1) under an
-address that no other page can guess. Ctrl-C ends it.
+the answer at once, and the page shows it beside the original. Any number can be followed to what it was made of, and
+every word to the sound that mattered to it. The page comes from this machine (127.0.0.1) under an address that no other
+page can guess. Ctrl-C ends it.
 The page follows one utterance. Choose a part of a recording longer than the model's longest (30 s, digits: 6 s).
 For digits, `trace --html` writes the same page as one file, which computes by itself."""
 EXAMPLES = """\

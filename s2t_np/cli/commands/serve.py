@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from dataclasses import fields
@@ -102,7 +103,8 @@ def bound(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
-        raise OptionError(f"--host {host} --port {port}: cannot listen there ({error.strerror or error})") from None
+        reason = str(error.strerror or error).partition(" (while")[0]  # the rest names the address once more
+        raise OptionError(f"--host {host} --port {port}: cannot listen there ({reason})") from None
 
 
 def warm_up(model: S2T, generation: dict) -> None:
@@ -121,6 +123,17 @@ def check_packages() -> None:
     except ImportError as error:
         raise OptionError(
             f'serve needs the packages of the extra [serve] ({error}): pip install "s2t-np[serve]"'
+        ) from None
+
+
+def check_temporary_folder() -> None:
+    """Raise OptionError if there is no place for uploads that are not held in memory, as in a read-only container."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        raise OptionError(
+            "serve needs a folder for uploads above 1 MB, and none for temporary files can be written: let TMPDIR name "
+            "one, or mount one (docker run --tmpfs /tmp)"
         ) from None
 
 
@@ -156,6 +169,7 @@ def run(args: Namespace, listening: socket.socket) -> None:
 def serve(args: Namespace) -> int:
     """Check everything that can be checked before the model is loaded, then serve it."""
     check_packages()
+    check_temporary_folder()
     if args.jobs is not None and args.jobs < 1:
         raise OptionError(f"--jobs is {args.jobs}, expected at least 1")
     if args.host not in LOOPBACK and api_key(args) is None:

@@ -61,7 +61,7 @@ function scaledEmbedding({ r, c }, [, stack]) {
 
 function position({ key, r, c }) {
   const columns = data.shapes[key][1], half = Math.floor(columns / 2), f = positionFrequency(c, half), p = r + network.first_position, wave = c < half ? "sin" : "cos";
-  return { text: `A ${wave}e of the position, which is counted from ${network.first_position}. It is the same for every recording.`, formula: `\\${wave}{p f_i},\\quad f_i = 10000^{-\\frac{i}{D/2-1}}`,
+  return { text: `A ${wave}e of the position, which is counted from ${network.first_position}. It is the same for every recording.`, formula: `\\${wave}{p f_i},\\quad f_i = 10000^{-i / (D/2-1)}`,
     numbers: `\\${wave}{(${p} · ${digits(f)})}`, operands: [constant("position p", p), constant("frequency f", f)], result: c === 2 * half ? 0 : Math[wave](p * f) };
 }
 

@@ -50,7 +50,7 @@ function gradientPicture(holder) {
     "Which part of the sound mattered: where it is red, more energy would have made the word less likely, where blue, likelier.", "13rem",
     (a, r, c) => `frame ${r} (${(r / 100).toFixed(2)} s), mel bin ${c}${hertzOf("mel bin", c, a.columns)}: ${shown(a.at(r, c), a)}`);
   follow(part.frame, data.shapes["features.cmvn"][0] * 0.01);
-  const start = element("button", { type: "button" }, "Compute it");
+  const start = element("button", { type: "button" }, "Compute it for this word");
   let word = 0, begun = !isAsking, computing = new AbortController();
   const show = async () => {
     const key = `gradient:${word}`;

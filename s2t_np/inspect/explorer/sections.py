@@ -132,7 +132,7 @@ SECTIONS = (
         "Positions",
         "Attention ignores the order of its rows. So sines and cosines of its position, first all sines, then all "
         "cosines, are added to each row, which is scaled by √D.",
-        r"p_{s,i} = \sin{s f_i},\quad p_{s,D/2+i} = \cos{s f_i},\quad f_i = 10000^{-\frac{i}{D/2-1}}",
+        r"p_{s,i} = \sin{s f_i},\quad p_{s,D/2+i} = \cos{s f_i},\quad f_i = 10000^{-i / (D/2-1)}",
         ("layers.positions", "encoder.embed_features"),
         (
             View("image", "Positions", ("encoder.embed_positions",), "position", "feature", POSITION, True),

@@ -26,7 +26,7 @@ from s2t_np_kernels.cpu import detect
 from s2t_np_kernels.simd.tile_int8 import dot
 from s2t_np_kernels.simd.vector import I64, INTEGERS, LANES, VECTOR, at, load, multiply_add, splat, store
 
-SUMS = 24 if detect().has_wide_registers else 6  # of 16 lanes, so 12 registers of 256 bits, whose chains hide latency
+SUMS = 24 if detect().has_wide_registers else 6  # in most registers: 16 lanes are one of 512 bits or two of 256
 STEP_MEGABYTES = {"float32": 44.9, "float16": 22.4, "int8": 11.2}  # weights that a step reads
 CACHED_MEGABYTES, DISPLACING_MEGABYTES = 0.5, 512  # for each thread; for all of them
 CACHED_TIMES = 3000  # in one call: a single reading takes less time than starting the threads

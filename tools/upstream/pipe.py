@@ -1,6 +1,6 @@
-"""A pipe to torch and transformers: `Upstream` starts tools/torch_worker.py once and sends it jobs.
+"""A pipe to torch and transformers: `Upstream` starts torch_worker.py once and sends it jobs.
 
-The other peers of the benchmarks are reached the same way, through tools/peer_worker.py. A worker is a process of its
+The other peers of the benchmarks are reached the same way, through peer_worker.py. A worker is a process of its
 own because this project must run without torch, and because transformers would take the package `kernels` of this
 project, were it to find it, for another of that name. So it runs outside the repository, without PYTHONPATH, and with
 that name blocked. Loading transformers takes seconds: keep one Upstream for many jobs.

@@ -1,4 +1,4 @@
-"""The worker's end of the pipe of tools/upstream.py: one JSON line in, one out, arrays in npz files named in the job.
+"""The worker's end of the pipe of pipe.py: one JSON line in, one out, arrays in npz files named in the job.
 
 A job names a function of the worker's table and its arguments: {"call": "stages", "arrays": "in.npz", "answer":
 "out.npz", "folder": ...}. The function takes the arrays first and returns (result, {name: array}).

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How time and memory grow with the work: one table for each kind of work, and one picture.
 
-    python -m tools.growth [--only whole segments files beams vocabulary size] [--most N] [--json FILE] [--plot FILE]
+    python -m tools.bench.growth [--only whole segments files beams vocabulary size] [--most N]
+        [--json FILE] [--plot FILE]
 
 Weights are random in the shape of the released s2t-small, except where the size of the model is what grows. Each point
 is a process of its own (growth_point.py), so that its peak memory is its own. "power" is x in time ~ n^x between a row
@@ -28,10 +29,9 @@ from pathlib import Path
 from s2t_np.config import ModelConfig
 from s2t_np.errors import OptionError
 from s2t_np.weights import expected_shapes
+from tools import random_checkpoint
 
-from . import random_checkpoint
-
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 POINTS = {
     "whole": (5, 10, 30, 60, 120, 240),
     "segments": (5, 10, 60, 600, 3600),
@@ -85,7 +85,7 @@ def job(kind: str, n, folders: Folders, scratch: Path) -> tuple[float, dict]:
 
 def measured(given: dict) -> dict:
     """The answer of a process. Raises SystemExit with its last words."""
-    command = [sys.executable, "-m", "tools.growth_point", json.dumps(given)]
+    command = [sys.executable, "-m", "tools.bench.growth_point", json.dumps(given)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{given}: {done.stderr.strip()[-500:]}")

@@ -21,7 +21,7 @@ that the measured roofs of this machine set. A peer that is not installed is lef
 
 Peers may live in another environment, one with torch and `optimum-onnx[onnxruntime]`, openvino, kaldi-native-fbank:
 --peer-python names its interpreter (several may be given). --export keeps the ONNX graphs, which take a minute to make.
---isa avx2 holds everybody to the instructions of a processor without AVX-512 (bench_isa.py says how).
+--isa avx2 holds everybody to the instructions of a processor without AVX-512 (isa.py says how).
 """
 
 import argparse
@@ -37,15 +37,15 @@ import s2t_np
 from s2t_np.system.threads import processors
 from s2t_np_kernels import cpu
 from tools import random_checkpoint
-from tools.bench_batches import COUNT, batch_table
-from tools.bench_contenders import Ours, Peer, contenders, ours
-from tools.bench_fbank import fbank_table
-from tools.bench_isa import ENVIRONMENTS, again, held
-from tools.bench_kernels import kernel_table
-from tools.bench_processes import file_table, process_table
-from tools.bench_roofs import roofs
-from tools.bench_tables import step_table, utterance_tables
-from tools.bench_utterances import TOKENS_A_SECOND, Work
+from tools.bench.batches import COUNT, batch_table
+from tools.bench.contenders import Ours, Peer, contenders, ours
+from tools.bench.fbank import fbank_table
+from tools.bench.isa import ENVIRONMENTS, again, held
+from tools.bench.kernels import kernel_table
+from tools.bench.processes import file_table, process_table
+from tools.bench.roofs import roofs
+from tools.bench.tables import step_table, utterance_tables
+from tools.bench.utterances import TOKENS_A_SECOND, Work
 
 SECTIONS = ("kernels", "fbank", "step", "encoder", "generate", "processes", "files", "batches")
 TOGETHER = ("step", "encoder", "generate", "processes", "batches")  # which need everybody

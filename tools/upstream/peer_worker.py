@@ -1,6 +1,6 @@
 """Peers that are not torch: ONNX Runtime and OpenVINO on graphs that optimum exported, and kaldi-native-fbank.
 
-Started by `tools/upstream.py`, never imported; how jobs arrive is described in serve_jobs.py. Both engines run the same
+Started by `pipe.py`, never imported; how jobs arrive is described in serve_jobs.py. Both engines run the same
 three graphs of an export: encoder_model, decoder_model (first token, empty cache), decoder_with_past_model (one token
 more). Arrays go in and out without a copy where the engine allows it, and OpenVINO is told to compute in float32, as
 the others do.

@@ -13,7 +13,7 @@ from s2t_np_kernels.weights.pack import FLOAT16, FLOAT32, INT8, Arena, pack_conv
 from s2t_np import features, ops
 from s2t_np.search import next_token
 from s2t_np_kernels import backend
-from tools.bench_roofs import interleaved, medians
+from tools.bench.roofs import interleaved, medians
 
 RNG = np.random.default_rng(0)
 TOLERANCE = 2e-4

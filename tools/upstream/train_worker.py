@@ -1,6 +1,6 @@
 """The upstream side of training: torch's autograd and optimizers, in a process of their own.
 
-Started by `tools/upstream.py`, never imported. Arrays are features.i (T, M) and labels.i (U,). For gradients each
+Started by `pipe.py`, never imported. Arrays are features.i (T, M) and labels.i (U,). For gradients each
 utterance goes through the model by itself, so that no padding is heard; `update` takes them as one padded batch.
 """
 

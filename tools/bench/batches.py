@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from s2t_np.system.threads import processors
-from tools.bench_contenders import Ours, Peer
-from tools.bench_roofs import medians
-from tools.bench_utterances import REST, Work
+from tools.bench.contenders import Ours, Peer
+from tools.bench.roofs import medians
+from tools.bench.utterances import REST, Work
 
 COUNT = 32
 REFERENCE = "s2t-np float32, alone"

@@ -1,6 +1,6 @@
 """One training update here and in torch, on the same batch, one after the other in turn: seconds and memory.
 
-    python -m tools.bench_training [--shape small] [--utterances 8] [--turns 7] [--threads 2]
+    python -m tools.bench.training [--shape small] [--utterances 8] [--turns 7] [--threads 2]
 
 An update is forward, backward, clipping and a step of Adam, with all the dropout of the config. The utterances have
 from half of --seconds to --seconds; torch gets them as one padded batch, as its users do.
@@ -22,9 +22,9 @@ from s2t_np.training.derivatives.network import backward, forward, make_batch
 from s2t_np.training.derivatives.parameters import named, writable
 from s2t_np.training.optimizer import Adam, clip
 from tools.random_checkpoint import shape_config, write_checkpoint
-from tools.upstream import Upstream, numbered
+from tools.upstream.pipe import Upstream, numbered
 
-WORKER = Path(__file__).resolve().parent / "train_worker.py"
+WORKER = Path(__file__).resolve().parents[1] / "upstream" / "train_worker.py"
 
 
 def utterances(count: int, seconds: float, config):

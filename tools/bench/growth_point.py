@@ -1,6 +1,6 @@
-"""One measurement of tools/growth.py, in a process of its own: seconds, seconds of the processor, peak memory.
+"""One measurement of tools/bench/growth.py, in a process of its own: seconds, seconds of the processor, peak memory.
 
-    python -m tools.growth_point '{"kind": "whole", "folder": ..., "seconds": 10, ...}'
+    python -m tools.bench.growth_point '{"kind": "whole", "folder": ..., "seconds": 10, ...}'
 
 Prints a line of JSON. The model is loaded, and everything is run once at a small size, before the clock starts. Peak
 memory is VmHWM: of the whole process, interpreter and weights included.
@@ -19,7 +19,7 @@ import numpy as np
 import s2t_np
 from s2t_np.cli import main as cli_main
 
-from .bench_processes import write_speech
+from .processes import write_speech
 
 TOKENS_A_SECOND = 3
 SHORT = 1.0  # seconds of a short file, and of what warms up

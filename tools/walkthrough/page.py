@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the walkthroughs and write them as pages: their text, their code, what it printed, showed and sounded like.
 
-    python -m tools.walkthrough_page -o site            # all of them, with an index
-    python -m tools.walkthrough_page search -o site     # one of them
+    python -m tools.walkthrough.page -o site            # all of them, with an index
+    python -m tools.walkthrough.page search -o site     # one of them
 
 The pages stand by themselves: no script, nothing from a network. They need markdown-it-py and Pygments, and matplotlib
 for the pictures: pip install ".[walkthrough]".
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from .percent import Cell, cells
 
-FOLDER = Path(__file__).parent.parent / "walkthrough"
+FOLDER = Path(__file__).parents[2] / "walkthrough"
 WALKS = ("sound_to_text", "search", "word_times", "learning")
 SOURCES = ("answers", "hear", "show")  # shown as they are
 STYLE = Path(__file__).with_suffix(".css")
@@ -146,7 +146,8 @@ def contents(page: Page) -> str:
     items = []
     for name in (*WALKS, *SOURCES):
         here = name == page.name
-        link = f'<a href="{name}.html"{" aria-current=page" * here}>{title_of(name) if name in WALKS else name}</a>'
+        title = title_of(name) if name in WALKS else f"{name}.py"
+        link = f'<a href="{name}.html"{" aria-current=page" * here}>{title}</a>'
         items.append(f"<li>{link}{f'<ol>{chapters}</ol>' * (here and bool(chapters))}</li>")
     return f'<nav aria-label="contents"><p><a href="index.html">Walkthroughs</a></p><ul>{"".join(items)}</ul></nav>'
 
@@ -175,9 +176,13 @@ def index() -> Page:
     items = []
     for name in WALKS:
         text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-        chapters = ", ".join(re.findall(r"^# ## \d+\. (.*)$", text, re.MULTILINE))
+        chapters = " · ".join(re.findall(r"^# ## \d+\. (.*)$", text, re.MULTILINE))
         items.append(f'<li><a href="{name}.html">{title_of(name)}</a><br>{html.escape(chapters)}</li>')
-    text = "<p>The model step by step, with exercises. Every chapter ends in something to see or to hear.</p>"
+    text = (
+        "<p>A speech recogniser, the S2T transformer, built by hand from the samples of a recording to its text, with "
+        "exercises. You need to know a little numpy and what a matrix product is. Every step is compared with the "
+        "model's own code, and every chapter ends in something to see or to hear.</p>"
+    )
     return Page("index", "Walkthroughs", [], f"<h1>Walkthroughs</h1>{text}<ol>{''.join(items)}</ol>")
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make the notebooks of the walkthrough from its scripts, without outputs, so that a change shows as a change.
 
-    python -m tools.notebooks                # writes walkthrough/*.ipynb
-    python -m tools.notebooks -o FOLDER      # somewhere else
+    python -m tools.walkthrough.notebooks                # writes walkthrough/*.ipynb
+    python -m tools.walkthrough.notebooks -o FOLDER      # somewhere else
 
 They need jupytext and nbformat: pip install ".[walkthrough]". The scripts are edited, never the notebooks.
 """
@@ -11,7 +11,7 @@ import argparse
 import re
 from pathlib import Path
 
-from .walkthrough_page import FOLDER, WALKS
+from .page import FOLDER, WALKS
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 

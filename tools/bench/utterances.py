@@ -2,7 +2,7 @@
 
 The bound is what an implementation would take that computes the encoder at the rate of multiply-adds (int8: at that of
 bytes) and reads the decoder's weights and the keys and values of the sound at the rate of memory, once a step: nothing
-else. Tables of it all are made in bench_tables.py.
+else. Tables of it all are made in tables.py.
 """
 
 import time
@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from s2t_np.config import ModelConfig
-from tools.bench_contenders import Ours, Peer
-from tools.bench_roofs import medians
+from tools.bench.contenders import Ours, Peer
+from tools.bench.roofs import medians
 
 REST = 0.3  # seconds between runs: for a moment after its work, a thread pool keeps the processors busy waiting
 TOKENS_A_SECOND = 3

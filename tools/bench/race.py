@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast, against transformers on torch: the same weights, the same features, in turn, on the same machine.
 
-    python -m tools.race [--shape small] [--seconds 10] [--tokens 30] [--beams 5] [--runs 9] [--backend auto]
+    python -m tools.bench.race [--shape small] [--seconds 10] [--tokens 30] [--beams 5] [--runs 9] [--backend auto]
 
 Makes a checkpoint of a released shape with random weights and features of noise, checks that both give the same tokens,
 then lets the two generate in turn, so that a machine that slows down slows both. Prints medians and their ratio for the
@@ -18,7 +18,7 @@ import numpy as np
 
 import s2t_np
 from tools import random_checkpoint
-from tools.upstream import Upstream, numbered
+from tools.upstream.pipe import Upstream, numbered
 
 REST = 0.3  # seconds between runs: for a moment after its work, a thread pool keeps the processors busy waiting
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from s2t_np.system.threads import processors
 from s2t_np.together import ordered
-from tools.bench_contenders import Ours
-from tools.bench_utterances import REST
+from tools.bench.contenders import Ours
+from tools.bench.utterances import REST
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECORDING = ROOT / "s2t_np" / "recordings" / "two-nine-three-four-zero.flac"
 RATE, FILES = 16_000, 32
 PEAK = """

@@ -25,10 +25,10 @@ from s2t_np.decoder import DecoderCache
 from s2t_np.errors import BackendError, OptionError
 from s2t_np.layers import KeysValues
 from s2t_np.together import ordered
-from tools.bench_roofs import medians
-from tools.upstream import WORKER, Upstream, UpstreamError, numbered
+from tools.bench.roofs import medians
+from tools.upstream.pipe import WORKER, Upstream, UpstreamError, numbered
 
-PEER_WORKER = Path(__file__).resolve().parent / "peer_worker.py"
+PEER_WORKER = Path(__file__).resolve().parents[1] / "upstream" / "peer_worker.py"
 WEIGHT_TYPES = ("float32", "float16", "int8")
 TASK = "automatic-speech-recognition-with-past"
 

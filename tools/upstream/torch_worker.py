@@ -1,6 +1,6 @@
 """The upstream side of every comparison: torch and transformers, in a process of their own.
 
-Started by `tools/upstream.py`, never imported; how jobs arrive is said in serve_jobs.py.
+Started by `pipe.py`, never imported; how jobs arrive is said in serve_jobs.py.
 
 Shape letters as in s2t_np/ops.py, and B utterances in a padded batch.
 """

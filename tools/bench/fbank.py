@@ -9,8 +9,8 @@ import numpy as np
 import s2t_np
 from s2t_np import backend
 from s2t_np.errors import BackendError
-from tools.bench_contenders import PEER_WORKER, worker
-from tools.upstream import Upstream
+from tools.bench.contenders import PEER_WORKER, worker
+from tools.upstream.pipe import Upstream
 
 RATE, BINS, SECONDS, BURST = 16_000, 80, 10, 5
 TOLERANCE = 2e-2  # difference of logarithms: Kaldi computes in float32, where a nearly silent bin has few digits

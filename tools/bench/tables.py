@@ -8,8 +8,8 @@ import sys
 from typing import NamedTuple
 
 from s2t_np.config import ModelConfig
-from tools.bench_contenders import WEIGHT_TYPES
-from tools.bench_utterances import Work, bound, single_step, utterance
+from tools.bench.contenders import WEIGHT_TYPES
+from tools.bench.utterances import Work, bound, single_step, utterance
 
 
 class Column(NamedTuple):
