@@ -35,6 +35,7 @@ model = s2t_np.load("digits", backend="numba")
 print(model.transcribe(s2t_np.__path__[0] + "/recordings/five-five.flac").text)
 """
 RIGHT = "five five"
+LEAST = 2000  # megabytes that must stay free; else the processes are ended
 
 
 def utterances(count: int, seed: int) -> list[np.ndarray]:
@@ -103,9 +104,13 @@ def at_once(count: int) -> tuple[str, bool]:
     with tempfile.TemporaryDirectory() as folder:
         begun, before = time.monotonic(), free_memory()
         racers, least = [Racer(Path(folder, "cache")) for _ in range(count)], before
-        while any(racer.process.poll() is None for racer in racers):
-            least = min(least, free_memory())
-            time.sleep(0.2)
+        try:
+            while any(racer.process.poll() is None for racer in racers) and least > LEAST:
+                least = min(least, free_memory())
+                time.sleep(0.2)
+        finally:
+            for racer in racers:
+                racer.process.kill()
         seconds, ends = time.monotonic() - begun, [racer.end() for racer in racers]
         left = [path for path in Path(folder).rglob("*") if path.is_file()]
     right, said = sum(fine for fine, _ in ends), Counter(words or "nothing" for _, words in ends)

@@ -24,7 +24,7 @@ from pathlib import Path
 from .object_loader import Code
 from .trusted_files import Folder, Untrusted
 
-PATIENCE = 300.0  # seconds to wait for a process that compiles
+PATIENCE = 900.0  # seconds to wait for a process that compiles, which may have little of a busy machine
 MAGIC = b"s2t-np kernels 2\n"
 DIGEST = hashlib.sha256().digest_size
 SOURCES = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ import pytest
 from s2t_np import audio
 from s2t_np.audio import Selection
 from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
-from tests.support.sounds import encode, read, signal
+from tests.support.sounds import chunk, encode, read, riff, signal, wave_format
 
 pytest.importorskip("soundfile")
 pytest.importorskip("av")
@@ -76,6 +76,15 @@ def test_integers_are_divided_by_their_range():
     for codec in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"):
         y, _ = read(written("matroska" if codec != "pcm_u8" else "avi", codec, quiet))
         assert np.abs(y - 0.25).max() < 2**-7 if codec == "pcm_u8" else np.abs(y - 0.25).max() < 1e-4, codec
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_integers_of_64_bits(channels):
+    """PyAV raised a ValueError of its own."""
+    x = np.random.default_rng(0).integers(-(2**63), 2**63, (1600, channels))
+    data = riff(chunk(b"fmt ", wave_format(channels=channels, bits=64)), chunk(b"data", x.astype("<i8").tobytes()))
+    found = np.concatenate(list(audio.blocks(io.BytesIO(data), 16000)))
+    np.testing.assert_allclose(found, (x / 2.0**63).mean(1), atol=1e-6)
 
 
 def test_the_first_audio_stream_of_a_video_and_another():

@@ -144,7 +144,7 @@ runtime._compile = slowly
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize(("number", "patience"), [(signal.SIGKILL, "300.0"), (signal.SIGSTOP, "1.0")])
+@pytest.mark.parametrize(("number", "patience"), [(signal.SIGKILL, "900.0"), (signal.SIGSTOP, "1.0")])
 def test_one_that_is_killed_or_stopped_while_it_compiles_is_not_waited_for(tiny, number, patience):
     (first,) = racing(tiny, 1, SLOW.replace("HOW_LONG", "60") + PROGRAM)
     try:
