@@ -64,18 +64,22 @@ def choose(name: str, dtype: str = "float32") -> Backend:
 
     "auto" is numba where it is installed and its kernels can be compiled, else numpy; of the two, it is the one that
     has this dtype, if only one has.
-    Raises OptionError for an unknown dtype, BackendError for an unknown backend, or one that cannot run here or not in
-    this dtype.
+    Raises as `check_choice` does, and BackendError for a backend that cannot run here.
     """
+    check_choice(name, dtype)
+    if name == "numba" or dtype not in NUMPYS:
+        return compiled(dtype)
+    return best(dtype) if name == "auto" else NUMPY
+
+
+def check_choice(name: str, dtype: str) -> None:
+    """Raise OptionError for an unknown dtype, BackendError for an unknown backend, or one without that dtype."""
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise OptionError(f"dtype is {dtype!r:.40}, expected one of {', '.join(DTYPES)}")
     if name not in ("auto", "numpy", "numba"):
         raise BackendError(f'backend {name!r:.40} is not known, expected "auto", "numpy" or "numba"')
     if name == "numpy" and dtype not in NUMPYS:
         raise BackendError(f'backend "numpy" computes in {" or ".join(NUMPYS)}; {dtype} needs backend "numba"')
-    if name == "numba" or dtype not in NUMPYS:
-        return compiled(dtype)
-    return best(dtype) if name == "auto" else NUMPY
 
 
 def compiled(dtype: str, private: bool = True) -> Backend:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import DTYPES, Backend, choose, for_network
+from .backend import DTYPES, Backend, check_choice, choose, for_network
 from .checkpoint import read_tensors
 from .checkpoint.fairseq import checkpoint as fairseq
 from .checkpoint.file_bytes import release
@@ -84,10 +84,20 @@ def load(
     if str(device) not in ("cpu", "auto", "None"):
         told = f"device={str(device)!r:.40} changes nothing: s2t-np computes on the CPU"
         warnings.warn(told, InputWarning, stacklevel=2)
-    chosen = choose(backend, dtype)
+    check_choice(backend, dtype)
     places = [find(part, revision, download=download) for part in ensemble_parts(name)]
+    for place in places:
+        check_place(place)
+    chosen = choose(backend, dtype)  # may compile, so that mistakes come first
     models = [load_folder(place, chosen, DTYPES[dtype]) for place in places]
     return models[0] if len(models) == 1 else Ensemble.of(models)
+
+
+def check_place(place: Path) -> None:
+    """Raise ModelError for what is not a checkpoint in either layout, without reading its weights."""
+    with naming_damage(place):
+        if fairseq.find(place) is None:
+            require_model(place)
 
 
 def ensemble_parts(name: str | Path) -> list[str | Path]:

@@ -7,6 +7,7 @@ begins late or has a gap, silence stands in for it.
 A playlist could make FFmpeg open other files and addresses. Nothing is opened here but the file that was given.
 """
 
+import contextlib
 import functools
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from ..errors import AudioError, IncompleteAudioError
 from .arrays import scaled
 from .checks import check_samples, usable_rate
 from .containers import Part, Source
+from .ffmpeg_seeking import LEAST_SAVED, Entry, enter
 from .kinds import describe_format
 from .mixing import mono
 from .seeking import resampled_from, silence, to_pass_over, without_first
@@ -66,8 +68,7 @@ def ffmpeg_blocks(source: Source, model_rate: int, selection: Selection) -> Iter
     damaged or cut short.
     """
     name = source.name
-    with opened(source) as demuxer:
-        demuxer.choose(selection.stream)
+    with opened_for(source, selection, model_rate) as demuxer:
         samples = 0
         for block in demuxer.mono(model_rate, selection):
             samples += len(block)
@@ -126,6 +127,20 @@ def trouble(error: Exception, source: Source) -> str:
     return f"{verb} it ({getattr(error, 'strerror', None) or error})"
 
 
+@contextlib.contextmanager
+def opened_for(source: Source, selection: Selection, model_rate: int) -> Iterator["Demuxer"]:
+    """A file, opened, at its beginning, or shortly before a clip where its samples are the same. Raises AudioError."""
+    if selection.start >= LEAST_SAVED:
+        with opened(source) as demuxer:
+            demuxer.choose(selection.stream)
+            if enter(demuxer, selection, model_rate):
+                yield demuxer
+                return
+    with opened(source) as demuxer:
+        demuxer.choose(selection.stream)
+        yield demuxer
+
+
 class Demuxer:
     """An open file of FFmpeg's, of which one audio stream is decoded."""
 
@@ -135,6 +150,7 @@ class Demuxer:
         self.stream = None
         self.at = 0.0  # seconds of sound that were decoded
         self.reach = 0.0  # seconds up to which packets were seen, by the file's clock
+        self.entry: Entry | None = None  # where it was entered, if not at its beginning
 
     def __enter__(self) -> "Demuxer":
         return self
@@ -159,6 +175,20 @@ class Demuxer:
         """Seconds that the file's clock shows at its beginning."""
         return (self.container.start_time or 0) / self.av.time_base
 
+    @property
+    def length(self) -> float:
+        """Seconds that the file claims to last; 0 if it does not say."""
+        return (self.container.duration or 0) / self.av.time_base
+
+    def seek(self, time: int) -> None:
+        """Go on at the last place before the packet at that time, in units of the stream."""
+        self.container.seek(time, stream=self.stream)
+
+    def enter(self, entry: Entry) -> None:
+        """Go on as if everything before the entry had been decoded."""
+        self.seek(entry.begin)
+        self.entry, self.at, self.reach = entry, entry.at / self.stream.codec_context.sample_rate, 0.0
+
     def mono(self, model_rate: int, selection: Selection) -> Iterator[np.ndarray]:
         """The sound, blocks (n,) at `model_rate` (Hz); well before the beginning of a clip come zeros.
 
@@ -167,7 +197,7 @@ class Demuxer:
         start = selection.start
         for rate, pieces in groupby(self.pieces(), key=attrgetter("rate")):
             passed = to_pass_over(start, usable_rate(rate, model_rate, self.name), model_rate)
-            rest = Rest(pieces, passed)
+            rest = Rest(pieces, passed, self.entry.at if self.entry and start else 0)
             blocks = checked(mono(without_first(rest, passed - rest.at), self.name, selection.channel), self.name)
             yield from resampled_from(passed, blocks, rate, model_rate)
             if 0 < rest.at <= passed and rest.first is None:
@@ -177,19 +207,25 @@ class Demuxer:
     def pieces(self) -> Iterator["Piece"]:
         """Frame after frame, silence included; sets `note`."""
         for frame in self.decoded():
-            rate = frame.sample_rate
-            late = 0.0 if frame.time is None else frame.time - self.begin - self.at
-            if LEAST_GAP < late <= MOST_GAP:
-                self.at += late
-                yield from silences(round(late * rate), frame)
-            self.at += frame.samples / rate
-            yield Piece(rate, frame.samples, functools.partial(samples_of, frame))
+            yield from self.gap_before(frame)
+            self.at += frame.samples / frame.sample_rate
+            yield Piece(frame.sample_rate, frame.samples, functools.partial(samples_of, frame))
         self.note = self.note or self.missing()
+
+    def gap_before(self, frame) -> Iterator["Piece"]:
+        """Silence, where a frame is later than what was decoded."""
+        late = 0.0 if frame.time is None else frame.time - self.begin - self.at
+        if LEAST_GAP < late <= MOST_GAP:
+            self.at += late
+            yield from silences(round(late * frame.sample_rate), frame)
 
     def decoded(self) -> Iterator:
         """The frames of the stream. Packets that cannot be decoded are passed over; sets `note`."""
         for packet in self.packets():
             if packet.stream_index != self.stream.index:
+                continue
+            if self.entry and packet.pts is not None and packet.pts < self.entry.first:
+                self.run_in(packet)
                 continue
             if packet.is_corrupt and self.container.format.name not in CORRUPT_AT_THE_END:
                 self.damaged("a packet is incomplete")
@@ -197,6 +233,11 @@ class Demuxer:
                 yield from packet.decode()
             except self.av.FFmpegError:
                 self.damaged("frames cannot be decoded")
+
+    def run_in(self, packet) -> None:
+        """Decode a packet before the entry; the first ones lack what is before them."""
+        with contextlib.suppress(self.av.FFmpegError):
+            packet.decode()
 
     def packets(self) -> Iterator:
         """The packets of all streams; sets `note` where reading them fails."""
@@ -225,7 +266,7 @@ class Demuxer:
             bytes_stated = int.from_bytes(head[2:6], "little") + len(head)
         if (head[:4] == b"RIFF" or westwood) and bytes_stated > self.part.source.size:
             return f"is cut short: its header promises {bytes_stated} bytes, {self.part.source.size} are there"
-        stated, there = (self.container.duration or 0) / self.av.time_base, self.reach - self.begin
+        stated, there = self.length, self.reach - self.begin
         if self.container.format.name.split(",")[0] not in LENGTH_IS_STATED or stated - there <= MOST_MISSING:
             return None
         return f"is cut short: its header promises {stated:.2f} s, {max(0.0, there):.2f} s are there"
@@ -242,8 +283,8 @@ class Piece(NamedTuple):
 class Rest:
     """The samples of pieces, from the last of them on that begins at or before frame number `passed`."""
 
-    def __init__(self, pieces: Iterator[Piece], passed: int):
-        self.pieces, self.at, self.first = pieces, 0, None  # `at`: the number of its first frame
+    def __init__(self, pieces: Iterator[Piece], passed: int, at: int = 0):
+        self.pieces, self.at, self.first = pieces, at, None  # `at`: the number of its first frame
         for piece in pieces:
             if self.at + piece.length > passed:
                 self.first = piece

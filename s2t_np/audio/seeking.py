@@ -5,8 +5,8 @@ state that they have anyway: at a border of the mixer's windows, and early enoug
 comes as zeros that take no memory, so that every count starts at the beginning.
 
 libsndfile seeks where every sample, or block of them, stands alone. The rest is decoded from the beginning, and only
-conversion, mixing and resampling are spared: MP3 keeps bits of a frame in those before it, Opus predicts, AAC draws
-noise from a generator that runs on through the file, and libsndfile's seek in Vorbis is wrong near the last page.
+conversion, mixing and resampling are spared: MP3 keeps bits of a frame in those before it, Opus predicts, and
+libsndfile's seek in Vorbis is wrong near the last page. ffmpeg_seeking.py says where FFmpeg's decoders may begin.
 """
 
 from collections.abc import Iterable, Iterator

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from s2t_np import audio
-from s2t_np.audio import Selection, decoding
+from s2t_np.audio import Selection, decoding, ffmpeg
 from s2t_np.errors import AudioError
+from tests.support.ffmpeg_files import written
 from tests.support.sounds import encode, signal
 
 soundfile = pytest.importorskip("soundfile")
@@ -102,6 +103,51 @@ def test_the_same_samples_of_formats_that_ffmpeg_reads(kind):
     same_as_in_the_whole(data, channel=2)
     with pytest.raises(AudioError, match=r"is 6\.\d\d s long, so nothing is left from 13 s on"):
         heard(data, start=13.0)
+
+
+ENTERED = [("mp4", "aac"), ("matroska", "aac"), ("webm", "libopus"), ("matroska", "mp3"), ("matroska", "flac")]
+ENTERED += [("ipod", "alac"), ("mov", "pcm_s16le"), ("matroska", "pcm_s16le")]
+LATE_CLIP = {"start": 18.01, "end": 18.5}
+TONE = 0.1 * np.sin(np.cumsum(0.05 + 0.02 * np.sin(np.arange(20 * 48_000) / 48_000)))
+
+
+@pytest.fixture
+def frames(monkeypatch):
+    """How many frames were decoded for what was heard, file after file."""
+    pytest.importorskip("av")
+    counts, opened_for, gap_before = [], ffmpeg.opened_for, ffmpeg.Demuxer.gap_before
+    monkeypatch.setattr(ffmpeg, "opened_for", lambda *x: counts.append(0) or opened_for(*x))
+
+    def counted(*x):
+        counts[-1] += 1
+        return gap_before(*x)
+
+    monkeypatch.setattr(ffmpeg.Demuxer, "gap_before", counted)
+    return counts
+
+
+def whole_and_clip(data):
+    whole, clip = heard(data), heard(data, **LATE_CLIP)
+    return np.array_equal(clip, whole[round(18.01 * 16000) : round(18.5 * 16000)])
+
+
+@pytest.mark.parametrize("kind", ENTERED, ids="-".join)
+def test_ffmpegs_formats_are_decoded_from_shortly_before_the_clip(kind, frames):
+    assert whole_and_clip(written(*kind, TONE, rate=48000))
+    assert frames[1] < 0.2 * frames[0]
+
+
+def test_aac_that_draws_noise_is_decoded_from_the_beginning(frames):
+    """FFmpeg's generator of noise runs on through the file: from elsewhere the samples differ."""
+    noise = np.random.default_rng(0).uniform(-0.2, 0.2, len(TONE))
+    assert whole_and_clip(written("mp4", "aac", np.stack([TONE, TONE + noise], 1), rate=48000))
+    assert frames[1] > 0.8 * frames[0]
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_a_file_with_a_hole_before_the_clip_is_decoded_from_the_beginning(form, frames):
+    assert whole_and_clip(written(form, "aac", TONE, rate=48000, hole=(100, 150)))
+    assert frames[1] > 0.8 * frames[0]
 
 
 @pytest.mark.parametrize("container", ["FLAC", "WAV", "OGG"])

@@ -31,6 +31,9 @@ def test_it_serves_the_page_and_answers_until_ctrl_c():
             told = urllib.request.Request(f"{address}experiment", body, {"Content-Type": "application/json"})
             with urllib.request.urlopen(told, timeout=30) as answer:
                 found = json.load(answer)
+            word = urllib.request.Request(f"{address}gradient", b'{"word": 1}', {"Content-Type": "application/json"})
+            with urllib.request.urlopen(word, timeout=30) as answer:
+                gradient = json.load(answer)["arrays"]
         finally:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
@@ -40,6 +43,7 @@ def test_it_serves_the_page_and_answers_until_ctrl_c():
     live = json.loads(re.search(r'id="live-data">(.*?)</script>', page)[1])
     assert (live["kind"], live["num_beams"]) == ("server", 3)
     assert "five-five.flac" in page
+    assert gradient["gradient:1"]["shape"] == [153, 80]
     assert found["before"]["text"] == "five five" and found["largest_change"] > 1
 
 

@@ -8,8 +8,9 @@ import warnings
 
 import pytest
 
+import s2t_np
 from s2t_np import backend
-from s2t_np.errors import BackendError, InputWarning, OptionError
+from s2t_np.errors import BackendError, InputWarning, ModelError, OptionError
 from tests.support.paths import ROOT
 
 WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None; sys.modules['llvmlite'] = None\n"
@@ -109,3 +110,18 @@ def test_a_numba_that_cannot_run_is_said(trouble, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert backend.choose("numpy") is backend.NUMPY
+
+
+@pytest.mark.parametrize("name", ["digts", "empty", "notes.txt"])
+def test_mistakes_in_the_model_s_name_come_before_kernels_are_compiled(name, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(backend, "compiled", lambda *_, **__: pytest.fail("compiled first"))
+    with pytest.raises(ModelError):
+        s2t_np.load(name, download=False)
+
+
+def test_a_backend_that_is_not_known_is_refused_before_a_model_is_looked_for():
+    with pytest.raises(backend.BackendError, match=r"'cuda' is not known"):
+        s2t_np.load("some/where", backend="cuda", download=True)

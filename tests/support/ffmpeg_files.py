@@ -54,10 +54,11 @@ def add_pictures(container, seconds):
     return packets + list(stream.encode(None))
 
 
-def written(form, codec, *sounds, rate=RATE, begin=0.0, pictures=0.0):
+def written(form, codec, *sounds, rate=RATE, begin=0.0, pictures=0.0, hole=(0, 0)):
     """The bytes of a file in FFmpeg's format `form`: a stream for each of `sounds`, (N,) or (N, 2), at `rate` Hz.
 
-    `begin`: seconds at which the sound begins; `pictures`: seconds of video before it.
+    `begin`: seconds at which the sound begins; `pictures`: seconds of video before it; `hole`: the numbers of packets
+    that are left out, the first and the one after the last.
     """
     import av
 
@@ -66,6 +67,7 @@ def written(form, codec, *sounds, rate=RATE, begin=0.0, pictures=0.0):
         packets = add_pictures(container, pictures) if pictures else []
         for x in sounds:
             packets += add_sound(container, codec, x, rate, begin)
-        for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
-            container.mux(packet)
+        for number, packet in enumerate(sorted(packets, key=lambda p: p.dts * p.time_base)):
+            if not hole[0] <= number < hole[1]:
+                container.mux(packet)
     return file.getvalue()

@@ -11,6 +11,7 @@ be told to break off, or to stand still midway.
 
 import hashlib
 import json
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +41,14 @@ class Request:
     range: str | None
 
 
+class Server(ThreadingHTTPServer):
+    """A server that says nothing of clients that break the connection."""
+
+    def handle_error(self, request, client_address) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class LoopbackHub:
     """The server, used as a context manager; `url` is its HF_ENDPOINT."""
 
@@ -52,7 +61,7 @@ class LoopbackHub:
         self.halfway, self.resume = threading.Event(), threading.Event()
         self.lists_digests = True  # a mirror may list names only
         self.bad_tokens: set[str] = set()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.server.hub = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"

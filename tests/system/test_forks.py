@@ -13,9 +13,11 @@ import pytest
 import s2t_np
 from s2t_np import loading, transcriber
 from s2t_np.system import threads
+from tests.support.paths import DIGITS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-LIMIT = 20  # seconds after which a child counts as hung
+FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
+LIMIT = 60  # seconds after which a child counts as hung
 
 
 def child(work: Callable[[], bool]) -> int:
@@ -77,6 +79,18 @@ def test_a_child_can_load_a_model_while_a_thread_of_its_parent_does(room):
 
     with held_by_another_thread(room.LOADING):
         assert child(load) == 0
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_child_forked_after_the_kernels_ran_computes_the_same(backend):
+    """With two threads in both: helpers and the threads of OpenBLAS are not copied."""
+    if backend == "numba":
+        pytest.importorskip("numba", reason="needs numba: compiled kernels")
+    model = s2t_np.load("digits", backend=backend)
+    s2t_np.set_threads(2)
+    expected = model.transcribe(FIVE)
+    assert child(lambda: model.transcribe(FIVE) == expected) == 0
+    assert model.transcribe(FIVE) == expected
 
 
 def test_a_child_has_only_the_limits_of_the_thread_that_forked():

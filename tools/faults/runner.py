@@ -31,7 +31,7 @@ def load() -> None:
     from s2t_np.cli.commands import evaluation_run, training_run  # noqa: F401
 
     with contextlib.suppress(ImportError):  # an extra
-        import huggingface_hub  # noqa: F401
+        from huggingface_hub import HfApi, hf_hub_download  # noqa: F401
     s2t_np.load("digits", backend="numpy").transcribe(s2t_np.__path__[0] + "/recordings/five-five.flac")
 
 

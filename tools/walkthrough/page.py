@@ -146,7 +146,8 @@ def contents(page: Page) -> str:
     items = []
     for name in (*WALKS, *SOURCES):
         here = name == page.name
-        link = f'<a href="{name}.html"{" aria-current=page" * here}>{title_of(name) if name in WALKS else f"{name}.py"}</a>'
+        title = title_of(name) if name in WALKS else f"{name}.py"
+        link = f'<a href="{name}.html"{" aria-current=page" * here}>{title}</a>'
         items.append(f"<li>{link}{f'<ol>{chapters}</ol>' * (here and bool(chapters))}</li>")
     return f'<nav aria-label="contents"><p><a href="index.html">Walkthroughs</a></p><ul>{"".join(items)}</ul></nav>'
 
