@@ -49,19 +49,19 @@ def test_no_text_without_speech(digits, name):
 
 
 def test_the_detector_can_be_switched_off(digits):
-    off, ring = StreamOptions(vad_filter=False), SHORT["ringback"]
-    assert digits.transcribe(ring, RATE, off).text == utterance(digits, ring) != ""
-    (segment,) = digits.stream(ring, RATE, off)
-    assert segment.text == utterance(digits, ring)
-    long = np.concatenate([ring] * 3)
+    off, chords = StreamOptions(vad_filter=False), SHORT["chords"][: 6 * RATE]
+    assert digits.transcribe(chords, RATE, off).text == utterance(digits, chords) != ""
+    (segment,) = digits.stream(chords, RATE, off)
+    assert segment.text == utterance(digits, chords)
+    long = np.concatenate([chords] * 3)
     assert digits.transcribe(long, RATE).text == "" != digits.transcribe(long, RATE, off).text
 
 
 def test_the_command_can_switch_it_off_too(run, tmp_path):
-    soundfile.write(tmp_path / "ring.wav", SHORT["ringback"], RATE)
+    soundfile.write(tmp_path / "chords.wav", SHORT["chords"], RATE)
     said = {}
     for more in ((), ("--no-vad-filter",)):
-        code, out, _ = run("transcribe", "--model", "digits", tmp_path / "ring.wav", *more)
+        code, out, _ = run("transcribe", "--model", "digits", tmp_path / "chords.wav", *more)
         assert code == 0
         said[more] = out
     assert said[()] == "" != said["--no-vad-filter",]
@@ -161,12 +161,13 @@ def test_a_wrong_file_is_refused(tmp_path, content, says):
 
 
 @needs_shared
-def test_speech_that_the_model_was_never_taught_is_flagged():
-    """Half of the recordings of ../shared; of all, 54 of 60 utterances are flagged, and 5 of 120 of digits."""
+def test_speech_that_the_model_was_never_taught_gives_no_text_or_a_doubtful_one():
+    """Half of the recordings of ../shared; of all 60 utterances 2 give a text; of 120 of digits 5 have a flag."""
     model = s2t_np.load("digits", backend="auto")
-    foreign = [model.transcribe(path).flags for path in sorted(LIBRISPEECH.rglob("*.flac"))[::2]]
+    foreign = [model.transcribe(path) for path in sorted(LIBRISPEECH.rglob("*.flac"))[::2]]
     known = [model.transcribe(path).flags for path in sorted((SHARED / "audio" / "digits-test").glob("*.flac"))[::2]]
-    assert sum("low_logprob" in flags for flags in foreign) >= 0.8 * len(foreign)
+    assert sum(heard.text != "" and "low_logprob" not in heard.flags for heard in foreign) <= 0.05 * len(foreign)
+    assert sum(heard.text == "" for heard in foreign) >= 0.8 * len(foreign)
     assert sum(map(bool, known)) <= 0.08 * len(known)
 
 

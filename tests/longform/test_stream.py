@@ -205,7 +205,7 @@ def test_texts_below_a_threshold_can_be_left_out(digits, talk):
 
 @pytest.mark.parametrize("above", [True, False])
 def test_the_same_of_a_recording_that_is_heard_whole(digits, above):
-    x = bundled("two-nine-three-four-zero")
+    x = np.pad(bundled("two-nine-three-four-zero"), RATE // 10)
     said = digits.transcribe(x, RATE)
     log_prob = said.hypotheses[0].log_prob / len(said.hypotheses[0].generated)
     options = StreamOptions(drop_logprob_threshold=log_prob + (0.001 if above else -0.001))

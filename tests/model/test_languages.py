@@ -53,7 +53,7 @@ def test_a_short_recording(monkeypatch, model):
 
 def test_every_segment_and_every_retry(monkeypatch, model):
     sound = np.concatenate([s2t_np.audio.load(RECORDING, 16000), np.zeros(32000, np.float32)] * 4)
-    doubtful = StreamOptions(max_whole_duration=1.0, logprob_threshold=0.0, retry_no_repeat_ngram_size=1)
+    doubtful = StreamOptions(max_whole_duration=1.0, logprob_threshold=0.0, retry_no_repeat_ngram_size=2)
     for search in ("transformers", "fairseq"):
         found = first_tokens(
             monkeypatch, model, lambda search=search: model.transcribe(sound, 16000, doubtful, lang="de", search=search)

@@ -47,10 +47,11 @@ def test_features():
 
 
 def chosen(name):
-    """Features of some recordings, long and short, and what our search makes of each."""
+    """Features of some recordings, long and short, and 24 tokens for each (`digits` would write none for most)."""
     model, count = pair(name).model, {"small": 3, "digits": 12}[name]
     heard = [model.features_of_samples(samples) for samples in speech()[:: 60 // count]]
-    return heard, [model.generate(x, max_length=24)[0].tokens for x in heard]
+    draws = np.random.default_rng(0)
+    return heard, [(EOS, *draws.integers(4, model.config.vocab_size, 23).tolist()) for _ in heard]
 
 
 def backends():

