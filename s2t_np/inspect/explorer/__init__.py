@@ -43,7 +43,7 @@ from .search import alternatives, tokens_of, tree_of, words_of
 from .sections import SECTIONS, STAGES, Section, View, seconds_of, views_of
 from .tour import tour_of
 
-__all__ = ["STAGES", "Asked", "check_backend", "page", "lacking_stages"]
+__all__ = ["STAGES", "Asked", "check_backend", "lacking_stages", "page"]
 
 PROGRAM = (  # one script
     *("page.js", "page.asking.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js"),
