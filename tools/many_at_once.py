@@ -27,7 +27,7 @@ from s2t_np import audio
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = ROOT / "s2t_np" / "recordings"
-PAIRS = tuple((backend, dtype) for backend in ("numba", "numpy") for dtype in ("float32", "int8"))
+PAIRS = (("numba", "float32"), ("numba", "int8"), ("numpy", "float32"))
 CUTS = 40  # different utterances
 PROGRAM = """
 import s2t_np

@@ -17,7 +17,7 @@ from ..audio.resampling import resample
 from ..config import FeatureConfig
 from ..errors import AudioError
 from ..features import fbank, features
-from ..system.atomic_files import atomic_file
+from ..system.atomic_files import atomic_file, remove_leftovers
 
 KEY_LETTERS = 32
 READ = 1 << 20  # bytes at a time
@@ -35,10 +35,12 @@ class FeatureStore:
     """Features of recordings, kept in `folder`, or computed at each use where that is None."""
 
     def __init__(self, config: FeatureConfig, folder: Path | None = None, fbank: Callable = fbank):
-        """`fbank` may be a fast twin of features.fbank."""
+        """`fbank` may be a fast twin of features.fbank. What killed processes have left in `folder` is removed."""
         self.config, self.folder, self.fbank = config, folder, fbank
         self.settings = json.dumps(asdict(config), sort_keys=True).encode()
         self.digests: dict[Path, bytes] = {}
+        for place in folder.glob("*") if folder is not None else ():
+            remove_leftovers(place)
 
     def digest(self, path: Path) -> bytes:
         """The digest of a file's bytes. Raises AudioError."""

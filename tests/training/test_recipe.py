@@ -1,6 +1,7 @@
 """The parts of the recipe: learning rate, Adam, clipping, masks, batches, features on the disk, first weights."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from s2t_np.config import FeatureConfig, ModelConfig
 from s2t_np.errors import AudioError, OptionError
 from s2t_np.evaluation import Utterance
 from s2t_np.features import features
+from s2t_np.system.atomic_files import temporary_file
 from s2t_np.tokenizer import Tokenizer
 from s2t_np.training import store as store_module
 from s2t_np.training.data import Limits, Writing, batches, cut, example_of, read_examples
@@ -121,6 +123,15 @@ def test_features_are_kept_by_content(tmp_path, monkeypatch):
     np.testing.assert_array_equal(store.get(tmp_path / "1.wav"), features(audio.read(tmp_path / "1.wav", RATE), config))
     with pytest.raises(AudioError, match=r"no\.wav: cannot be read"):
         store.get(tmp_path / "no.wav")
+
+
+def test_what_killed_runs_have_left_among_kept_features_is_removed_and_what_is_written_now_is_not(tmp_path):
+    place = tmp_path / "kept" / "ab"
+    place.mkdir(parents=True)
+    (place / ".s2t-np-0123456789abcdef.tmp").write_bytes(b"half")
+    with temporary_file(place) as file:
+        FeatureStore(FeatureConfig(), tmp_path / "kept")
+        assert [path.name for path in place.iterdir()] == [Path(file.name).name]
 
 
 def test_speed():

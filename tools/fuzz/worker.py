@@ -118,7 +118,7 @@ def run(kind: Format, seed: int, indices: range, bench: Bench, seen: np.ndarray,
         seen[DONE] = done
         if verdict.kind == "escape":
             print(json.dumps([index, verdict.what]), file=output, flush=True)
-        if done % LOOK == 0 or done == len(indices):
+        if done % LOOK == 1 or done == len(indices):
             seen[MEMORY] = peak_memory()
             if seen[MEMORY] > TOO_LARGE or os.getppid() != parent:
                 return
