@@ -77,10 +77,10 @@ def test_a_head_and_a_layer_are_muted_by_a_click(tab, before):
     assert_pythons(tab, before, {"muted_heads": ["decoder.layers.2.encoder_attn/0"]})
     changed(tab, lambda: tab.click(MUTE.format("decoder layer 2, attention to the sound, head 0")))
     assert_pythons(tab, before, {})
-    changed(tab, lambda: tab.click(MUTE.format("encoder layer 3")))
-    assert_pythons(tab, before, {"muted_layers": ["encoder.layers.3"]})
+    changed(tab, lambda: tab.click(MUTE.format("encoder layer 0")))
+    assert_pythons(tab, before, {"muted_layers": ["encoder.layers.0"]})
     assert tab.inner_text("#experiment .answer:nth-of-type(1) del") == "two"
-    assert tab.inner_text("#experiment .answer:nth-of-type(2) ins") == "zero"
+    assert tab.inner_text("#experiment .answer:nth-of-type(2) ins") == "six"
     start_again(tab)
 
 

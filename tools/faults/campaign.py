@@ -177,12 +177,14 @@ class Campaign:
         """What is wrong with the end of a run that got a signal."""
         from signal import Signals
 
-        number = getattr(Signals, name)
+        from s2t_np.system.signals import WORDS
+
+        number, lines = getattr(Signals, name), said.splitlines()
         expected = {-number} if name == "SIGKILL" else {128 + number, 0}
         if code not in expected:
             yield f"it ended with {code}, expected {sorted(expected)}: {said[-200:]!r}"
-        if code > 0 and said.count("\n") != 1:
-            yield f"it said {said!r}, expected one line"
+        if code > 0 and [line for line in lines if f": {WORDS[number]}" in line] != lines[-1:]:
+            yield f"it said {said!r}, expected one line about the signal, the last"
 
     def torn(self, code: int, fault: Fault) -> Iterator[str]:
         """What is wrong with its files."""

@@ -59,10 +59,12 @@ def load_readable(args: Namespace) -> S2T:
 
     Raises ModelError, BackendError, OptionError.
     """
-    from ...inspect.explorer import check_backend
+    from ...inspect.explorer import check_backend, lacking_stages
 
     if args.backend == "auto":
         args.backend = "numpy"
+    if args.backend == "numba":  # before it compiles its kernels
+        raise lacking_stages(args.backend)
     model = load_model(args)
     check_backend(model)
     return model

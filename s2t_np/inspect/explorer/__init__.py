@@ -43,7 +43,7 @@ from .search import alternatives, tokens_of, tree_of, words_of
 from .sections import SECTIONS, STAGES, Section, View, seconds_of, views_of
 from .tour import tour_of
 
-__all__ = ["STAGES", "Asked", "check_backend", "page"]
+__all__ = ["STAGES", "Asked", "check_backend", "lacking_stages", "page"]
 
 PROGRAM = (  # one script
     *("page.js", "page.asking.js", "page.math.js", "page.derived.js", "page.draw.js", "page.axes.js"),
@@ -114,10 +114,15 @@ def carried_arrays(trace: Trace, model: S2T, listed: set[int], gradients: list, 
 def check_backend(model: S2T) -> None:
     """Raise OptionError unless the model's backend has the stages of the page."""
     if not is_readable(model):
-        raise OptionError(
-            f"the page shows stages that backend {model.backend.name!r} computes in one go with others; "
-            'load the model with backend "numpy" (--backend numpy)'
-        )
+        raise lacking_stages(model.backend.name)
+
+
+def lacking_stages(backend: str) -> OptionError:
+    """The error for a backend that has not all stages of the page."""
+    return OptionError(
+        f"the page shows stages that backend {backend!r} computes in one go with others; "
+        'load the model with backend "numpy" (--backend numpy)'
+    )
 
 
 def fill(html: str, data: dict, block: str, drawn: str = "", live: str = "") -> str:

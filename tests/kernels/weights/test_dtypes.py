@@ -10,7 +10,7 @@ pytest.importorskip("numba")
 from tools import dtypes
 
 RECORDINGS = sorted((ROOT / "s2t_np" / "recordings").glob("*.flac"))
-BOUNDS = {"float16": (0.0005, 0.005), "int8": (0.025, 0.4)}  # r.m.s. and largest error of logits, twice what they are
+BOUNDS = {"float16": (0, 0), "int8": (0.025, 0.4)}  # r.m.s. and largest error of logits; the weights are float16 values
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,8 @@ def rows():
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_the_bundled_model_hardly_notices(rows, dtype):
     cost, (rms, largest) = rows[dtype], BOUNDS[dtype]
-    assert 0 < cost.rms < rms and 0 < cost.largest < largest
+    assert cost.rms <= rms and cost.largest <= largest
+    assert (cost.rms > 0) == (dtype == "int8")  # which the tool can see
     assert cost.changed == cost.recordings == 0 and cost.tokens > 20
 
 
