@@ -24,7 +24,7 @@ from pathlib import Path
 from .object_loader import Code
 from .trusted_files import Folder, Untrusted
 
-PATIENCE = 900.0  # seconds to wait for a process that compiles, which may have little of a busy machine
+LONGEST_WAIT = 900.0  # seconds to wait for a process that compiles, which may have little of a busy machine
 MAGIC = b"s2t-np kernels 2\n"
 DIGEST = hashlib.sha256().digest_size
 SOURCES = Path(__file__).parent.parent
@@ -149,7 +149,7 @@ def turn(tell: Callable[[], None]) -> Iterator[None]:
         folder = Folder(root(), _mode())
     except TROUBLE as error:
         raise Unkept(str(error)) from None
-    with folder, folder.locked(PATIENCE, tell):
+    with folder, folder.locked(LONGEST_WAIT, tell):
         yield
 
 

@@ -150,7 +150,7 @@ def test_one_that_is_killed_or_stopped_while_it_compiles_is_not_waited_for(tiny,
     try:
         assert first.stdout.readline() == "begun\n"
         first.send_signal(number)
-        patient = f"from s2t_np_kernels.build import cache\ncache.PATIENCE = {patience}\n"
+        patient = f"from s2t_np_kernels.build import cache\ncache.LONGEST_WAIT = {patience}\n"
         after = tiny.run(patient + PROGRAM)
         assert RIGHT in after.stdout and COMPILED in after.stdout
         assert ("another process" in after.stderr) == (number == signal.SIGSTOP)
