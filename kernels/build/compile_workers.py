@@ -22,7 +22,7 @@ from .entry import PACKAGE
 from .object_loader import Code
 
 MOST = 4  # processes: each imports Numba (a second, 200 MB) and compiles many helpers again
-LONGEST_SILENCE = 300.0  # seconds without any news before it is given up
+PATIENCE = 300.0  # seconds without any news before it is given up
 MAIN = Path(__file__).with_name("__main__.py")
 
 
@@ -108,9 +108,9 @@ class Worker:
 def _next(news: queue.SimpleQueue) -> tuple[str, dict, bytes]:
     """The next answer and its order. Raises BuildError."""
     try:
-        order, answer, data = news.get(timeout=LONGEST_SILENCE)
+        order, answer, data = news.get(timeout=PATIENCE)
     except queue.Empty:
-        raise BuildError(f"nothing was heard from the compiling processes for {LONGEST_SILENCE:.0f} s") from None
+        raise BuildError(f"nothing was heard from the compiling processes for {PATIENCE:.0f} s") from None
     if "error" in answer:
         failure = BuildError(("" if order.startswith("[") else f"{order}: ") + answer["error"])
         failure.add_note(answer.get("traceback", ""))
