@@ -1,6 +1,7 @@
 """What holds for the whole suite: the command line as a fixture; programs started by tests can be interrupted.
 
-A shell that starts a job in the background (`&`) lets it ignore SIGINT, and programs inherit that.
+A shell that starts a job in the background (`&`) lets it ignore SIGINT, nohup lets it ignore SIGHUP, and programs
+inherit that.
 """
 
 import signal
@@ -16,6 +17,8 @@ from s2t_np.system import threads
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -34,8 +34,11 @@ def start(*argv, **kwargs):
 
 
 def finish(process, data=None):
-    """(exit code, stdout, stderr) of a process, as bytes."""
-    out, err = process.communicate(data, timeout=60)
+    """(exit code, stdout, stderr) of a process, as bytes; one that does not end is killed, and the test fails."""
+    try:
+        out, err = process.communicate(data, timeout=60)
+    finally:
+        process.kill()
     return process.returncode, out, err
 
 
