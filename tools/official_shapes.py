@@ -28,7 +28,7 @@ from .official_folders import write_official
 from .parity import Pair, load_pair, trimmed
 from .signals import harmonics
 from .ties import Task, explain
-from .upstream import Upstream, numbered
+from .upstream.pipe import Upstream, numbered
 
 SECONDS = (1.1, 1.7, 2.3, 0.6)  # the lengths of the recordings
 TOLERANCE = 2e-3  # between features: transformers normalises in float32

@@ -86,7 +86,8 @@ def dying(path):
 
 
 def sleeping(path):
-    time.sleep(60)
+    if path.parent.name != "whole":  # which is read before the clock counts
+        time.sleep(60)
 
 
 @pytest.mark.parametrize(

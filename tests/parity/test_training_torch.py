@@ -30,7 +30,7 @@ MOST = 1.5  # times torch's own error
 @functools.cache
 def worker() -> Upstream:
     """The process that has torch, started once."""
-    process = Upstream(threads=1, worker=ROOT / "tools" / "train_worker.py")
+    process = Upstream(threads=1, worker=ROOT / "tools" / "upstream" / "train_worker.py")
     atexit.register(process.close)
     return process
 

@@ -45,7 +45,7 @@ def test_a_disk_that_fails_is_an_error_of_the_server(digits, place):
 
 def test_a_page_of_the_explorer_is_not_made_of_a_part(digits):
     with pytest.raises(Refusal) as caught:
-        Explorer(digits).make(FailingDisk(FIVE.read_bytes(), 15_000), {})
+        Explorer(digits).samples_of(FailingDisk(FIVE.read_bytes(), 15_000))
     assert caught.value.status == 500
 
 
