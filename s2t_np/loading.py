@@ -5,7 +5,6 @@ place that asks which; what it returns is the same for both.
 """
 
 import os
-import threading
 import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -26,20 +25,11 @@ from .errors import InputWarning, ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .sending import Origin, Place
 from .system import memory
-from .system.forks import renew_in_child
+from .system.forks import RenewedLock
 from .tokenizer import Tokenizer
 from .weights import build
 
-LOADING = threading.Lock()
-
-
-def renew_lock() -> None:
-    """A free lock in a forked child, where a thread that held the old one does not exist."""
-    global LOADING  # noqa: PLW0603
-    LOADING = threading.Lock()
-
-
-renew_in_child(renew_lock)
+LOADING = RenewedLock()
 
 
 class Network(NamedTuple):
@@ -146,7 +136,7 @@ def again(place: Place, backend: str, dtype: str, processor: bool) -> S2T:
 
     Each is loaded once in a process. Raises ModelError, BackendError.
     """
-    with LOADING:
+    with LOADING.lock:
         return load_once(place.find(), backend, dtype, processor)
 
 

@@ -7,7 +7,6 @@ batch. A result depends on its recording alone, so a batch that a killed worker 
 
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import lru_cache
@@ -27,7 +26,7 @@ from .longform.options import StreamOptions
 from .longform.segment import Recording
 from .model import DEFAULT_MODEL, S2T
 from .settings.fields import show
-from .system.forks import renew_in_child
+from .system.forks import RenewedLock
 from .system.threads import own_threads
 from .tokenizer import Tokenizer
 
@@ -35,16 +34,7 @@ OF_LOAD = ("backend", "dtype", "revision", "download")
 BESIDES = ("lang", "prefix", "hotwords")  # options of a text that GenerationConfig does not check by itself
 RESULTS = ("text", "segments", "error", "duration")
 BYTES = (bytes, bytearray, memoryview)
-LOADING = threading.Lock()
-
-
-def renew_lock() -> None:
-    """A free lock in a forked child, where a thread that held the old one does not exist."""
-    global LOADING  # noqa: PLW0603
-    LOADING = threading.Lock()
-
-
-renew_in_child(renew_lock)
+LOADING = RenewedLock()
 
 
 class Row(NamedTuple):
@@ -92,7 +82,7 @@ class Transcriber:
         """The model, loaded when it is first asked for, once in a process. Raises ModelError, BackendError."""
         if isinstance(self.name, S2T):
             return self.name
-        with LOADING:
+        with LOADING.lock:
             return load_once(self.name, tuple(sorted(self.loading.items())))
 
     def __call__(self, batch):

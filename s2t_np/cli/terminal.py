@@ -16,21 +16,12 @@ import warnings
 from contextlib import contextmanager
 
 from ..errors import InputWarning
-from ..system.forks import renew_in_child
+from ..system.forks import RenewedLock
 from ..system.names import encodable, legible, legible_message
 
 ERASE_LINE = "\r\x1b[K"
 MARGIN = 3  # columns that a progress bar leaves free: a terminal writes ^C there, which must not begin another line
-_screen = threading.RLock()  # held by the thread that writes to the terminal
-
-
-def renew_lock() -> None:
-    """A free lock in a forked child, where a thread that held the old one does not exist."""
-    global _screen  # noqa: PLW0603
-    _screen = threading.RLock()
-
-
-renew_in_child(renew_lock)
+_screen = RenewedLock(threading.RLock)  # held by the thread that writes to the terminal
 
 
 def is_own_and_unbuffered(name: str) -> bool:
@@ -93,7 +84,7 @@ def on_terminal() -> bool:
 @contextmanager
 def bar_away():
     """Within this context there is no progress bar on the screen, and no other thread draws one."""
-    with _screen:
+    with _screen.lock:
         if on_terminal():
             sys.stderr.write(ERASE_LINE)
             sys.stderr.flush()

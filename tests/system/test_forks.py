@@ -74,10 +74,10 @@ def test_a_child_can_set_its_threads_while_a_thread_of_its_parent_does():
 @pytest.mark.parametrize("room", [loading, transcriber])
 def test_a_child_can_load_a_model_while_a_thread_of_its_parent_does(room):
     def load() -> bool:
-        with room.LOADING:
+        with room.LOADING.lock:
             return True
 
-    with held_by_another_thread(room.LOADING):
+    with held_by_another_thread(room.LOADING.lock):
         assert child(load) == 0
 
 
