@@ -1,7 +1,6 @@
 """The system gives no more threads, or fewer than asked for (`ulimit -u`): those there are compute the same bits."""
 
 import queue
-import threading
 
 import numpy as np
 import pytest
@@ -12,22 +11,15 @@ pytest.importorskip("numba")
 
 from s2t_np_kernels import backend
 from s2t_np_kernels import threads as kernel_threads
+from tests.support.few_threads import give_threads
 from tests.support.kernel_models import model
 
 
 @pytest.fixture(params=[0, 1])
 def given(request, monkeypatch):
     """That many threads more, and then none; the helpers of other tests are not there."""
-    start, begun = threading.Thread.start, []
-
-    def limited(thread):
-        if len(begun) == request.param:
-            raise RuntimeError("can't start new thread")
-        begun.append(thread)
-        start(thread)
-
     monkeypatch.setattr(kernel_threads, "_crew", kernel_threads._Crew())
-    monkeypatch.setattr(threading.Thread, "start", limited)
+    give_threads(monkeypatch, request.param)
     return request.param
 
 
