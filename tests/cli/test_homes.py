@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pwd
+import subprocess
 import sys
 import tempfile
 
@@ -14,7 +15,7 @@ from s2t_np.cli.terminal import warnings_on_stderr
 from s2t_np.inspect.explorer import local_server
 from tests.support.fake_sounddevice import fake_sounddevice
 from tests.support.loopback_hub import LoopbackHub, Repository
-from tests.support.paths import DIGITS
+from tests.support.paths import DIGITS, ROOT
 from tests.training.small_corpus import arguments, write_corpus
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -116,6 +117,21 @@ def test_it_does_its_work_and_says_nothing_of_places(name, run, poor, folder, ma
         command[command.index("-o") + 1] = f"{poor}-run"
     code, _, err = run(*command)
     assert code == 0 and "warning" not in err and NOWHERE not in err and "Traceback" not in err, err
+
+
+def test_plot_names_the_variable_that_chooses_a_place(folder):
+    """In a process of its own: matplotlib looks for a place once."""
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pictures")
+    environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"} | {"HOME": NOWHERE}
+    code = (
+        f"import tempfile; tempfile._candidate_tempdir_list = lambda: [{NOWHERE!r}]\n"
+        f"from s2t_np.cli import main; raise SystemExit(main({work_of('plot', folder, folder)!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 2 and "let MPLCONFIGDIR name one" in done.stderr.splitlines()[-1], done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def interrupted(server):
