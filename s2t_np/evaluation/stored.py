@@ -5,6 +5,7 @@ zip file; FLAC may lie in such a file, too.
 """
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,16 @@ from .corpus import Utterance
 NPY = b"\x93NUMPY"
 
 
-def samples_of(utterance: Utterance, rate: int) -> np.ndarray:
-    """The sound of an utterance: (N,) float32 at `rate` Hz. Raises AudioError, also where it is incomplete."""
-    name = str(utterance.audio)
+def sound_of(utterance: Utterance, rate: int) -> Iterator[np.ndarray]:
+    """The sound of an utterance, block by block: (n,) float32 at `rate` Hz.
+
+    Raises AudioError; where it is incomplete, too, since the text of a part would count as wrong.
+    """
     source, selection = source_of(utterance.audio, utterance.piece, utterance.selection)
     try:
-        return audio.concat(list(audio.blocks(source, rate, selection=selection)), name)
+        yield from audio.blocks(source, rate, selection=selection)
     except AudioError as error:
-        raise type(error)(f"{name}: {str(error).removeprefix(f'{audio.name_of(source)}: ')}") from error
+        raise AudioError(f"{utterance.audio}: {str(error).removeprefix(f'{audio.name_of(source)}: ')}") from error
 
 
 def stored_features(utterance: Utterance) -> np.ndarray | None:

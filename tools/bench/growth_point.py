@@ -33,7 +33,7 @@ def options(seconds: float, beams: int) -> dict:
 
 def noise(seconds: float, bins: int) -> np.ndarray:
     """Features (T, M)."""
-    return np.random.default_rng(0).standard_normal((round(100 * seconds), bins)).astype(np.float32)
+    return np.random.default_rng(0).standard_normal((round(100 * seconds), bins), np.float32)
 
 
 def clocks() -> np.ndarray:
