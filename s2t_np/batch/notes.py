@@ -37,10 +37,16 @@ class Remaining(NamedTuple):
 
 
 def sampled_digest(path: Path) -> str:
-    """A hash of the size of a file and of SAMPLES parts of it: enough to tell one set of weights from another."""
+    """A hash of the size of a file and of SAMPLES parts of it: enough to tell one set of weights from another.
+
+    A file that is no larger than the parts together is read once, whole.
+    """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
+        if size <= SAMPLE_BYTES * SAMPLES:
+            digest.update(file.read(SAMPLE_BYTES * SAMPLES))
+            return digest.hexdigest()
         for number in range(SAMPLES):
             file.seek(number * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
             digest.update(file.read(SAMPLE_BYTES))
