@@ -24,6 +24,7 @@ CODES = {0, 1, 2, 3, 120, 130, 141}
 TIMES = re.compile(rb'"(seconds|frames_per_second|rtf|speed)": [\d.e+-]+')
 DRAWN = re.compile(r"(?<![^/])(\.[^/]*?)[0-9a-f]{12,}")  # in the names of hidden files
 BINARY = (".safetensors", ".model", ".npy", ".png")
+TEXTS = (OUT, "out", "results.jsonl")  # beginnings of paths that results are written to
 RESULTS = ("out.jsonl", "results.jsonl")
 FAULTS = tuple(
     Fault(kind, error, lasting=lasting)
@@ -65,9 +66,14 @@ class Files:
         return {name: without_times(path) for name, path in kept.items()}
 
     def state(self) -> str:
-        """A name for all that lies there: files, links and folders, names that are drawn at random left out."""
+        """A name for all that the command can find there: files, links and folders, without names drawn at random.
+
+        Its output is left out, which no command reads and each writes anew.
+        """
         found = []
         for path in self.work.rglob("*"):
+            if path.name == OUT:
+                continue
             name = DRAWN.sub(r"\1#", path.relative_to(self.work).as_posix())
             link, data = path.is_symlink(), b"" if path.is_symlink() or not path.is_file() else without_times(path)
             found.append((name, os.readlink(path) if link else "", hashlib.sha256(data).hexdigest(), path.is_dir()))
@@ -199,8 +205,8 @@ class Campaign:
                 yield f"{name} is left"
             if code and name.startswith(self.scenario.passing or ("\0",)):
                 continue
-            if name == OUT and code and fault.kind == "read":
-                continue  # a recording that breaks off is printed as far as it was heard
+            if name.startswith(TEXTS) and code and fault.kind == "read":
+                continue  # a recording that breaks off is written as far as it was heard
             grows = name in self.scenario.growing and code != OK
             whole = any(is_part(data, one) if grows else one == data for one in known)
             if known and not whole and not is_hidden(name) and not (grows and self.before.get(name)):
