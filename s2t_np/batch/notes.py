@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ..audio import is_url, remote
 from ..audio.selection import EVERYTHING
 from ..model import S2T
-from .items import STDIN, Input
+from .items import STDIN, Input, Unread
 
 JOURNAL = ".s2t-np-done.jsonl"
 SAMPLE_BYTES, SAMPLES = 1 << 12, 64  # how much of a model's file is read, and at how many places
@@ -75,11 +75,14 @@ def stamp(item: Input, identity: str) -> dict:
     name = item.name + os.path.splitext(remote.file_name(item.path) if is_url(item.path) else item.path)[1]
     if (item.selection, item.piece) != (EVERYTHING, None):
         identity += f" {item.selection} {item.piece}"
-    if item.path == STDIN or not os.path.exists(item.path):
+    if item.path == STDIN or is_url(item.path):
         return {"input": name, "path": item.path, "with": identity}
-    now = os.stat(item.path)
-    state = {"size": now.st_size, "mtime_ns": now.st_mtime_ns}
-    return {"input": name, "path": os.path.abspath(item.path), **state, "with": identity}
+    note = {"input": name, "path": os.path.abspath(item.path), "with": identity}
+    try:
+        now = os.stat(item.path)
+    except OSError:  # it is not there, or cannot be looked at: without a state it counts as changed the next time
+        return note
+    return note | {"size": now.st_size, "mtime_ns": now.st_mtime_ns}
 
 
 def content(path: str) -> str | None:
@@ -94,7 +97,9 @@ def content(path: str) -> str | None:
 
 
 def noted(stamp: dict, incomplete: str | None) -> dict:
-    """The note of a recording that is done."""
+    """The note of a recording that is done. One that could not be read to its end has no state: it is tried again."""
+    if isinstance(incomplete, Unread):
+        return {key: stamp[key] for key in ("input", "path", "with")} | {"incomplete": incomplete}
     note = stamp | {"sha256": content(stamp["path"])}
     note |= {"remote": remote.state(stamp["path"])} if is_url(stamp["path"]) else {}
     return note | {"incomplete": incomplete} if incomplete else note

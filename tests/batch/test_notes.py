@@ -25,6 +25,26 @@ def test_a_stamp_changes_with_the_recording(tmp_path):
     assert len({json.dumps(s) for s in (first, second, stamp(Input(str(path), "a"), "me"))}) == 3
 
 
+def test_a_recording_that_cannot_be_looked_at_keeps_its_path_and_has_no_state(tmp_path, monkeypatch):
+    """Its result is found by its path when it is made again: it is replaced, and not there twice."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"sound")
+    monkeypatch.chdir(tmp_path)
+    seen = stamp(Input("a.wav", "a"), "me")
+
+    def failing(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", failing)
+    unseen = stamp(Input("a.wav", "a"), "me")
+    monkeypatch.undo()
+    assert unseen == {"input": "a.wav", "path": str(path), "with": "me"}
+    assert seen == unseen | {"size": 5, "mtime_ns": path.stat().st_mtime_ns}
+    assert not is_same(noted(unseen, None), seen, by_content=False)
+    assert not is_same(noted(unseen, None), unseen, by_content=True)
+    assert stamp(Input("-", "-"), "me")["path"] == "-"
+
+
 def test_a_recording_is_the_same_in_another_place(tmp_path):
     old, new = tmp_path / "a.wav", tmp_path / "moved" / "a.wav"
     old.write_bytes(b"sound")
