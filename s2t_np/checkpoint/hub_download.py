@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import HubError
+from ..system.helpers import NO_THREADS, is_lack_of_threads
 from . import digests
 from .hub_cache import COMMIT, NEEDED, OPTIONAL, Source, missing, state, write_ref
 from .sharded import INDEXES, WEIGHTS, shard_names
@@ -172,6 +173,8 @@ def explain(error: BaseException, source: Source) -> str:
         if any(type(e).__name__ == kind for e in chain):
             words = {"endpoint": endpoint(), "name": source.name, "revision": source.revision or "main"}
             return f"{model} {message.format(**words)}"
+    if any(map(is_lack_of_threads, chain)):
+        return f"{model}: {NO_THREADS}; try again"
     numbers = {getattr(e, "errno", None) for e in chain}
     if numbers & set(DISK_FULL):
         return f"{model}: there is no room in {source.cache}; free some, or let HF_HOME name a folder on another disk"
