@@ -62,9 +62,10 @@ class FeatureStore:
         return self.folder / name[:2] / f"{name}.npy"
 
     def compute(self, path: Path, speed: float) -> np.ndarray:
-        """Features (T, M) of a recording at a speed. Raises AudioError."""
-        samples = at_speed(audio.read(path, self.config.sampling_rate), speed)
-        return features(samples, self.config, np.float32, self.fbank)
+        """Features (T, M) of a recording at a speed. Raises AudioError, also for an incomplete one."""
+        rate = self.config.sampling_rate
+        samples = audio.concat(list(audio.held(audio.blocks(path, rate), str(path))), str(path))
+        return features(at_speed(samples, speed), self.config, np.float32, self.fbank)
 
     def get(self, path: Path, speed: float = 1.0) -> np.ndarray:
         """Features (T, M) float32, read from the disk where they are kept. Raises AudioError, OSError."""

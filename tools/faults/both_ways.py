@@ -60,7 +60,7 @@ def main() -> int:
     """Read the arguments, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, help="faults in all")
-    parser.add_argument("commands", nargs="*", choices=[*SCENARIOS, []], default=COMMANDS)
+    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=f"of {', '.join(SCENARIOS)}", default=COMMANDS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     draw, became, differences = random.Random(options.seed), Counter(), []
