@@ -63,7 +63,7 @@ class FeatureStore:
         return self.folder / name[:2] / f"{name}.npy"
 
     def compute(self, path: Path, speed: float) -> np.ndarray:
-        """Features (T, M) of a recording at a speed. Raises AudioError, for an incomplete one as well."""
+        """Features (T, M) of a recording at a speed. Raises AudioError, also for an incomplete one."""
         rate = self.config.sampling_rate
         samples = audio.concat(list(audio.held(audio.blocks(path, rate), str(path))), str(path))
         return features(at_speed(samples, speed), self.config, np.float32, self.fbank)
