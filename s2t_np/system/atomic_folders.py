@@ -91,7 +91,8 @@ def held(folder: Path) -> Iterator[None]:
         try_lock(descriptor)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # nothing was written to it
+            os.close(descriptor)
 
 
 def remove_leftover_folders(place: Path) -> None:
