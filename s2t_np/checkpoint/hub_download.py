@@ -30,6 +30,7 @@ MESSAGES = {  # exception of huggingface_hub -> what to tell
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+OF_THIS_MACHINE = (errno.EIO, errno.EMFILE, errno.ENFILE)  # also where an error names no file
 FOLDER_INSTEAD = "or give the folder that holds its files"
 UNTRUSTED = (
     "its certificate is not trusted here: let SSL_CERT_FILE (REQUESTS_CA_BUNDLE with huggingface_hub below 1.0) name "
@@ -194,6 +195,8 @@ def explain(error: BaseException, source: Source) -> str:
     files = [e for e in chain if isinstance(e, OSError) and e.filename]
     if any(e.errno in NOT_WRITABLE or is_of_cache(e.filename, source) for e in files):
         return f"{model}: {source.cache} cannot be written; let HF_HOME name a folder that can"
+    if local := next((e for e in chain if isinstance(e, OSError) and (e.filename or e.errno in OF_THIS_MACHINE)), None):
+        return f"{model}: {local.filename or source.cache}: {local.strerror}; this is not the hub's fault: try again"
     status = {getattr(getattr(e, "response", None), "status_code", None) for e in chain}
     if status & {401, 403}:
         return f"{model}: {endpoint()} refused access; check that HF_TOKEN is valid and may read this model"
