@@ -197,7 +197,7 @@ def explain(error: BaseException, source: Source) -> str:
 
 
 def of_this_machine(chain: list[BaseException], source: Source) -> str | None:
-    """What this machine lacked, and what to do; None if the hub or the way to it is to blame."""
+    """Return what this machine lacks, and what to do; None if the hub or the way to it is to blame."""
     if any(map(is_lack_of_threads, chain)):
         return f"{NO_THREADS}; try again"
     errors = [e for e in chain if isinstance(e, OSError)]
