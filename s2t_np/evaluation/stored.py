@@ -5,7 +5,6 @@ zip file; FLAC may lie in such a file, too.
 """
 
 import io
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,17 +16,10 @@ from ..errors import AudioError
 from ..features import frame_geometry, normalize
 from ..longform.recording import OpenRecording
 from ..model import S2T
+from ..system.numpy_files import read_numpy
 from .corpus import Utterance
 
 NPY = b"\x93NUMPY"
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    tokenize.TokenError,
-)  # numpy's, of a damaged file
 
 
 def sound_of(utterance: Utterance, rate: int) -> Iterator[np.ndarray]:
@@ -54,9 +46,8 @@ def stored_features(utterance: Utterance) -> np.ndarray | None:
 def array_of(file, name: str) -> np.ndarray:
     """The array of an .npy file. Raises AudioError."""
     try:
-        with np.errstate(all="ignore"):  # a shape beyond all numbers is refused below, without numpy's warning
-            found = np.load(file, allow_pickle=False)
-    except UNREADABLE as error:
+        found = read_numpy(file)
+    except (OSError, ValueError) as error:
         raise AudioError(f"{name}: is not an array that can be read ({error!s:.200})") from error
     if not isinstance(found, np.ndarray):
         raise AudioError(f"{name}: holds several arrays (.npz), expected one (.npy)")

@@ -210,6 +210,31 @@ def test_an_interrupt_while_it_is_starting_is_one_line(module):
     assert b"Traceback" not in err
 
 
+NO_THREADS = """
+import os, signal, sys, threading
+def none(thread):
+    raise RuntimeError("can't start new thread")
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "numpy" and "OPENBLAS_NUM_THREADS" not in os.environ:
+            signal.raise_signal(signal.SIGINT)
+threading.Thread.start = none
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@posix
+def test_without_threads_for_openblas_it_begins_anew_with_one(tmp_path):
+    """OpenBLAS raises SIGINT where it gets no threads, as under `ulimit -u`: here the import of numpy does."""
+    (tmp_path / "sitecustomize.py").write_text(NO_THREADS)
+    few = {name: value for name, value in environment().items() if name != "OPENBLAS_NUM_THREADS"}
+    few["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-m", "s2t_np", *TRANSCRIBE, str(FIVE)], env=few, cwd=ROOT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"five five\n", b"")
+
+
 @posix
 @pytest.mark.parametrize(
     ("name", "word"), [("SIGTERM", b"terminated"), ("SIGHUP", b"ended, as its terminal was closed")]
