@@ -23,6 +23,10 @@ class Failure(NamedTuple):
     reason: str
 
 
+class Unread(str):
+    """Why a recording is incomplete where reading it has failed: another try may hear all of it."""
+
+
 class LeftOut(NamedTuple):
     """A file of sound or video in a folder whose format is not read."""
 

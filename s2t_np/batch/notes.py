@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ..audio import is_url, remote
 from ..audio.selection import EVERYTHING
 from ..model import S2T
-from .items import STDIN, Input
+from .items import STDIN, Input, Unread
 
 JOURNAL = ".s2t-np-done.jsonl"
 SAMPLE_BYTES, SAMPLES = 1 << 12, 64  # how much of a model's file is read, and at how many places
@@ -37,10 +37,16 @@ class Remaining(NamedTuple):
 
 
 def sampled_digest(path: Path) -> str:
-    """A hash of the size of a file and of SAMPLES parts of it: enough to tell one set of weights from another."""
+    """A hash of the size of a file and of SAMPLES parts of it: enough to tell one set of weights from another.
+
+    A file that is no larger than the parts together is read once, whole.
+    """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
+        if size <= SAMPLE_BYTES * SAMPLES:
+            digest.update(file.read(SAMPLE_BYTES * SAMPLES))
+            return digest.hexdigest()
         for number in range(SAMPLES):
             file.seek(number * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
             digest.update(file.read(SAMPLE_BYTES))
@@ -69,11 +75,14 @@ def stamp(item: Input, identity: str) -> dict:
     name = item.name + os.path.splitext(remote.file_name(item.path) if is_url(item.path) else item.path)[1]
     if (item.selection, item.piece) != (EVERYTHING, None):
         identity += f" {item.selection} {item.piece}"
-    if item.path == STDIN or not os.path.exists(item.path):
+    if item.path == STDIN or is_url(item.path):
         return {"input": name, "path": item.path, "with": identity}
-    now = os.stat(item.path)
-    state = {"size": now.st_size, "mtime_ns": now.st_mtime_ns}
-    return {"input": name, "path": os.path.abspath(item.path), **state, "with": identity}
+    note = {"input": name, "path": os.path.abspath(item.path), "with": identity}
+    try:
+        now = os.stat(item.path)
+    except OSError:  # it is not there, or cannot be looked at: without a state it counts as changed the next time
+        return note
+    return note | {"size": now.st_size, "mtime_ns": now.st_mtime_ns}
 
 
 def content(path: str) -> str | None:
@@ -88,7 +97,9 @@ def content(path: str) -> str | None:
 
 
 def noted(stamp: dict, incomplete: str | None) -> dict:
-    """The note of a recording that is done."""
+    """The note of a recording that is done. One that could not be read to its end has no state: it is tried again."""
+    if isinstance(incomplete, Unread):
+        return {key: stamp[key] for key in ("input", "path", "with")} | {"incomplete": incomplete}
     note = stamp | {"sha256": content(stamp["path"])}
     note |= {"remote": remote.state(stamp["path"])} if is_url(stamp["path"]) else {}
     return note | {"incomplete": incomplete} if incomplete else note

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import audio
 from ..audio.raw import raw_blocks
-from ..errors import AudioError, IncompleteAudioError
+from ..errors import AudioError, IncompleteAudioError, ReadingError
 from ..features import WINDOW_MS, frame_geometry
 from ..longform.options import StreamOptions
 from ..longform.partial import OnPartial
@@ -23,7 +23,7 @@ from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
 from ..search import Asking
 from ..together import by_group, ordered
-from .items import Failure, Input
+from .items import Failure, Input, Unread
 from .manifests import source_of
 
 Listener = Callable[[Input, Segment], None]
@@ -70,7 +70,8 @@ class CountedBlocks:
         except IncompleteAudioError as error:
             if not self.samples:
                 raise
-            self.incomplete = str(error).removeprefix(f"{self.name}: ")
+            kind = Unread if isinstance(error.__cause__, ReadingError) else str
+            self.incomplete = kind(str(error).removeprefix(f"{self.name}: "))
         if self.samples < frame_geometry(self.rate)[0]:
             raise AudioError(f"is {1000 * self.duration:.3g} ms long, expected at least {WINDOW_MS} ms")
 

@@ -99,7 +99,7 @@ def checkpoints(run: Path) -> list[Path]:
 def remove_old(run: Path, keep: int) -> None:
     """Delete all but the last `keep` checkpoints, and what killed runs have left."""
     for folder in checkpoints(run)[:-keep]:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
     for place in (run, run / "checkpoints"):
         remove_leftovers(place)  # files; what follows removes folders
         put_back(place)

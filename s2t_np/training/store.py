@@ -18,6 +18,7 @@ from ..config import FeatureConfig
 from ..errors import AudioError
 from ..features import fbank, features
 from ..system.atomic_files import atomic_file, remove_leftovers
+from ..system.numpy_files import read_numpy
 
 KEY_LETTERS = 32
 READ = 1 << 20  # bytes at a time
@@ -62,9 +63,10 @@ class FeatureStore:
         return self.folder / name[:2] / f"{name}.npy"
 
     def compute(self, path: Path, speed: float) -> np.ndarray:
-        """Features (T, M) of a recording at a speed. Raises AudioError."""
-        samples = at_speed(audio.read(path, self.config.sampling_rate), speed)
-        return features(samples, self.config, np.float32, self.fbank)
+        """Features (T, M) of a recording at a speed. Raises AudioError, also for an incomplete one."""
+        rate = self.config.sampling_rate
+        samples = audio.concat(list(audio.held(audio.blocks(path, rate), str(path))), str(path))
+        return features(at_speed(samples, speed), self.config, np.float32, self.fbank)
 
     def get(self, path: Path, speed: float = 1.0) -> np.ndarray:
         """Features (T, M) float32, read from the disk where they are kept. Raises AudioError, OSError."""
@@ -72,8 +74,8 @@ class FeatureStore:
             return self.compute(path, speed)
         kept = self.file_of(path, speed)
         try:
-            return np.load(kept)  # not mapped: a file that is shortened would end the process
-        except (OSError, ValueError, EOFError):  # not there yet, or damaged: then it is made anew
+            return read_numpy(kept)  # not mapped: a file that is shortened would end the process
+        except (OSError, ValueError):  # not there yet, or damaged: then it is made anew
             found = self.compute(path, speed)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(kept) as file:

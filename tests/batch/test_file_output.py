@@ -3,6 +3,7 @@
 import pytest
 
 from s2t_np.batch.file_output import FileOutput, valid_notes
+from s2t_np.batch.items import Unread
 from s2t_np.batch.notes import JOURNAL
 from s2t_np.errors import OptionError
 from tests.support.notes import stamps
@@ -114,6 +115,17 @@ def test_a_recording_of_the_same_name_in_another_folder_is_added(tmp_path):
 def test_a_folder_that_was_moved_is_done(tmp_path):
     fill(tmp_path, "a", "b", folder="/one")
     assert one_file(tmp_path, "a", "b", folder="/two").pending().todo == []
+
+
+def test_a_recording_that_could_not_be_read_to_its_end_is_tried_again(tmp_path):
+    """Its disk or network failed: it may be whole. The text up to there stands until there is a better one."""
+    fill(tmp_path, "a", text=" bro", incomplete=Unread("cannot be read (Input/output error)"))
+    assert content(tmp_path) == b"a bro\n"
+    fill(tmp_path, "b", "a", text=" whole")
+    assert content(tmp_path) == b"b whole\na whole\n"
+    output = one_file(tmp_path, "b", "a")
+    assert output.pending() == ([], {}, {})
+    output.close()
 
 
 def test_an_incomplete_recording_is_named_until_it_changes(tmp_path):

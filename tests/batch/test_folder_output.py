@@ -3,6 +3,7 @@
 import pytest
 
 from s2t_np.batch.folder_output import FolderOutput
+from s2t_np.batch.items import Unread
 from s2t_np.batch.notes import JOURNAL
 from tests.support.notes import stamps
 
@@ -91,6 +92,14 @@ def test_a_result_without_text_is_done(tmp_path):
     assert todo(tmp_path, "a", formats=("txt",)) == []
     (tmp_path / "a.txt").unlink()
     assert todo(tmp_path, "a", formats=("txt",)) == [0]
+
+
+def test_a_recording_that_could_not_be_read_to_its_end_is_tried_again(tmp_path):
+    fill(tmp_path, "a", incomplete=Unread("cannot be read (Input/output error)"))
+    assert todo(tmp_path, "a") == [0]
+    fill(tmp_path, "a", text="whole")
+    assert folder(tmp_path, "a").pending() == ([], {}, {})
+    assert (tmp_path / "a.txt").read_text() == "whole txt"
 
 
 def test_an_incomplete_recording_is_named_until_it_changes(tmp_path):

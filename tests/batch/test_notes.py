@@ -1,5 +1,8 @@
 """What identifies a recording, and everything else that decides a result."""
 
+import builtins
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -8,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from s2t_np.batch.items import Input
-from s2t_np.batch.notes import identity, is_same, noted, stamp
+from s2t_np.batch.notes import SAMPLE_BYTES, SAMPLES, identity, is_same, noted, sampled_digest, stamp
 
 
 def test_a_stamp_changes_with_the_recording(tmp_path):
@@ -20,6 +23,26 @@ def test_a_stamp_changes_with_the_recording(tmp_path):
     second = stamp(Input(str(path), "a"), "me")
     os.utime(path, ns=(1, 1))
     assert len({json.dumps(s) for s in (first, second, stamp(Input(str(path), "a"), "me"))}) == 3
+
+
+def test_a_recording_that_cannot_be_looked_at_keeps_its_path_and_has_no_state(tmp_path, monkeypatch):
+    """Its result is found by its path when it is made again: it is replaced, and not there twice."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"sound")
+    monkeypatch.chdir(tmp_path)
+    seen = stamp(Input("a.wav", "a"), "me")
+
+    def failing(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", failing)
+    unseen = stamp(Input("a.wav", "a"), "me")
+    monkeypatch.undo()
+    assert unseen == {"input": "a.wav", "path": str(path), "with": "me"}
+    assert seen == unseen | {"size": 5, "mtime_ns": path.stat().st_mtime_ns}
+    assert not is_same(noted(unseen, None), seen, by_content=False)
+    assert not is_same(noted(unseen, None), unseen, by_content=True)
+    assert stamp(Input("-", "-"), "me")["path"] == "-"
 
 
 def test_a_recording_is_the_same_in_another_place(tmp_path):
@@ -84,3 +107,29 @@ def test_a_checkpoint_of_fairseq_is_its_file_and_those_beside_it(tmp_path):
     assert name("model.pt") == first and name("model.pt", "other.pt") != both != first
     (tmp_path / "config.yaml").write_bytes(b"changed")
     assert name("model.pt") != first
+
+
+def test_a_small_file_is_read_once_and_a_large_one_in_parts(tmp_path, monkeypatch):
+    reads, path = [], tmp_path / "file"
+
+    class Counted(io.FileIO):
+        def read(self, size=-1):
+            reads.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr(builtins, "open", Counted)
+    limit = SAMPLE_BYTES * SAMPLES
+    for size in (0, 1, SAMPLE_BYTES + 1, limit):
+        data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        path.write_bytes(data)
+        reads.clear()
+        assert sampled_digest(path) == hashlib.sha256(str(size).encode() + data).hexdigest()
+        assert len(reads) == 1
+    path.write_bytes(bytes(range(256)) * (limit // 256 + 1))
+    reads.clear()
+    before = sampled_digest(path)
+    assert reads == [SAMPLE_BYTES] * SAMPLES
+    with io.FileIO(path, "r+") as file:  # its last byte
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    assert sampled_digest(path) != before

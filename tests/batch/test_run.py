@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import s2t_np
+from s2t_np.audio.files import incomplete_where_reading_fails
 from s2t_np.batch import run as room
-from s2t_np.batch.items import Failure, Input
+from s2t_np.batch.items import Failure, Input, Unread
 from s2t_np.batch.run import CountedBlocks, Task, transcribe_all
-from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
+from s2t_np.errors import AudioError, IncompleteAudioError, OptionError, ReadingError
 from s2t_np.longform.options import StreamOptions
 from s2t_np.longform.segment import Recording, Segment
 from s2t_np.longform.stream import Heard
@@ -88,6 +89,20 @@ def test_a_recording_that_breaks_off_ends_and_says_why():
     assert sound.incomplete == "is cut short, after 1.00 s"
     with pytest.raises(IncompleteAudioError):
         list(CountedBlocks(breaking_off(), 16000, "x"))
+
+
+def test_a_recording_that_is_damaged_and_one_whose_disk_fails_are_told_apart():
+    def failing():
+        yield np.zeros(16000)
+        raise ReadingError("x: cannot be read (Input/output error)")
+
+    damaged, unread = (
+        CountedBlocks(blocks, 16000, "x")
+        for blocks in (breaking_off(np.zeros(16000)), incomplete_where_reading_fails(failing()))
+    )
+    assert [len(list(sound)) for sound in (damaged, unread)] == [1, 1]
+    assert unread.incomplete == "cannot be read (Input/output error); the sound before that could be read"
+    assert [isinstance(sound.incomplete, Unread) for sound in (damaged, unread)] == [False, True]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -10,7 +10,7 @@ import soundfile
 import s2t_np
 from s2t_np import audio
 from s2t_np.config import FeatureConfig, ModelConfig
-from s2t_np.errors import AudioError, OptionError
+from s2t_np.errors import AudioError, IncompleteAudioError, OptionError
 from s2t_np.evaluation import Utterance
 from s2t_np.features import features
 from s2t_np.system.atomic_files import temporary_file
@@ -120,9 +120,23 @@ def test_features_are_kept_by_content(tmp_path, monkeypatch):
     assert len(list((tmp_path / "kept").rglob("*.npy"))) == 3
     for path in (tmp_path / "kept").rglob("*.npy"):
         path.write_bytes(path.read_bytes()[:50])  # damaged: made anew
+    damaged = store.file_of(tmp_path / "1.wav", 1)
+    store.get(tmp_path / "1.wav")
+    damaged.write_bytes(damaged.read_bytes().replace(b"<f4", b",f4"))  # numpy raises SyntaxError
     np.testing.assert_array_equal(store.get(tmp_path / "1.wav"), features(audio.read(tmp_path / "1.wav", RATE), config))
     with pytest.raises(AudioError, match=r"no\.wav: cannot be read"):
         store.get(tmp_path / "no.wav")
+
+
+def test_a_recording_that_is_cut_short_gives_no_features(tmp_path):
+    """Its text is that of the whole recording, so it would teach something wrong; and it would be kept."""
+    write_corpus(tmp_path, 1)
+    path = tmp_path / "0.wav"
+    path.write_bytes(path.read_bytes()[:-2000])
+    store = FeatureStore(FeatureConfig(num_mel_bins=10, feature_size=10), tmp_path / "kept")
+    with pytest.raises(IncompleteAudioError, match=r"0\.wav: is cut short"):
+        store.get(path)
+    assert list((tmp_path / "kept").rglob("*.npy")) == []
 
 
 def test_what_killed_runs_have_left_among_kept_features_is_removed_and_what_is_written_now_is_not(tmp_path):

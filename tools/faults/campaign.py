@@ -1,31 +1,31 @@
 """Every kind of call, every n, until a run gets through untouched: what became of each, and what is wrong.
 
 After a run that was disturbed its exit code, its words and its files are looked at; then the command that goes on is
-run undisturbed, and must leave what a run leaves that was never disturbed.
+run undisturbed, and must leave what a run leaves that was never disturbed. Many runs leave the same state: the command
+goes on from each state once.
 """
 
-import json
+import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from .processes import ROOT, Forks, Fresh, Run
 from .scenarios import OUT, Scenario, hub
 from .shim import NONE, Board, Fault, compiled, why_not
+from .tally import ESCAPE, KILLED, REFUSED, UNHARMED
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 60.0  # s for one run; more counts as a hang
 OK, INTERRUPTED = 0, 130
 CODES = {0, 1, 2, 3, 120, 130, 141}
 TIMES = re.compile(rb'"(seconds|frames_per_second|rtf|speed)": [\d.e+-]+')
+DRAWN = re.compile(r"(?<![^/])(\.[^/]*?)[0-9a-f]{12,}")  # in the names of hidden files
+BINARY = (".safetensors", ".model", ".npy", ".png")
+TEXTS = (OUT, "out", "results.jsonl")  # beginnings of paths that results are written to
 RESULTS = ("out.jsonl", "results.jsonl")
-UNHARMED, REFUSED, KILLED, ESCAPE = "unharmed", "refused", "killed", "escapes"
 FAULTS = tuple(
     Fault(kind, error, lasting=lasting)
     for kind, errors, lasting in (
@@ -52,14 +52,6 @@ FAULTS = tuple(
 )
 
 
-@dataclass
-class Tally:
-    """What became of one fault in one command."""
-
-    counts: Counter = field(default_factory=Counter)
-    escapes: list[str] = field(default_factory=list)  # one line each
-
-
 class Files:
     """The files that a scenario leaves in `work`: {path: bytes}, and which may not be there."""
 
@@ -71,12 +63,32 @@ class Files:
         paths = (path for path in sorted(self.work.rglob("*")) if path.is_file())
         names = {path.relative_to(self.work).as_posix(): path for path in paths}
         kept = {name: path for name, path in names.items() if not name.startswith(self.scenario.ignored or ("\0",))}
-        return {name: TIMES.sub(rb'"\1": 0', path.read_bytes()) for name, path in kept.items()}
+        return {name: without_times(path) for name, path in kept.items()}
+
+    def state(self) -> str:
+        """A name for all that the command can find there: files, links and folders, without names drawn at random.
+
+        Its output is left out, which no command reads and each writes anew.
+        """
+        found = []
+        for path in self.work.rglob("*"):
+            if path.name == OUT:
+                continue
+            name = DRAWN.sub(r"\1#", path.relative_to(self.work).as_posix())
+            link, data = path.is_symlink(), b"" if path.is_symlink() or not path.is_file() else without_times(path)
+            found.append((name, os.readlink(path) if link else "", hashlib.sha256(data).hexdigest(), path.is_dir()))
+        return repr(sorted(found))
 
 
-def lines_of(name: str, files: dict[str, bytes]) -> list[bytes]:
+def without_times(path: Path) -> bytes:
+    """The bytes of a file, without the measured times in them."""
+    data = path.read_bytes()
+    return data if path.suffix in BINARY else TIMES.sub(rb'"\1": 0', data)
+
+
+def lines_of(name: str, data: bytes) -> list[bytes]:
     """The lines of a file of results in any order (an input that has failed comes later), else the file as it is."""
-    return sorted(files[name].splitlines()) if name in RESULTS else [files[name]]
+    return sorted(data.splitlines()) if name in RESULTS else [data]
 
 
 def is_part(data: bytes, whole: bytes) -> bool:
@@ -92,8 +104,8 @@ def is_hidden(name: str) -> bool:
 class Campaign:
     """One scenario, with its folder and a process that runs it."""
 
-    def __init__(self, scenario: Scenario, folder: Path):
-        """`folder`: new; it must lie on a disk that has room for the model three times."""
+    def __init__(self, scenario: Scenario, folder: Path, fresh: bool = False):
+        """`folder`: new. `fresh`: a new process for each run, rather than a fork of one."""
         self.scenario, self.folder, self.place = scenario, folder, folder / "place"
         self.work = self.place / "work"
         self.place.mkdir()
@@ -101,27 +113,25 @@ class Campaign:
         shutil.copytree(self.work, folder / "template", symlinks=True)
         self.board, self.error = Board(folder / "order"), folder / "stderr"
         self.around = ExitStack()
-        where = {"work": self.work, "hub": self.around.enter_context(hub()).url if scenario.hub else ""}
-        self.environment = {name: value.format(**where) for name, value in scenario.environment}
-        command = [sys.executable, "-m", "tools.faults.runner"]
-        quiet = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        library = self.board.environment(compiled(folder)) if why_not() is None else os.environ
-        self.runner = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=library | quiet | self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.before = Files(scenario, self.work).found()
+        self.runner = (Fresh if fresh else Forks)(self.environment(), scenario.missing)
+        self.around.callback(self.runner.close)
+        self.files, self.went_on, self.where = Files(scenario, self.work), {}, ""
+        self.before = self.files.found()
+        self.start(scenario.argv, NONE, learn=True)
+        self.reset()
         self.expected = self.undisturbed()
+
+    def environment(self) -> dict[str, str]:
+        """The variables of a run. A hub is started, where it needs one."""
+        where = {"work": self.work, "hub": ""}
+        if self.scenario.hub:
+            where["hub"] = self.around.enter_context(hub(self.place / "fixed" / "model")).url
+        asked = {name: value.format(**where) for name, value in self.scenario.environment}
+        library = self.board.environment(compiled(self.folder)) if why_not() is None else os.environ
+        return library | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | asked
 
     def close(self) -> None:
         """End the process."""
-        self.runner.stdin.close()
-        self.runner.wait()
-        self.runner.stdout.close()
         self.around.close()
 
     def reset(self) -> None:
@@ -129,13 +139,10 @@ class Campaign:
         shutil.rmtree(self.work)
         shutil.copytree(self.folder / "template", self.work, symlinks=True)
 
-    def start(self, argv: tuple[str, ...], fault: Fault, limit: float = LIMIT) -> tuple[int, str]:
-        """Run a command with a fault, and kill it after `limit` seconds: its exit code and what it said."""
+    def start(self, argv: tuple[str, ...], fault: Fault, learn: bool = False) -> tuple[int, str]:
+        """Run a command with a fault: its exit code and what it said."""
         self.board.set(fault, self.place)
-        request = {"argv": argv, "folder": str(self.work), "out": str(self.work / OUT), "error": str(self.error)}
-        self.runner.stdin.write(json.dumps(request | {"limit": limit, "environment": self.environment}) + "\n")
-        self.runner.stdin.flush()
-        code = json.loads(self.runner.stdout.readline())["code"]
+        code = self.runner.run(Run(argv, str(self.work), str(self.work / OUT), str(self.error), LIMIT, learn))
         self.board.arm(False)
         return code, self.error.read_text(errors="replace")
 
@@ -144,19 +151,19 @@ class Campaign:
         code, said = self.start(self.scenario.argv, NONE)
         if code:
             raise RuntimeError(f"{self.scenario.name}: an undisturbed run ended with {code}: {said}")
-        return Files(self.scenario, self.work).found()
+        return self.files.found()
 
     def one(self, fault: Fault) -> tuple[str, list[str]] | None:
         """One run with a fault: what became of it and what is wrong; None if there was no n-th call."""
         self.reset()
         code, said = self.start(self.scenario.argv, fault)
-        struck, where = self.board.struck, self.board.where
-        if not struck:
+        if not self.board.struck:
             return None
+        self.where = self.board.where  # the call that failed
         wrong = [*self.wrong(code, said, fault), *filter(None, [self.scenario.check(self.work)])]
         wrong += self.wrong_after_going_on(fault)
         if wrong:
-            return ESCAPE, [f"{self.scenario.name}, {fault} ({where}): {text}" for text in wrong]
+            return ESCAPE, [f"{self.scenario.name}, {fault} ({self.where}): {text}" for text in wrong]
         return (KILLED if code < 0 else REFUSED if code else UNHARMED), []
 
     def wrong(self, code: int, said: str, fault: Fault) -> Iterator[str]:
@@ -188,7 +195,7 @@ class Campaign:
 
     def torn(self, code: int, fault: Fault) -> Iterator[str]:
         """What is wrong with its files."""
-        found = Files(self.scenario, self.work).found()
+        found = self.files.found()
         if code == OK and (lacking := [name for name in self.expected if name not in found and not is_hidden(name)]):
             yield f"it ended with 0 and {lacking[0]} is not there"
         for name, data in found.items():
@@ -198,24 +205,26 @@ class Campaign:
                 yield f"{name} is left"
             if code and name.startswith(self.scenario.passing or ("\0",)):
                 continue
-            if name == OUT and code and fault.kind == "read":
-                continue  # a recording that breaks off is printed as far as it was heard
+            if name.startswith(TEXTS) and code and fault.kind == "read":
+                continue  # a recording that breaks off is written as far as it was heard
             grows = name in self.scenario.growing and code != OK
-            whole = any(is_part(data, one) if grows else one == data for one in known)
+            whole = any(is_part(data, one) if grows else lines_of(name, data) == lines_of(name, one) for one in known)
             if known and not whole and not is_hidden(name) and not (grows and self.before.get(name)):
                 yield f"{name} has {data[-60:]!r} at its end, expected {self.expected.get(name, b'')[-60:]!r}"
 
-    def wrong_after_going_on(self, fault: Fault) -> Iterator[str]:
-        """What is wrong once the command has gone on without a fault."""
-        code, said = self.start(self.scenario.again(self.work), NONE)
-        if code:
-            yield f"going on ended with {code}: {said[-300:]!r}"
-        else:
-            yield from self.differences(fault)
+    def wrong_after_going_on(self, fault: Fault) -> list[str]:
+        """What is wrong once the command has gone on without a fault; from a state that was gone on from, as then."""
+        again = self.scenario.again(self.work)
+        key = (again, fault.kind == "unlink", self.files.state())
+        if key not in self.went_on:
+            code, said = self.start(again, NONE)
+            wrong = [f"going on ended with {code}: {said[-300:]!r}"] if code else list(self.differences(fault))
+            self.went_on[key] = wrong
+        return self.went_on[key]
 
     def differences(self, fault: Fault) -> Iterator[str]:
         """What is other than after a run that was never disturbed, once the command is done."""
-        found = Files(self.scenario, self.work).found()
+        found = self.files.found()
         for name in self.expected.keys() | found.keys():
             if is_hidden(name) and name in self.expected:
                 continue  # a journal has another history
@@ -223,16 +232,5 @@ class Campaign:
                 yield f"after going on {name} is not there"
             elif name not in self.expected and fault.kind != "unlink":
                 yield f"after going on {name} is left"
-            elif name in self.expected and lines_of(name, found) != lines_of(name, self.expected):
+            elif name in self.expected and lines_of(name, found[name]) != lines_of(name, self.expected[name]):
                 yield f"after going on {name} has {found[name][-60:]!r} at its end"
-
-    def all(self, fault: Fault, first: int = 1, stride: int = 1, most: int = sys.maxsize) -> Tally:
-        """A fault at every n, or at every `stride`-th, until a run gets through untouched."""
-        tally = Tally()
-        for n in range(first, first + most * stride, stride):
-            found = self.one(fault._replace(n=n))
-            if found is None:
-                break
-            tally.counts[found[0]] += 1
-            tally.escapes += found[1]
-        return tally

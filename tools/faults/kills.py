@@ -23,6 +23,7 @@ from .scenarios import SCENARIOS
 from .shim import Fault
 
 KILL = Fault("any", "SIGKILL")
+TOLD = 20  # runs between two lines of progress
 
 
 def until_done(campaign: Campaign, calls: int, draw: random.Random) -> tuple[Counter, list[str]]:
@@ -48,6 +49,8 @@ def torture(name: str, kills: int, seed: int, seconds: float = float("inf")) -> 
         while kills_at.total() < kills and time.monotonic() < end and not wrong:
             more, wrong = until_done(campaign, calls, draw)
             kills_at, rounds = kills_at + more, rounds + 1
+            if not rounds % TOLD:
+                print(f"{kills_at.total()} kills in {rounds} runs", flush=True)
         campaign.close()
     places = ", ".join(f"{place} {count}" for place, count in kills_at.most_common())
     summary = f"{name}: {kills_at.total()} kills in {rounds} runs ({places})"

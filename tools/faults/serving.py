@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .campaign import ESCAPE, FAULTS, REFUSED, ROOT, UNHARMED, Tally
+from .campaign import FAULTS
+from .processes import ROOT
 from .scenarios import DIGITS, RECORDINGS, TAKES
 from .shim import Board, Fault, compiled
+from .tally import CUT, ESCAPE, REFUSED, UNHARMED
 
-CUT = "cut off"  # the connection ended without an answer, or in the middle of a stream
 ASKS = ("json", "large", "stream", "mp3", "live", "page", "explorer")  # kinds of requests
 PATIENCE = 30.0  # s for an answer
 KINDS_OF_ERROR = {"message", "type", "param", "code"}
@@ -256,17 +257,6 @@ class ServedCampaign:
         left = [f"{name} is left" for name in os.listdir(self.work)]
         count = self.open_files()
         return left + [f"{count} files are open, before {self.descriptors}"] * (count > most)
-
-    def all(self, name: str, fault: Fault, first: int = 1, stride: int = 1, most: int = sys.maxsize) -> Tally:
-        """A fault at every n, or at every `stride`-th, until a request gets through untouched."""
-        tally = Tally()
-        for n in range(first, first + most * stride, stride):
-            found = self.one(name, fault._replace(n=n))
-            if found is None:
-                break
-            tally.counts[found[0]] += 1
-            tally.escapes += found[1]
-        return tally
 
 
 HARMLESS = ("rename", "mkdir", "any")  # kinds of which a request has no call, and signals
