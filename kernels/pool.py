@@ -12,16 +12,22 @@ from threading import RLock
 import numpy as np
 
 from .aligned import empty_aligned
+from .forks import Renewed
 
 
-class Pool:
+class Pool(Renewed):
     """Things by key. They are let go, those of the least recently used key first, beyond `most` bytes.
 
-    Safe to use from several Python threads, and by what is collected as garbage meanwhile.
+    Safe to use from several Python threads, and by what is collected as garbage meanwhile. A forked child begins with
+    an empty one: another thread of its parent may have been about to change it.
     """
 
     def __init__(self, most: int):
-        self.most, self.kept, self.bytes, self.lock = most, OrderedDict(), 0, RLock()
+        self.most = most
+        super().__init__()
+
+    def renew(self) -> None:
+        self.kept, self.bytes, self.lock = OrderedDict(), 0, RLock()
 
     def take(self, key: Hashable):
         """The one of that key that was given back last, or None."""

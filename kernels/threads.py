@@ -19,7 +19,7 @@ they leave; the caller's own call is bound once for all iterations, not spelled 
 gives the processor away after a while; it is short by construction, because the phase's last items are being computed.
 """
 
-import os
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -29,6 +29,7 @@ import numpy as np
 
 from .build.arguments import OutWords, Words
 from .build.options import COMPILED
+from .forks import Renewed
 
 COUNTERS = 8  # counters in a cache line: `take_near` gives each its own line
 # places in a persistent call's board: iterations begun, helpers that left, calls seen, counters of an iteration, and
@@ -38,27 +39,39 @@ ITERATIONS, EACH = 64, 6  # iterations of a persistent call before it takes fres
 SPIN_LIMIT = 4000  # looks for the next iteration before a helper leaves: about a millisecond
 
 
-class _Crew:
-    """The helpers of this process; as many are started as were ever asked for."""
+class _Crew(Renewed):
+    """The helpers of this process; as many are started as were ever asked for, or as the system gives.
 
-    def __init__(self):
+    A forked child has none: threads are not copied.
+    """
+
+    def renew(self) -> None:
         self.jobs, self.lock, self.size = queue.SimpleQueue(), threading.Lock(), 0
         self.calls = np.zeros(1, np.int64)
 
     def call(self, helpers: int, work) -> None:
-        """Ask that many helpers to run `work()` when they can."""
+        """Ask that many helpers, or all there are, to run `work()` when they can."""
         with self.lock:
             self.calls[0] += 1
-            while self.size < helpers:
+            while self.size < helpers and self._start():
                 self.size += 1
-                threading.Thread(target=self._work, name=f"s2t-np-{self.size}", daemon=True).start()
+            helpers = min(helpers, self.size)
         for _ in range(helpers):
             self.jobs.put(work)
+
+    def _start(self) -> bool:
+        """Start a helper; False where the system gives no more threads (`ulimit -u`), and the others do the work."""
+        try:
+            threading.Thread(target=self._work, name=f"s2t-np-{self.size + 1}", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
 
     def _work(self):
         while True:
             work = self.jobs.get()
-            work()
+            with contextlib.suppress(MemoryError):  # before the kernel was entered: the caller's own call does it all
+                work()
             del work
 
 
@@ -131,13 +144,3 @@ class PersistentCall:
             self.board[SEEN] = _crew.calls[0] + 1
             _crew.call(missing, self._bound(iteration, SPIN_LIMIT))
         self.iterate()
-
-
-def _after_fork() -> None:
-    """A forked child has no helpers: threads are not copied."""
-    global _crew  # noqa: PLW0603
-    _crew = _Crew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

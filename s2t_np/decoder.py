@@ -44,8 +44,12 @@ class DecoderCache:
         self.past = [KeysValues(past.k[parents], past.v[parents]) for past in self.past]
 
     def append(self, layer: int, new: KeysValues) -> KeysValues:
-        """Add the rows (K, D) of the current position to a layer; returns every beam's history: (K, U + 1, D)."""
-        grown = (np.concatenate((old, rows[:, None]), axis=1) for old, rows in zip(self.past[layer], new, strict=True))
+        """Add the rows (K, D) of the current position to a layer; returns every beam's history: (K, U + 1, D).
+
+        A row after the U positions, of a step that broke off in a later layer, is replaced.
+        """
+        pairs = zip(self.past[layer], new, strict=True)
+        grown = (np.concatenate((old[:, : self.length], rows[:, None]), axis=1) for old, rows in pairs)
         self.past[layer] = KeysValues(*grown)
         return self.past[layer]
 

@@ -104,12 +104,14 @@ class S2T:
     def encode(self, features: np.ndarray, padded_length: int | None = None) -> np.ndarray:
         """Features (T, M) -> memory (S, D). `padded_length` reproduces the numbers of upstream's padded batches.
 
-        Raises OptionError for another shape, numbers that are not finite, or a `padded_length` below T.
+        Raises OptionError for another shape, numbers that are not finite, or a `padded_length` below T; AudioError for
+        an utterance that is too long for the memory that is free.
         """
         bins = self.config.input_feat_per_channel * self.config.input_channels
         features = arguments.matrix(features, "features", bins, "frames", self.dtype)
         if padded_length is not None:
             padded_length = arguments.whole_number(padded_length, "padded_length", len(features))
+        together.check_length(self.config, len(features))
         return self.backend.encode(self.backend.ops, self.weights.encoder, self.config, features, padded_length)
 
     def logits(self, memory: np.ndarray, tokens) -> np.ndarray:

@@ -8,6 +8,7 @@ import queue
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -28,13 +29,30 @@ def listen(orders: queue.SimpleQueue) -> None:
     os._exit(0)
 
 
-def serve(orders: queue.SimpleQueue, say) -> None:
+def read() -> str:
+    """The next order, without a thread that waits for it: the end of the input is noticed between two orders only."""
+    if not (line := sys.stdin.readline()):
+        os._exit(0)
+    return line.rstrip("\n")
+
+
+def order_taker() -> Callable[[], str]:
+    """A function that waits for the next order."""
+    orders = queue.SimpleQueue()
+    try:
+        threading.Thread(target=listen, args=(orders,), daemon=True).start()
+    except RuntimeError:  # the system gives no more threads
+        return read
+    return orders.get
+
+
+def serve(next_order: Callable[[], str], say) -> None:
     """Compile what is ordered; the first order says where everything is."""
-    sys.path[:], name, folder = json.loads(orders.get())
+    sys.path[:], name, folder = json.loads(next_order())
     functions = load_package(name, folder).device_functions()
     say({"names": list(functions)})
     while True:
-        code = functions[orders.get()]()
+        code = functions[next_order()]()
         say({"defines": code.defines, "needs": code.needs, "size": len(code.data)}, code.data)
 
 
@@ -47,10 +65,8 @@ def main() -> None:
         answers.write(json.dumps(answer).encode() + b"\n" + data)
         answers.flush()
 
-    orders = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(orders,), daemon=True).start()
     try:
-        serve(orders, say)
+        serve(order_taker(), say)
     except KeyboardInterrupt:  # the parent hears it too
         pass
     except BaseException as error:

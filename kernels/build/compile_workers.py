@@ -50,21 +50,35 @@ def _errors():
         return open(os.devnull, "w+b")
 
 
+def _started(stderr) -> subprocess.Popen:
+    """A process that compiles. Raises OSError."""
+    return subprocess.Popen(
+        [python(), "-P", "-B", str(MAIN)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        # everything is optimised once, at the end; threads of numpy's BLAS would have nothing to do
+        env=os.environ | {"NUMBA_OPT": "0", "OPENBLAS_NUM_THREADS": "1"},
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+
+
 class Worker:
-    """A process that compiles, and the thread that gives it orders. Raises OSError where it cannot be started."""
+    """A process that compiles, and the thread that gives it orders. Raises OSError where either cannot be started."""
 
     def __init__(self, orders: queue.SimpleQueue, news: queue.SimpleQueue):
-        self.stderr = _errors()
-        self.process = subprocess.Popen(
-            [python(), "-P", "-B", str(MAIN)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.stderr,
-            env=os.environ | {"NUMBA_OPT": "0"},  # everything is optimised once, at the end
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
         self.thread = threading.Thread(target=self._work, args=(orders, news), daemon=True)
-        self.thread.start()
+        self.stderr = _errors()
+        try:
+            self.process = _started(self.stderr)
+        except OSError:
+            self.stderr.close()
+            raise
+        try:
+            self.thread.start()
+        except RuntimeError as error:  # "can't start new thread"
+            self.dismiss()
+            raise OSError(str(error)) from None
 
     def _work(self, orders: queue.SimpleQueue, news: queue.SimpleQueue) -> None:
         order = json.dumps([sys.path, PACKAGE, str(MAIN.parent.parent)])
@@ -99,7 +113,8 @@ class Worker:
         """End the process, whatever it is doing, and leave no trace of it."""
         self.process.kill()
         self.process.wait()
-        self.thread.join()
+        if self.thread.is_alive():
+            self.thread.join()
         for stream in (self.process.stdin, self.process.stdout, self.stderr):
             with contextlib.suppress(OSError):  # an order that was never read
                 stream.close()
@@ -138,7 +153,7 @@ def compile_all() -> list[Code]:
         return compile_here()
     orders, news, team = queue.SimpleQueue(), queue.SimpleQueue(), []
     try:
-        with contextlib.suppress(OSError):  # Python cannot be started, or not often enough
+        with contextlib.suppress(OSError):  # Python cannot be started, or not often enough; or there are no threads
             for _ in range(processes()):
                 team.append(Worker(orders, news))
         return _collect(team, orders, news) if team else compile_here()

@@ -1,11 +1,10 @@
 """Makes sure that every kernel is in memory: from the cache of an earlier run, or compiled now."""
 
-import os
 import sys
-import threading
 import time
 import warnings
 
+from ..forks import RenewedLock
 from . import cache, compile_workers
 from .compile_workers import BuildError
 from .entry import entries
@@ -15,7 +14,7 @@ SECONDS = 16  # that all kernels take on one core where this was written
 
 statistics = {"loaded": 0, "compiled": 0, "seconds": 0.0}  # object files, and how long it took: what `info` says
 _addresses: dict[str, int] = {}
-_lock = threading.RLock()
+_lock = RenewedLock()
 
 
 def complete(private: bool = True) -> None:
@@ -24,7 +23,7 @@ def complete(private: bool = True) -> None:
     Where kernels cannot be kept, every run would have to compile them: one warning says so, and with `private` false
     it is not done. Raises BuildError.
     """
-    with _lock:
+    with _lock.lock:
         if not _addresses:
             started = time.perf_counter()
             try:
@@ -89,13 +88,3 @@ def _compile() -> list[Code]:
 def _warn(reason) -> None:
     text = f"compiled kernels are not kept ({reason}); every run compiles anew. S2T_NP_CACHE_DIR chooses a place"
     warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-
-def _after_fork() -> None:
-    """Another thread of the parent may have held the lock, and is not there to give it back."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

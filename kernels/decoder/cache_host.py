@@ -54,10 +54,13 @@ class Cache:
         return (row, beams, self.length, capacity, self.cross.positions, *self.addresses, table.address)
 
     def _double(self) -> None:
-        """Double the capacity, which is used up, so that a step always finds a free position."""
-        self.keys, self.values = self._doubled(self.keys), self._doubled(self.values)
-        self.ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
-        self.addresses = ()
+        """Double the capacity, which is used up, so that a step always finds a free position.
+
+        All of it or nothing: where there is no memory the cache is as it was, and the step may be tried again.
+        """
+        keys, values = self._doubled(self.keys), self._doubled(self.values)
+        ancestors = np.concatenate([self.ancestors, np.zeros_like(self.ancestors)], axis=1)
+        self.keys, self.values, self.ancestors, self.addresses = keys, values, ancestors, ()
 
     def history(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Every beam's own keys and values of a layer, as DecoderCache.past has them: (K, U, D)."""

@@ -15,7 +15,7 @@ from ..simd.operands import Ahead, Bias, Operand, Output, TileSize
 from ..simd.tile import MAX_ROWS, STEPS, tile
 from ..simd.tile_float16 import tile_half
 from ..simd.vector import move
-from .matrices import Units, UnitWeights
+from .matrices import Units, UnitWeights, prefetch_lines
 
 
 @inlined
@@ -82,14 +82,17 @@ def linear_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: int,
 
     With `depth` below I, a part of the sum is taken; out.accumulate may then be out.y, which holds the other parts.
     While one panel is used the next is prefetched, so that arithmetic hides the reading of weights; `after` is the
-    address of what follows the last.
+    address of what follows the last. The tiles of one or two units bring half of a panel; the rest is asked for before
+    them (a second of sound on one thread 11.0 -> 9.3 ms, half a second 9.1 -> 7.2; bytes gain nothing).
     """
     reach = depth // STEPS * CACHE_LINE  # what one tile prefetches of the next panel
+    rest = depth if units <= 2 and w.panel else 0  # lines; a panel that was halves is half as long
     y, sums, bound = out.y, out.accumulate, out.lower_bound
     for o in range(0, outputs, PANEL):
         panel = move(w.weights, o // PANEL * w.panel)
         ahead = move(panel, w.panel) if o + PANEL < outputs else after
         brought = 0
+        prefetch_lines(move(ahead, depth * PANEL // 2), rest)
         for u in range(0, units, 2):
             for r in range(0, PANEL, MAX_ROWS):
                 tile(

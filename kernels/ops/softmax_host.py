@@ -64,9 +64,10 @@ class BestFinder:
         self._bind(min(2 * rows, rows * width))  # as many as a beam search asks for
 
     def _bind(self, count: int) -> None:
-        """Prepare the call for that many."""
-        self.y, self.places = np.empty(2 * count + self.rows, np.float32), np.empty(2 * count + 1, np.int64)
-        self.search = best_of_rows.bind(self.rows, self.width, count, self.y, self.places)
+        """Prepare the call for that many: all of it, or nothing where there is no memory."""
+        y, places = np.empty(2 * count + self.rows, np.float32), np.empty(2 * count + 1, np.int64)
+        search = best_of_rows.bind(self.rows, self.width, count, y, places)
+        self.y, self.places, self.search = y, places, search
 
     def best(self, table: LogitsTable, added: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
         """As search.NextToken.best: the fields of its Candidates."""

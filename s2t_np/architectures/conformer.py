@@ -21,7 +21,7 @@ from ..activations import silu
 from ..config import ModelConfig
 from ..errors import OptionError
 from ..layers import embedding_scale, keys_values, positions, queries, subsample
-from ..ops import LayerNorm, Linear, Ops, glu, merge_heads, softmax, split_heads, summary
+from ..ops import SCORES_AT_ONCE, LayerNorm, Linear, Ops, glu, merge_heads, softmax, split_heads, summary
 from ..parts import Attention, Shapes, Subsampler, attention_shapes, linear_shapes, norm_shapes, subsampler_shapes
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's default
@@ -167,24 +167,33 @@ def distance_rows(count: int, width: int, dtype) -> np.ndarray:
 
 
 def by_distance(scores: np.ndarray) -> np.ndarray:
-    """Scores of each query with each distance, (H, S, 2S-1), -> with each key: (H, S, S).
+    """Scores of n queries in a row with each distance to S keys, (H, n, n+S-1), -> with each key: (H, n, S).
 
-    Query i and key j are i - j apart, which is column S-1 - i + j.
+    The last query and the last key are in the last column but n-1; a query earlier is a column later.
     """
-    S = scores.shape[1]
-    columns = np.arange(S - 1, -1, -1)[:, None] + np.arange(S)
+    n = scores.shape[1]
+    columns = np.arange(n - 1, -1, -1)[:, None] + np.arange(scores.shape[2] - n + 1)
     return np.take_along_axis(scores, columns[None], axis=2)
 
 
 def relative_attention(ops: Ops, w: ConformerLayer, heads: int, x: np.ndarray) -> np.ndarray:
-    """Attention whose scores have a term for the distance: softmax((Q+u) K^T + (Q+v) P^T) V, (S, D) -> (S, D)."""
-    scale = x.dtype.type((x.shape[1] // heads) ** -0.5)
+    """Attention whose scores have a term for the distance: softmax((Q+u) K^T + (Q+v) P^T) V, (S, D) -> (S, D).
+
+    A few hundred queries at a time, as `ops.attend_in_blocks`, each with the distances that it needs.
+    """
+    S, scale = len(x), x.dtype.type((x.shape[1] // heads) ** -0.5)
     q = split_heads(ops.linear(x, w.self_attn.q_proj), heads)  # (H, S, D/H)
     k, v = (split_heads(rows, heads) for rows in keys_values(ops, w.self_attn, x))
     p = split_heads(distance_rows(*x.shape, x.dtype) @ w.distances.linear_pos.weight.T, heads)  # (H, 2S-1, D/H)
-    scores = (q + w.distances.pos_bias_u[:, None]) @ k.swapaxes(-1, -2)
-    scores += by_distance((q + w.distances.pos_bias_v[:, None]) @ p.swapaxes(-1, -2))
-    return merge_heads(softmax(scores * scale) @ v)
+
+    def attend(begin: int, end: int) -> np.ndarray:
+        some, far = q[:, begin:end], p[:, S - end : 2 * S - 1 - begin]
+        scores = (some + w.distances.pos_bias_u[:, None]) @ k.swapaxes(-1, -2)
+        scores += by_distance((some + w.distances.pos_bias_v[:, None]) @ far.swapaxes(-1, -2))
+        return softmax(scores * scale) @ v
+
+    rows = max(1, SCORES_AT_ONCE // (heads * S))
+    return merge_heads(np.concatenate([attend(i, min(i + rows, S)) for i in range(0, S, rows)], axis=1))
 
 
 def absolute_attention(ops: Ops, w: ConformerLayer, heads: int, x: np.ndarray) -> np.ndarray:

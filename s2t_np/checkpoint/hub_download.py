@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import HubError
+from ..system.helpers import NO_THREADS, is_lack_of_threads
 from . import digests
 from .hub_cache import COMMIT, NEEDED, OPTIONAL, Source, missing, state, write_ref
 from .sharded import INDEXES, WEIGHTS, shard_names
@@ -71,6 +72,7 @@ def import_hub(source: Source):
 def fetch(source: Source, token, progress, force: bool = False) -> Path:
     """Download what a model needs; the snapshot folder. Every way in which this can fail becomes a HubError."""
     hub = import_hub(source)
+    check_home(source)
     try:
         with bars(hub, progress):
             return fetch_files(hub, source, token, force)
@@ -79,6 +81,18 @@ def fetch(source: Source, token, progress, force: bool = False) -> Path:
     except Exception as error:  # what huggingface_hub and its HTTP client raise differs from version to version
         told = explain(error, source)
         raise (UnreachableError if told.endswith(UNREACHABLE) else HubError)(told) from error
+
+
+def check_home(source: Source) -> None:
+    """Raise HubError where the cache would be in the user's home and there is none: in a folder called "~" instead."""
+    if os.path.expanduser("~") == "~" and source.cache.is_relative_to(os.path.abspath("~")):
+        raise HubError(f"model {source.name}: this user has no home for a cache; let HF_HOME name a folder")
+
+
+def is_of_cache(name, source: Source) -> bool:
+    """Return whether a path is that of the cache, of something in it, or of a folder that leads to it."""
+    path = os.path.abspath(os.fsdecode(name)) if isinstance(name, str | bytes) else os.curdir
+    return source.cache.is_relative_to(path) or Path(path).is_relative_to(source.cache)
 
 
 def fetch_files(hub, source: Source, token, force: bool) -> Path:
@@ -173,18 +187,27 @@ def explain(error: BaseException, source: Source) -> str:
         if any(type(e).__name__ == kind for e in chain):
             words = {"endpoint": endpoint(), "name": source.name, "revision": source.revision or "main"}
             return f"{model} {message.format(**words)}"
-    numbers = {getattr(e, "errno", None) for e in chain}
-    if numbers & set(DISK_FULL):
-        return f"{model}: there is no room in {source.cache}; free some, or let HF_HOME name a folder on another disk"
-    if any(getattr(e, "errno", None) in NOT_WRITABLE and getattr(e, "filename", None) for e in chain):
-        return f"{model}: {source.cache} cannot be written; let HF_HOME name a folder that can"
-    if local := next((e for e in chain if isinstance(e, OSError) and (e.filename or e.errno in OF_THIS_MACHINE)), None):
-        return f"{model}: {local.filename or source.cache}: {local.strerror}; this is not the hub's fault: try again"
+    if here := of_this_machine(chain, source):
+        return f"{model}: {here}"
     status = {getattr(getattr(e, "response", None), "status_code", None) for e in chain}
     if status & {401, 403}:
         return f"{model}: {endpoint()} refused access; check that HF_TOKEN is valid and may read this model"
     advice = UNTRUSTED if "CERTIFICATE" in " ".join(map(str, chain)).upper() else UNREACHABLE
     return f"{model}: download from {endpoint()} failed ({reason(chain)}); {advice}"
+
+
+def of_this_machine(chain: list[BaseException], source: Source) -> str | None:
+    """Return what this machine lacks, and what to do; None if the hub or the way to it is to blame."""
+    if any(map(is_lack_of_threads, chain)):
+        return f"{NO_THREADS}; try again"
+    errors = [e for e in chain if isinstance(e, OSError)]
+    if any(e.errno in DISK_FULL for e in errors):
+        return f"there is no room in {source.cache}; free some, or let HF_HOME name a folder on another disk"
+    if any(e.filename and (e.errno in NOT_WRITABLE or is_of_cache(e.filename, source)) for e in errors):
+        return f"{source.cache} cannot be written; let HF_HOME name a folder that can"
+    if local := next((e for e in errors if e.filename or e.errno in OF_THIS_MACHINE), None):
+        return f"{local.filename or source.cache}: {local.strerror}; this is not the hub's fault: try again"
+    return None
 
 
 def causes(error: BaseException | None) -> list[BaseException]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from .. import __version__
 from ..errors import BackendError, ModelError, OptionError, S2TError
 from ..system import signals
+from ..system.helpers import NO_THREADS, is_lack_of_threads
 from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
 from .commands.evaluate import EVALUATE
@@ -132,9 +133,9 @@ def without_errors(run: Callable[[], int]) -> int:
         say("error: not enough memory")
         return FAILED
     except RuntimeError as error:
-        if "start new thread" not in str(error):  # Python's words, which have no class of their own
+        if not is_lack_of_threads(error):
             raise
-        say("error: the system gives no more threads (ulimit -u); try --jobs 1 --threads 1")
+        say(f"error: {NO_THREADS}; try --jobs 1 --threads 1")
         return FAILED
 
 

@@ -5,6 +5,7 @@ differently (one substitution and a hit more, or a deletion and an insertion); t
 which jiwer stands, so that all counts agree with jiwer's and not only their sum.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -49,15 +50,15 @@ class Errors(NamedTuple):
         return self.total / self.length if self.length else float(self.insertions)
 
 
-def distances(reference: np.ndarray, hypothesis: np.ndarray) -> np.ndarray:
-    """Ids (R,) and (H,) -> the distance of every pair of beginnings: (R + 1, H + 1) int32.
+def rows_below(above: np.ndarray, reference: np.ndarray, hypothesis: np.ndarray) -> np.ndarray:
+    """The row (H + 1,) of distances before the ids (R,), and theirs to every beginning of the ids (H,): (R + 1, H + 1).
 
     A row from the one above, all columns at once: what an insertion brings, the least of d[i, k] + (j - k) over k <= j,
     is a running minimum of d[i, k] - k.
     """
     columns = np.arange(len(hypothesis) + 1, dtype=np.int32)
     table = np.empty((len(reference) + 1, len(hypothesis) + 1), np.int32)
-    table[0] = columns
+    table[0] = above
     for i, item in enumerate(reference, 1):
         above = table[i - 1]
         row = above + 1
@@ -66,23 +67,48 @@ def distances(reference: np.ndarray, hypothesis: np.ndarray) -> np.ndarray:
     return table
 
 
-def trace_back(table: np.ndarray) -> list[tuple[int, int]]:
-    """From the end of the table to its beginning: (i, j) of every cell on the way, the last cell first.
+def kept_rows(reference: np.ndarray, hypothesis: np.ndarray, stride: int) -> list[np.ndarray]:
+    """Every `stride`-th row (H + 1,) of the distances of all pairs of beginnings, the first one included."""
+    rows = [np.arange(len(hypothesis) + 1, dtype=np.int32)]
+    for begin in range(0, len(reference) - stride, stride):
+        rows.append(rows_below(rows[-1], reference[begin : begin + stride], hypothesis)[-1].copy())
+    return rows
+
+
+def way_up(table: np.ndarray) -> list[tuple[int, int]]:
+    """From the last cell of rows of distances to the first row: (i, j) of every cell after the last one.
 
     Up (a deletion) where that is as short as any; left (an insertion) where the cell to the left is one less than the
     one diagonally above; else along the diagonal.
     """
     i, j = table.shape[0] - 1, table.shape[1] - 1
-    path = [(i, j)]
-    while i or j:
-        if i and (j == 0 or table[i, j] == table[i - 1, j] + 1):
+    path = []
+    while i:
+        if j == 0 or table[i, j] == table[i - 1, j] + 1:
             i -= 1
-        elif i == 0 or table[i, j - 1] == table[i - 1, j - 1] - 1:
+        elif table[i, j - 1] == table[i - 1, j - 1] - 1:
             j -= 1
         else:
             i, j = i - 1, j - 1
         path.append((i, j))
     return path
+
+
+def trace_back(reference: np.ndarray, hypothesis: np.ndarray) -> list[tuple[int, int]]:
+    """The shortest way through the distances of ids (R,) and (H,): (i, j) of every cell on it, the last cell first.
+
+    Of R rows about sqrt(R) are kept, and those between two of them are computed again when the way comes there: an hour
+    of speech has 50,000 characters, whose whole table would be 10 GB.
+    """
+    stride = math.isqrt(len(reference)) + 1
+    rows, j = kept_rows(reference, hypothesis, stride), len(hypothesis)
+    path = [(len(reference), j)]
+    for begin in reversed(range(0, len(reference), stride)):
+        part = reference[begin : begin + stride]
+        way = way_up(rows_below(rows[begin // stride][: j + 1], part, hypothesis[:j]))
+        path += [(begin + i, j) for i, j in way]
+        j = path[-1][1]
+    return path + [(0, k) for k in reversed(range(j))]
 
 
 def common_ends(reference: Sequence, hypothesis: Sequence) -> tuple[int, int]:
@@ -109,7 +135,7 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
     first, last = common_ends(reference, hypothesis)
     ids = {word: n for n, word in enumerate(dict.fromkeys([*reference, *hypothesis]))}
     inside = [np.array([ids[word] for word in x[first : len(x) - last]], np.int64) for x in (reference, hypothesis)]
-    path = [(first + i, first + j) for i, j in reversed(trace_back(distances(*inside)))]
+    path = [(first + i, first + j) for i, j in reversed(trace_back(*inside))]
     i, j = path[-1]
     cells = [(n, n) for n in range(first)] + path + [(i + n, j + n) for n in range(1, last + 1)]
     return [step_between(reference, hypothesis, a, b) for a, b in pairwise(cells)]

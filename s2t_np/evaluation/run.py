@@ -9,14 +9,14 @@ from ..batch.run import failure
 from ..config import UtteranceConfig
 from ..errors import AudioError
 from ..longform.options import StreamOptions
-from ..longform.recording import OpenRecording, open_recording
+from ..longform.recording import OpenRecording, begun
 from ..longform.transcript import Hearing, hear_features
 from ..model import S2T
 from ..search import Asking
 from ..together import by_group
 from .corpus import Utterance
 from .report import Outcome, compare
-from .stored import normalized, recording_of_features, samples_of, stored_features
+from .stored import normalized, recording_of_features, sound_of, stored_features
 
 LONGEST = 60.0  # seconds of an utterance; LibriSpeech's reach 35, and the published figures are of uncut ones
 
@@ -61,7 +61,7 @@ class Tested(Hearing):
 def read_utterance(model: S2T, utterance: Utterance, options: StreamOptions) -> OpenRecording:
     """One recording, or a part of one. Raises AudioError, also for an incomplete one."""
     rate = model.feature_config.sampling_rate
-    return open_recording(samples_of(utterance, rate), rate, rate, options)
+    return begun(sound_of(utterance, rate), rate, options, str(utterance.audio))
 
 
 def evaluate_all(

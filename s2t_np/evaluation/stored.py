@@ -5,7 +5,7 @@ zip file; FLAC may lie in such a file, too.
 """
 
 import io
-import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +16,22 @@ from ..errors import AudioError
 from ..features import frame_geometry, normalize
 from ..longform.recording import OpenRecording
 from ..model import S2T
+from ..system.numpy_files import read_numpy
 from .corpus import Utterance
 
 NPY = b"\x93NUMPY"
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    tokenize.TokenError,
-)  # numpy's, of a damaged file
 
 
-def samples_of(utterance: Utterance, rate: int) -> np.ndarray:
-    """The sound of an utterance: (N,) float32 at `rate` Hz. Raises AudioError, also where it is incomplete."""
-    name = str(utterance.audio)
+def sound_of(utterance: Utterance, rate: int) -> Iterator[np.ndarray]:
+    """The sound of an utterance, block by block: (n,) float32 at `rate` Hz.
+
+    Raises AudioError; where it is incomplete, too, since the text of a part would count as wrong.
+    """
     source, selection = source_of(utterance.audio, utterance.piece, utterance.selection)
     try:
-        return audio.concat(list(audio.blocks(source, rate, selection=selection)), name)
+        yield from audio.blocks(source, rate, selection=selection)
     except AudioError as error:
-        raise type(error)(f"{name}: {str(error).removeprefix(f'{audio.name_of(source)}: ')}") from error
+        raise AudioError(f"{utterance.audio}: {str(error).removeprefix(f'{audio.name_of(source)}: ')}") from error
 
 
 def stored_features(utterance: Utterance) -> np.ndarray | None:
@@ -51,9 +46,8 @@ def stored_features(utterance: Utterance) -> np.ndarray | None:
 def array_of(file, name: str) -> np.ndarray:
     """The array of an .npy file. Raises AudioError."""
     try:
-        with np.errstate(all="ignore"):  # a shape beyond all numbers is refused below, without numpy's warning
-            found = np.load(file, allow_pickle=False)
-    except UNREADABLE as error:
+        found = read_numpy(file)
+    except (OSError, ValueError) as error:
         raise AudioError(f"{name}: is not an array that can be read ({error!s:.200})") from error
     if not isinstance(found, np.ndarray):
         raise AudioError(f"{name}: holds several arrays (.npz), expected one (.npy)")

@@ -28,11 +28,15 @@ RESOLUTION = 100  # dots per inch
 
 
 def figure_class():
-    """matplotlib's Figure. Raises OptionError where it is not installed."""
+    """matplotlib's Figure. Raises OptionError where it is not installed, or finds no place for its cache."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise OptionError("plots need matplotlib, which is not installed: pip install matplotlib") from None
+    except OSError:  # neither the home nor a folder for temporary files can be written
+        raise OptionError(
+            "plots need a folder for matplotlib's cache, and none can be written: let MPLCONFIGDIR name one"
+        ) from None
     return Figure
 
 

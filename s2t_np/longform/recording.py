@@ -1,7 +1,7 @@
 """A recording that is being read: whole if it is short enough to be one utterance, else block by block."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -52,11 +52,19 @@ def open_recording(
     """
     source = str(sound) if isinstance(sound, str | Path) else None
     blocks = audio.warn_if_truncated(audio.blocks(sound, model_rate, sampling_rate, selection))
-    longest = options.max_whole_duration * model_rate
+    return replace(begun(blocks, model_rate, options, audio.name_of(sound)), source=source, selection=selection)
+
+
+def begun(blocks: Iterator[np.ndarray], rate: int, options: StreamOptions, name: str) -> OpenRecording:
+    """The same of blocks (n,) of mono sound at the model's rate; `name` begins what is said of them. Raises AudioError.
+
+    Beyond the first `options.max_whole_duration` seconds, blocks are not held.
+    """
+    longest = options.max_whole_duration * rate
     head, failure = audio.take_until(blocks, longest)
     if failure:
         raise failure
     if sum(map(len, head)) > longest:
-        return OpenRecording(model_rate, source, None, chain(head, blocks), selection=selection)
-    whole = audio.concat(head, audio.name_of(sound))
-    return OpenRecording(model_rate, source, whole, iter(()), len(whole), has_speech(whole, model_rate, options))
+        return OpenRecording(rate, None, None, chain(head, blocks))
+    whole = audio.concat(head, name)
+    return OpenRecording(rate, None, whole, iter(()), len(whole), has_speech(whole, rate, options))

@@ -8,7 +8,6 @@ POST /explorer/NAME/experiment, numbers, gradient         and answers what it as
 GET  /health, /metrics, /                                 and the parts of the page
 """
 
-import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -48,7 +47,7 @@ def application(
     @asynccontextmanager
     async def lifespan(app):
         yield
-        await asyncio.to_thread(desk.close)
+        await desk.close()
 
     table = routes(uploads, live, About(model, settings, metrics, gauges))
     return Guard(

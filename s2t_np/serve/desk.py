@@ -19,12 +19,16 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any, NamedTuple
 
+from ..errors import BackendError
 from ..model import S2T
+from ..system.helpers import NO_THREADS, started
 from ..system.threads import own_threads
 from ..together import Cancelled
 from .cancelling import cancellable_model
 from .refusals import Refusal
 from .shared_steps import SharedSteps
+
+POLL = 0.01  # seconds between looks at workers that are to leave
 
 Emit = Callable[[Any], None]
 Work = Callable[[S2T, Emit], Any]
@@ -113,15 +117,20 @@ class Desk:
     """The queue and its workers."""
 
     def __init__(self, model: S2T, jobs: int, waiting: int, time_limit: float, cores: int = 1):
-        """`jobs` run at a time on `cores`, `waiting` more wait; `time_limit` in seconds for each."""
-        self.model, self.jobs, self.most, self.time_limit = model, jobs, jobs + waiting, time_limit
+        """`jobs` run at a time on `cores`, `waiting` more wait; `time_limit` in seconds for each.
+
+        Fewer run where the system gives fewer threads. Raises BackendError where it gives none.
+        """
+        self.model, self.most, self.time_limit = model, jobs + waiting, time_limit
         self.shared = SharedSteps(model.backend, cores)
         self.taken, self.running, self.closed = 0, set(), False
         self.queue: deque[Job] = deque()
         self.changed = threading.Condition()  # guards the queue and what is said of the jobs
-        self.workers = [threading.Thread(target=self.run, name=f"worker {i}", daemon=True) for i in range(jobs)]
-        for worker in self.workers:
-            worker.start()
+        workers = (threading.Thread(target=self.run, name=f"worker {i}", daemon=True) for i in range(jobs))
+        self.workers = [worker for worker in workers if started(worker)]
+        if not self.workers:
+            raise BackendError(f"{NO_THREADS}, and a server needs one at least")
+        self.jobs = len(self.workers)
 
     def model_for(self, stop: Stop) -> S2T:
         """The model as one job uses it."""
@@ -185,12 +194,22 @@ class Desk:
                     self.running.remove(job)
                 del job  # the upload that it holds goes now, not when the next one comes
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End everything: what runs stops at its next step, what waits is answered with 503, the workers leave."""
         with self.changed:
             self.closed = True
             for job in self.running:
                 job.stop.set()
             self.changed.notify_all()
-        for worker in self.workers:
-            worker.join(timeout=5)
+
+    @property
+    def is_manned(self) -> bool:
+        """True while a worker is there."""
+        return any(worker.is_alive() for worker in self.workers)
+
+    async def close(self, seconds: float = 5.0) -> None:
+        """End everything, and wait for the workers that leave in that time; the loop goes on, without a thread more."""
+        self.end()
+        end = monotonic() + seconds
+        while self.is_manned and monotonic() < end:
+            await asyncio.sleep(POLL)

@@ -28,6 +28,7 @@ from ..formats import to_json
 from ..formats.records import seconds
 from ..longform.options import StreamOptions
 from ..longform.partial import Partial
+from ..system.helpers import started
 from ..system.threads import own_threads
 from ..together import Cancelled
 from .answers import said
@@ -153,14 +154,14 @@ class Session:
     def __init__(self, socket, hear, limits: Limits):
         """`socket`: accepted; `hear(start, pipe, emit)` runs on the thread."""
         self.socket, self.hear, self.limits = socket, hear, limits
-        self.loop, self.events = asyncio.get_running_loop(), asyncio.Queue()
+        self.loop, self.events, self.left = asyncio.get_running_loop(), asyncio.Queue(), asyncio.Event()
 
     async def run(self) -> None:
         """From the first message to the last. Raises Refusal; ClientGone when the client has left."""
         start = start_of(await self.text())
         pipe = Pipe(start, self.limits.max_duration)
-        thread = threading.Thread(target=self.listen, args=(start, pipe), name="live session", daemon=True)
-        thread.start()
+        if not started(threading.Thread(target=self.listen, args=(start, pipe), name="live session", daemon=True)):
+            raise Refusal(503, "the server has no thread for another session; try again", code="no_threads")
         feeding = asyncio.ensure_future(self.feed(pipe))
         try:
             await self.say({"type": "ready"})
@@ -172,7 +173,7 @@ class Session:
         finally:
             pipe.set()
             feeding.cancel()
-            await asyncio.to_thread(thread.join)
+            await self.left.wait()
 
     def listen(self, start: Start, pipe: "Pipe") -> None:
         """Hear everything, on the thread; the last event is None, or what went wrong."""
@@ -181,7 +182,9 @@ class Session:
             self.hear(start, pipe, self.emit)
         except BaseException as error:  # it is answered on the loop
             last = error
-        self.emit(last)
+        with suppress(Cancelled, RuntimeError):  # RuntimeError: the loop has ended
+            self.emit(last)
+            self.loop.call_soon_threadsafe(self.left.set)
 
     def emit(self, event: Any) -> None:
         """Hand an event to the loop. Raises Cancelled when that has ended."""

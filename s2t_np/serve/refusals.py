@@ -6,6 +6,7 @@ A client's mistake says what was found and what was expected. Nothing of this ma
 from collections.abc import Sequence
 
 from ..errors import AudioError, OptionError, ReadingError, S2TError
+from ..system.helpers import is_lack_of_threads
 from ..together import Cancelled
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -59,9 +60,12 @@ def refusal_of_fault(error: BaseException) -> Refusal:
         return Refusal(507, "there is not enough memory for this recording")
     if isinstance(error, Cancelled):
         return Refusal(503, "the server is shutting down", code="shutting_down")
+    if is_lack_of_threads(error):
+        return Refusal(503, "the server has no more threads; try again", code="no_threads")
     return Refusal(500, "the server failed to answer this; its log says why", code="internal_error")
 
 
 def is_expected(error: BaseException) -> bool:
     """Return whether an error is one that requests may cause, rather than a fault to log with its traceback."""
-    return isinstance(error, S2TError | MemoryError | Cancelled) and not is_of_this_machine(error)
+    expected = isinstance(error, S2TError | MemoryError | Cancelled) or is_lack_of_threads(error)
+    return expected and not is_of_this_machine(error)

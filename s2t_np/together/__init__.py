@@ -12,7 +12,7 @@ and, if its text is doubtful, a second search. Each has a cache of its own, so i
 
 from .ordering import Group, attempts, by_group, ordered
 from .scheduler import StepTogether, together
-from .width import check_memory, width_of
+from .width import check_length, check_memory, width_of
 from .workers import Cancelled, cancellable, side_by_side
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "attempts",
     "by_group",
     "cancellable",
+    "check_length",
     "check_memory",
     "ordered",
     "side_by_side",

@@ -12,6 +12,7 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from ..search import Asking
+from ..system.helpers import is_lack_of_threads
 from ..system.threads import own_threads
 from .scheduler import StepTogether, together
 
@@ -83,7 +84,9 @@ def start(pool: ThreadPoolExecutor, work: Callable[[], None], workers: int, done
     for started in range(workers):
         try:
             future = pool.submit(work)
-        except RuntimeError:  # "can't start new thread"
+        except RuntimeError as error:
+            if not is_lack_of_threads(error):
+                raise
             return started
         future.add_done_callback(done)
     return workers

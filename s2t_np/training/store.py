@@ -18,6 +18,7 @@ from ..config import FeatureConfig
 from ..errors import AudioError
 from ..features import fbank, features
 from ..system.atomic_files import atomic_file, remove_leftovers
+from ..system.numpy_files import read_numpy
 
 KEY_LETTERS = 32
 READ = 1 << 20  # bytes at a time
@@ -73,8 +74,8 @@ class FeatureStore:
             return self.compute(path, speed)
         kept = self.file_of(path, speed)
         try:
-            return np.load(kept)  # not mapped: a file that is shortened would end the process
-        except (OSError, ValueError, EOFError):  # not there yet, or damaged: then it is made anew
+            return read_numpy(kept)  # not mapped: a file that is shortened would end the process
+        except (OSError, ValueError):  # not there yet, or damaged: then it is made anew
             found = self.compute(path, speed)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(kept) as file:

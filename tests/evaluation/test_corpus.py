@@ -2,14 +2,19 @@
 
 import json
 import os
+import tracemalloc
+from types import SimpleNamespace
 
 import pytest
 
-from s2t_np import OptionError
+from s2t_np import OptionError, StreamOptions
+from s2t_np.evaluation import Utterance
 from s2t_np.evaluation.corpus import read_corpus
 from s2t_np.evaluation.distance import Errors
 from s2t_np.evaluation.report import Results, compare
+from s2t_np.evaluation.run import read_utterance
 from tests.support.paths import SHARED, needs_shared
+from tools.bench.processes import write_speech
 
 
 def librispeech(folder, utterances):
@@ -197,3 +202,17 @@ def test_results_of_something_else_are_refused(tmp_path):
         assert path.read_text() == content
     with pytest.raises(OptionError, match="cannot be written"):
         Results.open(tmp_path / "absent" / "x", SETTING, resume=False)
+
+
+def test_a_long_recording_of_a_corpus_is_not_held(tmp_path):
+    """Five minutes are 19 MB of samples, and were twice that while they were joined."""
+    talk = Utterance("talk", write_speech(tmp_path / "talk.wav", 300), "")
+    model = SimpleNamespace(feature_config=SimpleNamespace(sampling_rate=16_000))
+    tracemalloc.start()
+    try:
+        recording = read_utterance(model, talk, StreamOptions(max_whole_duration=30.0, max_speech_duration=28.0))
+        blocks = sum(1 for _ in recording)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert blocks > 1 and recording.duration == 300 and peak < 8e6

@@ -3,6 +3,7 @@
 import math
 import random
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,46 @@ def test_an_alignment_holds_both_sequences():
         steps = align(reference, hypothesis)
         assert [s.reference for s in steps if s.reference is not None] == reference
         assert [s.hypothesis for s in steps if s.hypothesis is not None] == hypothesis
+
+
+def plain_way(reference, hypothesis):
+    """The whole table of distances, and the way back that rapidfuzz takes: (reference, hypothesis) of each step."""
+    rows, columns = len(reference), len(hypothesis)
+    d = {(i, 0): i for i in range(rows + 1)} | {(0, j): j for j in range(columns + 1)}
+    for i in range(1, rows + 1):
+        for j in range(1, columns + 1):
+            changed = d[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1])
+            d[i, j] = min(d[i - 1, j] + 1, d[i, j - 1] + 1, changed)
+    i, j, way = rows, columns, []
+    while i or j:
+        if i and (j == 0 or d[i, j] == d[i - 1, j] + 1):
+            i, pair = i - 1, (reference[i - 1], None)
+        elif i == 0 or d[i, j - 1] == d[i - 1, j - 1] - 1:
+            j, pair = j - 1, (None, hypothesis[j - 1])
+        else:
+            i, j, pair = i - 1, j - 1, (reference[i - 1], hypothesis[j - 1])
+        way.append(pair)
+    return way[::-1]
+
+
+def test_of_equally_short_alignments_it_is_that_of_the_whole_table():
+    for reference, hypothesis in random_pairs(300):
+        ends = [["end"], ["other end"]]  # no common ends, which would be left out of the table
+        reference, hypothesis = (end + x + end for end, x in zip(ends, (reference, hypothesis), strict=True))
+        assert [(s.reference, s.hypothesis) for s in align(reference, hypothesis)] == plain_way(reference, hypothesis)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_text():
+    """Characters of an hour of speech would be a table of 10 GB, of these 64 MB."""
+    rng = random.Random(0)
+    reference, hypothesis = ("".join(rng.choice("abcde") for _ in range(4000)) for _ in range(2))
+    tracemalloc.start()
+    try:
+        steps = align(reference, hypothesis)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(steps) >= 4000 and peak < 8e6
 
 
 def test_jiwer_counts_the_same():

@@ -13,7 +13,7 @@ from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from tests.support.small_models import small_model
 from tools.bench import __main__ as bench
-from tools.bench import batches, fbank, isa, kernels, processes, roofs
+from tools.bench import batches, fbank, held_cpuid, isa, kernels, processes, roofs
 from tools.bench.contenders import Ours
 from tools.bench.tables import Column, show
 from tools.bench.utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
@@ -251,14 +251,18 @@ def test_a_peer_gets_padded_batches():
     assert times["wall"] >= 0 and times["processor"] >= 0
 
 
-def test_other_instructions_are_those_of_a_new_process(monkeypatch, capfd):
-    """Without --isa's variables the bench starts again with them, and its compiler then knows no AVX-512."""
-    assert not isa.held("avx2")
-    probe = "import sys; from s2t_np_kernels import cpu; print(sorted(cpu.detect().features), sys.argv[1:])"
+@pytest.mark.parametrize("masked", [True, False])
+def test_other_instructions_are_those_of_a_new_process(monkeypatch, capfd, masked):
+    """With --isa the bench starts again, held by cpuid or else by variables, and its compiler then knows no AVX-512."""
+    if masked and (reason := held_cpuid.why_not()):
+        pytest.skip(reason)
+    assert isa.way("avx2") is None
+    if not masked:
+        monkeypatch.setattr(held_cpuid, "why_not", lambda: "needs another processor")
+    probe = "import sys; from s2t_np_kernels import cpu; from tools.bench import isa; "
+    probe += "print(sorted(cpu.detect().features), isa.way('avx2'), sys.argv[1:])"
     monkeypatch.setattr(isa, "command", lambda module, argv: [isa.sys.executable, "-c", probe, *argv])
     assert isa.again("avx2", "tools.bench", ["--quick"]) == 0
     out = capfd.readouterr().out
     assert "'avx2'" in out and "avx512" not in out and "--quick" in out
-    for name, value in isa.ENVIRONMENTS["avx2"].items():
-        monkeypatch.setenv(name, value)
-    assert isa.held("avx2")
+    assert ("cpuid answers" if masked else "by environment variables") in out

@@ -12,6 +12,7 @@ from s2t_np.errors import OptionError
 from s2t_np.inspect.experiments import Experiment, compare, subject
 from s2t_np.inspect.explorer.local_server import MOST_BYTES, LocalServer
 from s2t_np.inspect.explorer.questions import Questions
+from tests.support.few_threads import give_threads
 from tests.support.paths import DIGITS
 
 RECORDING = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -171,3 +172,15 @@ def test_every_server_has_its_own_token():
     assert all(len(server.token) >= 24 for server in servers)
     for server in servers:
         server.server_close()
+
+
+def test_without_threads_requests_are_answered_one_after_the_other(before, monkeypatch):
+    """As under `ulimit -u`, once the server runs."""
+    with LocalServer("<title>a page</title>", Questions(before, (), lambda names: {}, None).answers()) as alone:
+        thread = threading.Thread(target=alone.serve_forever)
+        thread.start()
+        begun = give_threads(monkeypatch, 0)
+        path = f"/{alone.address.split('/')[-2]}/"
+        assert [ask(alone, path)[0] for _ in range(3)] == [200, 200, 200] and not begun
+        alone.shutdown()
+        thread.join(10)

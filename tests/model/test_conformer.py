@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,6 +59,47 @@ def test_each_key_gets_the_score_of_its_distance(count):
     found = conformer.by_distance(scores)
     for h, i, j in np.ndindex(2, count, count):
         assert found[h, i, j] == scores[h, i, count - 1 - (i - j)]
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(1, 4), (3, 5), (5, 3)])
+def test_some_queries_have_distances_of_their_own(queries, keys):
+    scores = noise(2, queries, queries + keys - 1)
+    found = conformer.by_distance(scores)
+    for h, i, j in np.ndindex(2, queries, keys):
+        assert found[h, i, j] == scores[h, i, queries - 1 - (i - j)]
+
+
+def relative(width: int, heads: int):
+    """The weights that relative attention looks at."""
+    q, k, v, far = noise(4, width, width) / width
+    u, w = noise(2, heads, width // heads, seed=1)
+    linears = [conformer.Linear(x, np.zeros(width)) for x in (q, k, v)]
+    return SimpleNamespace(
+        self_attn=SimpleNamespace(**dict(zip(("q_proj", "k_proj", "v_proj"), linears, strict=True))),
+        distances=SimpleNamespace(linear_pos=conformer.Kernel(far), pos_bias_u=u, pos_bias_v=w),
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_relative_attention_in_blocks_is_that_of_all_queries(rows, monkeypatch):
+    w, x = relative(8, 2), noise(7, 8)
+    monkeypatch.setattr(conformer, "SCORES_AT_ONCE", 1 << 18)
+    whole = conformer.relative_attention(ops, w, 2, x)
+    monkeypatch.setattr(conformer, "SCORES_AT_ONCE", rows * 2 * 7)
+    np.testing.assert_allclose(conformer.relative_attention(ops, w, 2, x), whole, atol=1e-12)
+
+
+def test_memory_of_relative_attention_does_not_grow_with_the_square():
+    w, peaks = relative(8, 2), []
+    for count in (500, 3000):
+        x = noise(count, 8)
+        tracemalloc.start()
+        try:
+            conformer.relative_attention(ops, w, 2, x)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < 6.5 * peaks[0]
 
 
 def test_without_espnets_attention_there_is_none_of_its_positions():

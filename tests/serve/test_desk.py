@@ -15,7 +15,7 @@ def desk(digits):
     """One worker, two places in the queue."""
     made = Desk(digits, 1, 2, 5.0)
     yield made
-    made.close()
+    asyncio.run(made.close())
     assert not any(worker.is_alive() for worker in made.workers)
 
 
@@ -107,7 +107,7 @@ def test_a_model_stops_at_its_next_step_when_the_client_has_gone(desk, digits):
         gate.set()
 
     asyncio.run(main())
-    desk.close()
+    asyncio.run(desk.close())
     assert ended == [1]
 
 
@@ -123,7 +123,7 @@ def test_closing_ends_what_runs_and_answers_what_waits(digits):
     async def main():
         with desk.job(work) as first, desk.job(work) as second:
             await asyncio.to_thread(begun.wait, 10)
-            closing = asyncio.ensure_future(asyncio.to_thread(desk.close))
+            closing = asyncio.ensure_future(desk.close())
             while not desk.closed:
                 await asyncio.sleep(0.01)
             gate.set()

@@ -10,7 +10,7 @@ from .house import Sources, functions, imported
 # Rooms inside a folder, lowest first; a room may import from the lines above its own.
 INNER_ORDER = {
     "kernels": (
-        ("aligned", "cpu", "doors", "layout"),
+        ("aligned", "cpu", "doors", "forks", "layout"),
         ("build", "pool"),
         ("threads", "weights"),
         ("simd",),

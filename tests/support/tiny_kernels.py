@@ -71,7 +71,7 @@ class Tiny:
         self.folder, self.cache, self.kernels = folder, folder / "cache", folder / "kernels"
         without = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "kernels" / "build", self.kernels / "build", ignore=without)
-        for name in ("__init__.py", "cpu.py", "layout.py"):
+        for name in ("__init__.py", "cpu.py", "forks.py", "layout.py"):
             shutil.copy(ROOT / "kernels" / name, self.kernels)
         shutil.copy(ROOT / "s2t_np_kernels.py", folder)
         for room in ("simd", "decoder", "encoder", "ops"):

@@ -1,63 +1,19 @@
 """A fork while another thread holds a lock: the child must not wait for a thread that it does not have."""
 
 import os
-import signal
 import threading
-import time
-import warnings
-from collections.abc import Callable
-from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np import loading, transcriber
+from s2t_np import audio, loading, transcriber
 from s2t_np.system import threads
+from tests.support.forks import child, held_by_another_thread
 from tests.support.paths import DIGITS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
-LIMIT = 60  # seconds after which a child counts as hung
-
-
-def child(work: Callable[[], bool]) -> int:
-    """Run `work` in a forked child; its exit code, 0 if `work` returned True, or -SIGKILL if it hung."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, from Python 3.12 on
-        pid = os.fork()
-    if not pid:
-        try:
-            os._exit(0 if work() else 1)
-        finally:
-            os._exit(2)
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-@contextmanager
-def held_by_another_thread(lock: threading.Lock):
-    """Within this context, another thread holds the lock."""
-    held, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with lock:
-            held.set()
-            leave.wait()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait()
-    try:
-        yield
-    finally:
-        leave.set()
-        holder.join()
 
 
 def use_threads() -> bool:
@@ -79,6 +35,17 @@ def test_a_child_can_load_a_model_while_a_thread_of_its_parent_does(room):
 
     with held_by_another_thread(room.LOADING.lock):
         assert child(load) == 0
+
+
+def test_a_child_can_read_a_recording_while_a_thread_of_its_parent_opens_one():
+    """soundfile has one lock for all files, and holds it while it opens one."""
+    soundfile = pytest.importorskip("soundfile")
+    samples = audio.load(FIVE, 16000)
+    lock = getattr(soundfile.SoundFile, "_sf_error_lock", None)
+    if lock is None:
+        pytest.skip("soundfile 0.14 was the first to have a lock")
+    with held_by_another_thread(lock):
+        assert child(lambda: np.array_equal(audio.load(FIVE, 16000), samples)) == 0
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

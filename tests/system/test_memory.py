@@ -1,8 +1,10 @@
 """What is too large for the memory that is free is refused in one line, before it is begun; docs/limits.md is true."""
 
+import dataclasses
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from s2t_np.inspect.golden import pack
 from s2t_np.serve.settings import Limits
 from s2t_np.settings import generation_config
 from s2t_np.system import memory
+from s2t_np.together.width import utterance_bytes
 from tests.support.paths import ROOT
 from tests.support.sounds import encode, signal
 
@@ -90,6 +93,43 @@ def test_a_recording_that_is_held_whole(digits, little):
     options = s2t_np.StreamOptions(max_whole_duration=1e9)
     with pytest.raises(AudioError, match=says):
         digits.transcribe(long, options=options)
+
+
+def test_an_utterance_that_is_too_long(digits, little, monkeypatch):
+    long, short = np.zeros((12_000, 80), np.float32), np.zeros((50, 80), np.float32)
+    says = r"^120 s heard as one utterance may need 0\.0 GB of memory, 0\.0 GB are free; hear the recording in segments"
+    encoded = []
+    counted = digits.backend._replace(encode=lambda *args: encoded.append(1) or digits.backend.encode(*args))
+    model = dataclasses.replace(digits, backend=counted)
+    with pytest.raises(AudioError, match=says):
+        model.encode(long)
+    assert not encoded
+    found = list(model.generate_batch([short, long, short], max_length=5))
+    assert isinstance(found[1], AudioError) and found[0][0].tokens == found[2][0].tokens and len(encoded) == 2
+
+
+def test_a_recording_too_long_to_be_one_utterance_fails_alone(digits, little):
+    options = s2t_np.StreamOptions(max_whole_duration=1e9, vad_filter=False)
+    long, short = digits.transcribe_batch([signal(120 * 16_000), FIVE], 16_000, options, num_beams=1, max_length=9)
+    assert isinstance(long, AudioError) and str(long).startswith("120 s heard as one utterance")
+    assert short.text == "five five"
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_the_memory_of_an_utterance_is_about_what_is_said(backend):
+    """Below by tracemalloc: of the encoder, and of the keys and values that the decoder's cache begins with."""
+    if backend == "numba":
+        pytest.importorskip("numba")
+    own = s2t_np.load("digits", backend=backend)
+    features = np.random.default_rng(0).standard_normal((3000, 80), np.float32)
+    own.generate(features[:100], num_beams=1, max_length=2)
+    tracemalloc.start()
+    try:
+        own.generate(features, num_beams=1, max_length=2)
+        peak = tracemalloc.get_traced_memory()[1] + features.nbytes
+    finally:
+        tracemalloc.stop()
+    assert 0.5 * peak < utterance_bytes(own.config, len(features)) < 2 * peak
 
 
 def test_hypotheses_side_by_side(digits, little):

@@ -9,6 +9,7 @@ import pytest
 from s2t_np.system.threads import get_threads
 from s2t_np.together import side_by_side
 from tests.support.askers import Step, asker, failing, lengths
+from tests.support.few_threads import give_threads
 
 
 def in_this_thread(function):
@@ -38,15 +39,7 @@ def test_a_single_worker_is_the_calling_thread():
 @pytest.mark.parametrize("given", [0, 1, 2])
 def test_fewer_threads_than_asked_for_do_the_same_work(given, monkeypatch):
     """As under `ulimit -u`; without any, the calling thread works."""
-    start, begun = threading.Thread.start, []
-
-    def limited(thread):
-        if len(begun) == given:
-            raise RuntimeError("can't start new thread")
-        begun.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", limited)
+    begun = give_threads(monkeypatch, given)
     counts = lengths(4, 50)
     found = list(side_by_side((asker(i, n) for i, n in enumerate(counts)), Step(), 2, 3))
     assert sorted(found) == [(i, (i, n)) for i, n in enumerate(counts)]

@@ -120,6 +120,9 @@ def test_features_are_kept_by_content(tmp_path, monkeypatch):
     assert len(list((tmp_path / "kept").rglob("*.npy"))) == 3
     for path in (tmp_path / "kept").rglob("*.npy"):
         path.write_bytes(path.read_bytes()[:50])  # damaged: made anew
+    damaged = store.file_of(tmp_path / "1.wav", 1)
+    store.get(tmp_path / "1.wav")
+    damaged.write_bytes(damaged.read_bytes().replace(b"<f4", b",f4"))  # numpy raises SyntaxError
     np.testing.assert_array_equal(store.get(tmp_path / "1.wav"), features(audio.read(tmp_path / "1.wav", RATE), config))
     with pytest.raises(AudioError, match=r"no\.wav: cannot be read"):
         store.get(tmp_path / "no.wav")

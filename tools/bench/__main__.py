@@ -21,14 +21,17 @@ that the measured roofs of this machine set. A peer that is not installed is lef
 
 Peers may live in another environment, one with torch and `optimum-onnx[onnxruntime]`, openvino, kaldi-native-fbank:
 --peer-python names its interpreter (several may be given). --export keeps the ONNX graphs, which take a minute to make.
---isa avx2 holds everybody to the instructions of a processor without AVX-512 (isa.py says how).
+--isa avx2 holds everybody to the instructions of a processor without AVX-512 (isa.py says how), and tells for each
+process in how many of its threads Linux saw registers of AVX-512 in use all the same.
 """
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +43,10 @@ from tools import random_checkpoint
 from tools.bench.batches import COUNT, batch_table
 from tools.bench.contenders import Ours, Peer, contenders, ours
 from tools.bench.fbank import fbank_table
-from tools.bench.isa import ENVIRONMENTS, again, held
+from tools.bench.held_cpuid import wide_threads
+from tools.bench.isa import ENVIRONMENTS, again, way
 from tools.bench.kernels import kernel_table
+from tools.bench.machine import processor
 from tools.bench.processes import file_table, process_table
 from tools.bench.roofs import roofs
 from tools.bench.tables import step_table, utterance_tables
@@ -51,18 +56,10 @@ SECTIONS = ("kernels", "fbank", "step", "encoder", "generate", "processes", "fil
 TOGETHER = ("step", "encoder", "generate", "processes", "batches")  # which need everybody
 
 
-def processor() -> str:
-    """The model's name, where Linux tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-
-
-def machine(threads: int) -> dict[str, str]:
-    """Who was measured, where."""
-    return {
+def machine(threads: int, isa: str | None) -> dict[str, str]:
+    """Who was measured, where, with which instructions."""
+    held = {"held to": way(isa)} if isa else {}
+    return held | {
         "processor": f"{processor()}: {cpu.detect().description}",
         "threads": f"{threads} of {processors()} processors",
         "system": f"{platform.platform()}, Python {platform.python_version()}, numpy {np.__version__}",
@@ -96,9 +93,18 @@ def arguments(argv=None):
     return o
 
 
+def wide_registers(everybody: dict, since: float) -> dict[str, str]:
+    """Print and return in which of their threads AVX-512 was used since then."""
+    processes = {"s2t-np and numpy": os.getpid()}
+    processes |= {name: peer.upstream.process.pid for name, peer in everybody.items() if isinstance(peer, Peer)}
+    found = {name: wide_threads(process, since) for name, process in processes.items()}
+    print("\nAVX-512 was used: " + ", ".join(f"{name} {where}" for name, where in found.items()), flush=True)
+    return found
+
+
 def with_everybody(o, folder: Path, scratch: Path, roof: dict[str, float]) -> dict:
     """The sections that race everybody, on the checkpoint in that folder."""
-    result = {}
+    result, began = {}, time.monotonic()
     with contenders(folder, o.export or scratch / "graphs", o.peer_python, s2t_np.get_threads()) as everybody:
         result["peers"] = {name: peer.versions for name, peer in everybody.items() if isinstance(peer, Peer)}
         print(json.dumps(result["peers"], indent=1))
@@ -111,6 +117,8 @@ def with_everybody(o, folder: Path, scratch: Path, roof: dict[str, float]) -> di
         if "batches" in o.only:
             work = Work(o.seconds[0], max(o.beams), round(TOKENS_A_SECOND * o.seconds[0]))
             result["batches"] = batch_table(everybody, work, o.utterances, o.batches, o.runs)
+        if o.isa:
+            result["AVX-512"] = wide_registers(everybody, began)
         pythons = {name: peer.upstream.python for name, peer in everybody.items() if name == "transformers"}
     if "processes" in o.only:
         names = [name for name, one in everybody.items() if isinstance(one, Ours)]
@@ -121,11 +129,11 @@ def with_everybody(o, folder: Path, scratch: Path, roof: dict[str, float]) -> di
 def main(argv=None) -> int:
     """Race them all; the exit code."""
     o = arguments(argv)
-    if o.isa and not held(o.isa):
+    if o.isa and not way(o.isa):
         return again(o.isa, "tools.bench", sys.argv[1:] if argv is None else argv)
     s2t_np.set_threads(o.threads)
     count = s2t_np.get_threads()
-    result = {"machine": machine(count), "roofs": {n: roofs(n) for n in sorted({1, count})}}
+    result = {"machine": machine(count, o.isa), "roofs": {n: roofs(n) for n in sorted({1, count})}}
     print(json.dumps(result, indent=1))
     if "kernels" in o.only:
         result["kernels"] = kernel_table(result["roofs"][count], o.runs)

@@ -53,14 +53,18 @@ tell()
 
 
 def write_speech(path: Path, seconds: float) -> Path:
-    """A 16-bit WAV file of a bundled recording, said again and again: of noise the command would write nothing."""
+    """A 16-bit WAV file of a bundled recording, said again and again: of noise the command would write nothing.
+
+    Only one saying is in memory, because who measures a peak may write the file in the process that is measured.
+    """
     import soundfile
 
     spoken, _ = soundfile.read(RECORDING, dtype="int16")
-    samples = np.resize(spoken, round(seconds * RATE))
+    count = round(seconds * RATE)
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(samples.astype("<i2").tobytes())
+        for begin in range(0, count, len(spoken)):
+            file.writeframes(spoken[: count - begin].astype("<i2").tobytes())
     return path
 
 

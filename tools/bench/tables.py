@@ -87,6 +87,10 @@ def utterance_tables(
         report_errors(f"{work.seconds:g} s, {work.beams} beams", found["errors"])
         shape = {"seconds_of_sound": work.seconds, "beams": work.beams, "tokens": work.tokens}
         results.append({**shape, **found, "bound": least})
+    if generate and len(works) == 1:
+        both = [(kind, column) for kind, columns in tables.items() for column in columns.values()]
+        show("one utterance, ms", [column._replace(head=f"{kind}, {column.head}") for kind, column in both])
+        return results
     show("encoder, features to memory, ms", list(tables["encoder"].values()))
     if generate:
         show("generate, features to tokens, ms", list(tables["generate"].values()))

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .campaign import campaign, clear
+from .campaign import campaign
 from .formats import FORMATS
 from .tally import HEAD, Tally, summed
 
@@ -40,7 +40,6 @@ def campaigns(options: argparse.Namespace) -> list[Tally]:
     kinds = [FORMATS[name] for name in options.formats or FORMATS]
     count = options.count or (2000 if options.seconds is None else sys.maxsize)
     seconds = float("inf") if options.seconds is None else options.seconds / sum(kind.share for kind in kinds)
-    clear(options.keep)
     tallies = []
     for kind in kinds:
         tally = campaign(kind, options.seed, count, options.keep, seconds * kind.share)

@@ -3,7 +3,6 @@
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -114,8 +113,3 @@ def keep_escape(kind: Format, seed: int, index: int, what: str, tally: Tally, ke
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
     tally.escapes.append(f"{target}: {what}")
-
-
-def clear(keep: Path) -> None:
-    """Remove the escapes of an earlier campaign."""
-    shutil.rmtree(keep, ignore_errors=True)

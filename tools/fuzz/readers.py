@@ -1,12 +1,14 @@
 """Our readers and the others': each from a path to what it found in the file, in the same form."""
 
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from s2t_np.errors import InputWarning, OptionError
 
+FOLDER_MARK = 0x10  # a bit of the external attributes, PKWARE's APPNOTE.TXT 4.4.15
 RATE = 16000  # Hz, of every whole recording that a campaign begins with
 
 
@@ -29,8 +31,13 @@ def torch_ours(path: Path) -> dict:
 
 
 def torch_theirs(path: Path) -> dict:
+    """torch's numbers. What has DOS's mark of a folder torch takes for one, and leaves its memory as it was."""
     import torch
 
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.external_attr & FOLDER_MARK for entry in archive.infolist()):
+                raise ValueError("an entry is marked as a folder")
     return {name: tensor.detach().numpy() for name, tensor in torch.load(path, weights_only=True).items()}
 
 

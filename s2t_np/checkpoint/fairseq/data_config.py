@@ -13,6 +13,7 @@ import numpy as np
 
 from ...config import read_bounded
 from ...errors import ModelError
+from ...system.numpy_files import read_numpy
 
 MAX_BYTES = 1 << 20  # real ones have 0.4 kB
 MAX_STATISTICS = 1 << 20
@@ -112,14 +113,11 @@ def read_statistics(entry: dict, bins: int, path: Path) -> tuple[np.ndarray, np.
     try:
         if file.stat().st_size > MAX_STATISTICS:
             raise ValueError("too large")
-        with np.load(file, allow_pickle=False) as arrays:
-            mean, std = (np.asarray(arrays[name], np.float64) for name in ("mean", "std"))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError) as error:
-        raise ModelError(f"{file}: expected an .npz with mean and std of {bins} numbers each ({error!s:.80})") from None
-    except Exception as error:  # zipfile's and zlib's own, of a damaged archive
-        if type(error).__module__.partition(".")[0] not in ("zipfile", "zlib", "struct"):
-            raise
-        raise ModelError(f"{file}: the archive is damaged ({error!s:.80}); take the training run's own file") from None
+        arrays = read_numpy(file)
+        mean, std = (np.asarray(arrays[name], np.float64) for name in ("mean", "std"))
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        reason = f"{error!s:.80}; take the training run's own file"
+        raise ModelError(f"{file}: expected an .npz with mean and std of {bins} numbers each ({reason})") from None
     if mean.shape != (bins,) or std.shape != (bins,) or not np.isfinite([mean, std]).all() or (std <= 0).any():
         raise ModelError(
             f"{file}: mean has shape {mean.shape} and std {std.shape}, expected finite numbers for {bins} mel bins, "

@@ -45,8 +45,11 @@ def open_browser(address: str) -> None:
         browser = webbrowser.get()
     except webbrowser.Error:
         return
-    if type(browser) is not webbrowser.GenericBrowser:  # lynx, w3m and their like
-        browser.open(address)
+    try:
+        if type(browser) is not webbrowser.GenericBrowser:  # lynx, w3m and their like
+            browser.open(address)
+    except OSError as error:  # the system gives no more processes
+        say(f"no browser could be started ({error.strerror or error})")
 
 
 def explore(args: Namespace) -> int:

@@ -15,10 +15,11 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 from ...errors import OptionError, S2TError
 from ...model import S2T
+from ...system.helpers import is_lack_of_threads
 from ..experiments import traced_subject
 from ..trace import Trace
 from .questions import Gradients, Questions
@@ -55,6 +56,15 @@ class LocalServer(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OptionError(f"--port {port}: cannot listen there ({reason}); expected a free port or 0") from None
+
+    def process_request(self, request, client_address) -> None:
+        """Answer a request in a thread of its own; here, one after the other, where the system gives no more."""
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError as error:
+            if not is_lack_of_threads(error):
+                raise
+            HTTPServer.process_request(self, request, client_address)
 
     @property
     def address(self) -> str:

@@ -4,7 +4,6 @@ Some other names are understood: "model." at the beginning is dropped, a layer's
 and `logits` are known.
 """
 
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from ...checkpoint import safetensors
 from ...errors import ModelError
+from ...system.numpy_files import read_numpy
 from ..trace.plan import ALIASES
 
 NOT_COMPARED = "steps."  # a trace holds the calls of the search as well, which a pack does not
@@ -49,22 +49,20 @@ def stage_of(name: str, stages: Collection[str]) -> str | None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """{name: array} of a dump. Raises ModelError."""
     if path.is_dir():
-        return {file.stem: read_numpy(file) for file in sorted(path.glob("*.npy"))}
+        return {file.stem: read_written(file) for file in sorted(path.glob("*.npy"))}
     if not path.is_file():
         raise ModelError(f"{path}: no such file or folder, expected .npz, .safetensors or a folder of .npy files")
     if path.suffix == ".safetensors":
         return safetensors.read(path)
-    arrays = read_numpy(path)
+    arrays = read_written(path)
     if not isinstance(arrays, dict):
         raise ModelError(f"{path}: is a single array, expected .npz, .safetensors or a folder of .npy files")
     return arrays
 
 
-def read_numpy(path: Path):
+def read_written(path: Path):
     """The array of a .npy file, or {name: array} of a .npz. Raises ModelError."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: cannot be read as numpy's .npy or .npz ({reason:.120}); write it again") from None
+        return read_numpy(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read as numpy's .npy or .npz ({error!s:.120}); write it again") from None

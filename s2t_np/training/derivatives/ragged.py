@@ -8,10 +8,10 @@ Nothing is padded and nothing masked, so the result for an utterance does not de
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ...system.helpers import mapped
 from ...system.threads import get_threads, own_threads
 
 
@@ -32,8 +32,8 @@ def side_by_side(work: Callable, *arguments: list) -> list:
     count = min(get_threads(), len(arguments[0]))
     if count == 1:
         return list(map(work, *arguments))
-    with own_threads(1), ThreadPoolExecutor(count) as pool:
-        return list(pool.map(work, *arguments))
+    with own_threads(1):
+        return mapped(work, list(zip(*arguments, strict=True)), count)
 
 
 def first_rows(x: np.ndarray, lengths: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -16,7 +16,6 @@ pytest.importorskip("numba")
 
 FAILING = """
 from s2t_np_kernels.build import compile_workers, runtime
-compile_workers.PATIENCE = 3.0
 try:
     runtime.complete()
 except runtime.BuildError as error:
@@ -47,7 +46,8 @@ def test_device_code_that_does_not_compile_is_named_with_the_reason(tiny):
 def test_a_process_that_hangs_is_given_up(tiny):
     tiny.write("sleeping", SLEEPING)
     started = time.monotonic()
-    assert "BuildError: nothing was heard" in tiny.run(FAILING).stdout
+    impatient = "from s2t_np_kernels.build import compile_workers\ncompile_workers.PATIENCE = 3.0\n"
+    assert "BuildError: nothing was heard" in tiny.run(impatient + FAILING).stdout
     assert time.monotonic() - started < 30
 
 
@@ -61,6 +61,41 @@ def test_without_an_interpreter_this_process_compiles(tiny, executable):
     after = tiny.run(f"import sys\nsys.executable = {executable}\n" + PROGRAM).stdout
     assert RIGHT in after and COMPILED in after and "with numba" in after
     assert "without numba" in tiny.run().stdout and LOADED in tiny.run().stdout
+
+
+FEW_THREADS = """
+import subprocess, threading
+start, Popen, left, begun = threading.Thread.start, subprocess.Popen, [{given}], []
+def limited(thread):
+    if left[0] == 0:
+        raise RuntimeError("can't start new thread")
+    left[0] -= 1
+    start(thread)
+def noted(*args, **kwargs):
+    begun.append(Popen(*args, **kwargs))
+    return begun[-1]
+threading.Thread.start, subprocess.Popen = limited, noted
+from s2t_np_kernels.build import compile_workers
+compile_workers.processes = lambda: 3
+"""
+ENDED = "print(len(begun), 'begun,', sum(process.poll() is None for process in begun), 'running')\n"
+
+
+@pytest.mark.parametrize(("given", "begun"), [(0, 1), (1, 2)])
+def test_without_threads_for_them_fewer_processes_compile_or_this_one(tiny, given, begun):
+    """As under `ulimit -u`; the process that no thread could give orders is ended."""
+    said = tiny.run(FEW_THREADS.format(given=given) + PROGRAM + ENDED).stdout
+    assert RIGHT in said and COMPILED in said and f"{begun} begun, 0 running" in said
+    assert ("with numba" in said) == (given == 0)
+
+
+def test_a_process_that_gets_no_thread_compiles_all_the_same(tiny):
+    """It reads one order after the other, and ends with its input."""
+    main = tiny.kernels / "build" / "__main__.py"
+    limit = 'import threading\ndef none(self):\n    raise RuntimeError("can\'t start new thread")\n'
+    main.write_text(main.read_text().replace("\n\n\n", f"\n{limit}threading.Thread.start = none\n\n", 1))
+    said = tiny.run(FEW_THREADS.format(given=9) + PROGRAM + ENDED).stdout
+    assert RIGHT in said and COMPILED in said and "without numba" in said and "3 begun, 0 running" in said
 
 
 def test_only_a_plain_python_is_started(monkeypatch):

@@ -43,7 +43,7 @@ def test_a_child_does_not_wait_for_a_lock_of_its_parent():
     held, release = threading.Event(), threading.Event()
 
     def hold():
-        with runtime._lock:
+        with runtime._lock.lock:
             held.set()
             release.wait(60)
 
