@@ -21,6 +21,7 @@ from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
 from .ops import Ops, linear, linear_relu, numpy_ops
 from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .system.forks import finished_before_forks
 
 
 class Backend(NamedTuple):
@@ -148,13 +149,20 @@ def for_network(backend: Backend, config: ModelConfig) -> Backend:
     compiled = backend.encode is not encode
     unlike = config.unlike_released()
     if not unlike:
-        return backend
+        return backend if compiled else safe_to_fork(backend)
     if compiled and backend.name != "numba":
         raise BackendError(f"backend {backend.name!r} does not compute {unlike}; use dtype float32")
     says = {"computed by": f"numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
-    return NUMPY._replace(
+    found = NUMPY._replace(
         fbank=backend.fbank,
         ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),
         encode=ENCODERS[config.architecture],
         describe=lambda: backend.describe() | says,
     )
+    return safe_to_fork(found)
+
+
+def safe_to_fork(backend: Backend) -> Backend:
+    """The same backend, whose calls a fork by another thread waits for: they hold locks of numpy's BLAS."""
+    calls = ("fbank", "encode", "start_cache", "step", "step_together")
+    return backend._replace(**{name: finished_before_forks(getattr(backend, name)) for name in calls})

@@ -4,6 +4,7 @@ Threads are enough, because most of the time is spent in kernels and matrix prod
 the weights are in memory only once.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
@@ -11,6 +12,7 @@ from queue import SimpleQueue
 from threading import Event, Lock
 from typing import TypeVar
 
+from ..errors import OptionError
 from ..search import Asking
 from ..system.helpers import is_lack_of_threads
 from ..system.threads import own_threads
@@ -93,8 +95,14 @@ def start(pool: ThreadPoolExecutor, work: Callable[[], None], workers: int, done
 
 
 def until_done(ended: SimpleQueue, workers: int) -> Iterator:
-    """All that workers put into the queue, until each has put its own Future there. Raises what a worker raised."""
+    """All that workers put into the queue, until each has put its own Future there. Raises what a worker raised.
+
+    Raises OptionError in a forked child, where no worker is.
+    """
+    owner = os.getpid()
     while workers:
+        if os.getpid() != owner:
+            raise OptionError("this iteration was begun before a fork; expected the parent to go on with it")
         item = ended.get()
         if isinstance(item, Future):
             item.result()

@@ -1,12 +1,4 @@
-"""A program whose clock is set back and forward by a day, again and again, as by someone who cannot decide."""
-
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-from .paths import ROOT
+"""A C library for tests: the clock is set back and forward by a day, again and again."""
 
 SOURCE = r"""
 #define _GNU_SOURCE
@@ -49,22 +41,3 @@ time_t time(time_t *now)
     return precise.tv_sec;
 }
 """
-
-
-def why_not() -> str | None:
-    """Return why no clock can jump here; None if one can."""
-    if not sys.platform.startswith("linux"):
-        return "clocks jump by LD_PRELOAD, on Linux"
-    return None if shutil.which("cc") else "needs a C compiler (cc) for a clock that jumps"
-
-
-def jumping(folder: Path) -> dict[str, str]:
-    """The environment of a program whose clock jumps; its library is compiled into `folder`."""
-    library = folder / "clock.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, "-xc", "-"], input=SOURCE.encode(), check=True)
-    return steady() | {"LD_PRELOAD": str(library)}
-
-
-def steady() -> dict[str, str]:
-    """The environment of one whose clock is that of the machine."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}

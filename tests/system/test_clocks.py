@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.jumping_clock import jumping, steady, why_not
+from tests.support import jumping_clock
 from tests.support.paths import DIGITS, ROOT
+from tests.support.preload import plain, preloaded, why_not
 from tests.training.small_corpus import QUIET, arguments, log_of, write_corpus
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -28,7 +29,7 @@ needs_jumps = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 @pytest.fixture(scope="module")
 def clocks(tmp_path_factory) -> dict[str, dict[str, str]]:
     """Environments of programs: one where the clock is right, one where it jumps by a day at every look at it."""
-    return {"steady": steady(), "jumping": jumping(tmp_path_factory.mktemp("clock"))}
+    return {"steady": plain(), "jumping": preloaded(jumping_clock.SOURCE, tmp_path_factory.mktemp("clock"))}
 
 
 def done(environment: dict[str, str], *command) -> subprocess.CompletedProcess:

@@ -1,15 +1,18 @@
 """Several schedulers side by side: one thread each, cancelled when the caller stops, nothing kept."""
 
 import gc
+import os
 import threading
 import weakref
 
 import pytest
 
+from s2t_np.errors import OptionError
 from s2t_np.system.threads import get_threads
 from s2t_np.together import side_by_side
 from tests.support.askers import Step, asker, failing, lengths
 from tests.support.few_threads import give_threads
+from tests.support.forks import child
 
 
 def in_this_thread(function):
@@ -91,3 +94,17 @@ def test_results_are_freed_as_soon_as_the_caller_has_had_them():
             gc.collect()
             most = max(most, sum(watch() is not None for watch in watched))
         assert most <= 3  # this one, the one before, and what a worker still holds
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_wait_for_workers_that_it_does_not_have():
+    found = side_by_side((asker(i, 2) for i in range(20)), Step(), 1, 2)
+    next(found)
+
+    def go_on() -> bool:
+        with pytest.raises(OptionError, match="before a fork"):
+            list(found)
+        return True
+
+    assert child(go_on) == 0
+    assert len(list(found)) == 19
