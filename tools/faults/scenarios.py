@@ -185,8 +185,8 @@ def batch(name: str, *output: str, growing: tuple[str, ...] = (), prepare=model_
 
 def training(name: str, **others) -> Scenario:
     """A training from nothing."""
-    growing = (OUT, "run/log.jsonl")
-    argv = ("train", *TRAIN, *QUIET)
+    growing, argv = (OUT, "run/log.jsonl"), ("train", *TRAIN, *QUIET)
+    others |= {"lines": 6}  # five of a run that is done, and one about a signal
     return Scenario(name, corpus, argv, train_again, growing, passing=("run/best/",), stage=stage_of_training, **others)
 
 

@@ -85,7 +85,7 @@ class Record:
             self.written = time.monotonic()
 
     def rows(self) -> Iterator[tuple[str, str, Counter, bool]]:
-        """For each command and group of faults: their names, the counts, whether all n of all were tried."""
+        """For each command and group of faults: their names, the counts, whether every n of those begun was tried."""
         groups: dict[tuple[str, str], list[tuple[str, Tally]]] = {}
         for key, tally in self.tallies.items():
             name, _, error, first, stride = key.split()
