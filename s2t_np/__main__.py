@@ -2,18 +2,36 @@
 
 Importing numpy and the rest takes a few tenths of a second. A signal in that time cannot be left to Python: its
 KeyboardInterrupt would come out of some import statement, or as an ImportError, with a page of traceback.
+
+numpy's OpenBLAS starts its threads while it is loaded, and raises SIGINT where the system does not give them
+(`ulimit -u`). Then the same command begins anew, with OpenBLAS in one thread.
 """
 
+import os
+import signal
 import sys
+import threading
 
 from .system import signals
+from .system.helpers import started
+
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+def leave_or_begin_anew(number: int, *_) -> None:
+    """A handler while numpy is loaded: the signal may be OpenBLAS's."""
+    if number == signal.SIGINT and BLAS_THREADS not in os.environ and not started(threading.Thread(target=int)):
+        os.environ[BLAS_THREADS] = "1"
+        os.execv(sys.executable, sys.orig_argv)
+    signals.leave(number)
 
 
 def main() -> int:
     """Run the command with the arguments of the process; returns the exit code."""
-    signals.begin()
+    signals.begin(leave_or_begin_anew)
     from .cli import main
 
+    signals.replace((leave_or_begin_anew,), signals.leave)
     return main()
 
 

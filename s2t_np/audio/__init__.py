@@ -37,7 +37,6 @@ from .resampling import resample
 from .selection import EACH as EACH
 from .selection import EVERYTHING, Selection, clipped
 
-BLOCK = 1 << 17  # samples of an array handed on at a time
 LIVE = 1 << 10  # samples of an iterator that are resampled at a time: at most 0.13 s of delay, from 8 kHz
 LOUD = 1.5  # floats are meant to lie in [-1, 1]; decoders overshoot a little
 
@@ -74,7 +73,7 @@ def all_blocks(audio, model_rate: int, sampling_rate: float | None, selection: S
         rate = usable_rate(sampling_rate, model_rate, "the iterator")
         return resample(checked(audio, selection.channel), rate, model_rate, LIVE)
     x, rate = samples_of(audio, sampling_rate, model_rate, selection.channel)
-    return resample((x[i : i + BLOCK] for i in range(0, len(x), BLOCK)), rate, model_rate)
+    return resample(x, rate, model_rate)
 
 
 def channel_count(audio, stream: int | None = None) -> int:
@@ -180,7 +179,7 @@ def from_array(samples, sampling_rate: float | None, model_rate: int) -> np.ndar
     AudioError.
     """
     x, rate = samples_of(samples, sampling_rate, model_rate)
-    return concat(list(resample([x], rate, model_rate)), "the array")
+    return concat(list(resample(x, rate, model_rate)), "the array")
 
 
 def concat(blocks: list[np.ndarray], name: str) -> np.ndarray:

@@ -10,27 +10,37 @@ from .checks import check_samples, usable_rate
 from .mixing import mono
 from .selection import MIX
 
+BLOCK = 1 << 17  # frames of an array handed on at a time
 MOST_CHANNELS = 8  # channels of a 2-D array
 SAMPLES_PER_CHANNEL = 16  # a 2-D array at most this many times as long as it has channels is not a recording
 
 
 def samples_of(
     samples, sampling_rate: float | None, model_rate: int, channel: int | str = MIX
-) -> tuple[np.ndarray, float]:
-    """An array of samples as (N,) float32, its channels mixed or one of them, and its rate. Raises AudioError."""
+) -> tuple[Iterator[np.ndarray], float]:
+    """An array of samples as blocks (n,) float32, its channels mixed or one of them, and its rate. Raises AudioError.
+
+    What is converted or mixed is so block by block, so that nothing as long as the array is made.
+    """
     numbers = as_numbers(samples)
     rate = usable_rate(sampling_rate, model_rate, "the array")
-    x = np.concatenate(list(mono([oriented(scaled(numbers))], "the array", channel)))
-    check_samples(x, 0, "the array")
-    return x.astype(np.float32, copy=False), rate
+    warn_of_range(numbers)
+    frames = oriented(numbers)
+    parts = (scaled(frames[i : i + BLOCK]) for i in range(0, len(frames), BLOCK))
+    return mono_checked(parts, "the array", channel), rate
 
 
 def checked(arrays: Iterable, channel: int | str = MIX) -> Iterator[np.ndarray]:
     """Arrays of one recording, in order, each (n,) or (n, channels) -> (n,) float32. Raises AudioError."""
+    numbers = (as_numbers(array) for array in arrays if np.size(array))
+    return mono_checked((oriented(scaled(warn_of_range(x))) for x in numbers), "the iterator", channel)
+
+
+def mono_checked(floats: Iterable[np.ndarray], name: str, channel: int | str) -> Iterator[np.ndarray]:
+    """Blocks (n, channels) of floats -> blocks (n,) float32, none of them NaN or absurd. Raises AudioError."""
     total = 0
-    floats = (oriented(scaled(as_numbers(array))) for array in arrays if np.size(array))
-    for x in mono(floats, "the iterator", channel):
-        check_samples(x, total, "the iterator")
+    for x in mono(floats, name, channel):
+        check_samples(x, total, name)
         total += len(x)
         yield x.astype(np.float32, copy=False)
 
@@ -63,17 +73,22 @@ def as_numbers(samples) -> np.ndarray:
     return x
 
 
-def scaled(x: np.ndarray) -> np.ndarray:
-    """Integers divided by their range, unsigned ones centred first, to floats in [-1, 1): same shape."""
-    if x.dtype.kind == "f":
-        return x.astype(np.float32) if x.dtype.itemsize == 2 else x
-    if x.dtype.itemsize == 8 and -(2**31) <= x.min() <= x.max() < 2**31:
+def warn_of_range(x: np.ndarray) -> np.ndarray:
+    """The same array; gives an InputWarning where 64-bit integers hold what looks like 16-bit samples."""
+    if x.dtype.kind != "f" and x.dtype.itemsize == 8 and -(2**31) <= x.min() <= x.max() < 2**31:
         warnings.warn(
             f"an array of {x.dtype} in which nothing exceeds 32 bits comes out as silence; if these are 16-bit "
             "samples, pass samples.astype(np.int16)",
             InputWarning,
             stacklevel=3,
         )
+    return x
+
+
+def scaled(x: np.ndarray) -> np.ndarray:
+    """Integers divided by their range, unsigned ones centred first, to floats in [-1, 1): same shape."""
+    if x.dtype.kind == "f":
+        return x.astype(np.float32) if x.dtype.itemsize == 2 else x
     half = 2.0 ** (8 * x.dtype.itemsize - 1)
     centre = half if x.dtype.kind == "u" else 0.0
     return (x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64) - centre) / half

@@ -20,6 +20,7 @@ import signal
 import struct
 import sys
 import tempfile
+import threading
 
 READ_AHEAD = 1 << 16  # bytes fetched from the other process at a time
 NOT_A_NUMBER = struct.pack("=f", float("nan"))
@@ -30,6 +31,13 @@ DAMAGE = b"] error:"  # how libmpg123 begins to say that a frame cannot be decod
 def stream_class():
     """soundfile.SoundFile that only goes forward, and soundfile's error class. Raises ImportError, OSError."""
     import soundfile
+
+    def renew() -> None:
+        """In a forked child: soundfile holds this lock while it opens a file, maybe in a thread that is not there."""
+        soundfile.SoundFile._sf_error_lock = threading.Lock()
+
+    if hasattr(os, "register_at_fork") and hasattr(soundfile.SoundFile, "_sf_error_lock"):  # from soundfile 0.14 on
+        os.register_at_fork(after_in_child=renew)
 
     class Stream(soundfile.SoundFile):
         """After each block soundfile seeks to where it already is, which fails in streams of unknown length."""

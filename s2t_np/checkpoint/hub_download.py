@@ -30,6 +30,7 @@ MESSAGES = {  # exception of huggingface_hub -> what to tell
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+OF_THIS_MACHINE = (errno.EIO, errno.EMFILE, errno.ENFILE)  # also where an error names no file
 FOLDER_INSTEAD = "or give the folder that holds its files"
 UNTRUSTED = (
     "its certificate is not trusted here: let SSL_CERT_FILE (REQUESTS_CA_BUNDLE with huggingface_hub below 1.0) name "
@@ -186,19 +187,27 @@ def explain(error: BaseException, source: Source) -> str:
         if any(type(e).__name__ == kind for e in chain):
             words = {"endpoint": endpoint(), "name": source.name, "revision": source.revision or "main"}
             return f"{model} {message.format(**words)}"
-    if any(map(is_lack_of_threads, chain)):
-        return f"{model}: {NO_THREADS}; try again"
-    numbers = {getattr(e, "errno", None) for e in chain}
-    if numbers & set(DISK_FULL):
-        return f"{model}: there is no room in {source.cache}; free some, or let HF_HOME name a folder on another disk"
-    files = [e for e in chain if isinstance(e, OSError) and e.filename]
-    if any(e.errno in NOT_WRITABLE or is_of_cache(e.filename, source) for e in files):
-        return f"{model}: {source.cache} cannot be written; let HF_HOME name a folder that can"
+    if here := of_this_machine(chain, source):
+        return f"{model}: {here}"
     status = {getattr(getattr(e, "response", None), "status_code", None) for e in chain}
     if status & {401, 403}:
         return f"{model}: {endpoint()} refused access; check that HF_TOKEN is valid and may read this model"
     advice = UNTRUSTED if "CERTIFICATE" in " ".join(map(str, chain)).upper() else UNREACHABLE
     return f"{model}: download from {endpoint()} failed ({reason(chain)}); {advice}"
+
+
+def of_this_machine(chain: list[BaseException], source: Source) -> str | None:
+    """Return what this machine lacks, and what to do; None if the hub or the way to it is to blame."""
+    if any(map(is_lack_of_threads, chain)):
+        return f"{NO_THREADS}; try again"
+    errors = [e for e in chain if isinstance(e, OSError)]
+    if any(e.errno in DISK_FULL for e in errors):
+        return f"there is no room in {source.cache}; free some, or let HF_HOME name a folder on another disk"
+    if any(e.filename and (e.errno in NOT_WRITABLE or is_of_cache(e.filename, source)) for e in errors):
+        return f"{source.cache} cannot be written; let HF_HOME name a folder that can"
+    if local := next((e for e in errors if e.filename or e.errno in OF_THIS_MACHINE), None):
+        return f"{local.filename or source.cache}: {local.strerror}; this is not the hub's fault: try again"
+    return None
 
 
 def causes(error: BaseException | None) -> list[BaseException]:

@@ -80,8 +80,13 @@ def check(path: Path, rows: Iterable[Utterance | Failure]) -> Corpus:
 
 
 def read_tree(folder: Path) -> Iterator[Utterance | Failure]:
-    """Every line of every *.trans.txt below a folder, sorted by file."""
-    for transcripts in sorted(folder.rglob("*.trans.txt")):
+    """Every line of every *.trans.txt below a folder, sorted by file; a folder that cannot be read is a Failure."""
+    unreadable: list[OSError] = []
+    walk = os.walk(folder, onerror=unreadable.append)
+    found = sorted(Path(here, name) for here, _, files in walk for name in files if name.endswith(".trans.txt"))
+    for error in unreadable:
+        yield Failure(str(error.filename), f"cannot be read ({error.strerror})")
+    for transcripts in found:
         try:
             lines = read_text(transcripts).splitlines()
         except OptionError as error:

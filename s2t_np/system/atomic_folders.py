@@ -41,8 +41,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             target.rename(target.with_name(f"{ASIDE}{target.name}"))
             partial.rename(target)
     finally:
-        put_back(target.parent)
-        remove_folder(partial)
+        try:
+            put_back(target.parent)
+        finally:
+            remove_folder(partial)
 
 
 def put_back(place: Path) -> None:
@@ -57,7 +59,8 @@ def put_back(place: Path) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a folder and all that is in it, if it is there. Where that is not possible, an InputWarning names it."""
     for _ in range(2):  # what fails for a moment does not fail twice
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # rmtree lets some pass although it is told to ignore them
+            shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
         warnings.warn(f"{folder}: is not needed any more and cannot be removed; remove it", InputWarning, stacklevel=2)
 
@@ -88,7 +91,8 @@ def held(folder: Path) -> Iterator[None]:
         try_lock(descriptor)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # nothing was written to it
+            os.close(descriptor)
 
 
 def remove_leftover_folders(place: Path) -> None:

@@ -67,9 +67,9 @@ def replace(before: tuple, handler) -> None:
             signal.signal(number, handler)
 
 
-def begin() -> None:
-    """From the start of the program on: leave at once."""
-    replace(USUAL, leave)
+def begin(handler=leave) -> None:
+    """From the start of the program on: leave at once, or as `handler` decides."""
+    replace(USUAL, handler)
 
 
 def raise_interrupt() -> None:

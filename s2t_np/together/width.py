@@ -14,7 +14,7 @@ from ..system import memory
 ROWS = 64  # in a step; with more, reading the weights is a small part of its time already
 MEMORY = 512e6  # bytes that the caches of all running utterances may take
 SHORT, LONG = 10, 30  # seconds of usual utterances, and of the longest ones
-FRAMES, POSITIONS = 100, 25  # of a second: of features, and what the encoder makes of them
+FRAMES, POSITIONS = 100, 25  # in a second: rows of features, and what the encoder makes of them
 LOGITS = 4  # arrays of the size of the vocabulary that a row takes while it is searched
 TOKENS = 100  # that a long utterance has
 

@@ -11,6 +11,7 @@ process is killed.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -92,14 +93,28 @@ def save_best(run: Path, learner: Learner) -> None:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest first."""
-    return sorted(path.parent for path in (run / "checkpoints").glob(f"{'[0-9]' * DIGITS}/{STATE}"))
+    """The checkpoint folders of a run, oldest first. Raises OSError if one cannot be looked at: it may be the last."""
+    place = run / "checkpoints"
+    try:
+        names = sorted(filter(re.compile(rf"[0-9]{{{DIGITS}}}").fullmatch, os.listdir(place)))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [place / name for name in names if is_there(place / name / STATE)]
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a file exists. Raises OSError where that cannot be told, which Path.glob takes for a no."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def remove_old(run: Path, keep: int) -> None:
     """Delete all but the last `keep` checkpoints, and what killed runs have left."""
     for folder in checkpoints(run)[:-keep]:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
     for place in (run, run / "checkpoints"):
         remove_leftovers(place)  # files; what follows removes folders
         put_back(place)

@@ -99,14 +99,18 @@ def read_examples(
         found = example_of(row, store, writing, limits)
         (examples if isinstance(found, Example) else failures).append(found)
         progress(done, len(rows.utterances))
-    share = len(failures) / (len(examples) + len(failures))
-    if not examples or share > limits.bad_rows:
+    check_bad_rows(corpus, len(examples), failures, limits.bad_rows)
+    return examples, failures
+
+
+def check_bad_rows(corpus: str | Path, good: int, failures: Sequence[Failure], most: float) -> None:
+    """Raise OptionError if no row of a corpus is good, or more than a share `most` of them failed."""
+    if not good or len(failures) / (good + len(failures)) > most:
         worst = "; ".join(f"{failure.path}: {failure.reason}" for failure in failures[:3])
         raise OptionError(
-            f"{corpus}: {len(failures)} of {len(examples) + len(failures)} rows cannot be used, expected at most "
-            f"{100 * limits.bad_rows:g} % (--max-bad-rows): {worst}"
+            f"{corpus}: {len(failures)} of {good + len(failures)} rows cannot be used, expected at most "
+            f"{100 * most:g} % (--max-bad-rows): {worst}"
         )
-    return examples, failures
 
 
 def cut(order: Sequence[int], frames: Sequence[int], most: int) -> Iterator[list[int]]:

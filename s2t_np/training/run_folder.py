@@ -7,7 +7,7 @@ so that a folder that is not empty and lacks it is not taken for a run.
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -106,10 +106,14 @@ def read_setting(run: Path) -> Setting:
 def locked(run: Path) -> Iterator[None]:
     """Within this context no other process trains in this folder. Raises OptionError if one does, OSError."""
     run.mkdir(parents=True, exist_ok=True)
-    with open(run / LOCK_FILE, "ab") as file:
+    file = open(run / LOCK_FILE, "ab")  # noqa: SIM115 - closed below, where an error says nothing: it is empty
+    try:
         if try_lock(file) is False:
             raise OptionError(f"{run}: another process is training in it")
         yield
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def changed(setting: Setting, given: dict) -> Setting:

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -43,6 +44,22 @@ def test_arrays_and_iterators(rate):
     np.testing.assert_array_equal(whole(audio.blocks(x, 16000, rate)), expected)
     parts = (x[i : i + 1000] for i in range(0, len(x), 1000))
     np.testing.assert_array_equal(whole(audio.blocks(parts, 16000, rate)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_blocks_of_an_array_take_no_second_array(dtype):
+    """The caller holds it already; of 200 s in two channels, float32 would be 26 MB, and mono half of that."""
+    rate = 16000
+    second = signal(rate, rate, channels=2) * (1 if np.dtype(dtype).kind == "f" else 32767)
+    x = np.tile(second.astype(dtype), (200, 1))
+    tracemalloc.start()
+    try:
+        blocks = audio.blocks(x, 16000, rate)
+        samples = sum(len(block) for block in blocks)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert samples == 3_200_000 and peak < 12e6
 
 
 def test_iterators_of_integers_and_of_nothing():

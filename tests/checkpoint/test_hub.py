@@ -1,10 +1,13 @@
 """Finding a model: bundled, a folder, the local cache. Nothing here downloads (test_hub_download.py does)."""
 
+import errno
 import importlib.util
 import os
+import re
 import runpy
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -207,6 +210,37 @@ def test_without_huggingface_hub(cache, monkeypatch):
     snapshot = add_snapshot(cache, NEW, CONTENTS)
     with pytest.warns(InputWarning, match="only snapshot is used, .*pip install huggingface_hub"):
         assert hub.find(ID) == snapshot
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (
+            OSError(errno.EMFILE, "Too many open files", "/c/refs/main"),
+            "/c/refs/main: Too many open files; this is not",
+        ),
+        (OSError(errno.EIO, "Input/output error"), "hub: Input/output error; this is not the hub's fault"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), None),
+    ],
+)
+def test_a_disk_that_fails_is_not_taken_for_a_hub_without_an_answer(cache, monkeypatch, error, expected):
+    """A snapshot without refs stands in for a hub that gives no answer, not for files that could not be compared."""
+    snapshot = add_snapshot(cache, NEW, CONTENTS)
+
+    def failing(*_):
+        raise RuntimeError("what a client makes of it") from error
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(hub, "fetch", hub_download.fetch)
+    monkeypatch.setattr(hub_download, "import_hub", lambda source: None)
+    monkeypatch.setattr(hub_download, "bars", lambda *_: nullcontext())
+    monkeypatch.setattr(hub_download, "fetch_files", failing)
+    if expected is None:
+        with pytest.warns(InputWarning, match="only snapshot is used"):
+            assert hub.find(ID) == snapshot
+        return
+    with pytest.raises(HubError, match=re.escape(expected)):
+        hub.find(ID)
 
 
 def test_a_message_never_shows_a_token():

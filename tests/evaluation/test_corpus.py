@@ -1,6 +1,7 @@
 """Corpora: LibriSpeech's tree and tables in, utterances or one clear line out; results files that survive a kill."""
 
 import json
+import os
 import tracemalloc
 from types import SimpleNamespace
 
@@ -117,6 +118,21 @@ def test_a_bad_part_of_a_tree_is_named_and_the_rest_is_there(tmp_path):
     corpus = read_corpus(root)
     assert [u.text for u in corpus.utterances] == ["TEXT"]
     assert [failure.reason for failure in corpus.failures] == ["no such file", "is not UTF-8 (byte 9)"]
+
+
+def test_a_folder_of_a_tree_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    root = librispeech(tmp_path, [("1-2-0000", "TEXT"), ("3-4-0000", "OTHER")])
+    scandir = os.scandir
+
+    def failing(path):
+        if str(path).endswith("3"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    corpus = read_corpus(root)
+    assert [u.text for u in corpus.utterances] == ["TEXT"]
+    assert corpus.failures == [(str(root / "test-clean/3"), "cannot be read (Permission denied)")]
 
 
 def test_bad_trees_give_one_line(tmp_path):

@@ -75,20 +75,36 @@ def test_a_folder_that_was_moved_aside_when_the_process_was_killed_is_put_back(t
     assert os.listdir(tmp_path) == ["m"]
 
 
-def test_an_old_folder_that_could_not_be_removed_for_a_moment_does_not_stay(tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", ["unlink", "fstat"])
+def test_an_old_folder_that_could_not_be_removed_for_a_moment_does_not_stay(tmp_path, monkeypatch, call):
     filled(tmp_path / "m", "old")
-    unlink, failed = os.unlink, []
+    real, failed = getattr(os, call), []
 
     def fail_once(path, **more):
         if not failed:
             failed.append(path)
             raise OSError(5, "Input/output error", path)
-        unlink(path, **more)
+        return real(path, **more)
 
-    monkeypatch.setattr(os, "unlink", fail_once)
-    filled(tmp_path / "m", "new")
+    with atomic_folder(tmp_path / "m") as folder:
+        (folder / "model").write_text("new")
+        monkeypatch.setattr(os, call, fail_once)
     assert len(failed) == 1
     assert os.listdir(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "model").read_text() == "new"
+
+
+def test_a_place_that_cannot_be_looked_through_keeps_no_half_of_an_exchange(tmp_path, monkeypatch):
+    filled(tmp_path / "m", "old")
+
+    def failing(place):
+        raise OSError(24, "Too many open files", str(place))
+
+    with pytest.raises(OSError, match="Too many open files"), atomic_folder(tmp_path / "m") as folder:
+        (folder / "model").write_text("new")
+        monkeypatch.setattr(atomic_folders, "put_back", failing)
+    assert os.listdir(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "model").read_text() == "new"
 
 
 def test_an_old_folder_that_cannot_be_removed_is_named(tmp_path, monkeypatch):

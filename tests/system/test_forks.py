@@ -3,10 +3,11 @@
 import os
 import threading
 
+import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np import loading, transcriber
+from s2t_np import audio, loading, transcriber
 from s2t_np.system import threads
 from tests.support.forks import child, held_by_another_thread
 from tests.support.paths import DIGITS
@@ -34,6 +35,17 @@ def test_a_child_can_load_a_model_while_a_thread_of_its_parent_does(room):
 
     with held_by_another_thread(room.LOADING.lock):
         assert child(load) == 0
+
+
+def test_a_child_can_read_a_recording_while_a_thread_of_its_parent_opens_one():
+    """soundfile has one lock for all files, and holds it while it opens one."""
+    soundfile = pytest.importorskip("soundfile")
+    samples = audio.load(FIVE, 16000)
+    lock = getattr(soundfile.SoundFile, "_sf_error_lock", None)
+    if lock is None:
+        pytest.skip("soundfile 0.14 was the first to have a lock")
+    with held_by_another_thread(lock):
+        assert child(lambda: np.array_equal(audio.load(FIVE, 16000), samples)) == 0
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

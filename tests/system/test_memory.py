@@ -108,6 +108,13 @@ def test_an_utterance_that_is_too_long(digits, little, monkeypatch):
     assert isinstance(found[1], AudioError) and found[0][0].tokens == found[2][0].tokens and len(encoded) == 2
 
 
+def test_a_recording_too_long_to_be_one_utterance_fails_alone(digits, little):
+    options = s2t_np.StreamOptions(max_whole_duration=1e9, vad_filter=False)
+    long, short = digits.transcribe_batch([signal(120 * 16_000), FIVE], 16_000, options, num_beams=1, max_length=9)
+    assert isinstance(long, AudioError) and str(long).startswith("120 s heard as one utterance")
+    assert short.text == "five five"
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_the_memory_of_an_utterance_is_about_what_is_said(backend):
     """Below by tracemalloc: of the encoder, and of the keys and values that the decoder's cache begins with."""

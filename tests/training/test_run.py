@@ -1,5 +1,7 @@
 """Whole runs of the command: what they leave, that a killed one goes on with the same bits, and how they end."""
 
+import builtins
+import io
 import json
 import os
 import signal
@@ -68,6 +70,52 @@ def test_recordings_are_reproduced_word_for_word(tmp_path, monkeypatch, capsys):
     assert learn_by_heart.main() == 0
     assert ": 0 of 18 words are wrong" in capsys.readouterr().out
     assert len(checkpoints.checkpoints(tmp_path / "run")) == 1
+
+
+def test_a_corpus_that_lacks_recordings_begins_no_run(train, tmp_path, table):
+    """A vocabulary of the rest would lack their letters for good: a run that goes on keeps its vocabulary."""
+    (table.parent / "0.wav").rename(tmp_path / "away.wav")
+    try:
+        code, _, err = train()
+    finally:
+        (tmp_path / "away.wav").rename(table.parent / "0.wav")
+    assert code == 2 and "rows cannot be used, expected at most 5 %" in err and "0.wav: no such file" in err
+    assert not (tmp_path / "run" / "start").exists() and not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_checkpoint_that_cannot_be_looked_at_is_not_passed_over(tmp_path, monkeypatch):
+    """Else a run would go on from an earlier one, or the average lack it, without a word."""
+    for number in (1, 2):
+        folder = tmp_path / "checkpoints" / f"{number:010}"
+        folder.mkdir(parents=True)
+        (folder / checkpoints.STATE).write_text("{}")
+    (tmp_path / "checkpoints" / "0000000003").mkdir()  # without a state: not one
+    (tmp_path / "checkpoints" / "0000000004").write_text("")
+    assert [path.name for path in checkpoints.checkpoints(tmp_path)] == ["0000000001", "0000000002"]
+    assert checkpoints.checkpoints(tmp_path / "no") == []
+    stat = os.stat
+
+    def failing(path, **more):
+        if str(path).endswith(f"2/{checkpoints.STATE}"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, "stat", failing)
+    with pytest.raises(PermissionError, match="0000000002"):
+        checkpoints.checkpoints(tmp_path)
+
+
+def test_a_lock_that_cannot_be_closed_ends_nothing(tmp_path, monkeypatch):
+    class Failing(io.FileIO):
+        def close(self):
+            super().close()
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(builtins, "open", Failing)
+    with locked(tmp_path):
+        monkeypatch.undo()
+    with locked(tmp_path):
+        pass
 
 
 def test_epochs_between_checkpoints(train, tmp_path):

@@ -46,6 +46,7 @@ from tools.bench.fbank import fbank_table
 from tools.bench.held_cpuid import wide_threads
 from tools.bench.isa import ENVIRONMENTS, again, way
 from tools.bench.kernels import kernel_table
+from tools.bench.machine import processor
 from tools.bench.processes import file_table, process_table
 from tools.bench.roofs import roofs
 from tools.bench.tables import step_table, utterance_tables
@@ -53,15 +54,6 @@ from tools.bench.utterances import TOKENS_A_SECOND, Work
 
 SECTIONS = ("kernels", "fbank", "step", "encoder", "generate", "processes", "files", "batches")
 TOGETHER = ("step", "encoder", "generate", "processes", "batches")  # which need everybody
-
-
-def processor() -> str:
-    """The model's name, where Linux tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 def machine(threads: int, isa: str | None) -> dict[str, str]:

@@ -64,6 +64,16 @@ def whole(folder: str, seconds: float, beams: int, repeats: int = 1, **_) -> dic
     return {name: np.min(values, axis=0) for name, values in times.items()}
 
 
+def uncut(folder: str, seconds: float, **_) -> dict[str, np.ndarray]:
+    """Features of that length through the encoder alone, once."""
+    model = s2t_np.load(folder)
+    bins = model.config.input_feat_per_channel
+    model.encode(noise(SHORT, bins))
+    x, began = noise(seconds, bins), clocks()
+    model.encode(x)
+    return {"encoder": clocks() - began}
+
+
 def transcribed(folder: str, paths: list[Path], tokens: int) -> dict[str, np.ndarray]:
     """The command `transcribe` over those files."""
     limits = ["--min-length", str(tokens), "--max-length", str(tokens + 1)]
@@ -89,7 +99,7 @@ def files(folder: str, count: int, scratch: str, **_) -> dict[str, np.ndarray]:
     return transcribed(folder, paths, 3)
 
 
-KINDS = {function.__name__: function for function in (whole, segments, files)}
+KINDS = {function.__name__: function for function in (whole, uncut, segments, files)}
 
 
 def point(kind: str, **arguments) -> dict:

@@ -86,9 +86,9 @@ def without_times(path: Path) -> bytes:
     return data if path.suffix in BINARY else TIMES.sub(rb'"\1": 0', data)
 
 
-def lines_of(name: str, files: dict[str, bytes]) -> list[bytes]:
+def lines_of(name: str, data: bytes) -> list[bytes]:
     """The lines of a file of results in any order (an input that has failed comes later), else the file as it is."""
-    return sorted(files[name].splitlines()) if name in RESULTS else [files[name]]
+    return sorted(data.splitlines()) if name in RESULTS else [data]
 
 
 def is_part(data: bytes, whole: bytes) -> bool:
@@ -208,7 +208,7 @@ class Campaign:
             if name.startswith(TEXTS) and code and fault.kind == "read":
                 continue  # a recording that breaks off is written as far as it was heard
             grows = name in self.scenario.growing and code != OK
-            whole = any(is_part(data, one) if grows else one == data for one in known)
+            whole = any(is_part(data, one) if grows else lines_of(name, data) == lines_of(name, one) for one in known)
             if known and not whole and not is_hidden(name) and not (grows and self.before.get(name)):
                 yield f"{name} has {data[-60:]!r} at its end, expected {self.expected.get(name, b'')[-60:]!r}"
 
@@ -232,5 +232,5 @@ class Campaign:
                 yield f"after going on {name} is not there"
             elif name not in self.expected and fault.kind != "unlink":
                 yield f"after going on {name} is left"
-            elif name in self.expected and lines_of(name, found) != lines_of(name, self.expected):
+            elif name in self.expected and lines_of(name, found[name]) != lines_of(name, self.expected[name]):
                 yield f"after going on {name} has {found[name][-60:]!r} at its end"

@@ -51,6 +51,9 @@ def run(request: dict, board: Board | None) -> None:
 
     code = 1
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a campaign itself ignores them (nohup)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         os.chdir(request["folder"])
         for number, name in ((0, os.devnull), (1, request["out"]), (2, request["error"])):
             flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -14,7 +14,7 @@ from ...hf.convert import check_target
 from ...model import S2T
 from ...system.threads import set_threads
 from ...training import checkpoints, curves, run_folder
-from ...training.data import NORMALIZATIONS, Example, Limits, Writing, read_examples
+from ...training.data import NORMALIZATIONS, Example, Limits, Writing, check_bad_rows, read_examples
 from ...training.derivatives.dropout import Rates
 from ...training.log import NAME as LOG_NAME
 from ...training.log import read_log
@@ -63,7 +63,8 @@ def create(args: Namespace, run: Path) -> Setting:
         *(recipe, resolved(args.train), given_rates(args), resolved(args.valid), args.normalize_text, args.lang),
         **given_data(args),
     )
-    rows = read_corpus(args.train).utterances
+    rows, failures = read_corpus(args.train)
+    check_bad_rows(args.train, len(rows), failures, setting.bad_rows)  # before a vocabulary lacks their letters
     config = None if args.source else read_json(Path(args.config))
     run_folder.create(run, setting)
     if args.source:
