@@ -19,7 +19,8 @@ because it gathers the loads of all steps at the front and spills; without: 110,
 addresses; with rows side by side told apart from rows apart, and the latter hidden from it (`begin`): 172-174 both.
 Tiles of 12 x 2 and 14 x 2 gain nothing over 8 x 2 and do not divide panels of 32; 6 x 2 stays at 158. With the 16
 registers of AVX2 (a roof of 114 on a later machine; 250 rows, 256 to 1024): parts of 4 x 1 90, of 3 x 2, which spill,
-61, of 6 x 1 with two rows as 2 x 2 100. With those of SSE, 128 bits wide, all of 3 to 6 rows come to 32 to 37.
+61, of 6 x 1 with two rows as 2 x 2 100 (`gemm.linear_units` asks for 5 or 6 rows). With those of SSE, 128 bits wide,
+all of 3 to 6 rows come to 32 to 37.
 """
 
 from typing import NamedTuple
@@ -39,6 +40,8 @@ from .operands import Ahead, Bias, Operand, Output, TileSize
 from .vector import F32, I32, I64, LANES, VECTOR, multiply_add, spread
 
 MAX_ROWS, MAX_VECTORS = 8, 2
+# Rows and vectors whose sums fit the registers beside what is multiplied: 32 of 512 bits; 16 of 256, or of 128.
+FULL_ROWS, FULL_VECTORS = (MAX_ROWS, MAX_VECTORS) if detect().has_wide_registers else (6 if detect().has_fma else 4, 1)
 STEPS = 4  # terms of the sum in one turn of the loop
 POINTER, BYTES = F32.as_pointer(), ir.IntType(8).as_pointer()
 
@@ -64,6 +67,7 @@ class Emitter:
     """Writes the LLVM function of one tile shape; a subclass may have other elements (`tile_int8.py`)."""
 
     element, lanes, arguments = F32, VECTOR, ARGUMENTS
+    tallest = FULL_ROWS
     near = 2  # prefetch locality hint: 3 is the first-level cache, 2 the second
 
     def __init__(self, function, rows: int, vectors: int):
@@ -192,11 +196,6 @@ class Emitter:
         for steps in (1,) if apart else (STEPS, 1):  # unrolled, addresses apart would not fit the registers
             state = self.loop(steps, state)
         self.finish(state)
-
-    @property
-    def tallest(self) -> int:
-        """Return how many rows of one vector of sums fit the registers beside what is multiplied, of 16 by 256 bits."""
-        return 6 if detect().has_fma else 4
 
     def parts(self):
         """The parts of the tile, (rows, vectors), whose sums fit the registers: the whole of it in 32 of 512 bits.
