@@ -106,7 +106,8 @@ def series(kind: str, points: Iterable, folders: Folders) -> Iterator[dict]:
 def machine() -> str:
     """Where it was measured, and what else ran there."""
     busy = f", load {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else ""
-    return f"{processors()} cores of {processor()}{busy}"
+    count = processors()
+    return f"{count} core{'s' * (count > 1)} of {processor()}{busy}"
 
 
 def within(points: tuple, most: float | None) -> list:
@@ -116,11 +117,11 @@ def within(points: tuple, most: float | None) -> list:
 
 def measure(kinds: list[str], most: float | None, shape: str) -> dict[str, dict]:
     """{kind: {"machine": where, "rows": a row for each point}}, each row printed when it is there."""
-    found = {}
+    found, where = {}, machine()
     with tempfile.TemporaryDirectory() as scratch:
         folders = Folders(Path(scratch), shape)
         for kind in kinds:
-            where, rows = machine(), []
+            rows = []
             for line in table(kind, series(kind, within(POINTS[kind], most), folders), rows.append):
                 print(line, flush=True)
             found[kind] = {"machine": where, "rows": rows}
