@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+
+from tools.kill_batch import ended
 
 LIMIT = 60  # seconds after which a child counts as hung
 
@@ -21,12 +22,8 @@ def child(work: Callable[[], bool]) -> int:
             os._exit(0 if work() else 1)
         finally:
             os._exit(2)
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
+    if (code := ended(pid, LIMIT)) is not None:
+        return code
     os.kill(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

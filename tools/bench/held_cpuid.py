@@ -8,12 +8,12 @@ so that what really ran can be seen from outside.
 import ctypes
 import os
 import platform
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
 from s2t_np_kernels.cpu import ARCH_PRCTL
+
+from tools import preload
 
 SOURCE = Path(__file__).with_name("held_cpuid.c")
 ARCH_GET_CPUID = 0x1011  # 0: `cpuid` faults
@@ -26,17 +26,12 @@ def why_not() -> str | None:
     flags = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not flags.exists() or "cpuid_fault" not in flags.read_text():
         return "needs Linux on a processor whose cpuid can fault (cpuid_fault in /proc/cpuinfo)"
-    if shutil.which("cc") is None:
-        return "needs a C compiler (cc) for the library that answers cpuid"
-    return None
+    return preload.why_not("answers cpuid")
 
 
 def compiled(folder: Path) -> Path:
     """The library, compiled into `folder`; its constructor comes before all others. Raises CalledProcessError."""
-    target = folder / "held_cpuid.so"
-    command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(target), str(SOURCE), "-Wl,-z,initfirst", "-ldl"]
-    subprocess.run(command, check=True)
-    return target
+    return preload.compiled(SOURCE, folder, "-Wl,-z,initfirst")
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -4,12 +4,11 @@ import ctypes
 import errno
 import mmap
 import os
-import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from tools import preload
 
 SOURCE = Path(__file__).with_name("shim.c")
 KINDS = (
@@ -54,18 +53,12 @@ class Order(ctypes.Structure):
 
 def why_not() -> str | None:
     """Return why faults cannot be made here; None if they can."""
-    if not sys.platform.startswith("linux"):
-        return "faults are made by LD_PRELOAD, on Linux"
-    if shutil.which("cc") is None:
-        return "needs a C compiler (cc) for the library that makes calls fail"
-    return None
+    return preload.why_not("makes calls fail")
 
 
 def compiled(folder: Path) -> Path:
     """The library, compiled into `folder`. Raises CalledProcessError."""
-    target = folder / "shim.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(target), str(SOURCE), "-ldl"], check=True)
-    return target
+    return preload.compiled(SOURCE, folder)
 
 
 def number_of(error: str) -> int:
