@@ -44,7 +44,7 @@ def chosen_part(args: Namespace, model: S2T, samples: np.ndarray) -> tuple[np.nd
     if args.segment is None:
         return part(samples, rate, args.start, args.duration), args.start
     options = StreamOptions().resolve(model.utterance_config)
-    found = list(whole_or_pieces(iter([samples]), rate, options))
+    found = list(whole_or_pieces(iter([samples]), rate, options, model.backend.vad))
     if not 0 <= args.segment < len(found):
         held = f"{len(found)} of them, numbered from 0" if found else "no speech"
         raise OptionError(f"--segment is {args.segment}, but the recording holds {held}")
