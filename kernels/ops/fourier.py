@@ -10,9 +10,11 @@ z[n] = x[2n] + i x[2n+1], which is how they lie there already:
                            2 X[H-k] is the conjugate of A - R
 
 (Sorensen et al. 1987, "Real-valued fast Fourier transform algorithms".) Callers put the halves of that into their
-windows. The blocks of a stage come one after the other, whole: with all blocks for one root after the other, whose
-places are a power of 2 apart, 512 points took 1.05 times as long and 1,024 points 1.4 times. Buffers begin at a line of
-the cache, which saves 7 and 14 %.
+windows.
+
+8 frames of 1,024 points took 11 us with a root at a time for all blocks of a stage, whose places are a power of 2
+apart; 8.0 with a block at a time; 6.7 in buffers that begin at a line of the cache; 4.8 now that each quarter, once it
+is divided off, goes through all stages before the next one does.
 """
 
 from ..build.arguments import OutDoubles
@@ -30,10 +32,11 @@ def _turn(x, to, a, b, c, s):
 
 
 @inlined
-def _quarters(x, own, size, points, roots):
-    """One radix-4 stage: blocks of `size` complex points, of which all of `points` are transformed."""
-    quarter, step, apart = size // 4, 4 * points // size, size // 4 * 2 * DOUBLE_LANES
-    for block in range(0, points, size):
+def _quarters(x, own, many, size, transform):
+    """One radix-4 stage of `many` complex points, in blocks of `size`."""
+    quarter, step, apart = size // 4, 2 * transform.length // size, size // 4 * 2 * DOUBLE_LANES
+    roots = transform.roots
+    for block in range(0, many, size):
         for j in range(quarter):
             one, two, three = j * step, 2 * j * step, 3 * j * step
             c1, s1, c2 = splat(roots[one]), splat(roots[one + 1]), splat(roots[two])
@@ -52,9 +55,9 @@ def _quarters(x, own, size, points, roots):
 
 
 @inlined
-def _halves(x, own, points):
-    """The last stage where `points` is not a power of 4: sum and difference of neighbours."""
-    for place in range(own, own + points * 2 * DOUBLE_LANES, 4 * DOUBLE_LANES):
+def _halves(x, own, many):
+    """The last stage where H is not a power of 4: sum and difference of neighbours."""
+    for place in range(own, own + many * 2 * DOUBLE_LANES, 4 * DOUBLE_LANES):
         for part in range(place, place + 2 * DOUBLE_LANES, DOUBLE_LANES):
             a, b = load(x, part), load(x, part + 2 * DOUBLE_LANES)
             store(x, part, a + b)
@@ -65,12 +68,17 @@ def _halves(x, own, points):
 def power_spectrum(x: OutDoubles, own: int, transform: Transform, power: int):
     """4 |DFT|^2 of x[own:] [L][8], which it overwrites, for the frequencies 1 .. H-1, to x[power:] [frequency][8]."""
     points = transform.length // 2
-    size = points
-    while size >= 4:
-        _quarters(x, own, size, points, transform.roots)
-        size //= 4
-    if size == 2:
-        _halves(x, own, points)
+    part = points
+    if points >= 4:
+        _quarters(x, own, points, points, transform)
+        part = points // 4
+    for start in range(own, own + points * 2 * DOUBLE_LANES, part * 2 * DOUBLE_LANES):
+        size = part
+        while size >= 4:
+            _quarters(x, start, part, size, transform)
+            size //= 4
+        if size == 2:
+            _halves(x, start, part)
     for k in range(1, points // 2 + 1):
         p = own + transform.places[k] * 2 * DOUBLE_LANES
         q = own + transform.places[points - k] * 2 * DOUBLE_LANES

@@ -130,8 +130,10 @@ def speech_pieces(
     """
     before = None
     for piece in pieces(sound, rate, options, ops, pace):
-        lead = before.samples[: round((piece.offset - before.offset) * rate)] if before and piece.overlaps else ()
-        if not options.vad_filter or is_speech_like(np.concatenate((lead, piece.samples)), rate, options, ops):
+        samples = piece.samples
+        if before and piece.overlaps:
+            samples = np.concatenate((before.samples[: round((piece.offset - before.offset) * rate)], samples))
+        if not options.vad_filter or is_speech_like(samples, rate, options, ops):
             yield piece
         before = before if piece.is_open else piece
 

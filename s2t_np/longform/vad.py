@@ -90,7 +90,8 @@ class Detector:
 
     def mean_squares(self, samples: np.ndarray) -> np.ndarray:
         """Mean square of each whole frame in each band: (N,) -> (T, B)."""
-        return self.ops.band_powers(samples, self.taper, self.hop, self.fft_length, self.edges).T * self.scale
+        powers = self.ops.band_powers(samples, self.taper, self.hop, self.fft_length, self.edges)
+        return powers.T.copy() * self.scale
 
     def judge(self) -> np.ndarray:
         """Levels, floor and excess of all pending frames but the last LONG // 2: -> (n,)."""
