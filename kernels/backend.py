@@ -2,7 +2,8 @@
 
 `numba_ops` is numpy_ops with what is faster here replaced; its `prepare` packs weights (`pack.py`), and from then on
 only these ops can read them. `fbank`, `encode`, `start_cache`, `step` and `step_together` have the signatures of their
-readable twins in features.py, encoder.py and decoder.py, and take all layers in one compiled call.
+readable twins in features.py, encoder.py and decoder.py, and take all layers in one compiled call. `vad` has the fast
+twins of longform/vad_ops.py.
 """
 
 import functools
@@ -13,6 +14,7 @@ import numpy as np
 from s2t_np import features
 from s2t_np.errors import ModelError
 from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsampled_length
+from s2t_np.longform import vad_ops
 from s2t_np.ops import numpy_ops
 from s2t_np.search import Candidates, NextToken
 from s2t_np.system.threads import get_threads
@@ -26,7 +28,7 @@ from .decoder import host as decoder_host
 from .decoder.cache_host import Cache, empty_cache
 from .encoder import host as encoder_host
 from .layout import FLOAT16, INT8, LANES
-from .ops import fbank_host, softmax_host
+from .ops import bands_host, fbank_host, measures_host, softmax_host
 from .ops.host import attention, layer_norm, linear, linear_relu
 from .weights.pack import pack, round_up
 
@@ -176,6 +178,25 @@ def fbank(samples: np.ndarray, sampling_rate: int, num_mel_bins: int = 80, dtype
     return out.astype(dtype, copy=False)
 
 
+def band_powers(samples: np.ndarray, taper: np.ndarray, hop: int, length: int, edges: np.ndarray) -> np.ndarray:
+    """The power of frames in bands: (N,) samples, taken as float32 -> (B, T) float64, as longform.vad_ops.band_powers.
+
+    A transform whose length is not a power of 2, which a model at an unusual rate may need, is numpy's.
+    """
+    if length & (length - 1):
+        return vad_ops.band_powers(samples, taper, hop, length, edges)
+    samples, edges = doors.samples(samples), doors.edges(edges, length)
+    return bands_host.band_powers(samples, doors.taper(taper, length), hop, length, edges)
+
+
+def frame_measures(power: np.ndarray, scale: float) -> vad_ops.Measures:
+    """Measures of frames from spectra (F, T), as longform.vad_ops.frame_measures."""
+    lag = vad_ops.LAG
+    found = measures_host.frame_measures(doors.spectra(power), scale, vad_ops.NEIGHBOURS // 2, lag)
+    total, flatness, squares, products = found
+    return vad_ops.Measures(total, flatness, vad_ops.normalized(products[:-lag], squares))
+
+
 def describe() -> dict[str, str]:
     """Return what `info` says about the compiled kernels."""
     if not COMPILED:
@@ -199,6 +220,7 @@ def prepare_halves(weights, release: Callable | None = None):
 
 float16_ops = numba_ops._replace(prepare=prepare_halves)
 int8_ops = numba_ops._replace(prepare=functools.partial(pack, dtype=INT8))
+vad = vad_ops.VadOps(band_powers, frame_measures)
 OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 
-__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step", "step_together"]
+__all__ = ["COMPILED", "OPS", "complete", "describe", "encode", "fbank", "start_cache", "step", "step_together", "vad"]

@@ -87,3 +87,29 @@ def added(x: np.ndarray, rows: int) -> None:
     """Raise OptionError unless x is (rows,)."""
     if np.shape(x) != (rows,):
         raise OptionError(f"added: found an array of shape {np.shape(x)}, expected {(rows,)}")
+
+
+def taper(x: np.ndarray, length: int) -> np.ndarray:
+    """x as float64 (window,), no longer than the transform. Raises OptionError."""
+    x = np.asarray(x, np.float64)
+    if x.ndim != 1 or not 1 <= len(x) <= length:
+        raise OptionError(f"taper: found an array of shape {x.shape}, expected one axis, from 1 to {length} long")
+    return x
+
+
+def edges(x: np.ndarray, length: int) -> np.ndarray:
+    """x as int64 (B + 1,), rising, from 1 to half the transform's length. Raises OptionError."""
+    x = np.asarray(x)
+    if x.ndim != 1 or len(x) == 0 or x.dtype.kind not in "iu" or np.any(x[1:] <= x[:-1]):
+        raise OptionError(f"edges: found {x.dtype} of shape {x.shape}, expected integers that rise")
+    if x[0] < 1 or x[-1] > length // 2:
+        raise OptionError(f"edges: found {x[0]} to {x[-1]}, expected 1 to {length // 2}")
+    return np.ascontiguousarray(x, np.int64)
+
+
+def spectra(x: np.ndarray) -> np.ndarray:
+    """x as float64 (F, T), row by row, with at least one of each. Raises OptionError."""
+    x = np.ascontiguousarray(x, np.float64)
+    if x.ndim != 2 or 0 in x.shape:
+        raise OptionError(f"spectra: found an array of shape {x.shape}, expected two axes, neither of them empty")
+    return x

@@ -3,6 +3,7 @@
 import numpy as np
 
 LANES = 16  # float32 numbers in a vector (simd/vector.py)
+DOUBLE_LANES = 8  # float64 numbers in a vector (simd/vector64.py)
 PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 CHUNK = 512  # inputs that share a scale, where weights are bytes
 CHUNK_ROWS = PANEL * CHUNK // 4 + LANES * LANES  # words for a chunk of a panel, and a square (ops/gemm_amx.py)

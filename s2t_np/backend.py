@@ -2,7 +2,7 @@
 
 A `Backend` is passed to the model once, at load; nothing asks later which it is. It has two seams: `ops`, the
 arithmetic that every layer asks for, and five whole calls; `step` is the one that a search receives, `step_together`
-the one that serves several searches at once.
+the one that serves several searches at once. `vad` is to the detector of speech what `ops` is to the layers.
 """
 
 import importlib.util
@@ -19,13 +19,14 @@ from .decoder import start_cache, step, step_together
 from .encoder import encode
 from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
+from .longform.vad_ops import NUMPY_VAD, VadOps
 from .ops import Ops, linear, linear_relu, numpy_ops
 from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
 from .system.forks import finished_before_forks
 
 
 class Backend(NamedTuple):
-    """A compute backend: the table of primitive operations, and five whole calls, each with its readable twin."""
+    """A compute backend: tables of primitive operations, and five whole calls, each with its readable twin."""
 
     name: str
     ops: Ops
@@ -34,6 +35,7 @@ class Backend(NamedTuple):
     start_cache: Callable  # as decoder.start_cache
     step: Callable  # as decoder.step
     step_together: Callable  # as decoder.step_together
+    vad: VadOps  # the arithmetic of the detector of speech, as longform.vad_ops.NUMPY_VAD
     describe: Callable[[], dict[str, str]]  # what `info` prints about it
     weight_bytes: int = 4  # that a weight takes in memory, and a step has to read
 
@@ -46,7 +48,7 @@ def describe() -> dict[str, str]:
     return {"instructions": "those of numpy and its BLAS"}
 
 
-NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, describe)
+NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, NUMPY_VAD, describe)
 
 ENCODERS = {TRANSFORMER: encode, CONVTRANSFORMER: convtransformer.encode, CONFORMER: conformer.encode}
 
@@ -102,7 +104,7 @@ def compiled(dtype: str, private: bool = True) -> Backend:
         advice = f"; {remedy()}" if "ImportError" in reason else ""
         raise BackendError(f'backend "numba" cannot compile its kernels here ({reason}){advice}') from error
     name = "numba" if dtype == "float32" else f"numba {dtype}"
-    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together
+    calls = kernels.fbank, kernels.encode, kernels.start_cache, kernels.step, kernels.step_together, kernels.vad
     return Backend(name, kernels.OPS[dtype], *calls, kernels.describe, WEIGHT_BYTES[dtype])
 
 
@@ -155,6 +157,7 @@ def for_network(backend: Backend, config: ModelConfig) -> Backend:
     says = {"computed by": f"numpy; the compiled kernels do not compute {unlike}"} if compiled else {}
     found = NUMPY._replace(
         fbank=backend.fbank,
+        vad=backend.vad,
         ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),
         encode=ENCODERS[config.architecture],
         describe=lambda: backend.describe() | says,

@@ -139,7 +139,7 @@ def cmvn(features: np.ndarray, normalize_means: bool = True, normalize_vars: boo
     centred = x - x.mean(axis=0)
     out = centred if normalize_means else x
     if normalize_vars:
-        out = out / np.sqrt(np.maximum(np.square(centred).mean(axis=0), VARIANCE_FLOOR))
+        out /= np.sqrt(np.maximum(np.square(centred).mean(axis=0), VARIANCE_FLOOR))
     return out.astype(features.dtype)
 
 

@@ -275,7 +275,7 @@ class S2T:
         width = self.batch_size(batch, **generation)
         self.warn_of_open_language(generation)
         rate = self.feature_config.sampling_rate
-        opened = (partial(open_recording, x, rate, sampling_rate, options, selection) for x in sounds)
+        opened = (partial(open_recording, x, rate, sampling_rate, options, self.backend.vad, selection) for x in sounds)
         return transcripts(self, (Hearing(self, open, options, generation) for open in opened), width)
 
     def stream(

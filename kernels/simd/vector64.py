@@ -16,9 +16,9 @@ from numba.extending import intrinsic
 
 from ..build.device_types import vector_type
 from ..build.options import COMPILED
+from ..layout import DOUBLE_LANES
 from .vector import F32, I32, I64, constant, multiply_add, spread
 
-DOUBLE_LANES = 8
 F64 = ir.DoubleType()
 DOUBLE_VECTOR, LONGS = ir.VectorType(F64, DOUBLE_LANES), ir.VectorType(I64, DOUBLE_LANES)
 
@@ -73,35 +73,35 @@ def _maximum(typing, a, b):
 
 @intrinsic
 def _gather(typing, array, index, stride, count):
-    """Every stride-th float32 from an index on, `count` of them; the other lanes repeat the last."""
+    """Every stride-th float32 or float64 from an index on, `count` of them; the other lanes repeat the last."""
 
     def build(context, builder, sig, args):
         last, result = (
             builder.sub(args[3], ir.Constant(I64, 1)),
-            ir.Constant(ir.VectorType(F32, DOUBLE_LANES), ir.Undefined),
+            ir.Constant(ir.VectorType(sig.args[0].element, DOUBLE_LANES), ir.Undefined),
         )
-        base = sig.args[0].to(builder, *args[:2])
+        base, size = sig.args[0].to(builder, *args[:2]), sig.args[0].itemsize
         for lane in range(DOUBLE_LANES):
             step = ir.Constant(I64, lane)
             step = builder.select(builder.icmp_signed("<", step, last), step, last)
-            scalar = builder.load(builder.gep(base, [builder.mul(step, args[2])]), align=4)
+            scalar = builder.load(builder.gep(base, [builder.mul(step, args[2])]), align=size)
             result = builder.insert_element(result, scalar, ir.Constant(I32, lane))
-        return builder.fpext(result, DOUBLE_VECTOR)
+        return result if size == 8 else builder.fpext(result, DOUBLE_VECTOR)
 
     return doubles(array, types.int64, types.int64, types.int64), build
 
 
 @intrinsic
 def _scatter(typing, array, index, stride, count, value):
-    """The first `count` lanes, as float32, to every stride-th element from an index on."""
+    """The first `count` lanes, as float32 where those are, to every stride-th element from an index on."""
 
     def build(context, builder, sig, args):
-        base = sig.args[0].to(builder, *args[:2])
-        narrow = builder.fptrunc(args[4], ir.VectorType(F32, DOUBLE_LANES))
+        base, size = sig.args[0].to(builder, *args[:2]), sig.args[0].itemsize
+        lanes = args[4] if size == 8 else builder.fptrunc(args[4], ir.VectorType(F32, DOUBLE_LANES))
         for lane in range(DOUBLE_LANES):
             with builder.if_then(builder.icmp_signed(">", args[3], ir.Constant(I64, lane))):
-                scalar = builder.extract_element(narrow, ir.Constant(I32, lane))
-                builder.store(scalar, builder.gep(base, [builder.mul(ir.Constant(I64, lane), args[2])]), align=4)
+                scalar = builder.extract_element(lanes, ir.Constant(I32, lane))
+                builder.store(scalar, builder.gep(base, [builder.mul(ir.Constant(I64, lane), args[2])]), align=size)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, types.int64, doubles), build

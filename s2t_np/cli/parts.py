@@ -24,7 +24,8 @@ def add_part_arguments(parser: ArgumentParser, segments: bool = True) -> None:
 
 def part(samples: np.ndarray, rate: int, start: float, duration: float | None) -> np.ndarray:
     """The samples (N,) from `start` on, no longer than `duration`, both in seconds. Raises OptionError."""
-    if not 0 <= start < (seconds := len(samples) / rate):
+    seconds = len(samples) / rate
+    if not 0 <= start < seconds:
         raise OptionError(f"--start is {start:g}, expected a second of the recording, which has {seconds:.2f} s")
     if duration is not None and not duration > 0:
         raise OptionError(f"--duration is {duration:g}, expected more than 0")
@@ -44,7 +45,7 @@ def chosen_part(args: Namespace, model: S2T, samples: np.ndarray) -> tuple[np.nd
     if args.segment is None:
         return part(samples, rate, args.start, args.duration), args.start
     options = StreamOptions().resolve(model.utterance_config)
-    found = list(whole_or_pieces(iter([samples]), rate, options))
+    found = list(whole_or_pieces(iter([samples]), rate, options, model.backend.vad))
     if not 0 <= args.segment < len(found):
         held = f"{len(found)} of them, numbered from 0" if found else "no speech"
         raise OptionError(f"--segment is {args.segment}, but the recording holds {held}")

@@ -61,7 +61,7 @@ class Tested(Hearing):
 def read_utterance(model: S2T, utterance: Utterance, options: StreamOptions) -> OpenRecording:
     """One recording, or a part of one. Raises AudioError, also for an incomplete one."""
     rate = model.feature_config.sampling_rate
-    return begun(sound_of(utterance, rate), rate, options, str(utterance.audio))
+    return begun(sound_of(utterance, rate), rate, options, model.backend.vad, str(utterance.audio))
 
 
 def evaluate_all(

@@ -11,6 +11,7 @@ from .. import audio
 from ..audio import EVERYTHING, Selection
 from .options import StreamOptions
 from .stream import has_speech
+from .vad_ops import VadOps
 
 
 @dataclass
@@ -42,6 +43,7 @@ def open_recording(
     model_rate: int,
     sampling_rate: float | None,
     options: StreamOptions,
+    ops: VadOps,
     selection: Selection = EVERYTHING,
 ) -> OpenRecording:
     """Read `sound` (as in `audio.blocks`) up to `options.max_whole_duration` and look for speech if that is all of it.
@@ -52,10 +54,10 @@ def open_recording(
     """
     source = str(sound) if isinstance(sound, str | Path) else None
     blocks = audio.warn_if_truncated(audio.blocks(sound, model_rate, sampling_rate, selection))
-    return replace(begun(blocks, model_rate, options, audio.name_of(sound)), source=source, selection=selection)
+    return replace(begun(blocks, model_rate, options, ops, audio.name_of(sound)), source=source, selection=selection)
 
 
-def begun(blocks: Iterator[np.ndarray], rate: int, options: StreamOptions, name: str) -> OpenRecording:
+def begun(blocks: Iterator[np.ndarray], rate: int, options: StreamOptions, ops: VadOps, name: str) -> OpenRecording:
     """The same of blocks (n,) of mono sound at the model's rate; `name` begins what is said of them. Raises AudioError.
 
     Beyond the first `options.max_whole_duration` seconds, blocks are not held.
@@ -67,4 +69,4 @@ def begun(blocks: Iterator[np.ndarray], rate: int, options: StreamOptions, name:
     if sum(map(len, head)) > longest:
         return OpenRecording(rate, None, None, chain(head, blocks))
     whole = audio.concat(head, name)
-    return OpenRecording(rate, None, whole, iter(()), len(whole), has_speech(whole, rate, options))
+    return OpenRecording(rate, None, whole, iter(()), len(whole), has_speech(whole, rate, options, ops))

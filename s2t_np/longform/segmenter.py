@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import AudioError
 from .pace import Pace
 from .vad import Detector, VadOptions
+from .vad_ops import NUMPY_VAD, VadOps
 
 SEARCH = 1.0  # seconds before the limit of a segment, in which a quiet moment to cut at is searched for
 
@@ -33,13 +34,15 @@ class Piece(NamedTuple):
     is_open: bool = False  # its end is only where the sound ends so far
 
 
-def pieces(blocks: Iterable[np.ndarray], rate: int, options: VadOptions, pace: Pace | None = None) -> Iterator[Piece]:
+def pieces(
+    blocks: Iterable[np.ndarray], rate: int, options: VadOptions, ops: VadOps = NUMPY_VAD, pace: Pace | None = None
+) -> Iterator[Piece]:
     """Blocks of samples (N,) float32 at `rate` Hz -> the pieces that hold speech, each as soon as it is complete.
 
     Only the open segment is remembered between blocks. With `pace`, it comes as an open piece whenever that is due. An
     AudioError that ends the blocks is raised after the pieces before it.
     """
-    detector = Detector(rate, options)
+    detector = Detector(rate, options, ops)
     segmenter = Segmenter(options, detector.seconds)
     tape = Tape(detector.hop, (detector.window - detector.hop) // 2, rate)
     failure = None

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..settings.fields import bounded_number
+from .vad_ops import LAG, NUMPY_VAD, Measures, VadOps
 
 WINDOW, HOP = 0.064, 0.020  # seconds: long enough that the lines of a voice blur when it moves
 LOWEST, HIGHEST = 200, 4000  # Hz
+FLOOR = 1e-9  # the least power of a bin, relative to the strongest: -90 dB
 LOUD = 25.0  # dB: frames this far below the loudest do not count
-NEIGHBOURS = 15  # bins, about 230 Hz: what is narrower is a line, what is wider is the envelope
-LAG = 3  # frames, 60 ms: how long a line has to stay
 
 
 @dataclass(frozen=True)
@@ -41,64 +41,50 @@ class SpeechCheckOptions:
     )
 
 
-def is_speech_like(samples: np.ndarray, rate: int, options: SpeechCheckOptions) -> bool:
+def is_speech_like(samples: np.ndarray, rate: int, options: SpeechCheckOptions, ops: VadOps = NUMPY_VAD) -> bool:
     """False if samples (N,) at `rate` Hz are certainly not speech by one of the measures."""
-    power = spectra(samples, rate)
-    log, loud = np.log(power), loud_frames(power)
-    envelope = smoothed(log)
+    found = measures(samples, rate, ops)
     spread, flat, tonal = options.min_level_spread, options.max_flatness, options.max_tonality
     return not (
-        (spread is not None and level_spread(power, loud) < spread)
-        or (flat is not None and flatness(power, envelope, loud) > flat)
-        or (tonal is not None and tonality(log - envelope, loud) > tonal)
+        (spread is not None and level_spread(found) < spread)
+        or (flat is not None and flatness(found) > flat)
+        or (tonal is not None and tonality(found) > tonal)
     )
 
 
-def spectra(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Power spectra between LOWEST and HIGHEST, with a floor 90 dB below the strongest bin: (N,) -> (T, F)."""
+def measures(samples: np.ndarray, rate: int, ops: VadOps = NUMPY_VAD) -> Measures:
+    """Measures of the spectra between LOWEST and HIGHEST, with a floor 90 dB below the strongest bin: (N,) samples.
+
+    All are relative to the floor, so that float32 is enough for them whatever the level of the recording.
+    """
     window, hop = round(WINDOW * rate), round(HOP * rate)
-    x = np.pad(samples.astype(np.float64), (0, max(0, window - len(samples))))
-    framed = np.lib.stride_tricks.sliding_window_view(x, window)[::hop] * np.hanning(window)
+    if len(samples) < window:
+        samples = np.append(samples, np.zeros(window - len(samples)))
     low, high = round(LOWEST * WINDOW), round(min(HIGHEST, rate / 2) * WINDOW)
-    power = np.square(np.abs(np.fft.rfft(framed, axis=1)[:, low:high]))
-    return power + max(1e-9 * power.max(), np.finfo(float).tiny)
+    power = ops.band_powers(samples, np.hanning(window), hop, window, np.arange(low, high + 1))
+    return ops.frame_measures(power, 1 / max(FLOOR * power.max(), np.finfo(float).tiny))
 
 
-def loud_frames(power: np.ndarray) -> np.ndarray:
-    """True for the frames (T, F) within LOUD of the loudest: (T,) bool."""
-    total = power.sum(axis=1)
-    return total > total.max() * 10 ** (-LOUD / 10)
+def loud_frames(found: Measures) -> np.ndarray:
+    """True for the frames within LOUD of the loudest: (T,) bool."""
+    return found.power > found.power.max() * 10 ** (-LOUD / 10)
 
 
-def smoothed(x: np.ndarray) -> np.ndarray:
-    """The mean over NEIGHBOURS bins around each: (T, F) -> (T, F)."""
-    side = NEIGHBOURS // 2
-    sums = np.cumsum(np.pad(x, ((0, 0), (side + 1, side)), mode="edge"), axis=1)
-    return (sums[:, NEIGHBOURS:] - sums[:, :-NEIGHBOURS]) / NEIGHBOURS
+def level_spread(found: Measures) -> float:
+    """The standard deviation of the level of the loud frames, in dB."""
+    return float(np.std(10 * np.log10(found.power[loud_frames(found)])))
 
 
-def level_spread(power: np.ndarray, loud: np.ndarray) -> float:
-    """The standard deviation of the level of the loud frames, in dB: (T, F), (T,)."""
-    return float(np.std(10 * np.log10(power[loud].sum(axis=1))))
-
-
-def flatness(power: np.ndarray, envelope: np.ndarray, loud: np.ndarray) -> float:
-    """Geometric over arithmetic mean of neighbouring bins, in dB, averaged over the loud frames: (T, F), (T, F), (T,).
+def flatness(found: Measures) -> float:
+    """Geometric over arithmetic mean of neighbouring bins, in dB, averaged over the loud frames.
 
     Gaussian noise gives -2.2 whatever its colour, a click 0, lines much less.
     """
-    ratio = envelope[loud] - np.log(smoothed(power[loud]))
-    return float(10 / np.log(10) * ratio.mean())
+    return float(10 / np.log(10) * found.flatness[loud_frames(found)].mean())
 
 
-def tonality(lines: np.ndarray, loud: np.ndarray) -> float:
-    """The correlation of spectral lines (log power without its envelope, (T, F)) with those LAG frames later.
-
-    The mean over pairs of loud frames, 0 if there is no such pair.
-    """
+def tonality(found: Measures) -> float:
+    """How alike spectral lines are LAG frames later, the mean over pairs of loud frames; 0 if there is no such pair."""
+    loud = loud_frames(found)
     both = loud[:-LAG] & loud[LAG:]
-    if not both.any():
-        return 0.0
-    a, b = (x - x.mean(axis=1, keepdims=True) for x in (lines[:-LAG][both], lines[LAG:][both]))
-    norms = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-    return float(np.mean((a * b).sum(axis=1) / np.maximum(norms, np.finfo(float).tiny)))
+    return float(found.tonality[both].mean()) if both.any() else 0.0

@@ -8,7 +8,7 @@
 The pieces of a file are decoded together, `width` at a time (the room together/): the next ones are cut and encoded
 while earlier ones decode, and memory does not grow with the recording. Those of a live recording are decoded one after
 the other, so that a segment is there as soon as its pause has closed. `has_speech` asks the same detector about a
-recording that is heard whole.
+recording that is heard whole. The detector's arithmetic, `VadOps`, is that of the model's backend.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,6 +31,7 @@ from .quality import average_log_prob, compression_ratio, is_dropped
 from .segment import Segment, Word
 from .segmenter import Piece, pieces
 from .speech_check import is_speech_like
+from .vad_ops import VadOps
 from .word_times import align
 
 PORTIONS = 5  # parts of the interval between partial results in which a block is looked at
@@ -44,9 +45,9 @@ class Heard(NamedTuple):
     continues: bool  # the next piece begins inside this one
 
 
-def has_speech(samples: np.ndarray, rate: int, options: StreamOptions) -> bool:
+def has_speech(samples: np.ndarray, rate: int, options: StreamOptions, ops: VadOps) -> bool:
     """True if samples (N,) at `rate` Hz may hold speech, or if the detector is switched off (`vad_filter`)."""
-    return not options.vad_filter or any(True for _ in speech_pieces([samples], rate, options))
+    return not options.vad_filter or any(True for _ in speech_pieces([samples], rate, options, ops))
 
 
 def stream(
@@ -94,12 +95,13 @@ def utterances_of(
     if (lang := generation.get("lang")) is not None:
         model.with_language(generation.get("prefix", ()), lang, rest)  # raises for one that the model does not write
     rate, options = model.feature_config.sampling_rate, options.resolve(model.utterance_config)
+    ops = model.backend.vad
     if on_partial is not None:
         pace = Pace(options.partial_interval)
         portions = in_portions(sound, max(1, round(options.partial_interval * rate / PORTIONS)))
-        found = Listener(model, generation, on_partial).closed_pieces(speech_pieces(portions, rate, options, pace))
+        found = Listener(model, generation, on_partial).closed_pieces(speech_pieces(portions, rate, options, ops, pace))
     else:
-        found = (speech_pieces if cut else whole_or_pieces)(sound, rate, options)
+        found = (speech_pieces if cut else whole_or_pieces)(sound, rate, options, ops)
     return (hear_piece(model, piece, options, generation) for piece in found)
 
 
@@ -119,7 +121,7 @@ def segments_of(heard: Iterable[Heard], tokenizer, options: StreamOptions) -> It
 
 
 def speech_pieces(
-    sound: Iterable[np.ndarray], rate: int, options: StreamOptions, pace: Pace | None = None
+    sound: Iterable[np.ndarray], rate: int, options: StreamOptions, ops: VadOps, pace: Pace | None = None
 ) -> Iterator[Piece]:
     """The pieces of blocks (n,) that may hold speech; without `vad_filter` all that exceed the noise floor.
 
@@ -127,21 +129,23 @@ def speech_pieces(
     checked together with that one.
     """
     before = None
-    for piece in pieces(sound, rate, options, pace):
-        lead = before.samples[: round((piece.offset - before.offset) * rate)] if before and piece.overlaps else ()
-        if not options.vad_filter or is_speech_like(np.concatenate((lead, piece.samples)), rate, options):
+    for piece in pieces(sound, rate, options, ops, pace):
+        samples = piece.samples
+        if before and piece.overlaps:
+            samples = np.concatenate((before.samples[: round((piece.offset - before.offset) * rate)], samples))
+        if not options.vad_filter or is_speech_like(samples, rate, options, ops):
             yield piece
         before = before if piece.is_open else piece
 
 
-def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions) -> Iterator[Piece]:
+def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptions, ops: VadOps) -> Iterator[Piece]:
     """The same, except that a short recording is one piece, with the times of its first and its last speech."""
     limit = options.max_whole_duration * rate
     head, failure = take_until(sound, limit)
     if (length := sum(map(len, head))) > limit:
-        yield from speech_pieces(chain(head, sound), rate, options)
+        yield from speech_pieces(chain(head, sound), rate, options, ops)
         return
-    found = list(speech_pieces(head, rate, options))
+    found = list(speech_pieces(head, rate, options, ops))
     if found or (head and not options.vad_filter):
         start, end = (found[0].start, found[-1].end) if found else (0.0, length / rate)
         yield Piece(np.concatenate(head), 0.0, start, end, overlaps=False, continues=False)

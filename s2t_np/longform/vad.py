@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import OptionError
 from ..features import frame_geometry
 from ..settings.fields import bounded_number, check_fields, is_real
+from .vad_ops import NUMPY_VAD, VadOps, running_sums
 
 BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
@@ -54,11 +55,12 @@ class VadOptions:
 class Detector:
     """Turns blocks of samples into blocks of `excess`: the dB by which each frame exceeds the noise floor."""
 
-    def __init__(self, rate: int, options: VadOptions):
-        self.options = options
+    def __init__(self, rate: int, options: VadOptions, ops: VadOps = NUMPY_VAD):
+        self.options, self.ops = options, ops
         self.window, self.hop, self.fft_length = frame_geometry(rate)
         self.seconds = self.hop / rate  # per frame
-        self.taper = np.hanning(self.window).astype(np.float32)
+        self.taper = np.hanning(self.window)
+        self.scale = 2 / (self.fft_length * np.square(self.taper).sum())  # from a sum of |DFT|^2 to a mean square
         edges = np.minimum(np.array(BAND_EDGES) * self.fft_length // rate, self.fft_length // 2)
         self.edges = np.unique(edges)
         self.samples = np.empty(0, np.float32)  # not yet part of a whole frame
@@ -71,7 +73,7 @@ class Detector:
         A frame is judged when the LONG // 2 frames after it are there; the first ones after FIRST_FLOOR frames.
         """
         self.samples = np.concatenate((self.samples, samples))
-        powers = self.band_powers(self.samples)
+        powers = self.mean_squares(self.samples)
         self.samples = self.samples[len(powers) * self.hop :]
         if self.frames == 0 and len(self.powers) == 0 and len(powers):
             powers = np.concatenate((np.repeat(powers[:1], LONG // 2, axis=0), powers))
@@ -86,23 +88,17 @@ class Detector:
         self.powers = np.concatenate((self.powers, np.repeat(self.powers[-1:], LONG // 2, axis=0)))
         return self.judge()
 
-    def band_powers(self, samples: np.ndarray) -> np.ndarray:
+    def mean_squares(self, samples: np.ndarray) -> np.ndarray:
         """Mean square of each whole frame in each band: (N,) -> (T, B)."""
-        if len(samples) < self.window:
-            return np.empty((0, len(self.edges) - 1))
-        framed = np.lib.stride_tricks.sliding_window_view(samples, self.window)[:: self.hop]
-        spectrum = np.fft.rfft(framed * self.taper, self.fft_length, axis=1)
-        power = spectrum.real**2 + spectrum.imag**2
-        sums = np.add.reduceat(power[:, : self.edges[-1]], self.edges[:-1], axis=1)
-        return sums * (2 / (self.fft_length * np.square(self.taper).sum()))
+        powers = self.ops.band_powers(samples, self.taper, self.hop, self.fft_length, self.edges)
+        return powers.T.copy() * self.scale
 
     def judge(self) -> np.ndarray:
         """Levels, floor and excess of all pending frames but the last LONG // 2: -> (n,)."""
-        near = np.lib.stride_tricks.sliding_window_view(self.powers, LONG, axis=0)
-        self.powers = self.powers[len(near) :]
         least, side = 10 ** (self.options.silence_level / 10), (LONG - SHORT) // 2
-        level = 10 * np.log10(near[..., side : side + SHORT].mean(axis=2) + least)
-        excess = level - self.floor(10 * np.log10(near.mean(axis=2) + least))
+        near, around = running_sums(self.powers[side:-side], SHORT) / SHORT, running_sums(self.powers, LONG) / LONG
+        self.powers = self.powers[len(near) :]
+        excess = 10 * np.log10(near + least) - self.floor(10 * np.log10(around + least))
         return np.sort(excess, axis=1)[:, -STANDING_OUT:].mean(axis=1)
 
     def floor(self, level: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from s2t_np.evaluation.corpus import read_corpus
 from s2t_np.evaluation.distance import Errors
 from s2t_np.evaluation.report import Results, compare
 from s2t_np.evaluation.run import read_utterance
+from s2t_np.longform.vad_ops import NUMPY_VAD
 from tests.support.paths import SHARED, needs_shared
 from tools.bench.processes import write_speech
 
@@ -207,7 +208,8 @@ def test_results_of_something_else_are_refused(tmp_path):
 def test_a_long_recording_of_a_corpus_is_not_held(tmp_path):
     """Five minutes are 19 MB of samples, and were twice that while they were joined."""
     talk = Utterance("talk", write_speech(tmp_path / "talk.wav", 300), "")
-    model = SimpleNamespace(feature_config=SimpleNamespace(sampling_rate=16_000))
+    own = {"feature_config": SimpleNamespace(sampling_rate=16_000), "backend": SimpleNamespace(vad=NUMPY_VAD)}
+    model = SimpleNamespace(**own)
     tracemalloc.start()
     try:
         recording = read_utterance(model, talk, StreamOptions(max_whole_duration=30.0, max_speech_duration=28.0))

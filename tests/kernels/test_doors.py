@@ -95,3 +95,18 @@ def test_added_scores(loaded):
     for added in (np.zeros(1, np.float32), np.zeros(3, np.float32), np.zeros((2, 2), np.float32)):
         with pytest.raises(OptionError, match="added: found"):
             found.best(added, 4)
+
+
+def test_detector():
+    x, taper, edges = np.zeros(100, np.float32), np.ones(30), np.array([1, 3, 16])
+    for wrong in (np.ones((2, 15)), np.ones(0), np.ones(33)):
+        with pytest.raises(OptionError, match="taper: found an array of shape"):
+            backend.vad.band_powers(x, wrong, 10, 32, edges)
+    for wrong in ([3, 1], [1, 1, 3], [[1, 3]], [1.0, 3.0], [], [0, 3], [-1, 3], [1, 17]):
+        with pytest.raises(OptionError, match="edges: found"):
+            backend.vad.band_powers(x, taper, 10, 32, np.array(wrong))
+    with pytest.raises(OptionError, match="samples: found an array of shape"):
+        backend.vad.band_powers(x[None], taper, 10, 32, edges)
+    for wrong in (np.ones(5), np.ones((0, 5)), np.ones((5, 0)), np.ones((1, 2, 3))):
+        with pytest.raises(OptionError, match="spectra: found an array of shape"):
+            backend.vad.frame_measures(wrong, 1.0)

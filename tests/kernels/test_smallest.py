@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from s2t_np import decoder, encoder, features, ops
+from s2t_np.longform import vad_ops
 from s2t_np.ops import Linear, numpy_ops
 from s2t_np.search import next_token
 
@@ -22,7 +23,7 @@ from tests.support.kernel_models import in_halves, model
 RNG = np.random.default_rng(4)
 OPS = pytest.mark.parametrize("kind", ("float32", "float16", "int8"))
 TOLERANCE = {"float32": 3e-5, "float16": 3e-5, "int8": 0.5}
-CASES = 3 * 5 + 3 + 5  # tests in this file
+CASES = 3 * 5 + 3 + 7  # tests in this file
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -109,3 +110,15 @@ def test_next_token(width):
 def test_fbank():
     x = normal(250) * np.float32(0.1)
     np.testing.assert_allclose(backend.fbank(x, 1000, 5), features.fbank(x, 1000, 5, np.float64), rtol=1e-6, atol=2e-6)
+
+
+def test_band_powers():
+    shape = np.hanning(18)[1:-1], 5, 32, np.array([1, 2, 5, 16])
+    x = normal(61)
+    np.testing.assert_allclose(backend.vad.band_powers(x, *shape), vad_ops.band_powers(x, *shape), rtol=1e-9)
+
+
+def test_frame_measures():
+    power = normal(17, 11).astype(np.float64) ** 2
+    for found, expected in zip(backend.vad.frame_measures(power, 1e6), vad_ops.frame_measures(power, 1e6), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

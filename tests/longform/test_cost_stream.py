@@ -18,6 +18,7 @@ import pytest
 
 from s2t_np.config import GenerationConfig, UtteranceConfig
 from s2t_np.longform.stream import stream
+from s2t_np.longform.vad_ops import NUMPY_VAD
 from s2t_np.search import Hypothesis
 from tests.support.paths import ROOT
 from tests.support.speech import RATE, bundled, concatenated
@@ -63,7 +64,7 @@ class Stand:
     """Stub model."""
 
     feature_config, generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
-    utterance_config = UtteranceConfig()
+    utterance_config, backend = UtteranceConfig(), SimpleNamespace(vad=NUMPY_VAD)
     tokenizer = SimpleNamespace(granularity=1, batch_decode=lambda sequences: ["five"] * len(sequences))
 
     def features_of_samples(self, samples):

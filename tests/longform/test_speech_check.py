@@ -5,10 +5,10 @@ import pytest
 import soundfile
 
 from s2t_np.longform.segmenter import pieces
-from s2t_np.longform.speech_check import SpeechCheckOptions, flatness, is_speech_like, loud_frames, smoothed, spectra
+from s2t_np.longform.speech_check import SpeechCheckOptions, flatness, is_speech_like, level_spread, measures, tonality
 from s2t_np.longform.vad import VadOptions
 from tests.support.paths import SHARED, needs_shared
-from tests.support.speech import RATE, RECORDINGS, around, librispeech, music, no_speech, noise, tone
+from tests.support.speech import RATE, RECORDINGS, around, bundled, librispeech, music, no_speech, noise, tone
 
 SOUNDS = no_speech()
 
@@ -74,8 +74,32 @@ def test_each_limit_can_be_switched_off():
 
 def test_the_flatness_of_noise_does_not_depend_on_its_colour():
     for tilt in (0, 1, 2):
-        power = spectra(noise(20, tilt=tilt), RATE)
-        assert flatness(power, smoothed(np.log(power)), loud_frames(power)) == pytest.approx(-2.22, abs=0.06)
+        assert flatness(measures(noise(20, tilt=tilt), RATE)) == pytest.approx(-2.22, abs=0.06)
+
+
+def in_one_formula(x):
+    """Level spread, flatness and tonality as their definitions say, bin by bin and frame by frame, in float64."""
+    frames = [x[i : i + 1024] * np.hanning(1024) for i in range(0, len(x) - 1023, 320)]
+    power = np.abs(np.fft.rfft(frames, axis=1)[:, 13:256]) ** 2
+    power += 1e-9 * power.max()
+    around = np.array([[min(max(k + i, 0), 242) for i in range(-7, 8)] for k in range(243)])
+    envelope, loud = np.log(power)[:, around].mean(axis=2), power.sum(axis=1)
+    loud = loud > loud.max() / 10**2.5
+    lines = np.log(power) - envelope
+    pairs = [(a, b) for a, b in zip(range(len(power)), range(3, len(power)), strict=False) if loud[a] and loud[b]]
+    return (
+        np.std(10 * np.log10(power.sum(axis=1)[loud])),
+        (10 * np.log10(np.e) * (envelope - np.log(power[:, around].mean(axis=2)))[loud]).mean(),
+        np.mean([np.corrcoef(lines[a], lines[b])[0, 1] for a, b in pairs]),
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1, 1e20, 1e37])
+def test_measures_are_those_of_their_definitions_at_any_level(scale):
+    for x in (bundled("five-five"), music(2, 1.0) + noise(2, 0.01), noise(1)):
+        found = measures((x * scale).astype(np.float32), RATE)
+        expected = in_one_formula((x * scale).astype(np.float32).astype(np.float64))
+        assert (level_spread(found), flatness(found), tonality(found)) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("x", [np.zeros(400), np.zeros(5000), np.ones(1), noise(0.02)], ids=len)

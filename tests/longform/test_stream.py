@@ -13,6 +13,7 @@ from s2t_np.config import GenerationConfig, UtteranceConfig
 from s2t_np.errors import AudioError, IncompleteAudioError, InputWarning, OptionError
 from s2t_np.longform.options import StreamOptions
 from s2t_np.longform.stream import stream
+from s2t_np.longform.vad_ops import NUMPY_VAD
 from s2t_np.search import Hypothesis
 from tests.support.sounds import encode
 from tests.support.speech import RATE, RECORDINGS, bundled, concatenated, no_speech
@@ -144,7 +145,7 @@ class Listener:
     def __init__(self, recording):
         self.recording = recording
         self.feature_config, self.generation_config = SimpleNamespace(sampling_rate=RATE), GenerationConfig()
-        self.utterance_config = UtteranceConfig()
+        self.utterance_config, self.backend = UtteranceConfig(), SimpleNamespace(vad=NUMPY_VAD)
         self.tokenizer = SimpleNamespace(
             granularity=1, id_to_piece=["▁x"] * 1000, decode=self.text, batch_decode=self.texts
         )

@@ -24,7 +24,7 @@ def speech():
 @pytest.mark.parametrize("size", [1, 7, 160, 1000, 16000])
 def test_blocks_do_not_matter(size):
     x = speech()[: 4000 if size == 1 else None]
-    np.testing.assert_allclose(excess(x, size), excess(x), atol=1e-3)
+    assert np.array_equal(excess(x, size), excess(x))
 
 
 def test_one_number_for_each_frame():
@@ -40,6 +40,12 @@ def test_steady_noise_never_stands_out(size, tilt):
 
 def test_silence_is_no_noise():
     assert np.all(excess(silent(3)) == 0)
+
+
+@pytest.mark.parametrize("scale", [1e10, 1e20, 1e37])
+def test_a_voice_far_above_full_scale_stands_out_as_any_other(scale):
+    x = (speech() + noise(len(speech()) / RATE, 1e-3)[: len(speech())]).astype(np.float32)
+    np.testing.assert_allclose(excess(x * np.float32(scale)), excess(x * np.float32(100)), atol=0.01)
 
 
 @pytest.mark.parametrize("floor", [-80, -60, -40])

@@ -16,7 +16,7 @@ pytest.importorskip("numba")
 from s2t_np_kernels.build.arguments import Doubles, OutFloats
 from s2t_np_kernels.build.device import entry
 from s2t_np_kernels.build.in_process import compiled
-from s2t_np_kernels.ops.fbank_host import places
+from s2t_np_kernels.ops.fourier_host import places
 from s2t_np_kernels.simd import vector64
 
 from s2t_np_kernels import backend

@@ -1,0 +1,38 @@
+"""The host's side of the kernel for the power in bands."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..build.arguments import Doubles, Floats, OutDoubles, OutWords, Words
+from ..build.entry import Entry
+from ..threads import parallel
+from .fourier_host import Transform, scratch, transform
+
+
+class BandPowersCall(NamedTuple):
+    """The arguments of `band_powers`."""
+
+    state: OutWords
+    samples: Floats
+    frames: int
+    hop: int
+    taper: Doubles  # (window,)
+    window: int
+    transform: Transform
+    edges: Words  # (B + 1,)
+    bands: int  # B
+    scratch: OutDoubles
+    out: OutDoubles
+
+
+entry = Entry("ops.bands", "band_powers", BandPowersCall)
+
+
+def band_powers(samples: np.ndarray, taper: np.ndarray, hop: int, length: int, edges: np.ndarray) -> np.ndarray:
+    """Samples (N,) float32, taper (window,), edges (B+1,) -> (B, T) float64; L is `length`."""
+    samples, window, bands = np.ascontiguousarray(samples, np.float32), len(taper), len(edges) - 1
+    frames = 0 if len(samples) < window else 1 + (len(samples) - window) // hop
+    out, shape = np.empty((bands, frames)), (taper * 0.5, window, transform(length))
+    parallel(entry, 1, samples, frames, hop, *shape, edges, bands, scratch(length), out.reshape(-1))
+    return out

@@ -1,0 +1,42 @@
+"""The host's side of the kernel for the measures of frames."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..aligned import empty_aligned
+from ..build.arguments import Doubles, OutDoubles, OutWords
+from ..build.entry import Entry
+from ..layout import DOUBLE_LANES
+from ..threads import get_threads, parallel
+
+
+class FrameMeasuresCall(NamedTuple):
+    """The arguments of `frame_measures`."""
+
+    state: OutWords
+    power: Doubles  # (F, T), flat
+    scale: float
+    bins: int  # F
+    frames: int  # T
+    row: int  # numbers in a row of `lines`
+    side: int  # frequencies on either side whose mean is the envelope
+    lag: int  # at most DOUBLE_LANES
+    scratch: OutDoubles  # (2 F 8,) for each thread
+    lines: OutDoubles  # (F row,)
+    out: OutDoubles  # (4 T,)
+
+
+entry = Entry("ops.measures", "frame_measures", FrameMeasuresCall)
+
+
+def frame_measures(power: np.ndarray, scale: float, side: int, lag: int) -> np.ndarray:
+    """Spectra (F, T) -> (4, T): power, flatness, squares of the lines, their products with those `lag` frames later.
+
+    The last `lag` products mean nothing.
+    """
+    bins, frames = power.shape
+    row, out = (-(-frames // DOUBLE_LANES) + 1) * DOUBLE_LANES, np.empty((4, frames))
+    rooms = (room.view(np.float64) for room in empty_aligned(4 * DOUBLE_LANES * bins * get_threads(), 2 * bins * row))
+    parallel(entry, 2, power.reshape(-1), scale, bins, frames, row, side, lag, *rooms, out.reshape(-1))
+    return out
