@@ -9,6 +9,7 @@ pytest.importorskip("numba")
 
 import s2t_np
 from s2t_np.config import ModelConfig
+from s2t_np.decoder import decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
 from tests.support.small_models import small_model
@@ -16,7 +17,17 @@ from tools.bench import __main__ as bench
 from tools.bench import batches, fbank, held_cpuid, isa, kernels, processes, roofs
 from tools.bench.contenders import Ours
 from tools.bench.tables import Column, show
-from tools.bench.utterances import Referee, Work, bound, encoder_operations, single_step, step_bytes, utterance
+from tools.bench.utterances import (
+    Referee,
+    Work,
+    bound,
+    decoder_operations,
+    encoder_operations,
+    positions,
+    single_step,
+    step_bytes,
+    utterance,
+)
 from tools.random_checkpoint import shape_config, write_checkpoint
 from tools.upstream.serve_jobs import in_batches
 
@@ -38,6 +49,7 @@ def numpy_model(folder):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(batches, "REST", 0)
+    monkeypatch.setattr(batches, "lasting_rate", lambda threads: 50.0)
     monkeypatch.setattr("tools.bench.utterances.REST", 0)
     monkeypatch.setattr(kernels, "REST", 0)
 
@@ -127,9 +139,9 @@ def test_a_row_of_the_kernel_table():
     assert row["error"] < 1e-4 and row["numpy"] > 0 and row["share"] == pytest.approx(row["rate"] / 10)
 
 
-def test_the_encoder_does_as_many_operations_as_are_counted():
-    """Counted as the plain encoder asks for them."""
-    small, done = small_model("three-conv"), []
+def counting():
+    """The plain operations, and the list of what each product that they are asked for has done."""
+    done = []
 
     def linear(x, w, *rest):
         done.append(2 * x.size * len(w.weight))
@@ -145,13 +157,34 @@ def test_the_encoder_does_as_many_operations_as_are_counted():
         return out
 
     def attention(q, k, v, heads):
-        done.append(4 * q.size * len(k))
+        done.append(4 * q.size * k.shape[-2])
         return numpy_ops.attention(q, k, v, heads)
 
     replaced = {"linear": linear, "linear_activation": linear_activation, "conv1d_glu": conv1d_glu}
-    ops = numpy_ops._replace(**replaced, attention=attention)
+    return numpy_ops._replace(**replaced, attention=attention), done
+
+
+def test_the_encoder_does_as_many_operations_as_are_counted():
+    small, (ops, done) = small_model("three-conv"), counting()
     encode(ops, small.weights.encoder, small.config, np.zeros((61, 6)))
     assert sum(done) == encoder_operations(61, small.config)
+
+
+def test_decoder_operations_are_those_of_the_readable_decoder():
+    """A search of two beams and three tokens, its products counted as they are done."""
+    small, (ops, done) = small_model("three-conv"), counting()
+    memory = np.zeros((positions(61, small.config), small.config.d_model))
+    cache = start_cache(ops, small.weights, small.config, memory, 2)
+    for _ in range(3):
+        decoder_step(ops, small.weights, small.config, np.array([2, 2]), cache)
+    work = Work(seconds=0.63, beams=2, tokens=3)
+    assert work.frames == 61 and small.config.decoder_layers > 0
+    assert sum(done) == decoder_operations(work, small.config)
+
+
+def test_a_rate_that_lasts(monkeypatch):
+    monkeypatch.setattr(roofs, "LONG_RUN", 1000)
+    assert 0 < roofs.lasting_rate(2) < 1e5
 
 
 def test_the_bound_of_the_released_shape():
@@ -218,7 +251,15 @@ def test_batches_are_raced_in_turn_after_one_batch_to_warm_up():
     rows = [batches.Row("own", own, (3, 2)), batches.Row("peer, batch 4", peer, 4)]
     found = batches.race(rows, [None] * 8, {}, 2)
     assert own.heard == [(6, (3, 2)), (8, (3, 2)), (8, (3, 2))] and peer.heard == [(4, 4), (8, 4), (8, 4)]
-    assert found["own"] == {"wall": 2.0, "processor": 3.0, "differ": 0} and found["peer, batch 4"]["differ"] == 1
+    assert found["own"] == {"wall": 2.0, "processor": 3.0, "differ": 0, "GFLOP/s": 50.0}
+    assert found["peer, batch 4"]["differ"] == 1
+
+
+def test_our_floats_are_held_to_their_arithmetic(capsys):
+    found = {name: {"wall": 3.0, "GFLOP/s": 50.0} for name in ("s2t-np float32, alone", "s2t-np int8, alone", "peer")}
+    batches.tell_bound(found, 100e9)
+    assert found["s2t-np float32, alone"]["bound"] == 2.0 and "bound" not in found["peer"]
+    assert capsys.readouterr().out == "s2t-np float32, alone: 1.50 times its 100 GFLOP at 50 GFLOP/s\n"
 
 
 @pytest.mark.parametrize(

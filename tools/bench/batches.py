@@ -16,8 +16,8 @@ import numpy as np
 
 from s2t_np.system.threads import processors
 from tools.bench.contenders import Ours, Peer
-from tools.bench.roofs import medians
-from tools.bench.utterances import REST, Work
+from tools.bench.roofs import lasting_rate, medians
+from tools.bench.utterances import REST, Work, decoder_operations, encoder_operations
 
 COUNT = 32
 REFERENCE = "s2t-np float32, alone"
@@ -75,9 +75,9 @@ def differing(row: Row, found: list[list[int]], expected: list[list[int]]) -> in
 
 
 def race(rows: list[Row], features: list[np.ndarray], options: dict, runs: int) -> dict[str, dict]:
-    """{row: {"wall": s, "processor": s, "differ": utterances}}, each row in turn after one batch to warm up.
+    """{row: {"wall": s, "processor": s, "differ": utterances, "GFLOP/s": ...}}, in turn after one batch to warm up.
 
-    Medians of all the utterances. Raises SystemExit.
+    Medians of all the utterances; GFLOP/s are those of multiply-adds in registers just before. Raises SystemExit.
     """
     times, differ, expected = {row.name: {} for row in rows}, {}, None
     for row in rows:
@@ -85,6 +85,7 @@ def race(rows: list[Row], features: list[np.ndarray], options: dict, runs: int) 
     for _ in range(runs):
         for row in rows:
             time.sleep(REST)
+            times[row.name].setdefault("GFLOP/s", []).append(lasting_rate(processors()))
             tokens, seconds = row.contender.hear_many(features, options, row.way)
             expected = expected or tokens
             differ[row.name] = differing(row, tokens, expected)
@@ -93,11 +94,24 @@ def race(rows: list[Row], features: list[np.ndarray], options: dict, runs: int) 
     return {name: {**medians(kinds), "differ": differ[name]} for name, kinds in times.items()}
 
 
+def tell_bound(found: dict[str, dict], operations: float) -> None:
+    """Print how many times longer than its arithmetic each float32 row of ours takes, which is added to `found`.
+
+    The arithmetic of all matrix products at the rate that lasted beside the row.
+    """
+    for name, row in found.items():
+        if name.startswith("s2t-np float32"):
+            row["bound"] = operations / row["GFLOP/s"] / 1e9
+            ratio = row["wall"] / row["bound"]
+            print(f"{name}: {ratio:.2f} times its {operations / 1e9:.0f} GFLOP at {row['GFLOP/s']:.0f} GFLOP/s")
+
+
 def batch_table(
     everybody: dict[str, Ours | Peer], work: Work, count: int, widths: list[int], runs: int
 ) -> dict[str, dict]:
     """Print and return `race`. Raises SystemExit."""
-    features = utterances(work, everybody["numpy"].model.config.input_feat_per_channel, count)
+    config = everybody["numpy"].model.config
+    features = utterances(work, config.input_feat_per_channel, count)
     rows = rows_of(everybody, work.options, widths)
     if not rows or not isinstance(rows[0].contender, Ours):
         print("left out: batches (without compiled kernels there is nothing to compare with)", file=sys.stderr)
@@ -110,6 +124,7 @@ def batch_table(
     for name, row in found.items():
         cells = f"{count / row['wall']:.2f} | {1e3 * row['wall'] / count:.1f} | {1e3 * row['processor'] / count:.1f}"
         print(f"| {name} | {cells} |", flush=True)
+    tell_bound(found, count * (encoder_operations(work.frames, config) + decoder_operations(work, config)))
     told = ", ".join(f"{name} {row['differ']}" for name, row in found.items() if row["differ"])
     print(f"utterances with other tokens than {REFERENCE}: {told or 'none'}", file=sys.stderr)
     return found

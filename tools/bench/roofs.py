@@ -164,6 +164,19 @@ def reading_rates(threads: int, runs: int) -> dict[str, float]:
     return rates
 
 
+LONG_RUN = 20_000_000  # turns of the loop, some 70 ms: under vectors of 512 bits a clock falls after a few
+
+
+def lasting_rate(threads: int) -> float:
+    """GFLOP/s of `threads` in one long run of multiply-adds: what lasts.
+
+    `roofs` has the best of many short ones, which a clock that falls under load allows for a moment.
+    """
+    arrays = [np.full(LANES, 0.5, np.float32) for _ in range(threads)]
+    (seconds,) = together(lambda i: compute(LONG_RUN, arrays[i]), threads, 1)
+    return threads * LONG_RUN * SUMS * LANES * 2 / seconds / 1e9
+
+
 def roofs(threads: int, runs: int = 15) -> dict[str, float]:
     """GFLOP/s, GOP/s of bytes, and the rates of reading, of `threads` together; "GB/s" is that of float32 weights."""
     count, arrays = 300_000, [np.full(LANES, 0.5, np.float32) for _ in range(threads)]

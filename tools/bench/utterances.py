@@ -65,6 +65,18 @@ def encoder_operations(frames: int, c: ModelConfig) -> float:
     return total + 2 * c.encoder_layers * layer
 
 
+def decoder_operations(work: Work, c: ModelConfig) -> float:
+    """The same of an utterance's steps, and of the keys and values of its sound: a beam is a row in each of its steps.
+
+    Without the end of a token's way: the search among the logits.
+    """
+    sound, width = positions(work.frames, c), c.d_model
+    weights = c.decoder_layers * (6 * width * width + 2 * width * c.decoder_ffn_dim) + c.vocab_size * width
+    looked_at = 2 * width * c.decoder_layers * (sound + (work.tokens + 1) / 2)  # scores and mixtures
+    keys_and_values = 2 * width * width * c.decoder_layers * sound
+    return 2 * (work.tokens * work.beams * (weights + looked_at) + keys_and_values)
+
+
 def step_bytes(memory_rows: int, c: ModelConfig, weight_bytes: int) -> float:
     """Bytes that a decoder step must read: its weights once, and the keys and values over the sound.
 
