@@ -29,8 +29,9 @@ def leave_or_begin_anew(number: int, *_) -> None:
 def main() -> int:
     """Run the command with the arguments of the process; returns the exit code."""
     signals.begin(leave_or_begin_anew)
-    from .cli import main
+    from .cli import import_command, main
 
+    import_command(sys.argv[1:])
     signals.replace((leave_or_begin_anew,), signals.leave)
     return main()
 
