@@ -11,14 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from .backend import DTYPES, Backend, check_choice, choose, for_network
-from .checkpoint import read_tensors
+from .checkpoint import open_tensors
 from .checkpoint.fairseq import checkpoint as fairseq
-from .checkpoint.file_bytes import release
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find, naming_damage
+from .checkpoint.unread import Reader
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
 from .ensemble import Ensemble
 from .errors import InputWarning, ModelError, OptionError
@@ -27,7 +25,7 @@ from .sending import Origin, Place
 from .system import memory
 from .system.forks import RenewedLock
 from .tokenizer import Tokenizer
-from .weights import build
+from .weights import Tensor, build
 
 LOADING = RenewedLock()
 
@@ -39,7 +37,7 @@ class Network(NamedTuple):
     raw: dict  # config.json as it stands
     config: ModelConfig
     generation_config: GenerationConfig
-    tensors: dict[str, np.ndarray]
+    tensors: dict[str, Tensor]  # some of them still in their file
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +123,7 @@ def model_of_network(network: Network, backend: Backend, dtype: type) -> S2T:
         raise ModelError(
             f"{network.source}: its weights need {short}; expected a smaller model, or dtype float16 or int8"
         )
-    weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype), release=release)
+    weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype), Reader())
     origin = Origin(again, weights, backend)
     parts = network.config, network.generation_config, None, None, weights, backend, dtype, network.source
     return S2T(*parts, origin=origin)
@@ -181,7 +179,7 @@ def read_network(folder: Path) -> Network:
     """config.json, generation_config.json and the weights of a folder. Raises ModelError."""
     raw = read_json(folder / "config.json")
     config = ModelConfig.from_dict(raw, str(folder / "config.json"))
-    return Network(folder, raw, config, read_generation_config(folder, raw), read_tensors(folder))
+    return Network(folder, raw, config, read_generation_config(folder, raw), open_tensors(folder))
 
 
 def check_same_model(parts: Checkpoint) -> None:

@@ -14,7 +14,7 @@ weights are not kept; a tied embedding table is read from the panels of the voca
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from .quantize import quantize_weights
 
 LENDABLE = 1 << 25  # bytes of what caches, and steps, have given back that are kept for the next
 NOTHING = 64  # floats of zeros at the start of the arena
+HALVES_END = float(np.finfo(np.float16).max)
+Read = Callable[[Any], np.ndarray]  # gives the numbers of a weight, to be used before it is called again
 
 
 class PackedLinear(NamedTuple):
@@ -156,10 +158,10 @@ def n_words(weights: int, dtype: int) -> int:
     return weights // 2 if dtype == FLOAT16 else weights
 
 
-def check_halves(weights) -> None:
-    """Raise OverflowError where a weight is beyond float16's largest number."""
-    highest = max(max(float(leaf.weight.max()), -float(leaf.weight.min())) for leaf in leaves(weights))
-    if highest > float(np.finfo(np.float16).max):
+def check_halves(weight: np.ndarray) -> None:
+    """Raise OverflowError where a number of a weight (any shape) is beyond float16's largest."""
+    highest = max(float(weight.max()), -float(weight.min()))
+    if highest > HALVES_END:
         raise OverflowError(f"a weight is {highest:.3g}, above float16's largest number, 65504")
 
 
@@ -211,6 +213,8 @@ def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, dtype: int)
     """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
     if dtype == INT8:
         return _pack_int8(arena, weight, bias)
+    if dtype == FLOAT16:
+        check_halves(weight)
     (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
     panels, biases, full = arena.take_panels(count, inputs, dtype), arena.take(count * PANEL), outputs // PANEL
     panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
@@ -236,42 +240,39 @@ def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tup
     return arena.offset(panels), arena.offset(terms)
 
 
-def pack_linear(arena: Arena, w, dtype: int = FLOAT32) -> PackedLinear:
+def pack_linear(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedLinear:
     """ops.Linear (O, I) -> PackedLinear."""
     outputs, inputs = w.weight.shape
-    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, dtype), inputs, outputs, dtype)
+    bias = None if w.bias is None else np.array(read(w.bias))
+    return PackedLinear(arena.block, *_pack(arena, read(w.weight), bias, dtype), inputs, outputs, dtype)
 
 
-def pack_conv(arena: Arena, w, dtype: int = FLOAT32) -> PackedConv:
+def pack_conv(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedConv:
     """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
     outputs, inputs, taps = w.weight.shape
     channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
     order = (channels + np.array([[0], [outputs // 2]])).reshape(-1)  # 16 channels, their 16 gates, and so on
     real = np.repeat(channels < outputs // 2, 2, axis=1).reshape(-1)
     weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
-    weight[real] = w.weight.transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
-    bias[real] = w.bias[order[real]]
+    bias[real] = read(w.bias)[order[real]]
+    weight[real] = read(w.weight).transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
     return PackedConv(arena.block, *_pack(arena, weight, bias, dtype), inputs, outputs // 2, taps, dtype)
 
 
-def pack_norm(arena: Arena, w) -> PackedNorm:
-    """ops.LayerNorm -> PackedNorm."""
-    gain, bias = arena.take(len(w.weight)), arena.take(len(w.bias))
-    gain[:], bias[:] = w.weight, w.bias
+def pack_norm(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedNorm:
+    """ops.LayerNorm -> PackedNorm, in float32 whatever the dtype."""
+    gain, bias = arena.take(*w.weight.shape), arena.take(*w.bias.shape)
+    gain[:] = read(w.weight)
+    bias[:] = read(w.bias)
     return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
 
 
-def pack_tree(arena: Arena, node, dtype: int, release: Callable):
-    """Every leaf packed, in tuples of the same types as before; release(weight) is called when one is done."""
+def pack_tree(arena: Arena, node, dtype: int, read: Read):
+    """Every leaf packed, in tuples of the same types as before."""
     if not hasattr(node, "weight"):
-        children = [pack_tree(arena, child, dtype, release) for child in node]
+        children = [pack_tree(arena, child, dtype, read) for child in node]
         return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
-    if node.weight.ndim == 1:
-        packed = pack_norm(arena, node)
-    else:
-        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, dtype)
-    release(node.weight)
-    return packed
+    return {1: pack_norm, 2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, dtype, read)
 
 
 def plan(columns: int, layers: tuple, *last) -> np.ndarray:
@@ -296,22 +297,18 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
     return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
 
 
-def pack(weights, dtype: int = FLOAT32, release: Callable | None = None) -> PackedWeights:
+def pack(weights, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    `release` is called with every weight that is packed, which is not read again. Raises OverflowError for weights that
-    float16 cannot hold.
+    `read` gives the numbers of one weight after the other. Raises OverflowError for weights that float16 cannot hold.
     """
-    release = release or (lambda weight: None)
-    if dtype == FLOAT16:
-        check_halves(weights)
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
     apart = dtype != INT8 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)))
-    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype) if apart else None
-    halves = HalfRows(embedding.weight) if dtype == INT8 else None  # before the head, which may be the same, is gone
-    encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, release)
+    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype, read) if apart else None
+    halves = HalfRows(read(embedding.weight)) if dtype == INT8 else None
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, read)
     rows = halves or PanelRows(table or packed_head)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
