@@ -21,7 +21,7 @@ import numpy as np
 from ..aligned import empty_aligned
 from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from ..pool import Pool
-from .quantize import quantize_weights
+from . import packing_host
 
 LENDABLE = 1 << 25  # bytes of what caches, and steps, have given back that are kept for the next
 NOTHING = 64  # floats of zeros at the start of the arena
@@ -191,72 +191,57 @@ class Arena:
         (self.block,), self.used = empty_aligned(NOTHING + floats), NOTHING
         self.block[:NOTHING] = 0
 
-    def take(self, *shape: int) -> np.ndarray:
-        """The next free floats as an array of zeros."""
+    def room(self, *shape: int) -> np.ndarray:
+        """The next free floats as an array, uninitialised."""
         count = math.prod(shape)
         part = self.block[self.used : self.used + count].reshape(shape)
         self.used += _rounded(count)
-        part.fill(0)
         return part
 
-    def take_panels(self, count: int, inputs: int, dtype: int) -> np.ndarray:
-        """Room for panels of floats or halves: (count, inputs, PANEL) of zeros."""
-        panels = self.take(count, inputs, n_words(PANEL, dtype))
-        return panels.view(np.float16) if dtype == FLOAT16 else panels
+    def take(self, *shape: int) -> np.ndarray:
+        """The next free floats as an array of zeros."""
+        part = self.room(*shape)
+        part.fill(0)
+        return part
 
     def offset(self, part: np.ndarray) -> int:
         """Return where a part that was taken lies, in floats."""
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 
-def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, dtype: int) -> tuple[int, int]:
-    """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
-    if dtype == INT8:
-        return _pack_int8(arena, weight, bias)
+def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray, order: np.ndarray, dtype: int) -> tuple[int, int]:
+    """A weight (O, I, taps), and its bias in the panels' `order`, into the arena: offsets of panels and terms."""
     if dtype == FLOAT16:
         check_halves(weight)
-    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
-    panels, biases, full = arena.take_panels(count, inputs, dtype), arena.take(count * PANEL), outputs // PANEL
-    panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
-    if rest := outputs - full * PANEL:
-        panels[full, :, :rest] = weight[full * PANEL :].T
-    if bias is not None:
-        biases[:outputs] = bias
-    return arena.offset(panels), arena.offset(biases)
-
-
-def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
-    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of ops/gemm_int8.py."""
-    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
-    quantized, scale, zero_point = quantize_weights(weight)
-    quads = -(-inputs // 4)
-    panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(zero_point), count * PANEL)
-    padded = np.zeros((count * PANEL, quads * 4), np.int8)
-    padded[:outputs, :inputs] = quantized
-    view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
-    view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
-    terms[0, :outputs], terms[1, :outputs] = 0 if bias is None else bias, scale
-    terms[2:, :outputs] = zero_point.view(np.float32)
+    count, depth = len(order) // PANEL, math.prod(weight.shape[1:])
+    if dtype == INT8:
+        panels, terms = arena.room(count, -(-depth // 4), PANEL), arena.take(2 - (-depth // CHUNK), count * PANEL)
+    else:
+        panels, terms = arena.room(count, depth, n_words(PANEL, dtype)), arena.take(1, count * PANEL)
+    packing_host.pack(weight, order, len(bias), dtype, panels, terms[1:])
+    terms[0, : len(bias)] = bias
+    if dtype == INT8:  # zero points, from the sums of bytes
+        terms[2:] = (-128 * terms[2:]).astype(np.int32).view(np.float32)
     return arena.offset(panels), arena.offset(terms)
 
 
 def pack_linear(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedLinear:
     """ops.Linear (O, I) -> PackedLinear."""
     outputs, inputs = w.weight.shape
-    bias = None if w.bias is None else np.array(read(w.bias))
-    return PackedLinear(arena.block, *_pack(arena, read(w.weight), bias, dtype), inputs, outputs, dtype)
+    order = np.arange(round_up(outputs))
+    order[outputs:] = -1
+    bias = np.zeros(outputs, np.float32) if w.bias is None else np.array(read(w.bias))
+    offsets = _pack(arena, read(w.weight)[..., None], bias, order, dtype)
+    return PackedLinear(arena.block, *offsets, inputs, outputs, dtype)
 
 
 def pack_conv(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedConv:
-    """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
+    """ops.Conv (O, I, taps) -> PackedConv: outputs in the panels' order, 16 channels, their 16 gates, and so on."""
     outputs, inputs, taps = w.weight.shape
     channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
-    order = (channels + np.array([[0], [outputs // 2]])).reshape(-1)  # 16 channels, their 16 gates, and so on
-    real = np.repeat(channels < outputs // 2, 2, axis=1).reshape(-1)
-    weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
-    bias[real] = read(w.bias)[order[real]]
-    weight[real] = read(w.weight).transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
-    return PackedConv(arena.block, *_pack(arena, weight, bias, dtype), inputs, outputs // 2, taps, dtype)
+    order = np.where(channels < outputs // 2, channels + np.array([[0], [outputs // 2]]), -1).reshape(-1)
+    bias = np.where(order < 0, np.float32(0), read(w.bias)[order])
+    return PackedConv(arena.block, *_pack(arena, read(w.weight), bias, order, dtype), inputs, outputs // 2, taps, dtype)
 
 
 def pack_norm(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedNorm:
