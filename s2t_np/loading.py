@@ -9,16 +9,15 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .backend import DTYPES, Backend, check_choice, choose, for_network
 from .checkpoint import open_tensors
-from .checkpoint.fairseq import checkpoint as fairseq
+from .checkpoint.fairseq import find as find_fairseq
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find, naming_damage
 from .checkpoint.unread import Reader
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
-from .ensemble import Ensemble
 from .errors import InputWarning, ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .sending import Origin, Place
@@ -26,6 +25,9 @@ from .system import memory
 from .system.forks import RenewedLock
 from .tokenizer import Tokenizer
 from .weights import Tensor, build
+
+if TYPE_CHECKING:
+    from .checkpoint.fairseq.checkpoint import FairseqCheckpoint
 
 LOADING = RenewedLock()
 
@@ -48,7 +50,7 @@ class Checkpoint:
     feature_config: FeatureConfig
     tokenizer: Tokenizer
     utterance_config: UtteranceConfig
-    fairseq: fairseq.FairseqCheckpoint | None  # what fairseq's own files say, if it is one of fairseq's
+    fairseq: "FairseqCheckpoint | None"  # what fairseq's own files say, if it is one of fairseq's
 
 
 def load(
@@ -78,13 +80,17 @@ def load(
         check_place(place)
     chosen = choose(backend, dtype)  # may compile, so that mistakes come first
     models = [load_folder(place, chosen, DTYPES[dtype]) for place in places]
-    return models[0] if len(models) == 1 else Ensemble.of(models)
+    if len(models) == 1:
+        return models[0]
+    from .ensemble import Ensemble
+
+    return Ensemble.of(models)
 
 
 def check_place(place: Path) -> None:
     """Raise ModelError for what is not a checkpoint in either layout, without reading its weights."""
     with naming_damage(place):
-        if fairseq.find(place) is None:
+        if find_fairseq(place) is None:
             require_model(place)
 
 
@@ -149,8 +155,8 @@ def load_once(place: Path, backend: str, dtype: str, processor: bool) -> S2T:
 
 def read(place: Path) -> Checkpoint:
     """The parts of a checkpoint in either layout. Raises ModelError."""
-    found = fairseq.find(place)
-    parts = read_folder(place) if found is None else read_fairseq(fairseq.read(found))
+    found = find_fairseq(place)
+    parts = read_folder(place) if found is None else read_fairseq(found)
     check_same_model(parts)
     return parts
 
@@ -162,8 +168,11 @@ def read_folder(folder: Path) -> Checkpoint:
     return Checkpoint(read_network(folder), feature_config, tokenizer, UtteranceConfig.from_folder(folder), None)
 
 
-def read_fairseq(parts: fairseq.FairseqCheckpoint) -> Checkpoint:
-    """The same of a checkpoint of fairseq's. Raises ModelError."""
+def read_fairseq(path: Path) -> Checkpoint:
+    """The same of a checkpoint of fairseq's, a .pt. Raises ModelError."""
+    from .checkpoint.fairseq.checkpoint import read as read_parts
+
+    parts = read_parts(path)
     source = str(parts.path)
     tokenizer_config = TokenizerConfig.from_dict(parts.tokenizer_config, source)
     tokenizer = Tokenizer.from_parts(parts.vocab, parts.sentencepiece, tokenizer_config)

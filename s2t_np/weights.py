@@ -6,19 +6,18 @@ dictionary. What a checkpoint of a given config must hold, and in which shapes, 
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from types import GenericAlias, UnionType
-from typing import get_type_hints
 
 import numpy as np
 
-from .architectures import conformer, convtransformer
 from .checkpoint.unread import Unread
 from .config import ModelConfig
 from .errors import ModelError
 from .ops import Linear
 from .parts import Decoder, Encoder, Shapes, Weights, layer_shapes, norm_shapes, subsampler_shapes
-from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .settings.architecture import CONFORMER, CONVTRANSFORMER
 
 Tensor = np.ndarray | Unread
 # Sinusoids are computed, never read; a tied head repeats the embedding table. Checkpoints may hold them or not.
@@ -58,16 +57,22 @@ def head_shapes(config: ModelConfig) -> Shapes:
     return shapes if config.tie_word_embeddings else shapes | {"lm_head.weight": (config.vocab_size, width)}
 
 
-ENCODERS = {
-    TRANSFORMER: (Encoder, encoder_shapes),
-    CONVTRANSFORMER: (convtransformer.ConvEncoder, convtransformer.shapes),
-    CONFORMER: (conformer.ConformerEncoder, conformer.shapes),
-}
+def encoder_of(architecture: str) -> tuple[type, Callable[[ModelConfig], Shapes]]:
+    """The structure of an architecture's encoder, and the function that gives its tensors."""
+    if architecture == CONVTRANSFORMER:
+        from .architectures import convtransformer
+
+        return convtransformer.ConvEncoder, convtransformer.shapes
+    if architecture == CONFORMER:
+        from .architectures import conformer
+
+        return conformer.ConformerEncoder, conformer.shapes
+    return Encoder, encoder_shapes
 
 
 def expected_shapes(config: ModelConfig) -> Shapes:
     """THE TABLE: every tensor a checkpoint of this config must hold, and its shape."""
-    _, shapes = ENCODERS[config.architecture]
+    _, shapes = encoder_of(config.architecture)
     return shapes(config) | decoder_shapes(config) | head_shapes(config)
 
 
@@ -157,9 +162,6 @@ def _nested(tensors: dict[str, Tensor]) -> dict:
     return tree
 
 
-_hints = functools.cache(get_type_hints)
-
-
 def _place(kind, node):
     """Fill the NamedTuple `kind` with the tensors of a nested dict, by the names of its fields.
 
@@ -173,7 +175,7 @@ def _place(kind, node):
         return tuple(_place(kind.__args__[0], node.get(str(i))) for i in range(len(node))) if node else ()
     if not hasattr(kind, "_fields"):
         return node
-    return kind(*(_place(hint, (node or {}).get(field)) for field, hint in _hints(kind).items()))
+    return kind(*(_place(hint, (node or {}).get(field)) for field, hint in kind.__annotations__.items()))
 
 
 def build(tensors: dict[str, Tensor], config: ModelConfig, source: str, dtype=np.float32) -> Weights:
@@ -182,7 +184,7 @@ def build(tensors: dict[str, Tensor], config: ModelConfig, source: str, dtype=np
     Those that are still in their file stay there: `ops.prepare` reads them. Raises ModelError as `check` does.
     """
     tensors = {name: cast(tensor, dtype) for name, tensor in check(tensors, config, source).items()}
-    kind, _ = ENCODERS[config.architecture]
+    kind, _ = encoder_of(config.architecture)
     model = _nested(tensors)["model"]
     encoder, decoder = _place(kind, model["encoder"]), _place(Decoder, model["decoder"])
     head = tensors.get("lm_head.weight", decoder.embed_tokens.weight)

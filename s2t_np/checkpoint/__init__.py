@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelError
-from . import safetensors, sharded, torch_legacy, torch_zip
+from . import safetensors, sharded
 from .file_bytes import Malformed, blame, opened, shown
 from .sharded import INDEXES, WEIGHTS
 from .unread import Unread
@@ -76,6 +76,8 @@ def open_file(path: Path) -> dict[str, np.ndarray | Unread]:
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """{name: array} of a pytorch_model.bin in either format, told by its first bytes. Raises ModelError."""
+    from . import torch_legacy, torch_zip
+
     with blame(path):
         with opened(path) as data:
             head = data[:16].tobytes()

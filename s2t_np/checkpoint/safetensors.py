@@ -10,7 +10,6 @@ has at most 100 MB and begins with "{", keys are unique, and the tensors cover t
 
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -227,7 +226,7 @@ def dtype_name(name: str, array: np.ndarray) -> str:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes `path` when all went well, and vanishes when not. Raises ModelError."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
     try:
         with open(draft, "xb") as file:
             yield file
