@@ -51,6 +51,11 @@ class Cpu(NamedTuple):
         return 512 if "avx512bw" in self.features else 256 if "avx2" in self.features else 128
 
     @property
+    def multiplies_pairs(self) -> bool:
+        """pmaddwd is the best there is for bytes: they are widened to 16 bits before (ops/gemm_pairs.py)."""
+        return self.pair_bits > 0 and not (self.has_vnni or self.has_avx_vnni)
+
+    @property
     def has_tiles(self) -> bool:
         """AMX: registers of 16 rows of 64 bytes, and products of whole registers."""
         return {"amx-tile", "amx-int8", "avx512f"} <= self.features

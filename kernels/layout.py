@@ -6,6 +6,7 @@ LANES = 16  # float32 numbers in a vector (simd/vector.py)
 PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 CHUNK = 512  # inputs that share a scale, where weights are bytes
 CHUNK_ROWS = PANEL * CHUNK // 4 + LANES * LANES  # words for a chunk of a panel, and a square (ops/gemm_amx.py)
+PAIRS_OF_UNIT = CHUNK // 2 * LANES  # words for a chunk of a unit, two inputs in each (ops/gemm_pairs.py)
 FLOAT32, INT8, FLOAT16 = 0, 1, 2  # weight dtypes
 CHAIN = 256  # products that are added up one after the other, at most
 NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)  # lower bounds of results

@@ -5,6 +5,7 @@ touch. So memory is lent: `lend_floats` gives an array that goes back to its poo
 neither itself nor a view of it.
 """
 
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from threading import RLock
@@ -64,8 +65,9 @@ class _Lease:
     def __init__(self, pool: Pool, memory: np.ndarray):
         self.pool, self.memory, self.__array_interface__ = pool, memory, memory.__array_interface__
 
-    def __del__(self):
-        self.pool.give(len(self.memory), self.memory, self.memory.nbytes)
+    def __del__(self, ending=sys.is_finalizing):  # a default: at the end of the process names mean nothing any more
+        if not ending():
+            self.pool.give(len(self.memory), self.memory, self.memory.nbytes)
 
 
 def rounded(size: int) -> int:

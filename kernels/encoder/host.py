@@ -13,7 +13,8 @@ from .. import doors
 from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single
 from ..build.entry import Entry
-from ..layout import CHUNK, CHUNK_ROWS, FLOAT16, INT8, LANES, PANEL
+from ..cpu import detect
+from ..layout import CHUNK, CHUNK_ROWS, FLOAT16, INT8, LANES, PAIRS_OF_UNIT, PANEL
 from ..ops.host import (
     ATTENTION_SCRATCH,
     CONV_GROUP,
@@ -93,7 +94,7 @@ class EncoderScratch(NamedTuple):
     words: int  # (group, words) the bytes of `units`, then (group, scales)
     inner_words: int  # the same for `hidden`
     sums: int  # (units, outputs, 16) of a convolution
-    panel: int  # (inputs, PANEL) a panel of floats, or (CHUNK_ROWS,) of one's bytes
+    panel: int  # (inputs, PANEL) a panel of floats, or (CHUNK_ROWS,) of one's bytes, or what gemm_pairs.py unpacks
 
 
 class EncoderRun(NamedTuple):
@@ -142,7 +143,8 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes) -> 
     words, scales = max(padded, INNER) // 4 * LANES, -(-padded // CHUNK) * LANES
     sums = group * int(convs[:, WIDTH].max()) * LANES
     scratch = group * LANES * (padded + INNER) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
-    scratch += {FLOAT16: max(padded, INNER) * PANEL, INT8: CHUNK_ROWS}.get(w.dtype, 0)
+    pairs = CHUNK // 2 * PANEL + group * PAIRS_OF_UNIT if detect().multiplies_pairs else 0
+    scratch += {FLOAT16: max(padded, INNER) * PANEL, INT8: max(CHUNK_ROWS, pairs)}.get(w.dtype, 0)
     return EncoderShape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),
         *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),

@@ -11,7 +11,7 @@ from ..simd.tile_amx import BLOCK, HAS_TILES, LINES_AHEAD, tile_units
 from ..simd.transpose import transpose
 from ..simd.vector import load, move, splat, store
 from .gemm import rows_from
-from .gemm_int8 import linear_units_int8, terms_of
+from .gemm_int8 import terms_of
 from .matrices import Matrix, MatrixSlice, Units, panel_offset
 
 SQUARE = BLOCK * LANES  # words of a register
@@ -71,12 +71,3 @@ def linear_units_amx(x: Units, units: int, matrix: Matrix, part: MatrixSlice, ou
 
 if HAS_TILES:
     linear_units_amx = linked(linear_units_amx)
-
-
-@inlined
-def linear_units_bytes(x, units, matrix, part, out, after, room):
-    """The faster of the two; `room` is the address of CHUNK_ROWS words, which AMX uses."""
-    if HAS_TILES:
-        linear_units_amx(x, units, matrix, part, out, after, room)
-    else:
-        linear_units_int8(x, units, matrix, part, out, after)

@@ -8,10 +8,14 @@ it.
 from ..build.device import inlined, linked
 from ..layout import FLOAT16, INT8, LANES, PANEL
 from ..simd.operands import Output
+from ..simd.tile_amx import HAS_TILES
 from ..simd.tile_float16 import HALF_LANES, load_half
+from ..simd.tile_pairs import HAS_PAIRS
 from ..simd.vector import move, store
 from .gemm import linear_units, rows_from
-from .gemm_amx import linear_units_bytes
+from .gemm_amx import linear_units_amx
+from .gemm_int8 import linear_units_int8
+from .gemm_pairs import linear_units_pairs
 from .matrices import Matrix, MatrixSlice, Units, UnitWeights, panel_offset
 
 
@@ -34,15 +38,26 @@ def _multiply_units_half(x, units, w, part, out, after, widened):
         linear_units(x, units, part.inputs, one, PANEL, target, following)
 
 
+@inlined
+def _multiply_units_bytes(x, units, matrix, part, out, after, unpacked):
+    """The fastest that this processor has over bytes."""
+    if HAS_TILES:
+        linear_units_amx(x, units, matrix, part, out, after, unpacked)
+    elif HAS_PAIRS:
+        linear_units_pairs(x, units, matrix, part, out, after, unpacked)
+    else:
+        linear_units_int8(x, units, matrix, part, out, after)
+
+
 @linked
 def multiply_units(x: Units, units: int, matrix: Matrix, part: MatrixSlice, out: Output, after: int, unpacked: int):
     """A slice of a matrix times some units: Units x -> out, whose rows are the outputs and whose steps are the units.
 
     x begins at the first input of the slice, out at its first output; the bias goes with input 0. `after` is the
-    address of what is needed next, `unpacked` that of room for a panel, which halves and AMX use.
+    address of what is needed next, `unpacked` that of room for what halves, AMX and products of pairs unpack.
     """
     if matrix.dtype == INT8:
-        linear_units_bytes(x, units, matrix, part, out, after, unpacked)
+        _multiply_units_bytes(x, units, matrix, part, out, after, unpacked)
     else:
         start = panel_offset(matrix.dtype, matrix.inputs, part.output, part.input)
         stride = panel_offset(matrix.dtype, matrix.inputs, PANEL, 0)

@@ -8,7 +8,7 @@ from s2t_np.system import threads
 pytest.importorskip("numba")
 
 from s2t_np_kernels.decoder import host
-from s2t_np_kernels.pool import Pool, lend_floats, rounded
+from s2t_np_kernels.pool import Pool, _Lease, lend_floats, rounded
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import model
@@ -50,6 +50,16 @@ def test_the_key_used_least_recently_goes_first():
         pool.give(key, key, 1)
     pool.give("a", "last", 1)
     assert [pool.take(key) for key in "bab"] == [None, "last", None]
+
+
+def test_nothing_goes_back_while_the_process_ends():
+    """What a script still holds then is let go after this module's names are gone, in silence."""
+    pool = Pool(1 << 20)
+    lease = _Lease(pool, np.empty(64, np.float32))
+    lease.__del__(ending=lambda: True)
+    assert not pool.kept
+    del lease
+    assert pool.bytes == 256
 
 
 def start(packed, config, positions: int):

@@ -1,4 +1,7 @@
-"""Bytes in AMX's registers: the same bits as in vectors, which this machine computes with where AMX is taken away."""
+"""Bytes in AMX's registers, in vectors of bytes and as pairs of 16-bit numbers: the same bits.
+
+This machine computes in each way that it has, where better ones are taken away.
+"""
 
 import os
 import subprocess
@@ -29,7 +32,7 @@ shapes = (
     {"d_model": 64, "encoder_ffn_dim": 96, "decoder_ffn_dim": 128, "conv_kernel_sizes": (3, 41)},
     {"d_model": 544, "encoder_ffn_dim": 1100, "decoder_ffn_dim": 1100},
 )
-rng, results = np.random.default_rng(0), [np.array([detect().has_tiles])]
+rng, results = np.random.default_rng(0), [np.array([detect().has_tiles, detect().multiplies_pairs])]
 for shape in shapes:
     config, plain = random_model(shape)
     ops = backend.int8_ops
@@ -53,14 +56,19 @@ def results(path, **environment) -> list[np.ndarray]:
         return list(arrays.values())
 
 
-@pytest.mark.skipif(not cpu.detect().has_tiles, reason="this processor has no AMX, or the system refuses it")
-def test_the_same_bits_as_in_vectors(tmp_path):
-    without = ",".join(sorted(name for name in cpu.detect().features if not name.startswith("amx")))
-    tiles = results(tmp_path / "tiles.npz")
-    vectors = results(tmp_path / "vectors.npz", S2T_NP_CPU_FEATURES=without, S2T_NP_CACHE_DIR=str(tmp_path / "cache"))
-    assert (tiles[0], vectors[0]) == (True, False)
-    assert len(tiles) == len(vectors) > 80
-    for one, other in zip(tiles[1:], vectors[1:], strict=True):
+WAYS = {"vectors": "amx", "pairs": ("amx", "avx512vnni", "avxvnni")}  # what is taken away for it
+
+
+@pytest.mark.skipif(cpu.detect().multiplies_pairs, reason="this processor has no instruction for products of bytes")
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_bits(way, tmp_path):
+    allowed = ",".join(sorted(name for name in cpu.detect().features if not name.startswith(WAYS[way])))
+    here = results(tmp_path / "here.npz")
+    there = results(tmp_path / "there.npz", S2T_NP_CPU_FEATURES=allowed, S2T_NP_CACHE_DIR=str(tmp_path / "cache"))
+    assert here[0].tolist() == [cpu.detect().has_tiles, False]
+    assert there[0].tolist() == [False, way == "pairs"]
+    assert len(here) == len(there) > 80
+    for one, other in zip(here[1:], there[1:], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
