@@ -5,6 +5,7 @@ file, and most of the time goes into pages that are cleared, filled, and given b
 megabytes, which stay in the processor's cache, they cost the copy alone.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +24,7 @@ class Unread:
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype, stored: int, read: Callable[[Target], np.ndarray]):
         """`stored`: how many bytes it has in the file; `read` returns the tensor, or raises ModelError."""
         self.shape, self.dtype, self.stored, self.read = shape, np.dtype(dtype), stored, read
-        self.ndim, self.size = len(shape), int(np.prod(shape))
+        self.ndim, self.size = len(shape), math.prod(shape)
 
     def then(self, dtype: np.dtype, function: Callable[[np.ndarray], np.ndarray]) -> "Unread":
         """The tensor that `function` makes of this one when it has been read, in `dtype`."""
