@@ -8,7 +8,8 @@ convolution's inputs become its window's: [tap][input]. From there
     bytes     [input / 4][output][4 inputs]: w = round(W / s) with s = max |W| / 127 of the output; the scale, and the
               sum of the bytes of each CHUNK of inputs
 
-numpy took five passes for bytes, each into new memory: three times as long.
+numpy took five passes for bytes, each into new memory: 131 ms for 27 million weights, here 53 (halves 123 and 60,
+floats 68 and 60).
 """
 
 import numpy as np
