@@ -27,7 +27,7 @@ from .decoder import cross_kv_host
 from .decoder import host as decoder_host
 from .decoder.cache_host import Cache, empty_cache
 from .encoder import host as encoder_host
-from .layout import FLOAT16, INT8, LANES
+from .layout import FLOAT16, FLOAT32, INT8, LANES
 from .ops import bands_host, fbank_host, measures_host, softmax_host
 from .ops.host import attention, layer_norm, linear, linear_relu
 from .weights.pack import pack, round_up
@@ -35,8 +35,17 @@ from .weights.pack import pack, round_up
 POSITIONS_KEPT = 64  # position rows that are kept together
 Stages = Callable[[str, np.ndarray], None]
 
+
+def prepare(weights, read: Callable = np.asarray, dtype: int = FLOAT32):
+    """weights.Weights -> PackedWeights, as ops.prepare. Raises ModelError for weights that float16 cannot hold."""
+    try:
+        return pack(weights, dtype, read)
+    except OverflowError as error:
+        raise ModelError(f"dtype float16: {error}; use float32") from None
+
+
 numba_ops = numpy_ops._replace(
-    prepare=pack,
+    prepare=prepare,
     linear=linear,
     linear_activation=linear_relu,
     layer_norm=layer_norm,
@@ -210,16 +219,8 @@ def describe() -> dict[str, str]:
 threads.follow(get_threads)
 
 
-def prepare_halves(weights, release: Callable | None = None):
-    """weights.Weights -> PackedWeights kept in float16. Raises ModelError for weights that are too large for it."""
-    try:
-        return pack(weights, FLOAT16, release)
-    except OverflowError as error:
-        raise ModelError(f"dtype float16: {error}; use float32") from None
-
-
-float16_ops = numba_ops._replace(prepare=prepare_halves)
-int8_ops = numba_ops._replace(prepare=functools.partial(pack, dtype=INT8))
+float16_ops = numba_ops._replace(prepare=functools.partial(prepare, dtype=FLOAT16))
+int8_ops = numba_ops._replace(prepare=functools.partial(prepare, dtype=INT8))
 vad = vad_ops.VadOps(band_powers, frame_measures)
 OPS = {"float32": numba_ops, "float16": float16_ops, "int8": int8_ops}  # by the dtype that a user names
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .activations import ACTIVATIONS
-from .architectures import conformer, convtransformer
 from .config import ModelConfig
 from .decoder import start_cache, step, step_together
 from .encoder import encode
@@ -21,7 +20,7 @@ from .errors import BackendError, InputWarning, OptionError
 from .features import fbank
 from .longform.vad_ops import NUMPY_VAD, VadOps
 from .ops import Ops, linear, linear_relu, numpy_ops
-from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .settings.architecture import CONFORMER, CONVTRANSFORMER
 from .system.forks import finished_before_forks
 
 
@@ -49,8 +48,6 @@ def describe() -> dict[str, str]:
 
 
 NUMPY = Backend("numpy", numpy_ops, fbank, encode, start_cache, step, step_together, NUMPY_VAD, describe)
-
-ENCODERS = {TRANSFORMER: encode, CONVTRANSFORMER: convtransformer.encode, CONFORMER: conformer.encode}
 
 DTYPES = {  # what a user may ask for, and the type that is then computed in; float16 and int8 are how weights are kept
     "float32": np.float32,
@@ -159,10 +156,23 @@ def for_network(backend: Backend, config: ModelConfig) -> Backend:
         fbank=backend.fbank,
         vad=backend.vad,
         ops=numpy_ops._replace(linear_activation=linear_with(config.activation_function)),
-        encode=ENCODERS[config.architecture],
+        encode=encode_of(config.architecture),
         describe=lambda: backend.describe() | says,
     )
     return safe_to_fork(found)
+
+
+def encode_of(architecture: str) -> Callable:
+    """The readable call of an architecture's encoder."""
+    if architecture == CONVTRANSFORMER:
+        from .architectures import convtransformer
+
+        return convtransformer.encode
+    if architecture == CONFORMER:
+        from .architectures import conformer
+
+        return conformer.encode
+    return encode
 
 
 def safe_to_fork(backend: Backend) -> Backend:

@@ -9,25 +9,25 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from .backend import DTYPES, Backend, check_choice, choose, for_network
-from .checkpoint import read_tensors
-from .checkpoint.fairseq import checkpoint as fairseq
-from .checkpoint.file_bytes import release
+from .checkpoint import open_tensors
+from .checkpoint.fairseq import find as find_fairseq
 from .checkpoint.folders import require_model
 from .checkpoint.hub import find, naming_damage
+from .checkpoint.unread import Reader
 from .config import FeatureConfig, GenerationConfig, ModelConfig, TokenizerConfig, UtteranceConfig, read_json
-from .ensemble import Ensemble
 from .errors import InputWarning, ModelError, OptionError
 from .model import DEFAULT_MODEL, S2T
 from .sending import Origin, Place
 from .system import memory
 from .system.forks import RenewedLock
 from .tokenizer import Tokenizer
-from .weights import build
+from .weights import Tensor, build
+
+if TYPE_CHECKING:
+    from .checkpoint.fairseq.checkpoint import FairseqCheckpoint
 
 LOADING = RenewedLock()
 
@@ -39,7 +39,7 @@ class Network(NamedTuple):
     raw: dict  # config.json as it stands
     config: ModelConfig
     generation_config: GenerationConfig
-    tensors: dict[str, np.ndarray]
+    tensors: dict[str, Tensor]  # some of them still in their file
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Checkpoint:
     feature_config: FeatureConfig
     tokenizer: Tokenizer
     utterance_config: UtteranceConfig
-    fairseq: fairseq.FairseqCheckpoint | None  # what fairseq's own files say, if it is one of fairseq's
+    fairseq: "FairseqCheckpoint | None"  # what fairseq's own files say, if it is one of fairseq's
 
 
 def load(
@@ -80,13 +80,17 @@ def load(
         check_place(place)
     chosen = choose(backend, dtype)  # may compile, so that mistakes come first
     models = [load_folder(place, chosen, DTYPES[dtype]) for place in places]
-    return models[0] if len(models) == 1 else Ensemble.of(models)
+    if len(models) == 1:
+        return models[0]
+    from .ensemble import Ensemble
+
+    return Ensemble.of(models)
 
 
 def check_place(place: Path) -> None:
     """Raise ModelError for what is not a checkpoint in either layout, without reading its weights."""
     with naming_damage(place):
-        if fairseq.find(place) is None:
+        if find_fairseq(place) is None:
             require_model(place)
 
 
@@ -125,7 +129,7 @@ def model_of_network(network: Network, backend: Backend, dtype: type) -> S2T:
         raise ModelError(
             f"{network.source}: its weights need {short}; expected a smaller model, or dtype float16 or int8"
         )
-    weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype), release=release)
+    weights = backend.ops.prepare(build(network.tensors, network.config, str(network.source), dtype), Reader())
     origin = Origin(again, weights, backend)
     parts = network.config, network.generation_config, None, None, weights, backend, dtype, network.source
     return S2T(*parts, origin=origin)
@@ -151,8 +155,8 @@ def load_once(place: Path, backend: str, dtype: str, processor: bool) -> S2T:
 
 def read(place: Path) -> Checkpoint:
     """The parts of a checkpoint in either layout. Raises ModelError."""
-    found = fairseq.find(place)
-    parts = read_folder(place) if found is None else read_fairseq(fairseq.read(found))
+    found = find_fairseq(place)
+    parts = read_folder(place) if found is None else read_fairseq(found)
     check_same_model(parts)
     return parts
 
@@ -164,8 +168,11 @@ def read_folder(folder: Path) -> Checkpoint:
     return Checkpoint(read_network(folder), feature_config, tokenizer, UtteranceConfig.from_folder(folder), None)
 
 
-def read_fairseq(parts: fairseq.FairseqCheckpoint) -> Checkpoint:
-    """The same of a checkpoint of fairseq's. Raises ModelError."""
+def read_fairseq(path: Path) -> Checkpoint:
+    """The same of a checkpoint of fairseq's, a .pt. Raises ModelError."""
+    from .checkpoint.fairseq.checkpoint import read as read_parts
+
+    parts = read_parts(path)
     source = str(parts.path)
     tokenizer_config = TokenizerConfig.from_dict(parts.tokenizer_config, source)
     tokenizer = Tokenizer.from_parts(parts.vocab, parts.sentencepiece, tokenizer_config)
@@ -181,7 +188,7 @@ def read_network(folder: Path) -> Network:
     """config.json, generation_config.json and the weights of a folder. Raises ModelError."""
     raw = read_json(folder / "config.json")
     config = ModelConfig.from_dict(raw, str(folder / "config.json"))
-    return Network(folder, raw, config, read_generation_config(folder, raw), read_tensors(folder))
+    return Network(folder, raw, config, read_generation_config(folder, raw), open_tensors(folder))
 
 
 def check_same_model(parts: Checkpoint) -> None:

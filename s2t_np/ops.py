@@ -9,7 +9,7 @@ positions, K beams, H heads, D model width, F feed-forward width, V vocabulary; 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,12 +53,21 @@ class Conv(NamedTuple):
     __repr__ = summary
 
 
-def prepare(weights, release: Callable | None = None):
-    """Convert freshly loaded weights to the form this table computes with. For numpy they already have it.
+def prepare(weights, read: Callable[[Any], np.ndarray] = np.asarray):
+    """Convert freshly loaded weights to the form this table computes with: for numpy, arrays.
 
-    Where the form is another, `release` is called with every array that is not needed any more.
+    Weights may be arrays (any shape), or what `np.asarray` reads from a file. Where the form is another, `read` gives
+    the numbers of one, which are used before it is called again.
     """
-    return weights
+    known: dict[int, np.ndarray] = {}  # a tied table stays one
+
+    def arrays(node):
+        if isinstance(node, tuple):
+            children = map(arrays, node)
+            return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
+        return None if node is None else known.setdefault(id(node), np.asarray(node))
+
+    return arrays(weights)
 
 
 def linear(x: np.ndarray, w: Linear, residual: np.ndarray | None = None) -> np.ndarray:

@@ -4,20 +4,22 @@ The fields are named as the checkpoint names them (`parts.py`), so putting the t
 dictionary. What a checkpoint of a given config must hold, and in which shapes, is written once, in `expected_shapes`.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from types import GenericAlias, UnionType
-from typing import get_type_hints
 
 import numpy as np
 
-from .architectures import conformer, convtransformer
+from .checkpoint.unread import Unread
 from .config import ModelConfig
 from .errors import ModelError
 from .ops import Linear
 from .parts import Decoder, Encoder, Shapes, Weights, layer_shapes, norm_shapes, subsampler_shapes
-from .settings.architecture import CONFORMER, CONVTRANSFORMER, TRANSFORMER
+from .settings.architecture import CONFORMER, CONVTRANSFORMER
 
+Tensor = np.ndarray | Unread
 # Sinusoids are computed, never read; a tied head repeats the embedding table. Checkpoints may hold them or not.
 IGNORED = ("model.encoder.embed_positions.weights", "model.decoder.embed_positions.weights")
 
@@ -55,16 +57,22 @@ def head_shapes(config: ModelConfig) -> Shapes:
     return shapes if config.tie_word_embeddings else shapes | {"lm_head.weight": (config.vocab_size, width)}
 
 
-ENCODERS = {
-    TRANSFORMER: (Encoder, encoder_shapes),
-    CONVTRANSFORMER: (convtransformer.ConvEncoder, convtransformer.shapes),
-    CONFORMER: (conformer.ConformerEncoder, conformer.shapes),
-}
+def encoder_of(architecture: str) -> tuple[type, Callable[[ModelConfig], Shapes]]:
+    """The structure of an architecture's encoder, and the function that gives its tensors."""
+    if architecture == CONVTRANSFORMER:
+        from .architectures import convtransformer
+
+        return convtransformer.ConvEncoder, convtransformer.shapes
+    if architecture == CONFORMER:
+        from .architectures import conformer
+
+        return conformer.ConformerEncoder, conformer.shapes
+    return Encoder, encoder_shapes
 
 
 def expected_shapes(config: ModelConfig) -> Shapes:
     """THE TABLE: every tensor a checkpoint of this config must hold, and its shape."""
-    _, shapes = ENCODERS[config.architecture]
+    _, shapes = encoder_of(config.architecture)
     return shapes(config) | decoder_shapes(config) | head_shapes(config)
 
 
@@ -80,7 +88,7 @@ def parameter_count(config: ModelConfig) -> int:
     return rest + config.encoder_layers * encoder + config.decoder_layers * decoder
 
 
-def check_size(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> None:
+def check_size(tensors: dict[str, Tensor], config: ModelConfig, source: str) -> None:
     """Refuse a config of a network far larger than its weights. Raises ModelError."""
     described, found = parameter_count(config), sum(tensor.size for tensor in tensors.values())
     if described > 4 * found + 1_000_000:
@@ -101,14 +109,17 @@ def _why(missing: list[str]) -> str:
     return "does config.json belong to these weights?"
 
 
-def _check_finite(name: str, tensor: np.ndarray, source: str) -> None:
-    """Extremes, not a mask: a NaN or an infinity always shows in one of them, and nothing is allocated."""
+def _check_finite(name: str, tensor: np.ndarray, source: str) -> np.ndarray:
+    """The same tensor. Extremes, not a mask: a NaN or an infinity always shows in one of them, and nothing is
+    allocated.
+    """
     if tensor.size and not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
         count = int(np.count_nonzero(~np.isfinite(tensor)))
         raise ModelError(f"{source}: {name} holds {count} values that are NaN or infinite; the file is damaged")
+    return tensor
 
 
-def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> dict[str, np.ndarray]:
+def check(tensors: dict[str, Tensor], config: ModelConfig, source: str) -> dict[str, Tensor]:
     """The table's tensors, in its order. Raises ModelError naming what is unknown, missing, misshaped or not finite."""
     check_size(tensors, config, source)
     shapes = expected_shapes(config)
@@ -125,35 +136,56 @@ def check(tensors: dict[str, np.ndarray], config: ModelConfig, source: str) -> d
             raise ModelError(f"{source}: {name} has shape {tensor.shape}, expected {shape} by config.json")
         if tensor.dtype.kind != "f":
             raise ModelError(f"{source}: {name} is {tensor.dtype}, expected a floating-point type")
-        _check_finite(name, tensor, source)
-    return {name: tensors[name] for name in shapes}
+    return {name: checked(name, tensors[name], source) for name in shapes}
 
 
-def _place(kind, name: str, tensors: dict[str, np.ndarray]):
-    """Fill the NamedTuple `kind` with the tensors whose names start with `name`, by the names of its fields.
+def checked(name: str, tensor: Tensor, source: str) -> Tensor:
+    """The same tensor, whose numbers are finite: one that is still in its file is looked at when it has been read."""
+    if isinstance(tensor, np.ndarray):
+        return _check_finite(name, tensor, source)
+    return tensor.then(tensor.dtype, lambda numbers: _check_finite(name, numbers, source))
+
+
+def cast(tensor: Tensor, dtype: type) -> Tensor:
+    """The same tensor in `dtype`."""
+    if isinstance(tensor, np.ndarray):
+        return np.asarray(tensor, dtype)
+    return tensor.then(dtype, lambda numbers: np.asarray(numbers, dtype))
+
+
+def _nested(tensors: dict[str, Tensor]) -> dict:
+    """{"a.b": x} as {"a": {"b": x}}."""
+    tree = {}
+    for name, tensor in tensors.items():
+        *parts, last = name.split(".")
+        functools.reduce(lambda node, part: node.setdefault(part, {}), parts, tree)[last] = tensor
+    return tree
+
+
+def _place(kind, node):
+    """Fill the NamedTuple `kind` with the tensors of a nested dict, by the names of its fields.
 
     A part that may be None is None where the checkpoint has no tensors for it.
     """
     if isinstance(kind, UnionType):
-        kind = kind.__args__[0]
-        if not any(key == name or key.startswith(f"{name}.") for key in tensors):
+        if node is None:
             return None
+        kind = kind.__args__[0]
     if isinstance(kind, GenericAlias):  # tuple[X, ...]: as many as the checkpoint numbers
-        count = len({key.removeprefix(name).split(".")[1] for key in tensors if key.startswith(f"{name}.")})
-        return tuple(_place(kind.__args__[0], f"{name}.{i}", tensors) for i in range(count))
+        return tuple(_place(kind.__args__[0], node.get(str(i))) for i in range(len(node))) if node else ()
     if not hasattr(kind, "_fields"):
-        return tensors.get(name)
-    return kind(*(_place(hint, f"{name}.{field}", tensors) for field, hint in get_type_hints(kind).items()))
+        return node
+    return kind(*(_place(hint, (node or {}).get(field)) for field, hint in kind.__annotations__.items()))
 
 
-def build(tensors: dict[str, np.ndarray], config: ModelConfig, source: str, dtype=np.float32) -> Weights:
+def build(tensors: dict[str, Tensor], config: ModelConfig, source: str, dtype=np.float32) -> Weights:
     """Checked tensors in their places, in `dtype`. float32 tensors stay the views of the file that they are.
 
-    Raises ModelError as `check` does.
+    Those that are still in their file stay there: `ops.prepare` reads them. Raises ModelError as `check` does.
     """
-    tensors = {k: np.asarray(v, dtype=dtype) for k, v in check(tensors, config, source).items()}
-    kind, _ = ENCODERS[config.architecture]
-    encoder = _place(kind, "model.encoder", tensors)
-    decoder = _place(Decoder, "model.decoder", tensors)
+    tensors = {name: cast(tensor, dtype) for name, tensor in check(tensors, config, source).items()}
+    kind, _ = encoder_of(config.architecture)
+    model = _nested(tensors)["model"]
+    encoder, decoder = _place(kind, model["encoder"]), _place(Decoder, model["decoder"])
     head = tensors.get("lm_head.weight", decoder.embed_tokens.weight)
     return Weights(encoder, decoder, Linear(head, None))

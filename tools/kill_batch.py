@@ -66,10 +66,11 @@ def spawn(argv: Sequence[str]) -> int:
 def forker() -> Callable[[Sequence[str]], int]:
     """Load program and model once, so that attempts begin at once; returns a function that starts one, as `spawn`."""
     from s2t_np import cli, load, set_threads
+    from s2t_np.cli import model_arguments
 
     set_threads(1)
     model = load("digits", backend="numpy")
-    cli.command.load = lambda *args, **kwargs: model
+    model_arguments.load = lambda *args, **kwargs: model
 
     def fork(argv: Sequence[str]) -> int:
         if pid := os.fork():

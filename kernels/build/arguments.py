@@ -15,6 +15,7 @@ floats as the bits of a float64. Addresses are taken by `address_of` and nowhere
 """
 
 import ctypes
+import functools
 import struct
 import typing
 from collections.abc import Iterator
@@ -51,10 +52,11 @@ def table(columns: int):
     return Annotated[np.ndarray, PointerTo("int64", columns)]
 
 
+@functools.cache
 def fields_of(kind) -> tuple:
     """The annotations of a tuple's elements; none for what is a single value."""
     if isinstance(kind, type) and hasattr(kind, "_fields"):
-        return tuple(typing.get_type_hints(kind, include_extras=True)[name] for name in kind._fields)
+        return tuple(kind.__annotations__[name] for name in kind._fields)
     return typing.get_args(kind) if typing.get_origin(kind) is tuple else ()
 
 

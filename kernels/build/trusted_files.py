@@ -16,7 +16,6 @@ On Windows there are no such modes; the user's profile is protected by its acces
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -228,7 +227,7 @@ class Folder:
 
     def _temporary(self, name: str) -> tuple[str, int]:
         """A new file with a name that cannot be foretold."""
-        temporary = f".{name}.{secrets.token_hex(8)}"
+        temporary = f".{name}.{os.urandom(8).hex()}"
         return temporary, self._open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
     def _unlink(self, name: str) -> None:

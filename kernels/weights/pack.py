@@ -14,17 +14,19 @@ weights are not kept; a tied embedding table is read from the panels of the voca
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..aligned import empty_aligned
 from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from ..pool import Pool
-from .quantize import quantize_weights
+from . import packing_host
 
 LENDABLE = 1 << 25  # bytes of what caches, and steps, have given back that are kept for the next
 NOTHING = 64  # floats of zeros at the start of the arena
+HALVES_END = float(np.finfo(np.float16).max)
+Read = Callable[[Any], np.ndarray]  # gives the numbers of a weight, to be used before it is called again
 
 
 class PackedLinear(NamedTuple):
@@ -156,10 +158,10 @@ def n_words(weights: int, dtype: int) -> int:
     return weights // 2 if dtype == FLOAT16 else weights
 
 
-def check_halves(weights) -> None:
-    """Raise OverflowError where a weight is beyond float16's largest number."""
-    highest = max(max(float(leaf.weight.max()), -float(leaf.weight.min())) for leaf in leaves(weights))
-    if highest > float(np.finfo(np.float16).max):
+def check_halves(weight: np.ndarray) -> None:
+    """Raise OverflowError where a number of a weight (any shape) is beyond float16's largest."""
+    highest = max(float(weight.max()), -float(weight.min()))
+    if highest > HALVES_END:
         raise OverflowError(f"a weight is {highest:.3g}, above float16's largest number, 65504")
 
 
@@ -189,89 +191,73 @@ class Arena:
         (self.block,), self.used = empty_aligned(NOTHING + floats), NOTHING
         self.block[:NOTHING] = 0
 
-    def take(self, *shape: int) -> np.ndarray:
-        """The next free floats as an array of zeros."""
+    def room(self, *shape: int) -> np.ndarray:
+        """The next free floats as an array, uninitialised."""
         count = math.prod(shape)
         part = self.block[self.used : self.used + count].reshape(shape)
         self.used += _rounded(count)
-        part.fill(0)
         return part
 
-    def take_panels(self, count: int, inputs: int, dtype: int) -> np.ndarray:
-        """Room for panels of floats or halves: (count, inputs, PANEL) of zeros."""
-        panels = self.take(count, inputs, n_words(PANEL, dtype))
-        return panels.view(np.float16) if dtype == FLOAT16 else panels
+    def take(self, *shape: int) -> np.ndarray:
+        """The next free floats as an array of zeros."""
+        part = self.room(*shape)
+        part.fill(0)
+        return part
 
     def offset(self, part: np.ndarray) -> int:
         """Return where a part that was taken lies, in floats."""
         return (part.ctypes.data - self.block.ctypes.data) // 4
 
 
-def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray | None, dtype: int) -> tuple[int, int]:
-    """A matrix (O, I) and its bias (O,) into the arena: offsets of its panels and of its bias or terms."""
+def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray, order: np.ndarray, dtype: int) -> tuple[int, int]:
+    """A weight (O, I, taps), and its bias in the panels' `order`, into the arena: offsets of panels and terms."""
+    if dtype == FLOAT16:
+        check_halves(weight)
+    count, depth = len(order) // PANEL, math.prod(weight.shape[1:])
     if dtype == INT8:
-        return _pack_int8(arena, weight, bias)
-    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
-    panels, biases, full = arena.take_panels(count, inputs, dtype), arena.take(count * PANEL), outputs // PANEL
-    panels[:full] = weight[: full * PANEL].reshape(full, PANEL, inputs).transpose(0, 2, 1)
-    if rest := outputs - full * PANEL:
-        panels[full, :, :rest] = weight[full * PANEL :].T
-    if bias is not None:
-        biases[:outputs] = bias
-    return arena.offset(panels), arena.offset(biases)
-
-
-def _pack_int8(arena: Arena, weight: np.ndarray, bias: np.ndarray | None) -> tuple[int, int]:
-    """Bytes in panels [panel][input / 4][output within the panel][4 inputs], and the terms of ops/gemm_int8.py."""
-    (outputs, inputs), count = weight.shape, _panel_count(weight.shape)
-    quantized, scale, zero_point = quantize_weights(weight)
-    quads = -(-inputs // 4)
-    panels, terms = arena.take(count, quads, PANEL), arena.take(2 + len(zero_point), count * PANEL)
-    padded = np.zeros((count * PANEL, quads * 4), np.int8)
-    padded[:outputs, :inputs] = quantized
-    view = panels.view(np.int8).reshape(count, quads, PANEL, 4)
-    view[:] = padded.reshape(count, PANEL, quads, 4).transpose(0, 2, 1, 3)
-    terms[0, :outputs], terms[1, :outputs] = 0 if bias is None else bias, scale
-    terms[2:, :outputs] = zero_point.view(np.float32)
+        panels, terms = arena.room(count, -(-depth // 4), PANEL), arena.take(2 - (-depth // CHUNK), count * PANEL)
+    else:
+        panels, terms = arena.room(count, depth, n_words(PANEL, dtype)), arena.take(1, count * PANEL)
+    packing_host.pack(weight, order, len(bias), dtype, panels, terms[1:])
+    terms[0, : len(bias)] = bias
+    if dtype == INT8:  # zero points, from the sums of bytes
+        terms[2:] = (-128 * terms[2:]).astype(np.int32).view(np.float32)
     return arena.offset(panels), arena.offset(terms)
 
 
-def pack_linear(arena: Arena, w, dtype: int = FLOAT32) -> PackedLinear:
+def pack_linear(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedLinear:
     """ops.Linear (O, I) -> PackedLinear."""
     outputs, inputs = w.weight.shape
-    return PackedLinear(arena.block, *_pack(arena, w.weight, w.bias, dtype), inputs, outputs, dtype)
+    order = np.arange(round_up(outputs))
+    order[outputs:] = -1
+    bias = np.zeros(outputs, np.float32) if w.bias is None else np.array(read(w.bias))
+    offsets = _pack(arena, read(w.weight)[..., None], bias, order, dtype)
+    return PackedLinear(arena.block, *offsets, inputs, outputs, dtype)
 
 
-def pack_conv(arena: Arena, w, dtype: int = FLOAT32) -> PackedConv:
-    """ops.Conv (O, I, taps) -> PackedConv: a matrix (outputs in the panels' order, taps * I)."""
+def pack_conv(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedConv:
+    """ops.Conv (O, I, taps) -> PackedConv: outputs in the panels' order, 16 channels, their 16 gates, and so on."""
     outputs, inputs, taps = w.weight.shape
     channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
-    order = (channels + np.array([[0], [outputs // 2]])).reshape(-1)  # 16 channels, their 16 gates, and so on
-    real = np.repeat(channels < outputs // 2, 2, axis=1).reshape(-1)
-    weight, bias = np.zeros((len(order), taps * inputs), np.float32), np.zeros(len(order), np.float32)
-    weight[real] = w.weight.transpose(0, 2, 1).reshape(outputs, -1)[order[real]]
-    bias[real] = w.bias[order[real]]
-    return PackedConv(arena.block, *_pack(arena, weight, bias, dtype), inputs, outputs // 2, taps, dtype)
+    order = np.where(channels < outputs // 2, channels + np.array([[0], [outputs // 2]]), -1).reshape(-1)
+    bias = np.where(order < 0, np.float32(0), read(w.bias)[order])
+    return PackedConv(arena.block, *_pack(arena, read(w.weight), bias, order, dtype), inputs, outputs // 2, taps, dtype)
 
 
-def pack_norm(arena: Arena, w) -> PackedNorm:
-    """ops.LayerNorm -> PackedNorm."""
-    gain, bias = arena.take(len(w.weight)), arena.take(len(w.bias))
-    gain[:], bias[:] = w.weight, w.bias
+def pack_norm(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedNorm:
+    """ops.LayerNorm -> PackedNorm, in float32 whatever the dtype."""
+    gain, bias = arena.take(*w.weight.shape), arena.take(*w.bias.shape)
+    gain[:] = read(w.weight)
+    bias[:] = read(w.bias)
     return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
 
 
-def pack_tree(arena: Arena, node, dtype: int, release: Callable):
-    """Every leaf packed, in tuples of the same types as before; release(weight) is called when one is done."""
+def pack_tree(arena: Arena, node, dtype: int, read: Read):
+    """Every leaf packed, in tuples of the same types as before."""
     if not hasattr(node, "weight"):
-        children = [pack_tree(arena, child, dtype, release) for child in node]
+        children = [pack_tree(arena, child, dtype, read) for child in node]
         return type(node)(*children) if hasattr(node, "_fields") else tuple(children)
-    if node.weight.ndim == 1:
-        packed = pack_norm(arena, node)
-    else:
-        packed = {2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, dtype)
-    release(node.weight)
-    return packed
+    return {1: pack_norm, 2: pack_linear, 3: pack_conv}[node.weight.ndim](arena, node, dtype, read)
 
 
 def plan(columns: int, layers: tuple, *last) -> np.ndarray:
@@ -296,22 +282,18 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
     return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
 
 
-def pack(weights, dtype: int = FLOAT32, release: Callable | None = None) -> PackedWeights:
+def pack(weights, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    `release` is called with every weight that is packed, which is not read again. Raises OverflowError for weights that
-    float16 cannot hold.
+    `read` gives the numbers of one weight after the other. Raises OverflowError for weights that float16 cannot hold.
     """
-    release = release or (lambda weight: None)
-    if dtype == FLOAT16:
-        check_halves(weights)
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
     parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
     apart = dtype != INT8 and embedding.weight is not head.weight
     arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)))
-    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype) if apart else None
-    halves = HalfRows(embedding.weight) if dtype == INT8 else None  # before the head, which may be the same, is gone
-    encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, release)
+    table = pack_linear(arena, head._replace(weight=embedding.weight), dtype, read) if apart else None
+    halves = HalfRows(read(embedding.weight)) if dtype == INT8 else None
+    encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, read)
     rows = halves or PanelRows(table or packed_head)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None

@@ -1,7 +1,6 @@
 """Formats that only FFmpeg reads, by their first bytes or a file's suffix, and what to tell the user without it."""
 
 import re
-import shlex
 
 FFMPEG_SUFFIXES = frozenset(  # suffixes of sound, and of video with sound
     (
@@ -70,6 +69,8 @@ def describe_format(head: bytes) -> str | None:
 def described(head: bytes, name: str) -> str | None:
     """The words for an error about a file that begins with `head`; None if it is of no kind known here."""
     if kind := describe_format(head):
+        import shlex
+
         file = shlex.quote(name) if re.match(r"[^\0\n]*\.\w+$", name) else "FILE"
         return f"is {kind}, which needs PyAV (pip install av); without it, ffmpeg converts it: {conversion(file)}"
     return f"is not a recording: it is {kind}" if (kind := other_kind(head)) else None

@@ -11,7 +11,6 @@ scipy.signal takes 0.7 s to import, so only a recording at another rate than the
 
 import functools
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 
 import numpy as np
 
@@ -28,6 +27,8 @@ def ratio(rate: float, new_rate: float) -> tuple[int, int]:
     """(up, down): up / down is new_rate / rate, or near it, with numbers of at most MOST_PHASES. Raises AudioError."""
     if not (rate > 0 and new_rate > 0 and 1 / MOST_PHASES <= new_rate / rate <= MOST_PHASES):
         raise AudioError(f"a recording at {rate} Hz cannot be brought to {new_rate} Hz")
+    from fractions import Fraction
+
     exact = Fraction(new_rate) / Fraction(rate)
     near = exact if exact <= 1 else 1 / exact
     if near.denominator > MOST_PHASES:

@@ -4,7 +4,6 @@ As `glob`, except that ** does not enter links to folders: one link to a parent 
 times, and two such links would never end.
 """
 
-import glob
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -12,7 +11,7 @@ from fnmatch import fnmatch
 
 def has_wildcards(path: str) -> bool:
     """Return whether a path is a pattern."""
-    return glob.has_magic(path)
+    return any(letter in path for letter in "*?[")
 
 
 def pattern_root(pattern: str) -> str:

@@ -5,7 +5,7 @@
     torch_legacy.py   pytorch_model.bin before that
     torch_objects.py  the tensors that both describe in their pickle; pickle_ops.py interprets it
     sharded.py        weights in several files, found through an index
-    file_bytes.py     bytes of a file, as numbers
+    file_bytes.py     bytes of a file, as numbers; unread.py reads them tensor by tensor
     hub.py            the folder of a model: bundled, given, cached, downloaded (hub_cache.py, hub_download.py)
     official.py       the twenty released checkpoints, and what each does
     digests.py        whether a file is what was announced; folders.py says what a wrong folder holds instead
@@ -14,14 +14,16 @@ Arrays are read-only, and in memory of this process: a file may change or go onc
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ModelError
-from . import safetensors, sharded, torch_legacy, torch_zip
+from . import safetensors, sharded
 from .file_bytes import Malformed, blame, opened, shown
 from .sharded import INDEXES, WEIGHTS
+from .unread import Unread
 
 
 def read_tensors(folder: Path) -> dict[str, np.ndarray]:
@@ -29,7 +31,16 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
 
     model.safetensors is preferred, then its shards, then pytorch_model.bin and its shards. Raises ModelError.
     """
-    folder = Path(folder)
+    return tensors_of(Path(folder), read_file)
+
+
+def open_tensors(folder: Path) -> dict[str, np.ndarray | Unread]:
+    """The same tensors, read when they are asked for where the format allows that. Raises ModelError."""
+    return tensors_of(Path(folder), open_file)
+
+
+def tensors_of(folder: Path, read_file: Callable[[Path], dict]) -> dict:
+    """The tensors of a checkpoint folder under their usual names; `read_file` reads one file. Raises ModelError."""
     if not os.path.isdir(folder):
         raise ModelError(f"{folder}: no such folder, expected one that holds {' or '.join(WEIGHTS)}")
     for name, index in zip(WEIGHTS, INDEXES, strict=True):
@@ -58,8 +69,15 @@ def read_file(path: Path) -> dict[str, np.ndarray]:
     return safetensors.read(path) if path.suffix == ".safetensors" else read_torch(path)
 
 
+def open_file(path: Path) -> dict[str, np.ndarray | Unread]:
+    """The same, read when they are asked for where the format allows that. Raises ModelError."""
+    return safetensors.open_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
+
+
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """{name: array} of a pytorch_model.bin in either format, told by its first bytes. Raises ModelError."""
+    from . import torch_legacy, torch_zip
+
     with blame(path):
         with opened(path) as data:
             head = data[:16].tobytes()

@@ -93,6 +93,13 @@ class OpenFile:
                 raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
             view = view[count:]
 
+    def close(self) -> None:
+        """Close it; an error (of a network disk) says nothing about what was read."""
+        with suppress(OSError):
+            self.file.close()
+
+    __del__ = close  # when the last tensor is gone that was to be read from it
+
 
 class FileBytes:
     """The bytes [begin, end) of an open file; they are read when they are asked for."""
@@ -116,30 +123,38 @@ class FileBytes:
 
     __bytes__ = tobytes
 
-    def numbers(self, kind: np.dtype) -> np.ndarray:
-        """Read them as numbers into memory of this process: (n,), read-only. Raises Malformed, OSError."""
+    def numbers(self, kind: np.dtype, target: memoryview | None = None) -> np.ndarray:
+        """Read them as numbers into memory of this process: (n,), read-only. Raises Malformed, OSError.
+
+        `target`: memory as large as they are; without it they get a place that is theirs.
+        """
         if not len(self):
             return frozen(np.empty(0, kind))
-        self.source.memory = self.source.memory or empty_memory(self.source.size)
-        target = memoryview(self.source.memory)[self.begin : self.end]
+        if target is None:
+            self.source.memory = self.source.memory or empty_memory(self.source.size)
+            target = memoryview(self.source.memory)[self.begin : self.end]
         self.source.read_into(target, self.begin)
         return frozen(np.frombuffer(target, kind))
+
+
+def open_file(path: Path) -> FileBytes:
+    """The bytes of a regular file that is not empty. Raises Malformed, OSError."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would keep us waiting
+        raise Malformed("is a folder or a device, expected a file", "put the checkpoint's file in its place")
+    source = OpenFile(open(path, "rb", buffering=0))  # noqa: SIM115 - it closes itself
+    data = FileBytes(source, 0, source.size)
+    refuse_impostors(data[:256].tobytes())
+    return data
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[FileBytes]:
     """Within this context: the bytes of a regular file that is not empty. Raises Malformed, OSError."""
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a named pipe would keep us waiting
-        raise Malformed("is a folder or a device, expected a file", "put the checkpoint's file in its place")
-    file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below, where errors of closing are passed over
+    data = open_file(path)
     try:
-        source = OpenFile(file)
-        data = FileBytes(source, 0, source.size)
-        refuse_impostors(data[:256].tobytes())
         yield data
     finally:
-        with suppress(OSError):  # such an error (of a network disk) says nothing about what was read
-            file.close()
+        data.source.close()
 
 
 def memory_of(array: np.ndarray) -> Memory | None:
@@ -210,12 +225,13 @@ def is_shape(value) -> bool:
     return prod(max(n, 1) for n in value) <= MAX_BYTES // 8
 
 
-def elements(data: FileBytes, begin: int, count: int, element: Element) -> np.ndarray:
+def elements(data: FileBytes, begin: int, count: int, element: Element, target: memoryview | None = None) -> np.ndarray:
     """`count` numbers from byte `begin` of `data` on, (count,), read-only. The caller has checked that they are there.
 
-    They are read into memory of this process; bfloat16 becomes float32. Raises Malformed, OSError.
+    They are read into memory of this process, `target` or some of their own; bfloat16 becomes float32. Raises
+    Malformed, OSError.
     """
-    stored = data[begin : begin + count * element.stored.itemsize].numbers(element.stored)
+    stored = data[begin : begin + count * element.stored.itemsize].numbers(element.stored, target)
     if element.upper_half:
         return widen_bfloat16(stored)
     return stored if stored.flags.aligned else frozen(stored.copy())

@@ -10,7 +10,6 @@ has at most 100 MB and begins with "{", keys are unique, and the tensors cover t
 
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -23,7 +22,8 @@ import numpy as np
 
 from ..errors import ModelError
 from . import file_bytes
-from .file_bytes import Element, FileBytes, Malformed, blame, elements, is_natural, is_shape, opened, shown
+from .file_bytes import Element, FileBytes, Malformed, blame, elements, is_natural, is_shape, open_file, opened, shown
+from .unread import Unread
 
 MAX_HEADER = 100_000_000  # bytes, the format's own limit
 MAX_VALUES = 1_000_000  # commas in a header; the large model has 3,000
@@ -48,11 +48,34 @@ class Entry(NamedTuple):
 def read(path: Path) -> dict[str, np.ndarray]:
     """{name: array} of a safetensors file: read-only, bfloat16 widened to float32. Raises ModelError."""
     with blame(path), opened(path) as data:
-        header, buffer = split(data)
-        check_metadata(header.pop(METADATA, {}))
-        entries = [parse_entry(name, fields) for name, fields in header.items()]
-        check_layout(entries, len(buffer))
+        entries, buffer = parse(data)
         return {e.name: elements(buffer, e.begin, prod(e.shape), e.element).reshape(e.shape) for e in entries}
+
+
+def open_tensors(path: Path) -> dict[str, Unread]:
+    """The same tensors, which are read when they are asked for. Raises ModelError."""
+    with blame(path):
+        entries, buffer = parse(open_file(path))
+        return {e.name: unread(path, buffer, e) for e in entries}
+
+
+def unread(path: Path, buffer: FileBytes, e: Entry) -> Unread:
+    """One tensor of a file."""
+
+    def read(target: memoryview | None) -> np.ndarray:
+        with blame(path):
+            return elements(buffer, e.begin, prod(e.shape), e.element, target).reshape(e.shape)
+
+    return Unread(e.shape, np.float32 if e.element.upper_half else e.element.stored, e.end - e.begin, read)
+
+
+def parse(data: FileBytes) -> tuple[list[Entry], FileBytes]:
+    """The tensors that the header describes, checked, and the buffer after it."""
+    header, buffer = split(data)
+    check_metadata(header.pop(METADATA, {}))
+    entries = [parse_entry(name, fields) for name, fields in header.items()]
+    check_layout(entries, len(buffer))
+    return entries, buffer
 
 
 def split(data: FileBytes) -> tuple[dict, FileBytes]:
@@ -203,7 +226,7 @@ def dtype_name(name: str, array: np.ndarray) -> str:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes `path` when all went well, and vanishes when not. Raises ModelError."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
     try:
         with open(draft, "xb") as file:
             yield file

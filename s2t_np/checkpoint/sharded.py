@@ -11,8 +11,6 @@ tensors that the index names, each in the file it names.
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from ..config import read_json
 from ..errors import ModelError
 from ..settings.fields import show
@@ -41,8 +39,8 @@ def weight_map(index: Path) -> dict[str, str]:
     return entries
 
 
-def read(index: Path, read_file: Callable[[Path], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """{name: array} of all shards; `read_file` reads one. Raises ModelError."""
+def read(index: Path, read_file: Callable[[Path], dict]) -> dict:
+    """{name: tensor} of all shards; `read_file` reads one. Raises ModelError."""
     expected = weight_map(index)
     tensors = {}
     for shard in shard_names(index):

@@ -1,8 +1,7 @@
 """The command `s2t-np`: its sub-commands are in `commands/`; here and in the files beside is what they share.
 
-A sub-command is a `Command` (command.py): its name, its arguments, its function. To add one, write it in `commands/`
-and name it in COMMANDS. Its modules are imported when it runs, so that `s2t-np --help` needs none of the libraries
-for sound or text.
+A sub-command is a `Command` (command.py): its arguments, its function. To add one, write it in `commands/` and list it
+there in COMMANDS. It is imported when it is asked for, so that `s2t-np --help` needs neither numpy nor the model.
 
     0  done                                   3  the model or backend is refused
     1  some inputs failed, the rest is done   130  interrupted (SIGTERM: 143, SIGHUP: 129)
@@ -19,24 +18,10 @@ from ..system import signals
 from ..system.helpers import NO_THREADS, is_lack_of_threads
 from .aliases import TASK, suggestion
 from .command import HELP_FORMAT, CommandParser, Parser
-from .commands.evaluate import EVALUATE
-from .commands.explore import EXPLORE
-from .commands.golden import CHECK, GOLDEN
-from .commands.inspect import FEATURES, INFO, SCORE
-from .commands.listen import LISTEN
-from .commands.models import CONVERT, DOWNLOAD
-from .commands.plot import PLOT
-from .commands.serve import SERVE
-from .commands.trace import TRACE
-from .commands.train import AVERAGE, TRAIN
-from .commands.transcribe import TRANSCRIBE
+from .commands import COMMANDS
 from .terminal import flush_output, guard_streams, lose_output, say, warnings_on_stderr
 
 OK, FAILED, USAGE, REFUSED, CLOSED = 0, 1, 2, 3, 141
-COMMANDS = (
-    *(TRANSCRIBE, LISTEN, SERVE, EVALUATE, PLOT, TRACE, EXPLORE, GOLDEN, CHECK, INFO, FEATURES, SCORE),
-    *(CONVERT, DOWNLOAD, TRAIN, AVERAGE),
-)
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac                     print the text
@@ -55,16 +40,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"s2t-np {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=CommandParser)
     for command in COMMANDS:
-        sub = commands.add_parser(
+        commands.add_parser(
             command.name,
             help=command.summary,
-            description=command.description or f"{command.summary[0].upper()}{command.summary[1:]}.",
-            epilog=command.examples,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
             formatter_class=HELP_FORMAT,
+            find=command.find,
         )
-        command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
     return parser
+
+
+def import_command(argv: Sequence[str]) -> None:
+    """Import the command that a command line asks for, with numpy and all that it needs at once, if it is one."""
+    for command in COMMANDS:
+        if command.name in argv[:1]:
+            command.find()
 
 
 def check_command(argv: Sequence[str]) -> None:
@@ -146,4 +136,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return guarded(lambda: parse_and_run(argv))
 
 
-__all__ = ["COMMANDS", "build_parser", "main"]
+__all__ = ["COMMANDS", "build_parser", "import_command", "main"]

@@ -1,4 +1,4 @@
-"""The definition of a sub-command, the parsing of its arguments, and arguments that several of them take."""
+"""The definition of a sub-command, and the parsing of its arguments: nothing here needs numpy or the model."""
 
 import argparse
 import re
@@ -9,11 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, NoReturn
 
-from ..backend import DTYPES
-from ..errors import HubError, OptionError
-from ..loading import load
-from ..model import DEFAULT_MODEL, S2T
-from ..system.threads import set_threads
+from ..errors import OptionError
 from .aliases import may_be_alias, suggestion, translated
 
 HELP_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
@@ -22,13 +18,11 @@ OPTION_COLUMN = re.compile(r"^  (-.*?)(?:  |$)", re.MULTILINE)  # the names in a
 
 
 class Command(NamedTuple):
-    """One sub-command of s2t-np."""
+    """The arguments and the function of one sub-command of s2t-np."""
 
-    name: str
-    summary: str  # a phrase for the list of commands
     add_arguments: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], int]  # returns the exit code
-    description: str | None = None  # the beginning of its own --help; the summary if None
+    description: str | None = None  # the beginning of its own --help; the summary of the list if None
     examples: str | None = None  # the end of its own --help
 
 
@@ -68,8 +62,23 @@ class Parser(ArgumentParser):
 class CommandParser(Parser):
     """The parser of one sub-command: it also takes options under whisper's names, and explains unknown ones."""
 
+    def __init__(self, *args, find: Callable[[], Command] | None = None, **kwargs):
+        """As a Parser; `find` imports the command, and is called when this parser is given arguments."""
+        super().__init__(*args, **kwargs)
+        self.find = find
+
+    def complete(self) -> None:
+        """Find the command and add its arguments, once."""
+        if self.find is None:
+            return
+        command, self.find = self.find(), None
+        self.description, self.epilog = command.description or self.description, command.examples
+        command.add_arguments(self)
+        self.set_defaults(run=command.run)
+
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Namespace | None = None):
         """As argparse's, but nothing may be left over. Raises OptionError."""
+        self.complete()
         given = list(args or ())
         if any(map(may_be_alias, given)):
             given = translated(given, self.options())
@@ -85,39 +94,3 @@ class CommandParser(Parser):
             self.error(f"there is one argument too many: {unknown[0]!r:.80}")
         hint = suggestion(options[0], self.options())
         self.error(f"unknown option{'s' * (len(options) > 1)} {', '.join(options):.80}{hint}")
-
-
-def add_format(parser: ArgumentParser) -> None:
-    """--format txt|json."""
-    parser.add_argument(
-        "--format", choices=["txt", "json"], default="txt", help="print lines of text or one JSON object"
-    )
-
-
-def add_model_arguments(parser: ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
-    """--model, --revision, --backend, --dtype, --threads."""
-    group = parser.add_argument_group("model")
-    says = (
-        f"digits (bundled; it knows the ten English digits), a folder, a .pt of fairseq's, or a hub id (default: "
-        f"{default}; it writes English in lower case without punctuation); A:B averages the probabilities of both"
-    )
-    group.add_argument("--model", metavar="NAME", default=default, help=says if default else "the model to describe")
-    group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a hub id")
-    group.add_argument("--backend", default="auto", help="numba, numpy or auto (default): numba if installed")
-    says = "float32 (default), float64 with numpy; weights kept in float16 or int8 with numba"
-    group.add_argument("--dtype", default="float32", choices=list(DTYPES), help=says)
-    group.add_argument("--threads", metavar="N", type=int, help="default: as many as this process may use")
-
-
-def load_model(args: Namespace) -> S2T:
-    """The model that the arguments name; its calls use the number of threads they give.
-
-    Raises ModelError, BackendError, OptionError.
-    """
-    set_threads(args.threads)
-    try:
-        return load(args.model, backend=args.backend, dtype=args.dtype, revision=args.revision)
-    except HubError as error:
-        if args.model != DEFAULT_MODEL:
-            raise
-        raise HubError(f"{error}; `--model digits` runs the small bundled model") from error

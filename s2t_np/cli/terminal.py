@@ -6,7 +6,6 @@ Pipes and files get every byte as it is.
 """
 
 import io
-import logging
 import os
 import shutil
 import sys
@@ -137,13 +136,16 @@ def columns() -> int:
     return max(1, shutil.get_terminal_size().columns - MARGIN)
 
 
+def silence_matplotlib() -> None:
+    """Let it log errors only: it writes three lines where it cannot keep its fonts, in a home that is read-only."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
 @contextmanager
 def warnings_on_stderr():
-    """Within this context, warnings are printed as one line on stderr, each only once.
-
-    matplotlib logs three lines of its own where it cannot keep its fonts (a home that is read-only or not there).
-    """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    """Within this context, warnings are printed as one line on stderr, each only once."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         said = set()

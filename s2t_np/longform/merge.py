@@ -7,7 +7,6 @@ heard what came before and after; at the cut itself, where one side heard half a
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 
 from .segment import Segment
 
@@ -19,6 +18,8 @@ def find_overlap(
     before: Sequence[int], after: Sequence[int], begins_word: Callable[[int], bool], least: int = LEAST
 ) -> tuple[int, int] | None:
     """(number of tokens of `before` to keep, number of `after` to drop); None if they have no run in common."""
+    from difflib import SequenceMatcher
+
     run = SequenceMatcher(None, before, after, autojunk=False).find_longest_match()
     if run.size < least:
         return None

@@ -62,7 +62,7 @@ class Detector:
         self.taper = np.hanning(self.window)
         self.scale = 2 / (self.fft_length * np.square(self.taper).sum())  # from a sum of |DFT|^2 to a mean square
         edges = np.minimum(np.array(BAND_EDGES) * self.fft_length // rate, self.fft_length // 2)
-        self.edges = np.unique(edges)
+        self.edges = np.array(sorted(set(edges.tolist())))  # np.unique imports numpy.ma
         self.samples = np.empty(0, np.float32)  # not yet part of a whole frame
         self.powers = np.empty((0, len(self.edges) - 1))  # frames that still wait for their neighbours
         self.low, self.frames = np.inf, 0  # the minimum so far, the number of frames returned

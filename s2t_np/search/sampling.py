@@ -29,7 +29,7 @@ def sample(
     return sorted(drawn, key=lambda hypothesis: -hypothesis.score)
 
 
-def draw(scores: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def draw(scores: np.ndarray, random: "np.random.Generator") -> np.ndarray:
     """One token a row with probability softmax(scores): (K, V) -> (K,).
 
     The Gumbel-max trick: adding independent Gumbel noise and taking the maximum is exactly such a draw, and -inf stays
@@ -38,7 +38,7 @@ def draw(scores: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.argmax(scores + random.gumbel(size=scores.shape), axis=1)
 
 
-def draw_different(log_probs: np.ndarray, scores: np.ndarray, count: int, random: np.random.Generator) -> Candidates:
+def draw_different(log_probs: np.ndarray, scores: np.ndarray, count: int, random: "np.random.Generator") -> Candidates:
     """`count` different ways to go on, drawn one after the other with probability softmax of what is left, best first.
 
     The `count` highest after adding Gumbel noise are exactly such a draw without replacement (Kool et al. 2019, arXiv

@@ -6,7 +6,6 @@ error about a file there can say the command that fetches it again.
 
 import os
 import re
-import shlex
 from pathlib import Path
 
 SNAPSHOT = re.compile(
@@ -64,5 +63,7 @@ def download_command(found: re.Match) -> str:
     cache, name, commit = found["cache"], f"{found['owner']}/{found['name']}", found["commit"]
     main = read_ref(Path(cache, f"models--{found['owner']}--{found['name']}", "refs", "main"))
     revision = f" --revision {commit}" if COMMIT.fullmatch(commit) and main != commit else ""
+    import shlex
+
     variable = "" if Path(cache) == default_cache() else f"HF_HUB_CACHE={shlex.quote(cache)} "
     return f"{variable}s2t-np download {name}{revision} --force"

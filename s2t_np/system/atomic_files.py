@@ -8,7 +8,6 @@ another user has put in the folder is never followed. A process that is killed l
 
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -91,7 +90,7 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
 def new_file(folder: Path) -> BinaryIO:
     """Create a file under a random name and lock it. Raises OSError that names the folder."""
     while True:
-        path = folder / f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}"
+        path = folder / f"{PREFIX}{os.urandom(8).hex()}{SUFFIX}"
         try:
             with named(folder, path):
                 file = open(path, "xb")  # noqa: SIM115 - open as long as the caller's context

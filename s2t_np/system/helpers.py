@@ -6,7 +6,7 @@ The limit is that of the user or of a container (`ulimit -u`, `pids.max`). Pytho
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from typing import NamedTuple
 
 NO_THREADS = "the system gives no more threads (ulimit -u)"
 
@@ -27,32 +27,42 @@ def started(thread: threading.Thread) -> bool:
     return True
 
 
+class Raised(NamedTuple):
+    """The result of work that has failed."""
+
+    error: Exception
+
+
 def mapped(work: Callable, arguments: Sequence[tuple], threads: int) -> list:
     """[work(*a) for a in arguments], by up to that many threads, of which the calling one is one.
 
     Raises what the first of them raises.
     """
-    futures = [Future() for _ in arguments]
-    waiting = deque(zip(futures, arguments, strict=True))
-    helpers = (threading.Thread(target=work_off, args=(waiting, work), daemon=True) for _ in range(threads - 1))
+    results = [None] * len(arguments)
+    waiting = deque(enumerate(arguments))
+    given = waiting, work, results
+    helpers = (threading.Thread(target=work_off, args=given, daemon=True) for _ in range(threads - 1))
     helpers = [helper for helper in helpers if started(helper)]
     try:
-        work_off(waiting, work)
+        work_off(*given)
     finally:
         waiting.clear()  # Ctrl-C may have ended it early
         for helper in helpers:
             helper.join()
-    return [future.result() for future in futures]
+    for result in results:
+        if isinstance(result, Raised):
+            raise result.error
+    return results
 
 
-def work_off(waiting: deque[tuple[Future, tuple]], work: Callable) -> None:
-    """Take what waits, one after the other, and put its result, or its error, into its future."""
+def work_off(waiting: deque[tuple[int, tuple]], work: Callable, results: list) -> None:
+    """Take what waits, one after the other, and put its result, or its error, into its place."""
     while waiting:
         try:
-            future, given = waiting.popleft()
+            place, arguments = waiting.popleft()
         except IndexError:  # another thread was quicker
             return
         try:
-            future.set_result(work(*given))
+            results[place] = work(*arguments)
         except Exception as error:
-            future.set_exception(error)
+            results[place] = Raised(error)

@@ -6,7 +6,6 @@ the weights are in memory only once.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
 from queue import SimpleQueue
 from threading import Event, Lock
@@ -65,6 +64,8 @@ def side_by_side(
     if workers == 1:
         yield from together(enumerate(utterances), step, width)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     cancel, ended = Event(), SimpleQueue()
     waiting, step = Waiting(utterances, cancel), cancellable(step, cancel)
 
@@ -75,17 +76,20 @@ def side_by_side(
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            started = start(pool, work, workers, ended.put)
+            started = start(pool.submit, work, workers, ended.put)
             yield from until_done(ended, started) if started else together(waiting, step, width)
         finally:
             cancel.set()
 
 
-def start(pool: ThreadPoolExecutor, work: Callable[[], None], workers: int, done: Callable[[Future], None]) -> int:
-    """Let up to that many threads work, as many as the system gives (`ulimit -u`): how many there are."""
+def start(submit: Callable, work: Callable[[], None], workers: int, done: Callable) -> int:
+    """Let up to that many threads work, as many as the system gives (`ulimit -u`): how many there are.
+
+    `submit` is the pool's; `done` is called with the Future of each that has ended.
+    """
     for started in range(workers):
         try:
-            future = pool.submit(work)
+            future = submit(work)
         except RuntimeError as error:
             if not is_lack_of_threads(error):
                 raise
@@ -99,6 +103,8 @@ def until_done(ended: SimpleQueue, workers: int) -> Iterator:
 
     Raises OptionError in a forked child, where no worker is.
     """
+    from concurrent.futures import Future
+
     owner = os.getpid()
     while workers:
         if os.getpid() != owner:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from s2t_np import cli
+from s2t_np.cli import model_arguments
 from s2t_np.cli.aliases import ANSWERS, MEANT, RENAMED, translated
 from tests.support.paths import DIGITS
 
@@ -14,7 +15,7 @@ FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
 @pytest.fixture
 def no_load(monkeypatch):
     """Loading a model fails the test: the answer must come before."""
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(model_arguments, "load", lambda *a, **k: pytest.fail("the model was loaded"))
 
 
 def parsed(*argv):

@@ -12,7 +12,7 @@ import soundfile
 
 from s2t_np import cli
 from s2t_np.batch.notes import JOURNAL
-from s2t_np.cli import main
+from s2t_np.cli import main, segments
 from s2t_np.cli.commands import transcribe
 from s2t_np.longform.segment import Segment
 from tests.support.paths import DIGITS
@@ -250,9 +250,9 @@ def test_a_single_recording_leaves_no_notes_in_a_folder(transcribe, tmp_path):
 def test_every_option_of_the_stream_is_an_option_of_the_command():
     parser = cli.build_parser()
     argv = ["transcribe", "x", "--word-timestamps", "--vad-threshold", "4.5", "--max-flatness", "none"]
-    given = cli.segments.stream_options(parser.parse_args(argv))
-    assert given == cli.segments.StreamOptions(word_timestamps=True, vad_threshold=4.5, max_flatness=None)
-    assert cli.segments.stream_options(parser.parse_args(["transcribe", "x"])) == cli.segments.StreamOptions()
+    given = segments.stream_options(parser.parse_args(argv))
+    assert given == segments.StreamOptions(word_timestamps=True, vad_threshold=4.5, max_flatness=None)
+    assert segments.stream_options(parser.parse_args(["transcribe", "x"])) == segments.StreamOptions()
 
 
 def test_samples_without_a_header(transcribe, tmp_path, monkeypatch):

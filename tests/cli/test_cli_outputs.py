@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from s2t_np import cli
+from s2t_np.cli import model_arguments
 from tests.support.paths import DIGITS
 from tests.support.trees import copies, visible
 
@@ -57,7 +58,7 @@ def test_several_formats(transcribe, tmp_path, given):
 )
 def test_outputs_that_cannot_be_are_refused(transcribe, tmp_path, monkeypatch, options, says):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(model_arguments, "load", lambda *a, **k: pytest.fail("the model was loaded"))
     code, out, err = transcribe(FIVE, *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert says in err
@@ -67,7 +68,7 @@ def test_outputs_that_cannot_be_are_refused(transcribe, tmp_path, monkeypatch, o
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write to every folder")
 @pytest.mark.parametrize("target", [("-o",), ("--output", "talk.txt")])
 def test_a_folder_that_cannot_be_written_is_found_before_anything_is_done(transcribe, tmp_path, monkeypatch, target):
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(model_arguments, "load", lambda *a, **k: pytest.fail("the model was loaded"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out").chmod(stat.S_IRUSR | stat.S_IXUSR)
     code, _, err = transcribe(FIVE, target[0], tmp_path.joinpath("out", *target[1:]))
@@ -78,7 +79,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_done(transc
 
 def test_a_place_that_cannot_be_written_is_found_before_anything_is_done(transcribe, monkeypatch):
     """Also by root: nobody can create files below /proc."""
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(model_arguments, "load", lambda *a, **k: pytest.fail("the model was loaded"))
     for target in (("-o", "/proc/self"), ("--output", "/proc/self/talk.txt")):
         code, _, err = transcribe(FIVE, *target)
         assert (code, err.count("\n")) == (2, 1)

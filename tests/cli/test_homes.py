@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from s2t_np.cli import COMMANDS
-from s2t_np.cli.terminal import warnings_on_stderr
+from s2t_np.cli.terminal import silence_matplotlib, warnings_on_stderr
 from s2t_np.inspect.explorer import local_server
 from tests.support.fake_sounddevice import fake_sounddevice
 from tests.support.loopback_hub import LoopbackHub, Repository
@@ -188,5 +188,6 @@ def test_download_works_in_the_place_that_was_chosen(run, poor, monkeypatch, tmp
 
 def test_matplotlib_does_not_write_lines_of_its_own(capsys):
     with warnings_on_stderr():
+        silence_matplotlib()
         logging.getLogger("matplotlib").warning("created a temporary cache directory")
     assert capsys.readouterr().err == ""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np import cli
 from s2t_np.backend import choose
 from s2t_np.checkpoint import hub
+from s2t_np.cli import model_arguments
 from tests.support.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -20,7 +20,7 @@ FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
 @pytest.fixture
 def no_load(monkeypatch):
     """Loading a model fails the test: the answer must have come before."""
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(model_arguments, "load", lambda *a, **k: pytest.fail("the model was loaded"))
 
 
 def test_info_needs_no_model(run, no_load, monkeypatch, tmp_path):

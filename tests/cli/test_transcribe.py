@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np import cli
+from s2t_np.cli import model_arguments
 from s2t_np.errors import BackendError, HubError, InputWarning
 from tests.support.paths import DIGITS
 
@@ -26,7 +26,7 @@ def transcribe(run):
 @pytest.fixture
 def no_load(monkeypatch):
     """Loading a model fails the test: the answer must have come before."""
-    monkeypatch.setattr(cli.command, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(model_arguments, "load", lambda *a, **k: pytest.fail("the model was loaded"))
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_exit_codes_of_what_can_happen_at_any_time(run, monkeypatch, error, code
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(cli.command, "load", fail)
+    monkeypatch.setattr(model_arguments, "load", fail)
     found, out, err = run("transcribe", FIVE)
     assert (found, out) == (code, "")
     assert len(err.splitlines()) == (0 if code == 141 else 1)
@@ -237,5 +237,5 @@ def test_a_copy_that_fails_names_the_place_it_is_written_to(run, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device", "from/here", None, "to/there")
 
-    monkeypatch.setattr(cli.command, "load", fail)
+    monkeypatch.setattr(model_arguments, "load", fail)
     assert run("transcribe", FIVE)[2] == "s2t-np: error: to/there: No space left on device\n"

@@ -49,7 +49,8 @@ def test_digits_hears_the_same_in_fewer_bits(digits, recording, dtype):
 
 
 def test_a_weight_beyond_float16_is_refused(digits):
-    weights = digits.weights._replace(lm_head=digits.weights.lm_head._replace(weight=np.full((1, 2), -7e4, np.float32)))
+    too_low = np.full_like(digits.weights.decoder.embed_tokens.weight, -7e4)
+    weights = digits.weights._replace(lm_head=digits.weights.lm_head._replace(weight=too_low))
     with pytest.raises(s2t_np.ModelError, match="a weight is 7e\\+04, above float16's largest number"):
         backend.OPS["float16"].prepare(weights)
 

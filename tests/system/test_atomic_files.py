@@ -121,8 +121,8 @@ def test_temporary_names_cannot_be_foretold(tmp_path):
 def test_a_link_under_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
     """Even if another user did guess the name."""
     (tmp_path / "precious").write_text("mine")
-    monkeypatch.setattr(atomic_files.secrets, "token_hex", lambda count: "0")
-    (tmp_path / ".s2t-np-0.tmp").symlink_to("precious")
+    monkeypatch.setattr(atomic_files.os, "urandom", bytes)
+    (tmp_path / f".s2t-np-{16 * '0'}.tmp").symlink_to("precious")
     with pytest.raises(OSError), atomic_file(tmp_path / "out.txt") as file:
         file.write(b"text")
     assert (tmp_path / "precious").read_text() == "mine"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ModelError
 from .. import torch_legacy, torch_zip
 from ..file_bytes import FileBytes, Malformed, blame, opened, shown
 from ..torch_objects import Tensor, interpret_objects, tensor_arrays
@@ -158,20 +157,3 @@ def tokenizer_fields(data: DataConfig, vocab: dict[str, int]) -> dict:
     fields = {"tokenizer_class": "Speech2TextTokenizer", "do_lower_case": False, "do_upper_case": False}
     languages = [piece[6:-1] for piece in vocab if piece.startswith("<lang:") and piece.endswith(">")]
     return fields | SPECIAL_TOKENS | ({"languages": languages} if data.language_tag else {})
-
-
-def find(place: Path) -> Path | None:
-    """The .pt that a path means: itself, or the one in a folder without config.json; None where there is none.
-
-    Of several in a folder, the best one by its training's own name is taken. Raises ModelError where none is.
-    """
-    if place.is_file():
-        return place if place.suffix == ".pt" else None
-    if (place / "config.json").exists() or not place.is_dir():
-        return None
-    found = sorted(place.glob("*.pt"))
-    best = [path for path in found if path.name in ("model.pt", "checkpoint_best.pt")]
-    if len(found) > 1 and len(best) != 1:
-        names = ", ".join(path.name for path in found[:6])
-        raise ModelError(f"{place}: holds {len(found)} checkpoints ({names}); name the one to use, folder/NAME.pt")
-    return (best or found or [None])[0]

@@ -3,8 +3,9 @@
 from argparse import ArgumentParser, Namespace
 
 from ..batch import add_sharing_arguments
-from ..command import Command, add_format, add_model_arguments
+from ..command import Command
 from ..generation import add_generation_arguments
+from ..model_arguments import add_format, add_model_arguments
 
 NORMALIZATIONS = ("case", "none", "words")
 METRICS = ("wer", "cer", "bleu", "chrf")
@@ -55,4 +56,4 @@ def run(args: Namespace) -> int:
     return evaluate(args)
 
 
-EVALUATE = Command("evaluate", "error rates over a corpus with transcripts", add_arguments, run, DESCRIPTION, EXAMPLES)
+EVALUATE = Command(add_arguments, run, DESCRIPTION, EXAMPLES)

@@ -15,8 +15,8 @@ from ...formats import to_json
 from ...model import S2T
 from ...system.names import legible
 from ..batch import HOW_TO_GO_ON, jobs, report
-from ..command import load_model
 from ..generation import generation_options, with_vocabulary
+from ..model_arguments import load_model
 from ..progress import Progress
 from ..terminal import bar_away, say, show
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from ...errors import OptionError
 from ...system.names import legible
-from ..command import Command, add_model_arguments
+from ..command import Command
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
+from ..model_arguments import add_model_arguments
 from ..parts import add_part_arguments, check_part
 from ..terminal import say, show
 from .inspect import about
@@ -92,8 +93,6 @@ def until_interrupted(server, browser: bool) -> int:
 
 
 EXPLORE = Command(
-    "explore",
-    "the explorer's page in the browser, with experiments: mute, hide, search otherwise",
     add_arguments,
     explore,
     DESCRIPTION,

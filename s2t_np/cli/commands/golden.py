@@ -115,8 +115,6 @@ def add_check_arguments(parser: ArgumentParser) -> None:
 
 
 GOLDEN = Command(
-    "golden",
-    "write a reference pack for a port of the model",
     add_golden_arguments,
     golden,
     description="Write what every stage of a model computes for one recording, in float32 and in float64, and the\n"
@@ -124,8 +122,6 @@ GOLDEN = Command(
     examples="example:\n  s2t-np golden digits s2t_np/recordings/five-five.flac -o pack",
 )
 CHECK = Command(
-    "check",
-    "compare a port's numbers with a reference pack",
     add_check_arguments,
     check,
     description="Compare what a port computed with a reference pack, stage by stage, in the order of computation. The\n"

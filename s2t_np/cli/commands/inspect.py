@@ -23,8 +23,9 @@ from ...system import openblas
 from ...system.atomic_files import atomic_file
 from ...system.threads import get_threads, set_threads
 from ...weights import expected_shapes
-from ..command import Command, add_format, add_model_arguments, load_model
+from ..command import Command
 from ..generation import language, typed_text, warn_of_unknown
+from ..model_arguments import add_format, add_model_arguments, load_model
 from ..terminal import say, show
 
 PACKAGES = ("soundfile", "sentencepiece", "huggingface_hub", "numba")
@@ -232,17 +233,13 @@ def add_score_arguments(parser: ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-INFO = Command("info", "versions, backend and threads; with --model, a description of it", add_info_arguments, info)
+INFO = Command(add_info_arguments, info)
 FEATURES = Command(
-    "features",
-    "the normalised log-mel features of a recording, as a .npy file",
     add_features_arguments,
     features,
     examples="example:\n  s2t-np features talk.flac -o talk.npy",
 )
 SCORE = Command(
-    "score",
-    "the log-probability of a given transcript",
     add_score_arguments,
     score,
     description="The log-probability (natural logarithm) of a given transcript, end of sentence included, and its\n"

@@ -13,9 +13,10 @@ from ...audio.microphone import Microphone, devices
 from ...errors import OptionError
 from ...formats import OF_WORDS, STREAMED, Layout
 from ...model import S2T
-from ..command import Command, add_model_arguments, load_model
+from ..command import Command
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
 from ..highlight import has_colours, highlighted
+from ..model_arguments import add_model_arguments, load_model
 from ..partials import draw_partial
 from ..segments import add_stream_arguments, stream_options, warn_if_cut_off
 from ..terminal import on_terminal, say, show
@@ -116,4 +117,4 @@ def told(segments: Iterator) -> Iterator:
         yield segment
 
 
-LISTEN = Command("listen", "write down what is said into the microphone", add_arguments, listen, DESCRIPTION, EXAMPLES)
+LISTEN = Command(add_arguments, listen, DESCRIPTION, EXAMPLES)

@@ -59,8 +59,6 @@ def add_download_arguments(parser: ArgumentParser) -> None:
 
 
 CONVERT = Command(
-    "convert",
-    "convert any checkpoint to a folder with model.safetensors",
     add_convert_arguments,
     convert,
     description="Write a folder with model.safetensors and the JSON files, which transformers loads as well. The\n"
@@ -69,8 +67,6 @@ CONVERT = Command(
     f"  s2t-np convert {DEFAULT_MODEL} half-size/ --dtype float16",
 )
 DOWNLOAD = Command(
-    "download",
-    "download a model into the local cache and print its folder",
     add_download_arguments,
     download,
     examples="Needs the package huggingface_hub, which documents the variables HF_HOME, HF_TOKEN and HF_ENDPOINT.",

@@ -8,9 +8,10 @@ from ...errors import OptionError
 from ...inspect.plot import LONGEST, picture, picture_formats
 from ...longform.options import StreamOptions
 from ...system.atomic_files import atomic_file
-from ..command import Command, add_model_arguments, load_model
+from ..command import Command
+from ..model_arguments import add_model_arguments, load_model
 from ..parts import add_part_arguments, part
-from ..terminal import say
+from ..terminal import say, silence_matplotlib
 from .inspect import about
 
 DESCRIPTION = f"""\
@@ -37,6 +38,7 @@ def picture_format(path: str) -> str:
 
 def plot(args: Namespace) -> int:
     """Transcribe, draw, save."""
+    silence_matplotlib()
     kind = picture_format(args.output)
     model = load_model(args)
     rate = model.feature_config.sampling_rate
@@ -50,8 +52,6 @@ def plot(args: Namespace) -> int:
 
 
 PLOT = Command(
-    "plot",
-    "a picture of a recording: waveform, log-mel, segments, words on the attention",
     add_arguments,
     plot,
     DESCRIPTION,

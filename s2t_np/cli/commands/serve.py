@@ -12,8 +12,9 @@ import numpy as np
 from ...errors import OptionError
 from ...model import S2T
 from ...serve.settings import TASKS, Limits, Settings, model_name, task_of
-from ..command import Command, add_model_arguments, load_model
+from ..command import Command
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
+from ..model_arguments import add_model_arguments, load_model
 from ..segments import add_stream_arguments, stream_options
 from ..terminal import say
 
@@ -179,6 +180,4 @@ def serve(args: Namespace) -> int:
     return 0
 
 
-SERVE = Command(
-    "serve", "serve a model over HTTP, as OpenAI's audio API, and a page", add_arguments, serve, DESCRIPTION, EXAMPLES
-)
+SERVE = Command(add_arguments, serve, DESCRIPTION, EXAMPLES)

@@ -11,8 +11,9 @@ from ...errors import OptionError
 from ...model import S2T
 from ...system.atomic_files import atomic_file
 from ...system.names import legible
-from ..command import Command, add_model_arguments, load_model
+from ..command import Command
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
+from ..model_arguments import add_model_arguments, load_model
 from ..parts import MEGABYTE, add_part_arguments, check_part, chosen_part, megabytes
 from ..terminal import say, show
 from .inspect import about
@@ -146,8 +147,6 @@ def add_trace_arguments(parser: ArgumentParser) -> None:
 
 
 TRACE = Command(
-    "trace",
-    "everything the model computes for a recording, stage by stage",
     add_trace_arguments,
     trace,
     description="Transcribe one recording and write every number computed on the way: the features, every layer's\n"

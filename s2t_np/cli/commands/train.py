@@ -152,12 +152,8 @@ def add_average_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a model that exists at DST")
 
 
-TRAIN = Command(
-    "train", "fine-tune a model, or train one from nothing", add_train_arguments, train, DESCRIPTION, EXAMPLES
-)
+TRAIN = Command(add_train_arguments, train, DESCRIPTION, EXAMPLES)
 AVERAGE = Command(
-    "average",
-    "average the weights of checkpoints of one run",
     add_average_arguments,
     average,
     examples="examples:\n  s2t-np average run -o run/average --last 5\n  s2t-np average run/checkpoints/* -o mean",

@@ -25,7 +25,7 @@ from ...training.store import FeatureStore
 from ...training.validation import Validation
 from ..batch import report
 from ..progress import BAR_WIDTH, PERIOD, clock
-from ..terminal import bar_away, columns, draw, on_terminal, say
+from ..terminal import bar_away, columns, draw, on_terminal, say, silence_matplotlib
 
 
 def given_recipe(args: Namespace) -> dict:
@@ -177,6 +177,7 @@ def finish(run: Run) -> None:
     folder, found = run.folder, checkpoints.checkpoints(run.folder)
     checkpoints.remove_old(folder, run.recipe.keep_last)
     if importlib.util.find_spec("matplotlib") is not None:
+        silence_matplotlib()
         curves.save(read_log(folder), folder / "curves.png")
     if not run.valid:
         checkpoints.save_best(folder, run.learner)

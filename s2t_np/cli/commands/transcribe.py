@@ -33,9 +33,10 @@ from ..batch import (
     run_batch,
     summary,
 )
-from ..command import Command, add_model_arguments, load_model
+from ..command import Command
 from ..generation import add_generation_arguments, generation_options, with_vocabulary
 from ..highlight import has_colours, highlighted
+from ..model_arguments import add_model_arguments, load_model
 from ..outputs import add_output_arguments, check_output, destinations, formats, layout, open_output, writer
 from ..partials import add_partial_arguments, check_partial, event_lines, reporter
 from ..progress import Progress
@@ -232,4 +233,4 @@ def transcribe(args: Namespace) -> int:
     return summary(tally, len(inputs) + len(failures))
 
 
-TRANSCRIBE = Command("transcribe", "write down what is said", add_arguments, transcribe, DESCRIPTION, EXAMPLES)
+TRANSCRIBE = Command(add_arguments, transcribe, DESCRIPTION, EXAMPLES)

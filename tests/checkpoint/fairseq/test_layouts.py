@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.checkpoint.fairseq.checkpoint import find, read
+from s2t_np.checkpoint.fairseq import find
+from s2t_np.checkpoint.fairseq.checkpoint import read
 from s2t_np.config import ModelConfig
 from s2t_np.errors import ModelError
 from s2t_np.hf.convert import convert
