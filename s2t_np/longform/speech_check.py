@@ -10,7 +10,7 @@ spectral flatness: Gray and Markel 1974.)
 Measured on 60 LibriSpeech utterances, clean and in noise, and on spoken digits: the level spread of speech is at least
 1.9 dB, that of steady sound at most 0.6. The local flatness of speech is at most -2.3 dB even in noise of equal power,
 that of noise -2.2. The tonality of speech is at most 0.53 (above 0.75 in 1 of 15 utterances over chords 10 dB below),
-that of tones and chords alone 0.8 to 1. Of the 3,000 recordings of single digits in FSDD, half a second each, 8 are rejected.
+that of tones and chords alone 0.8 to 1. Of FSDD's 3,000 recordings of single digits 8 are rejected.
 """
 
 from dataclasses import dataclass
