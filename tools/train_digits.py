@@ -13,7 +13,7 @@ does one stage after another; each can be given by itself:
 `mix` writes recordings and their tables, and config.json, the shape of the network: the released architecture in small,
 2.3 million parameters. `--other` are folders of speech of other words; it is heard in the background, and alone with
 an empty text. The CTC loss of the first run makes the attention find the alignment, which it does not in hours by
-itself; masks over time must stay shorter than a digit. In the last run the rate falls to zero, which takes the noise
+itself; masks over time must stay shorter than a digit. In the later runs the rate falls to zero, which takes the noise
 out of the weights. `learn --from MODEL` leaves out the first run. Needs espeak-ng and flite; times: docs/training.md.
 """
 
@@ -51,6 +51,7 @@ COMMON = "--ctc-weight 0.3 --max-time-mask 9 --max-tokens 8000 --save-interval-u
 RUNS = {  # one after another, each from the last one's newest checkpoint
     "found": "--lr 1.2e-3 --warmup-updates 600 --max-epoch 5 --curriculum 1 --vocab-size 48",
     "refined": "--lr 7e-4 --warmup-updates 150 --lr-scheduler polynomial_decay --max-update 7600",
+    "polished": "--lr 5e-4 --warmup-updates 150 --lr-scheduler polynomial_decay --max-update 13000",
 }
 COUNTS = {"speak": 6000, "mix": 24000}  # utterances
 OWN = {"longest_utterance": 6.0, "logprob_threshold": -0.25}  # s2t_np.json of the model
