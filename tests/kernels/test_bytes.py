@@ -59,11 +59,16 @@ def results(path, **environment) -> list[np.ndarray]:
 WAYS = {"vectors": "amx", "pairs": ("amx", "avx512vnni", "avxvnni")}  # what is taken away for it
 
 
+@pytest.fixture(scope="module")
+def here(tmp_path_factory) -> list[np.ndarray]:
+    """The results of this processor's own way."""
+    return results(tmp_path_factory.mktemp("here") / "here.npz")
+
+
 @pytest.mark.skipif(cpu.detect().multiplies_pairs, reason="this processor has no instruction for products of bytes")
 @pytest.mark.parametrize("way", WAYS)
-def test_the_same_bits(way, tmp_path):
+def test_the_same_bits(way, here, tmp_path):
     allowed = ",".join(sorted(name for name in cpu.detect().features if not name.startswith(WAYS[way])))
-    here = results(tmp_path / "here.npz")
     there = results(tmp_path / "there.npz", S2T_NP_CPU_FEATURES=allowed, S2T_NP_CACHE_DIR=str(tmp_path / "cache"))
     assert here[0].tolist() == [cpu.detect().has_tiles, False]
     assert there[0].tolist() == [False, way == "pairs"]
