@@ -7,7 +7,8 @@ DOUBLE_LANES = 8  # float64 numbers in a vector (simd/vector64.py)
 PANEL, GATED = 32, 16  # outputs in a panel; channels (with as many gates) in a panel of a gated convolution
 CHUNK = 512  # inputs that share a scale, where weights are bytes
 CHUNK_ROWS = PANEL * CHUNK // 4 + LANES * LANES  # words for a chunk of a panel, and a square (ops/gemm_amx.py)
-PAIRS_OF_UNIT = CHUNK // 2 * LANES  # words for a chunk of a unit, two inputs in each (ops/gemm_pairs.py)
+# words for a chunk of a unit and of a panel, two inputs in each (ops/gemm_pairs.py)
+PAIRS_OF_UNIT, PAIRS_OF_PANEL = CHUNK // 2 * LANES, CHUNK // 2 * PANEL
 FLOAT32, INT8, FLOAT16 = 0, 1, 2  # weight dtypes
 CHAIN = 256  # products that are added up one after the other, at most
 NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)  # lower bounds of results

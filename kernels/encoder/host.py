@@ -14,7 +14,7 @@ from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single
 from ..build.entry import Entry
 from ..cpu import detect
-from ..layout import CHUNK, CHUNK_ROWS, FLOAT16, INT8, LANES, PAIRS_OF_UNIT, PANEL
+from ..layout import CHUNK, CHUNK_ROWS, FLOAT16, INT8, LANES, PAIRS_OF_PANEL, PAIRS_OF_UNIT, PANEL
 from ..ops.host import (
     ATTENTION_SCRATCH,
     CONV_GROUP,
@@ -143,7 +143,7 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes) -> 
     words, scales = max(padded, INNER) // 4 * LANES, -(-padded // CHUNK) * LANES
     sums = group * int(convs[:, WIDTH].max()) * LANES
     scratch = group * LANES * (padded + INNER) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
-    pairs = CHUNK // 2 * PANEL + group * PAIRS_OF_UNIT if detect().multiplies_pairs else 0
+    pairs = PAIRS_OF_PANEL + group * PAIRS_OF_UNIT if detect().multiplies_pairs else 0
     scratch += {FLOAT16: max(padded, INNER) * PANEL, INT8: max(CHUNK_ROWS, pairs)}.get(w.dtype, 0)
     return EncoderShape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),

@@ -5,7 +5,7 @@ thirty-two and for sixteen times as many products, where the tile of bytes has o
 """
 
 from ..build.device import inlined, linked
-from ..layout import CHUNK, LANES, NO_FLOOR, PAIRS_OF_UNIT, PANEL
+from ..layout import CHUNK, LANES, NO_FLOOR, PAIRS_OF_PANEL, PAIRS_OF_UNIT, PANEL
 from ..simd.operands import Ahead, Operand, Output, TileSize
 from ..simd.tile import MAX_ROWS
 from ..simd.tile_pairs import HAS_PAIRS, tile_units, widen_signed, widen_unsigned
@@ -38,7 +38,7 @@ def linear_units_pairs(x: Units, units: int, matrix: Matrix, part: MatrixSlice, 
     """A slice of a matrix times some units; `room` is the address of PAIRS_OF_PANEL and units * PAIRS_OF_UNIT words."""
     stride = panel_offset(matrix.dtype, matrix.inputs, PANEL, 0)
     weights = move(matrix.weights, panel_offset(matrix.dtype, matrix.inputs, part.output, part.input))
-    pairs_of_units = move(room, CHUNK // 2 * PANEL)
+    pairs_of_units = move(room, PAIRS_OF_PANEL)
     for first in range(0, part.inputs, CHUNK):
         quads, chunk = (min(CHUNK, part.inputs - first) + 3) // 4, (part.input + first) // CHUNK
         y, sums = out.y, out.y if first else out.accumulate

@@ -81,25 +81,27 @@ def _gather(call, panel):
             target[i] = np.float32(0.0)
 
 
+@inlined
+def _pack_squares(put, words, rows, depth, width, square, panel):
+    """[output][width] -> panel [input][output], through a square [16][16]; `put` stores 16 outputs in `words`."""
+    for first in range(0, depth, LANES):
+        for half in range(PANEL // LANES):
+            transpose(at(rows, half * LANES * width + first), width, at(square, 0))
+            for i in range(min(LANES, depth - first)):
+                place = ((first + i) * (PANEL // LANES) + half) * words
+                put(at(panel, place), load(at(square, i * LANES)))
+
+
 @linked
 def pack_floats(rows: Floats, depth: int, width: int, square: OutFloats, panel: OutFloats):
-    """[output][width] -> panel [input][output], through a square [16][16]."""
-    for first in range(0, depth, LANES):
-        for lane in range(0, PANEL, LANES):
-            transpose(at(rows, lane * width + first), width, at(square, 0))
-            for i in range(min(LANES, depth - first)):
-                store(at(panel, (first + i) * PANEL + lane), load(at(square, i * LANES)))
+    """A panel of floats."""
+    _pack_squares(store, LANES, rows, depth, width, square, panel)
 
 
 @linked
 def pack_halves(rows: Floats, depth: int, width: int, square: OutFloats, panel: OutFloats):
-    """The same in halves."""
-    for first in range(0, depth, LANES):
-        for lane in range(0, PANEL, LANES):
-            transpose(at(rows, lane * width + first), width, at(square, 0))
-            for i in range(min(LANES, depth - first)):
-                place = (first + i) * (PANEL // 2) + lane // LANES * HALF_LANES
-                store_half(at(panel, place), load(at(square, i * LANES)))
+    """A panel of halves."""
+    _pack_squares(store_half, HALF_LANES, rows, depth, width, square, panel)
 
 
 @inlined

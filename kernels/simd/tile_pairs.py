@@ -65,6 +65,5 @@ def _absent(*arguments):
 
 tile_units = widen_signed = widen_unsigned = _absent
 if HAS_PAIRS:
-    shapes = [(MAX_ROWS, vectors) for vectors in (1, 2)]
-    tile_units = Family("s2t_np_tile_pairs_units", shapes, PairsEmitter, Int8Terms).tile()
+    tile_units = Family("s2t_np_tile_pairs_units", [(MAX_ROWS, 1)], PairsEmitter, Int8Terms).tile()
     widen_signed, widen_unsigned = _widen(signed=True), _widen(signed=False)
