@@ -43,22 +43,24 @@ def work():
             model.encode(features)
 for _ in range(2):
     threading.Thread(target=work, daemon=True).start()
-hung, count = 0, int(sys.argv[2])
-for _ in range(count):
+hung, children, enough, seconds = 0, *(int(number) for number in sys.argv[2:])
+for _ in range(children):
     time.sleep(0.02)
     if not (pid := os.fork()):
-        signal.alarm(int(sys.argv[3]))
+        signal.alarm(seconds)
         model.encode(features)
         os._exit(0)
     hung += os.waitpid(pid, 0)[1] == signal.SIGALRM
+    if hung == enough:
+        break
 print(hung, "hung", flush=True)
 os._exit(0)
 """
 
 
-def hung(environment: dict[str, str], *arguments: str) -> int:
-    """The number of children that did not come to an end."""
-    program = [sys.executable, "-W", "ignore", "-c", PROGRAM, *arguments]
+def hung(environment: dict[str, str], gate: str, children: int, enough: int, seconds: int) -> int:
+    """The number of children that did not come to an end within ``seconds``; no more are made once it is ``enough``."""
+    program = [sys.executable, "-W", "ignore", "-c", PROGRAM, gate, *map(str, (children, enough, seconds))]
     done = subprocess.run(program, env=environment, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     return int(done.stdout.split()[0])
 
@@ -68,5 +70,6 @@ def hung(environment: dict[str, str], *arguments: str) -> int:
 @pytest.mark.skipif(openblas.control() is None, reason="needs OpenBLAS")
 def test_no_child_waits_for_a_lock_of_openblas(tmp_path):
     environment = preloaded(SLOW_LOCKS, tmp_path)
-    assert hung(environment, "behind the gate", "5", "60") == 0
-    assert hung(environment, "without the gate", "2", "5") > 0  # or this test would show nothing
+    assert hung(environment, "behind the gate", children=5, enough=1, seconds=60) == 0
+    # About half of these children hang: one of a hundred must, or this test would show nothing.
+    assert hung(environment, "without the gate", children=100, enough=1, seconds=5) == 1
