@@ -34,6 +34,7 @@ from .longform.transcript import Hearing, Transcript, transcripts
 from .ops import log_softmax
 from .parts import Weights
 from .sending import Origin, reduced
+from .system.threads import get_threads
 from .tokenizer import Tokenizer
 
 DEFAULT_MODEL = "facebook/s2t-small-librispeech-asr"
@@ -173,8 +174,8 @@ class S2T:
         `batch` utterances are decoded together (default: `batch_size`), with the results of one at a time. An error in
         one of them takes the place of its result. `options` as in `generate`. Raises OptionError.
         """
-        width = self.batch_size(batch, **options)
-        return together.attempts((self.begin(x, **options) for x in features), self.step_together, width)
+        sharing = self.sharing(batch, **options)
+        return together.attempts((self.begin(x, **options) for x in features), self.step_together, *sharing)
 
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
@@ -184,6 +185,18 @@ class S2T:
         asked = 1 if batch is None else arguments.whole_number(batch, "batch", 1)
         together.check_memory(self.config, config, asked)
         return width if batch is None else batch
+
+    def sharing(self, batch: int | None = None, **options) -> tuple[int, int]:
+        """Return how many utterances are decoded together, and how many Python threads each decode as many.
+
+        With `batch`, all threads together decode that many. Functions of the caller (`hooks`) are called in the
+        caller's thread only. Raises OptionError.
+        """
+        width = self.batch_size(batch, **options)
+        if options.get("hooks", search.NO_HOOKS) != search.NO_HOOKS:
+            return width, 1
+        workers = together.workers_of(get_threads(), batch)
+        return (width if batch is None else -(-batch // workers)), workers
 
     def generate_from(
         self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options
@@ -272,11 +285,11 @@ class S2T:
         is heard; the times of segments are those of the whole recording. Raises OptionError.
         """
         options = arguments.instance(options, "options", StreamOptions).resolve(self.utterance_config)
-        width = self.batch_size(batch, **generation)
+        sharing = self.sharing(batch, **generation)
         self.warn_of_open_language(generation)
         rate = self.feature_config.sampling_rate
         opened = (partial(open_recording, x, rate, sampling_rate, options, self.backend.vad, selection) for x in sounds)
-        return transcripts(self, (Hearing(self, open, options, generation) for open in opened), width)
+        return transcripts(self, (Hearing(self, open, options, generation) for open in opened), *sharing)
 
     def stream(
         self,
@@ -297,9 +310,9 @@ class S2T:
         with its channel "each", the segments of all channels come in the order of time.
         """
         options = arguments.instance(options, "options", StreamOptions)
-        width = self.batch_size(batch, **generation)
+        sharing = self.sharing(batch, **generation)
         self.warn_of_open_language(generation)
-        return stream(self, audio, sampling_rate, options, width, selection, **generation)
+        return stream(self, audio, sampling_rate, options, sharing, selection, **generation)
 
     def stream_partials(
         self,

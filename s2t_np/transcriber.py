@@ -113,11 +113,10 @@ class Transcriber:
         checked = [checked_sound(sound) for sound in sounds]
         inputs = [Input(sound, "") for sound in checked if not isinstance(sound, Failure)]
         model = self.model
-        width = model.batch_size(self.batch, **self.generation)
         model.warn_of_open_language(self.generation)
-        task = Task(model, self.options, self.generation, width=width)
         with nullcontext() if self.threads is None else own_threads(self.threads):
-            heard = transcribe_all(task, inputs)
+            width, workers = model.sharing(self.batch, **self.generation)
+            heard = transcribe_all(Task(model, self.options, self.generation, width=width, workers=workers), inputs)
             results = [sound if isinstance(sound, Failure) else next(heard) for sound in checked]
         return [row_of(result, model.tokenizer) for result in results]
 

@@ -19,7 +19,7 @@ from ..longform.options import StreamOptions
 from ..longform.partial import OnPartial
 from ..longform.placing import in_time, placed
 from ..longform.segment import Recording, Segment
-from ..longform.stream import segments_of, utterances_of
+from ..longform.stream import ONE_BY_ONE, segments_of, utterances_of
 from ..model import S2T
 from ..search import Asking
 from ..together import by_group, ordered
@@ -45,6 +45,7 @@ class Task(NamedTuple):
     generation: dict  # as in S2T.generate
     raw: RawSamples | None = None  # if the inputs have no header
     width: int = 1  # utterances that are decoded together
+    workers: int = 1  # Python threads that each decode as many
     on_partial: OnPartial | None = None  # called with the words so far of an open segment
 
 
@@ -183,8 +184,8 @@ def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
         each = [listen(task, one) for one in each_channel(task, item)]
         return CountedChannels([sound for sound, _ in each]), in_time([segments for _, segments in each])
     one_by_one = task.on_partial is not None or audio.is_live(item.path)
-    listening, width = Listening(task, item), 1 if one_by_one else task.width
-    heard = ordered(listening.utterances(), task.model.step_together, width)
+    listening, sharing = Listening(task, item), ONE_BY_ONE if one_by_one else (task.width, task.workers)
+    heard = ordered(listening.utterances(), task.model.step_together, *sharing)
     return listening.sound, listening.segments(heard)
 
 
@@ -205,13 +206,13 @@ def attempt(listening: Listening, heard: Iterable, listener: Listener) -> Record
 
 
 def transcribe_all(
-    task: Task, inputs: Sequence[Input], jobs: int = 1, listener: Listener = lambda *_: None
+    task: Task, inputs: Sequence[Input], listener: Listener = lambda *_: None
 ) -> Iterator[Recording | Failure]:
     """Every input's recording or failure, in order, each as soon as it and those before it are there.
 
-    `jobs` Python threads each run `task.width` utterances together, of one recording or of several. A recording that is
+    `task.workers` each run `task.width` utterances together, of one recording or of several. A recording that is
     damaged or cut short has the text there is, and `incomplete` says why. Raises OptionError.
     """
     listenings = (listening_to(task, item) for item in inputs)
-    for listening, heard in by_group(listenings, task.model.step_together, task.width, jobs):
+    for listening, heard in by_group(listenings, task.model.step_together, task.width, task.workers):
         yield attempt(listening, heard, listener)

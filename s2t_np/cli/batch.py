@@ -12,7 +12,8 @@ from ..batch.on_ray import transcribe_on_ray
 from ..batch.run import Task, transcribe_all
 from ..errors import OptionError
 from ..longform.segment import Recording
-from ..system.threads import processors
+from ..system.threads import get_threads
+from ..together import workers_of
 from .outputs import Output, Printed
 from .progress import Progress
 from .terminal import bar_away, say
@@ -24,7 +25,7 @@ HOW_TO_GO_ON = "the same command with --resume goes on where it stopped"
 
 def add_sharing_arguments(parser: ArgumentParser) -> None:
     """--jobs and --batch."""
-    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="Python threads (default: one per core)")
+    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="Python threads (default: one per core, at most 4)")
     says = "utterances that each thread decodes together (default: by the shape of the model; `info` says it)"
     parser.add_argument("--batch", type=int, metavar="N", help=says)
 
@@ -35,19 +36,23 @@ def add_ray_argument(parser: ArgumentParser) -> None:
     parser.add_argument("--ray", metavar="ADDRESS", help=says)
 
 
-def hearer(args: Namespace, task: Task, count: int) -> Hearer:
-    """Return what transcribes `count` inputs: threads of this process, or --ray. Raises OptionError."""
+def hearer(args: Namespace, task: Task) -> Hearer:
+    """Return what transcribes inputs: threads of this process, or --ray."""
     if args.ray is not None:
         return lambda inputs, listener: transcribe_on_ray(args.ray, task, inputs)
-    return partial(transcribe_all, task, jobs=jobs(args, count))
+    return partial(transcribe_all, task)
 
 
-def jobs(args: Namespace, count: int) -> int:
-    """Return how many threads transcribe `count` recordings. Raises OptionError for bad --jobs and --batch."""
+def check_sharing(args: Namespace) -> None:
+    """Raise OptionError for bad --jobs and --batch."""
     for name in ("jobs", "batch"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise OptionError(f"--{name} is {getattr(args, name)}, expected at least 1")
-    return max(1, min(args.jobs or processors(), count))
+
+
+def jobs(args: Namespace) -> int:
+    """Return how many Python threads transcribe; they share the threads that may compute (--threads)."""
+    return args.jobs or workers_of(get_threads())
 
 
 def report(failed: Failure) -> None:

@@ -107,7 +107,8 @@ class Generation:
         streamer = self.functions.streamer
         if streamer is not None:
             streamer.put(stack([np.array(prompts[0])] * self.config.num_return_sequences))
-        results = list(ordered(map(begin, range(len(prompts))), s2t.step_together, s2t.batch_size()))
+        sharing = (s2t.batch_size(), 1) if self.functions.are_called else s2t.sharing()  # theirs in their own thread
+        results = list(ordered(map(begin, range(len(prompts))), s2t.step_together, *sharing))
         if streamer is not None:
             streamer.end()
         return [

@@ -128,6 +128,12 @@ class Functions(NamedTuple):
     encoder_outputs: Any = None  # instead of features
     decoder_attention_mask: Any = None
 
+    @property
+    def are_called(self) -> bool:
+        """True if something of the caller's is called while the search runs."""
+        called = self.logits_processor, self.stopping_criteria, self.prefix_allowed_tokens_fn, self.streamer
+        return any(one is not None and one != () for one in called)
+
 
 def generation_json(config: GenerationConfig) -> dict:
     """The contents of generation_config.json: the fields that are set and that transformers has."""

@@ -5,7 +5,7 @@
     hear_piece            features, memory, search, and a second search of a repetitive text (fallback.py)
     merge_pieces          text that was heard twice where a cut went through speech (merge.py)
 
-The pieces of a file are decoded together, `width` at a time (the room together/): the next ones are cut and encoded
+The pieces of a file are decoded together, some at a time (the room together/): the next ones are cut and encoded
 while earlier ones decode, and memory does not grow with the recording. Those of a live recording are decoded one after
 the other, so that a segment is there as soon as its pause has closed. `has_speech` asks the same detector about a
 recording that is heard whole. The detector's arithmetic, `VadOps`, is that of the model's backend.
@@ -34,6 +34,7 @@ from .speech_check import is_speech_like
 from .vad_ops import VadOps
 from .word_times import align
 
+ONE_BY_ONE = 1, 1  # utterances that are decoded together, in one thread: S2T.sharing of live sound
 PORTIONS = 5  # parts of the interval between partial results in which a block is looked at
 
 
@@ -55,25 +56,25 @@ def stream(
     audio,
     sampling_rate: int | None = None,
     options: StreamOptions | None = None,
-    width: int = 1,
+    sharing: tuple[int, int] = ONE_BY_ONE,
     selection: Selection = EVERYTHING,
     **generation,
 ) -> Iterator[Segment]:
     """Transcribe a recording of any length: its segments, each as soon as it is done.
 
     `audio` as in S2T.features, or an iterator of arrays (n,) at `sampling_rate` Hz; `generation` as in S2T.generate.
-    Up to `width` segments are decoded together, unless it is live. A pipe is read as it fills. A recording of up to
-    `max_whole_duration` is one segment, heard as S2T.transcribe hears it. A piece without text gives no segment.
+    Segments are decoded together as S2T.sharing says, unless it is live. A pipe is read as it fills. A recording of up
+    to `max_whole_duration` is one segment, heard as S2T.transcribe hears it. A piece without text gives no segment.
     `selection` says what is heard; with its channel "each", the segments of all channels come in the order of time.
     Raises OptionError at once; AudioError, after the segments before it, if the recording is damaged or cut short.
     """
     if selection.channel == EACH:
         own = (replace(selection, channel=1 + i) for i in range(channel_count(audio, selection.stream)))
-        return in_time([stream(model, audio, sampling_rate, options, width, one, **generation) for one in own])
+        return in_time([stream(model, audio, sampling_rate, options, sharing, one, **generation) for one in own])
     sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate, selection)
     live = is_live(audio)
     utterances = utterances_of(model, sound, live, options or StreamOptions(), generation)
-    heard = ordered(utterances, model.step_together, 1 if live else width)
+    heard = ordered(utterances, model.step_together, *(ONE_BY_ONE if live else sharing))
     return placed(segments_of(heard, model.tokenizer, options or StreamOptions()), selection)
 
 
@@ -111,7 +112,9 @@ def stream_partials(
     """As `stream` of live sound; meanwhile `on_partial` is called with the words so far of an open segment."""
     sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
     utterances = utterances_of(model, sound, True, options, generation, on_partial)
-    return segments_of(ordered(utterances, model.step_together, 1), model.tokenizer, options or StreamOptions())
+    return segments_of(
+        ordered(utterances, model.step_together, *ONE_BY_ONE), model.tokenizer, options or StreamOptions()
+    )
 
 
 def segments_of(heard: Iterable[Heard], tokenizer, options: StreamOptions) -> Iterator[Segment]:

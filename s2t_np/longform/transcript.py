@@ -86,7 +86,10 @@ def hear_features(
 
 
 def transcripts(model, hearings: Iterable[Hearing], width: int, workers: int = 1) -> Iterator[Transcript | S2TError]:
-    """The transcript of every recording, in order, or the error in which it ended; `width` utterances run together."""
+    """The transcript of every recording, in order, or the error in which it ended; `width` utterances run together.
+
+    `workers`: as in together.side_by_side.
+    """
     for hearing, results in by_group(hearings, model.step_together, width, workers):
         try:
             yield hearing.transcript(results)

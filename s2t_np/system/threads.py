@@ -3,6 +3,8 @@
     s2t_np.set_threads(4)             every later call, of every model; None: the default again
     with s2t_np.own_threads(1):       calls from this Python thread: many files, one per core
 
+Python threads that work on the same thing divide a number among them (`SharedThreads`).
+
 Compiled kernels ask `get_threads` at every call. OpenBLAS has one number for the whole process: it is set to the
 smallest one asked for at the time, and not changed before the first call. The default is the number of processors this
 process may use: those of its affinity mask, or fewer if a control group (a container with a CPU limit) allows less.
@@ -13,7 +15,7 @@ import math
 import operator
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,7 +67,7 @@ class _Own(threading.local):
     """The numbers of one Python thread, the innermost `own_threads` last."""
 
     def __init__(self):
-        self.counts: list[int] = []
+        self.counts: list[Callable[[], int]] = []
 
 
 class _Process:
@@ -76,7 +78,7 @@ class _Process:
 
     def hold_blas(self) -> None:
         """Set OpenBLAS' one number; without a call of `set_threads` it is at most that of its environment variable."""
-        openblas.set_threads(min([self.asked or min(_blas_default(), processors()), *self.held]))
+        openblas.set_threads(min([self.asked or min(_blas_default(), processors()), *(own() for own in self.held)]))
 
     def renew(self) -> None:
         """In a forked child: a fresh lock, and only the limits of the one thread that is there."""
@@ -106,7 +108,7 @@ def checked(count: int) -> int:
 
 def get_threads() -> int:
     """Return how many threads a call from this Python thread uses."""
-    return (_own.counts and _own.counts[-1]) or _process.asked or processors()
+    return _own.counts[-1]() if _own.counts else _process.asked or processors()
 
 
 def set_threads(count: int | None = None) -> None:
@@ -127,15 +129,48 @@ def own_threads(count: int) -> Iterator[None]:
     This is how several recordings are transcribed side by side, one per core. Raises OptionError.
     """
     count = checked(count)
+    with _limited(lambda: count):
+        yield
+
+
+@contextmanager
+def _limited(own: Callable[[], int]) -> Iterator[None]:
+    """Within this context, calls from this Python thread use own() threads."""
     with _process.lock:
         _blas_default()
-        _process.held.append(count)
+        _process.held.append(own)
         _process.hold_blas()
-    _own.counts.append(count)
+    _own.counts.append(own)
     try:
         yield
     finally:
         _own.counts.pop()
         with _process.lock:
-            _process.held.remove(count)
+            _process.held.remove(own)
             _process.hold_blas()
+
+
+class SharedThreads:
+    """Threads that several Python threads divide among them, so that all are used however few have something to do."""
+
+    def __init__(self, count: int):
+        """`count`: threads of all together."""
+        self.count, self.members = count, []
+
+    def _part(self, member: object) -> int:
+        """The threads of a member, one at least; for one that is just leaving, all of them."""
+        members = tuple(self.members)
+        if member not in members:
+            return self.count
+        return max(1, self.count // len(members) + (members.index(member) < self.count % len(members)))
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Within this context, calls from this Python thread use an equal part, which changes as others come and go."""
+        member = object()
+        self.members.append(member)
+        with _limited(lambda: self._part(member)):
+            try:
+                yield
+            finally:
+                self.members.remove(member)

@@ -13,7 +13,7 @@ and, if its text is doubtful, a second search. Each has a cache of its own, so i
 from .ordering import Group, attempts, by_group, ordered
 from .scheduler import StepTogether, together
 from .width import check_length, check_memory, width_of
-from .workers import Cancelled, cancellable, side_by_side
+from .workers import Cancelled, cancellable, side_by_side, workers_of
 
 __all__ = [
     "Cancelled",
@@ -28,4 +28,5 @@ __all__ = [
     "side_by_side",
     "together",
     "width_of",
+    "workers_of",
 ]

@@ -28,26 +28,49 @@ class Running(NamedTuple):
     ask: Ask
 
 
-def together(utterances: Iterable[tuple[int, Asking[R]]], step: StepTogether, width: int) -> Iterator[tuple[int, R]]:
-    """Run numbered utterances, `width` at a time: (number, result) of each as it ends.
+class Company:
+    """The utterances that run together."""
+
+    def __init__(self, step: StepTogether, width: int, running: Iterable[Running] = ()):
+        """Up to `width` run at a time; some may have begun elsewhere."""
+        self.step, self.width, self.running = step, width, list(running)
+
+    def welcome(self, waiting: Iterator[tuple[int, Asking[R]]]) -> Iterator[tuple[int, R]]:
+        """Let one that waits join, if there is room: (number, result) of each before it that asks nothing."""
+        room = min(self.width, len(self.running) + 1)
+        while len(self.running) < room and (arrival := next(waiting, None)):
+            yield from answered(*arrival, None, self.running)
+
+    def leave(self) -> Iterator[Running]:
+        """Hand over those that run, so that nothing here keeps what they compute with."""
+        running, self.running = self.running, []
+        return iter(running)
+
+    def advance(self) -> Iterator[tuple[int, R]]:
+        """A step for all: (number, result) of each that ends. Raises what one of them raises."""
+        asked, self.running = self.running, []
+        try:
+            answers = self.step([one.ask for one in asked])
+        except MemoryError as error:
+            yield from refused(asked, error)
+            return
+        for one, answer in zip(asked, answers, strict=True):
+            yield from answered(one.number, one.utterance, answer, self.running)
+
+
+def together(
+    utterances: Iterable[tuple[int, Asking[R]]], step: StepTogether, width: int, running: Iterable[Running] = ()
+) -> Iterator[tuple[int, R]]:
+    """Run numbered utterances, `width` at a time: (number, result) of each as it ends; `running` have begun elsewhere.
 
     The next utterance is taken from `utterances` only when there is room for it. Raises what one of them raises.
     """
-    waiting, running = iter(utterances), []
+    company, waiting = Company(step, width, running), iter(utterances)
     while True:
-        room = min(width, len(running) + 1)
-        while len(running) < room and (arrival := next(waiting, None)):
-            yield from answered(*arrival, None, running)
-        if not running:
+        yield from company.welcome(waiting)
+        if not company.running:
             return
-        asked, running = running, []
-        try:
-            answers = step([one.ask for one in asked])
-        except MemoryError as error:
-            yield from refused(asked, error)
-            continue
-        for one, answer in zip(asked, answers, strict=True):
-            yield from answered(one.number, one.utterance, answer, running)
+        yield from company.advance()
 
 
 def refused(asked: Sequence[Running], error: Exception) -> Iterator[tuple[int, R]]:

@@ -30,7 +30,7 @@ def task(model, **generation):
 def test_a_recording_is_its_segments_and_its_duration(digits):
     told = []
     item = Input(str(FIVE), "five")
-    (recording,) = transcribe_all(task(digits, num_beams=2), [item], 1, lambda *event: told.append(event))
+    (recording,) = transcribe_all(task(digits, num_beams=2), [item], lambda *event: told.append(event))
     assert (recording.text, recording.path) == ("five five", str(FIVE))
     assert recording.duration == digits.transcribe(FIVE).duration
     assert told == [(item, segment) for segment in recording.segments]
@@ -115,7 +115,7 @@ def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path
     whole = (tmp_path / "whole.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) - rate])  # two bytes a sample: half a second
     inputs = [Input(str(tmp_path / name), name) for name in ("whole.wav", "cut.wav")]
-    results = dict(enumerate(transcribe_all(task(digits), inputs, jobs)))
+    results = dict(enumerate(transcribe_all(task(digits)._replace(workers=jobs), inputs)))
     assert [results[0].text, results[1].text] == ["five five", "five five"]
     assert results[0].incomplete is None
     assert "is cut short" in results[1].incomplete
@@ -126,7 +126,7 @@ def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_failed_input_is_a_result_and_the_rest_goes_on(fakes, digits, jobs):
     inputs = [Input(name, name) for name in ("a", "bad", "long", "c")]
-    results = dict(enumerate(transcribe_all(task(digits, num_beams=3), inputs, jobs)))
+    results = dict(enumerate(transcribe_all(task(digits, num_beams=3)._replace(workers=jobs), inputs)))
     assert [results[0].text, results[3].text] == ["a 3", "c 3"]
     assert results[0] == Recording("a", results[0].segments, 1.5)
     assert results[1] == Failure("bad", "not audio")
@@ -137,12 +137,12 @@ def test_a_failed_input_is_a_result_and_the_rest_goes_on(fakes, digits, jobs):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_wrong_option_is_no_failure_of_the_input(fakes, digits, jobs):
     with pytest.raises(OptionError):
-        list(transcribe_all(task(digits, num_beams=1), [Input("option", "x")] * 2, jobs))
+        list(transcribe_all(task(digits, num_beams=1)._replace(workers=jobs), [Input("option", "x")] * 2))
 
 
 @pytest.mark.parametrize(("jobs", "width"), [(1, 4), (4, 1), (2, 3)])
 def test_together_gives_what_one_after_another_gives(digits, jobs, width):
     inputs = [Input(str(path), path.stem) for path in sorted(FIVE.parent.glob("*.flac"))] * 3
     alone = list(transcribe_all(task(digits), inputs))
-    assert list(transcribe_all(task(digits)._replace(width=width), inputs, jobs)) == alone
+    assert list(transcribe_all(task(digits)._replace(width=width, workers=jobs), inputs)) == alone
     assert [recording.path for recording in alone] == [item.path for item in inputs]

@@ -3,7 +3,10 @@
 import pytest
 
 import s2t_np
+from s2t_np import together
 from s2t_np.config import GenerationConfig, ModelConfig
+from s2t_np.search import Hooks
+from s2t_np.system.threads import own_threads
 from s2t_np.together import width_of
 from s2t_np.together.width import decoder_weights
 from s2t_np.weights import expected_shapes
@@ -45,3 +48,19 @@ def test_a_model_knows_its_own(capsys):
     assert 1 <= sizes["int8"] < sizes["float32"] <= 12
     model = s2t_np.load("digits", backend="numba", dtype="int8")
     assert model.batch_size(num_beams=64) == 1 and model.batch_size(7) == 7
+
+
+@pytest.mark.parametrize(
+    ("threads", "batch", "expected"),
+    [
+        *((1, None, (5, 1)), (2, None, (5, 2)), (16, None, (5, 4))),
+        *((16, 1, (1, 1)), (16, 3, (3, 1)), (2, 5, (3, 2)), (16, 5, (3, 2)), (16, 12, (3, 4))),
+    ],
+)
+def test_a_model_says_how_utterances_are_shared_out(threads, batch, expected, monkeypatch):
+    digits = s2t_np.load("digits", backend="numpy")
+    monkeypatch.setattr(together, "width_of", lambda *_: 5)
+    with own_threads(threads):
+        assert digits.sharing(batch, num_beams=2) == expected
+        hooks = Hooks(allowed=lambda tokens: [1])
+        assert digits.sharing(batch, num_beams=2, hooks=hooks) == (batch or 5, 1)

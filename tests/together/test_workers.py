@@ -3,16 +3,28 @@
 import gc
 import os
 import threading
+import time
 import weakref
 
 import pytest
 
 from s2t_np.errors import OptionError
-from s2t_np.system.threads import get_threads
+from s2t_np.system.threads import get_threads, own_threads
 from s2t_np.together import side_by_side
+from s2t_np.together.workers import ENOUGH
 from tests.support.askers import Step, asker, failing, lengths
 from tests.support.few_threads import give_threads
 from tests.support.forks import child
+
+
+def counting(count: int):
+    """Asks as often: the numbers of threads that it has computed with, and the threads it has run in."""
+    numbers, threads = set(), set()
+    for i in range(count):
+        numbers.add(get_threads())
+        threads.add(threading.current_thread())
+        yield ("counting", i)
+    return numbers, threads
 
 
 def in_this_thread(function):
@@ -28,10 +40,71 @@ def test_every_utterance_ends_once(width):
     assert sorted(found) == [(i, (i, n)) for i, n in enumerate(counts)]
 
 
-def test_each_of_several_computes_with_one_thread_and_a_single_one_with_all():
-    for workers, threads in ((1, get_threads()), (2, 1)):
-        found = side_by_side((in_this_thread(get_threads) for _ in range(8)), Step(), 1, workers)
-        assert {count for _, count in found} == {threads}
+def test_a_single_worker_computes_with_all_threads():
+    found = side_by_side((in_this_thread(get_threads) for _ in range(8)), Step(), 1, 1)
+    assert {count for _, count in found} == {get_threads()}
+
+
+@pytest.mark.parametrize(("threads", "parts"), [(2, [1, 1]), (3, [1, 2]), (8, [4, 4]), (1, [1, 1])])
+def test_workers_divide_the_threads_of_the_caller(threads, parts):
+    found = {}  # by the worker's name: its threads at its last step
+
+    def step(asks):
+        found[threading.current_thread().name] = get_threads()
+        time.sleep(1e-4)
+        return [None] * len(asks)
+
+    def until_all_have_their_part():
+        for _ in range(50_000):
+            if sorted(count for name, count in found.items() if "worker" in name) == parts:
+                return True
+            yield "more"
+        return False
+
+    with own_threads(threads):
+        results = side_by_side((until_all_have_their_part() for _ in range(8)), step, 3, 2)
+        assert sorted(results) == [(i, True) for i in range(8)]
+
+
+def test_a_few_utterances_have_all_threads():
+    """They are done sooner that way, and a single one is as in a call of its own."""
+    with own_threads(6):
+        found = [count for _, count in side_by_side((counting(2) for _ in range(ENOUGH)), Step(), 4, 3)]
+    assert found == [({6}, {threading.current_thread()})] * ENOUGH
+
+
+def test_the_last_utterance_has_the_threads_of_the_others():
+    """They find that there is nothing for them any more."""
+    last = []
+
+    def longest():
+        for _ in range(50_000):
+            last.append(get_threads())
+            if last[-1] == 6 and 3 in last:
+                return True
+            yield ("longest", 0)
+        return False
+
+    def step(asks):
+        time.sleep(1e-4)
+        return [(i, name) for name, i in asks]
+
+    with own_threads(6):
+        found = dict(side_by_side([longest(), *(asker(i, 40) for i in range(8))], step, 3, 2))
+    assert found[0] is True
+
+
+def test_utterances_are_taken_in_the_calling_thread():
+    """They may come from what works there only, as the cursor of an sqlite3 database does."""
+    taken = []
+
+    def utterances():
+        for i in range(9):
+            taken.append(threading.current_thread())
+            yield asker(i, 2)
+
+    assert len(list(side_by_side(utterances(), Step(), 2, 3))) == 9
+    assert set(taken) == {threading.current_thread()}
 
 
 def test_a_single_worker_is_the_calling_thread():
@@ -72,14 +145,14 @@ def test_the_workers_stop_when_the_caller_stops_iterating():
     assert next(found) == (0, ("first", 1))
     found.close()
     assert len(begun) <= 6 and step.widths == []
-    assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
+    assert not any("worker" in thread.name for thread in threading.enumerate())
 
 
 def test_what_a_worker_raises_stops_the_others():
     several = [endless(), failing("b", 0, ZeroDivisionError()), endless()]
     with pytest.raises(ZeroDivisionError):
         list(side_by_side(several, lambda asks: [None] * len(asks), 1, 3))
-    assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
+    assert not any("worker" in thread.name for thread in threading.enumerate())
 
 
 class Result:
@@ -110,3 +183,25 @@ def test_a_forked_child_does_not_wait_for_workers_that_it_does_not_have():
 
     assert child(go_on) == 0
     assert len(list(found)) == 19
+
+
+class Question:
+    """An Ask that can be watched while it is freed."""
+
+
+def test_what_the_first_have_asked_with_is_freed_when_they_have_ended():
+    watched = []
+
+    def asking():
+        for _ in range(6):
+            ask = Question()
+            watched.append(weakref.ref(ask))
+            yield ask
+            del ask
+
+    found = side_by_side([*(asking() for _ in range(8)), *(counting(1) for _ in range(30))], lambda asks: asks, 3, 2)
+    for number, _ in found:
+        if number == 30:
+            gc.collect()
+            assert sum(watch() is not None for watch in watched) == 0
+    assert len(watched) == 48

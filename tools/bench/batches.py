@@ -1,7 +1,7 @@
 """Many utterances of every contender: padded batches of a peer, and utterances that decode together here.
 
 All utterances are equally long, which is best for a padded batch: none of its rows is padding. Ours run in two ways:
-`generate_batch`, one scheduler on all cores, and one scheduler on each core, which is how files are transcribed. Wall
+one scheduler on all cores, and several that divide them, as `generate_batch` and everything that hears files does. Wall
 time is what a user waits; the processor time of all threads is what can be compared on a machine with other work.
 
 Beams that are nearly level may end differently in another order of additions, in a batch as elsewhere. So a few
@@ -38,13 +38,12 @@ class Row(NamedTuple):
 
 
 def own_rows(name: str, one: Ours, options: dict) -> list[Row]:
-    """One after another, together on all cores, and together on each core."""
-    best, cores = one.model.batch_size(**options), processors()
-    each = max(1, best // cores)
+    """One after another, together on all cores, and by several schedulers."""
+    best, workers = one.model.sharing(**options)
     return [
         Row(f"{name}, alone", one, (1, 1)),
-        Row(f"{name}, generate_batch ({best} together)", one, (best, 1)),
-        Row(f"{name}, {each} together on each core", one, (each, cores)),
+        Row(f"{name}, {best} together on all cores", one, (best, 1)),
+        Row(f"{name}, generate_batch ({workers} times {best} together)", one, (best, workers)),
     ]
 
 

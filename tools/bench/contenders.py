@@ -48,17 +48,10 @@ class Ours:
         return tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}, memory
 
     def hear_many(self, features: list[np.ndarray], options: dict, way: tuple[int, int]) -> tuple[list, dict]:
-        """See above. `way`: utterances that run together, and schedulers, each on a core of its own if there are many.
-
-        One scheduler is `generate_batch`; several are what files and `transcribe_batch` use.
-        """
-        width, workers = way
+        """See above. `way`: utterances that run together, and schedulers, which divide the cores."""
         began, used = time.perf_counter(), time.process_time()
-        if workers == 1:
-            results = list(self.model.generate_batch(features, batch=width, **options))
-        else:
-            searches = (self.model.begin(x, **options) for x in features)
-            results = list(ordered(searches, self.model.step_together, width, workers))
+        searches = (self.model.begin(x, **options) for x in features)
+        results = list(ordered(searches, self.model.step_together, *way))
         times = {"wall": time.perf_counter() - began, "processor": time.process_time() - used}
         return [list(found[0].tokens) for found in results], times
 

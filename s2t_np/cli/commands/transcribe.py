@@ -26,6 +26,7 @@ from ..batch import (
     INCOMPLETE,
     add_ray_argument,
     add_sharing_arguments,
+    check_sharing,
     hearer,
     jobs,
     report,
@@ -61,11 +62,11 @@ NAME.srt, ... is written for each, below a folder at the same place; with --outp
 --format json prints one JSON object a line: file, text, duration (s), segments with their times, tokens, doubts and
 hypotheses, log-probabilities (natural logarithms). With --nbest N there are N lines of text, the best first.
 
-Several recordings are transcribed side by side, one per core (--jobs). A batch that was interrupted, even killed, goes
-on where it was when the same command is given again with --resume; no result is lost, torn or there twice. A recording
-counts as done if its name below the folder that was given, its size and its time of change are as noted (with
---resume-by content: its name and content), so folders may be moved. A recording that breaks off is transcribed up to
-there, marked as incomplete, and counts as failed until the file has changed."""
+Several recordings, and the segments of a long one, are transcribed side by side (--jobs). A batch that was interrupted,
+even killed, goes on where it was when the same command is given again with --resume; no result is lost, torn or there
+twice. A recording counts as done if its name below the folder that was given, its size and its time of change are as
+noted (with --resume-by content: its name and content), so folders may be moved. A recording that breaks off is
+transcribed up to there, marked as incomplete, and counts as failed until the file has changed."""
 EXAMPLES = """\
 examples:
   s2t-np transcribe talk.flac
@@ -204,7 +205,7 @@ def run(args: Namespace, task: Task, inputs: list[Input], paths: list, batch: bo
     with_what = identity(task.model, __version__, settings)
     write, by_content = writer(args, names, task.model.tokenizer), args.resume_by == "content"
     with closing(open_output(args, paths, [stamp(item, with_what) for item in inputs], names)) as output:
-        return run_batch(hearer(args, task, len(inputs)), inputs, output, write, by_content)
+        return run_batch(hearer(args, task), inputs, output, write, by_content)
 
 
 def transcribe(args: Namespace) -> int:
@@ -216,7 +217,7 @@ def transcribe(args: Namespace) -> int:
     check_output(args, batch)
     check_partial(args, formats(args, batch), batch)
     inputs, failures, notes = found_inputs(args, given, raw is not None)
-    jobs(args, len(inputs))
+    check_sharing(args)
     paths = destinations(args, inputs, formats(args, batch))
     for note in notes:
         say(note)
@@ -228,7 +229,7 @@ def transcribe(args: Namespace) -> int:
         words = args.highlight or not set(OF_WORDS).isdisjoint(formats(args, batch))
         options = replace(options, word_timestamps=options.word_timestamps or words)
         generation |= with_vocabulary(args, model.tokenizer)
-        task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation))
+        task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation), jobs(args))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))
 
