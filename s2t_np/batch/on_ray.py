@@ -40,7 +40,7 @@ def connect(address: str):
 def share_results(task: Task, inputs: Sequence[Input]) -> Results:
     """The results of one share, in a worker: one thread computes, since Ray counts one core for it."""
     with own_threads(1):
-        return list(transcribe_all(task, inputs))
+        return list(transcribe_all(task._replace(workers=1), inputs))
 
 
 def transcribe_on_ray(address: str, task: Task, inputs: Sequence[Input]) -> Iterator[Recording | Failure]:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 import s2t_np
+from s2t_np.batch import on_ray
 from s2t_np.batch.items import Input
 from s2t_np.batch.on_ray import transcribe_on_ray
 from s2t_np.batch.run import Task, transcribe_all
 from s2t_np.errors import OptionError
 from s2t_np.longform.options import StreamOptions
+from s2t_np.system.threads import get_threads
 from tests.support.paths import RECORDINGS, ROOT
 
 NAMES = ["five-five.flac", "two-nine-three-four-zero.flac", "synthetic-one-two-three.flac"]
@@ -94,6 +96,12 @@ def test_an_address_without_a_cluster_is_one_line(folder, run):
     code, out, said = run(*COMMAND, folder, "--ray", "no such address")
     assert code not in (0, 1) and out == ""
     assert "no Ray cluster at 'no such address'" in said and said.count("\n") == 1
+
+
+def test_a_share_is_computed_by_one_thread(monkeypatch):
+    """Ray counts one core for it, however many threads the sender's task is for."""
+    monkeypatch.setattr(on_ray, "transcribe_all", lambda task, inputs: [(task.workers, get_threads())])
+    assert on_ray.share_results(Task(None, StreamOptions(), {}, workers=4), []) == [(1, 1)]
 
 
 def test_without_ray_one_line_says_how_to_get_it(folder, run, monkeypatch):
