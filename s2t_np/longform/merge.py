@@ -5,7 +5,7 @@ transcript changes over in the middle of that run, before a token that begins a 
 heard what came before and after; at the cut itself, where one side heard half a word, the other heard all of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from .segment import Segment
@@ -14,18 +14,32 @@ MARGIN = 1.5  # search window as a multiple of the overlap's expected token coun
 LEAST = 2  # pieces of the shortest common run that counts; one piece may agree by chance
 
 
+def common_runs(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Every run of tokens that both have: (where it begins in `before`, where in `after`, its length)."""
+    ending: dict[
+        int, int
+    ] = {}  # lengths of the runs that end with the token of `before` at hand, by their last in `after`
+    for i, token in enumerate(before):
+        ending = {j: ending.get(j - 1, 0) + 1 for j, other in enumerate(after) if other == token}
+        yield from ((i + 1 - size, j + 1 - size, size) for j, size in ending.items())
+
+
 def find_overlap(
     before: Sequence[int], after: Sequence[int], begins_word: Callable[[int], bool], least: int = LEAST
 ) -> tuple[int, int] | None:
-    """(number of tokens of `before` to keep, number of `after` to drop); None if they have no run in common."""
-    from difflib import SequenceMatcher
+    """(number of tokens of `before` to keep, number of `after` to drop); None if they have no run in common.
 
-    run = SequenceMatcher(None, before, after, autojunk=False).find_longest_match()
-    if run.size < least:
+    Of runs of the same length, as repeated words make them, the one counts that leaves the fewest tokens between itself
+    and the cuts, those which end `before` and begin `after`: in "seven three seven" and "three seven three four" it is
+    "three seven".
+    """
+    runs = common_runs(before, after)
+    first, second, size = max(runs, key=lambda run: (run[2], run[0] - run[1]), default=(0, 0, 0))
+    if size < least:
         return None
-    beginnings = [k for k in range(run.size) if begins_word(after[run.b + k])]
-    middle = min(beginnings, key=lambda k: abs(2 * k - run.size), default=run.size)
-    return run.a + middle, run.b + middle
+    beginnings = [k for k in range(size) if begins_word(after[second + k])]
+    middle = min(beginnings, key=lambda k: abs(2 * k - size), default=size)
+    return first + middle, second + middle
 
 
 def overlap_tokens(segment: Segment, overlap: float) -> int:

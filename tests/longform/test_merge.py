@@ -40,6 +40,9 @@ def begins(token):
         ("quick brown fox", "over the lazy dog", None),
         ("quick brown fox", "fox over the lazy", None),  # one token may be chance
         ("", "the lazy", None),
+        ("fox dog fox", "dog fox dog over", (2, 1)),  # "dog fox", which both cuts touch, and not "fox dog"
+        ("the fox dog fox dog", "fox dog over the", (4, 1)),
+        ("over fox dog", "fox dog fox dog over", (2, 1)),
     ],
 )
 def test_seam(before, after, expected):
