@@ -6,15 +6,17 @@
 does one stage after another; each can be given by itself:
 
     speak WORK [--count 6000]                     synthesise voices (espeak-ng and flite)
-    mix   WORK --fsdd DIR [--other DIR ...] [--count 24000] [--test-count 200]
+    mix   WORK --fsdd DIR [--other DIR ...] [--count 48000] [--test-count 200]
     learn WORK [--threads N] [--from MODEL]       the runs of `s2t-np train` in RUNS; interrupted ones go on
     pack  WORK                                    the model of the last run as WORK/digits, rounded to float16 values
 
-`mix` writes recordings and their tables, and config.json, the shape of the network: the released architecture in small,
-2.3 million parameters. `--other` are folders of speech of other words; it is heard in the background, and alone with
-an empty text. The CTC loss of the first run makes the attention find the alignment, which it does not in hours by
-itself; masks over time must stay shorter than a digit. In the later runs the rate falls to zero, which takes the noise
-out of the weights. `learn --from MODEL` leaves out the first run. Needs espeak-ng and flite; times: docs/training.md.
+`mix` writes recordings and their tables, of which half.tsv has the first half of train.tsv, and config.json, the shape
+of the network: the released architecture in small, 2.3 million parameters. `--other` are folders of speech of other
+words; it is heard in the background, and alone with an empty text. The CTC loss of the first run makes the attention
+find the alignment, which it does not in hours by itself; masks over time must stay shorter than a digit. In the later
+runs the rate falls to zero, which takes the noise out of the weights; the last one hears all that was mixed, and `pack`
+takes the mean of its last checkpoints. `learn --from MODEL` leaves out the first run. Needs espeak-ng and flite; times:
+docs/training.md.
 """
 
 import argparse
@@ -48,12 +50,13 @@ SHAPE = {
     "attention_dropout": 0.1,
 }
 COMMON = "--ctc-weight 0.3 --max-time-mask 9 --max-tokens 8000 --save-interval-updates 500 --valid-utterances 100"
-RUNS = {  # one after another, each from the last one's newest checkpoint
+RUNS = {  # one after another, each from the last one's newest checkpoint, on half.tsv, the last one on train.tsv
     "found": "--lr 1.2e-3 --warmup-updates 600 --max-epoch 5 --curriculum 1 --vocab-size 48",
     "refined": "--lr 7e-4 --warmup-updates 150 --lr-scheduler polynomial_decay --max-update 7600",
     "polished": "--lr 5e-4 --warmup-updates 150 --lr-scheduler polynomial_decay --max-update 13000",
+    "settled": "--lr 7e-4 --warmup-updates 150 --lr-scheduler polynomial_decay --max-update 9500",
 }
-COUNTS = {"speak": 6000, "mix": 24000}  # utterances
+COUNTS = {"speak": 6000, "mix": 48000}  # utterances
 OWN = {"longest_utterance": 6.0, "logprob_threshold": -0.25}  # s2t_np.json of the model
 
 
@@ -90,6 +93,7 @@ def mix(work: Path, fsdd: Path, other: tuple[Path, ...], count: int, tests: int,
     with Pool(jobs) as pool:
         rows = [row for block in pool.imap(partial(mix_block, work, fsdd, other), blocks) for row in block]
     write_table(work / "train.tsv", rows)
+    write_table(work / "half.tsv", rows[: -(-count // 2)])
     mixer = mixer_of(work, fsdd, other)
     sets = {"valid": (mixer.speakers, "valid"), "seen": (mixer.speakers, "test"), "unseen": (sorted(HELD), "test")}
     for i, (name, (speakers, part)) in enumerate(sets.items()):
@@ -104,7 +108,8 @@ def learn(work: Path, source: Path | None, threads: int | None) -> None:
     for name, options in list(RUNS.items())[source is not None :]:
         run = work / name
         how = ["--from", str(source)] if source else ["--config", str(work / "config.json")]
-        how += ["--train", str(work / "train.tsv"), "--valid", str(work / "valid.tsv")]
+        table = "train.tsv" if name == list(RUNS)[-1] else "half.tsv"
+        how += ["--train", str(work / table), "--valid", str(work / "valid.tsv")]
         how += ["--features", str(work / "features"), *COMMON.split(), *options.split()]
         how = ["--resume"] if (run / "run.json").is_file() else how
         how += ["--threads", str(threads)] if threads else []
@@ -113,11 +118,11 @@ def learn(work: Path, source: Path | None, threads: int | None) -> None:
 
 
 def pack(work: Path) -> None:
-    """Write WORK/digits: the newest model of the last run, its weights rounded to values that float16 holds.
+    """Write WORK/digits: the mean of the last run's checkpoints, its weights rounded to values that float16 holds.
 
     The file stays float32, and archives of it are half as large.
     """
-    source, target = checkpoints.checkpoints(work / list(RUNS)[-1])[-1], work / "digits"
+    source, target = work / list(RUNS)[-1] / "average", work / "digits"
     target.mkdir(exist_ok=True)
     weights = read_tensors(source)
     checkpoints.write_model(source, {k: w.astype(np.float16).astype(np.float32) for k, w in weights.items()}, target)

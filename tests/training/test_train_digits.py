@@ -1,6 +1,7 @@
 """The command that makes `digits` from nothing, in small: tables, two runs of `s2t-np train`, the model of the last."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,10 +54,21 @@ def test_one_command_makes_the_model_from_nothing(work, monkeypatch):
     model = s2t_np.load(work / "digits", backend="numpy")
     assert model.config.d_model == 16 and model.utterance_config.longest_utterance == 6
     assert isinstance(model.transcribe(work / "voice.wav").text, str)
-    last = read_tensors(checkpoints.checkpoints(work / "refined")[-1])
+    mean = read_tensors(work / "refined" / "average")
     for name, packed in read_tensors(work / "digits").items():
         assert packed.dtype == np.float32 and (packed == packed.astype(np.float16)).all()
-        np.testing.assert_allclose(packed, last[name], rtol=2**-11, atol=2**-25)
+        np.testing.assert_allclose(packed, mean[name], rtol=2**-11, atol=2**-25)
+
+
+def test_the_last_run_hears_all_that_was_mixed_and_the_others_half(work, monkeypatch):
+    told = []
+    command(monkeypatch, "mix", work, "--fsdd", work / "fsdd", "--count", "31", "--test-count", "2", "--jobs", "1")
+    monkeypatch.setattr(train_digits.subprocess, "run", lambda how, check: told.append(how[how.index("--train") + 1]))
+    monkeypatch.setattr(train_digits.checkpoints, "checkpoints", lambda run: [run])
+    command(monkeypatch, "learn", work)
+    assert [Path(table).name for table in told] == ["half.tsv", "train.tsv"]
+    whole, half = ((work / name).read_text().splitlines() for name in ("train.tsv", "half.tsv"))
+    assert (len(whole), len(half)) == (32, 17) and whole[:17] == half
 
 
 def test_learning_goes_on_from_a_model_that_exists(work, monkeypatch):
@@ -64,7 +76,7 @@ def test_learning_goes_on_from_a_model_that_exists(work, monkeypatch):
     command(monkeypatch, "learn", work)
     start, changed = work / "found" / "best", work / "again"
     changed.mkdir()
-    for name in ("train.tsv", "valid.tsv", "config.json", "train", "valid"):
+    for name in ("train.tsv", "half.tsv", "valid.tsv", "config.json", "train", "valid"):
         (changed / name).symlink_to(work / name)
     command(monkeypatch, "learn", changed, "--from", start)
     assert not (changed / "found").exists()
