@@ -70,9 +70,9 @@ def test_the_options_that_end_a_text_early(transcribe):
 
 
 def test_sampling_options_and_sampled_beams(transcribe):
-    plain = transcribe(TWO)[1]
+    plain = transcribe(FIVE)[1]
     for option in (("--min-p", 1), ("--typical-p", 1e-6), ("--top-h", 1e-6), ("--epsilon-cutoff", 0.99)):
-        assert transcribe(TWO, "--sample", "--seed", 3, *option)[:2] == (0, plain)
+        assert transcribe(FIVE, "--sample", "--seed", 3, *option)[:2] == (0, plain)
     wild = ("--sample", "--beams", 4, "--nbest", 3, "--temperature", 4, "--top-k", 0, "--seed", 1)
     code, out, _ = transcribe(TWO, *wild)
     assert (code, len(set(out.splitlines()))) == (0, 3)

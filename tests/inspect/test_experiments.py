@@ -103,9 +103,9 @@ def test_the_search_is_another(model, features):
 
 
 def test_run_is_the_whole_story(model):
-    done = run(model, RECORDING, Experiment(muted_layers=("encoder.layers.0",)))
-    assert (done.before.text, done.after.text) == ("two nine three four zero", "nine six three five zero")
-    assert "nine six" in str(done)
+    done = run(model, RECORDING, Experiment(muted_layers=("decoder.layers.2",)))
+    assert (done.before.text, done.after.text) == ("two nine three four zero", "two nine three five four zero")
+    assert "three five four" in str(done)
     record = done.record()
     assert record["largest_change"] == max(step["change"] for step in record["steps"]) > 1
     assert record["steps"][0]["before"] > 0.7 > record["steps"][0]["after"]

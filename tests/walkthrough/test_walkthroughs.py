@@ -103,7 +103,7 @@ def test_one_runs_as_a_script_and_leaves_what_it_shows_in_a_folder(tmp_path):
         command, check=False, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert "0.25 to  0.43 s  two" in done.stdout
+    assert "0.25 to  0.48 s  two" in done.stdout
     files = sorted(path.name for path in (tmp_path / "shown").iterdir())
     assert [name for name in files if name.endswith(".flac")]
     assert all(f"shown/{name}: " in done.stdout for name in files)
