@@ -9,6 +9,7 @@ does one stage after another; each can be given by itself:
     mix   WORK --fsdd DIR [--other DIR ...] [--count 48000] [--test-count 200]
     learn WORK [--threads N] [--from MODEL]       the runs of `s2t-np train` in RUNS; interrupted ones go on
     pack  WORK                                    the model of the last run as WORK/digits, rounded to float16 values
+    judge WORK [--table TSV ...] [--from MODEL]   the word error rates of WORK/digits: speakers it knows, and others
 
 `mix` writes recordings and their tables, of which half.tsv has the first half of train.tsv, and config.json, the shape
 of the network: the released architecture in small, 2.3 million parameters. `--other` are folders of speech of other
@@ -29,7 +30,10 @@ from pathlib import Path
 
 import numpy as np
 
+import s2t_np
 from s2t_np.checkpoint import read_tensors
+from s2t_np.evaluation import Errors, read_corpus
+from s2t_np.evaluation.run import Failure, evaluate_all
 from s2t_np.training import checkpoints
 from tools.digits_data import HELD, RATE, Mixer, speak
 
@@ -129,17 +133,34 @@ def pack(work: Path) -> None:
     (target / "s2t_np.json").write_text(json.dumps(OWN, indent=2) + "\n")
 
 
+def judge(model: str, tables: list[Path]) -> dict[str, Errors]:
+    """Print and return the word errors of a model on tables, 5 beams, by what ids begin with: seen, unseen.
+
+    Raises AudioError for a recording that cannot be read.
+    """
+    utterances, errors = [one for table in tables for one in read_corpus(table).utterances], {}
+    for outcome in evaluate_all(s2t_np.load(model), utterances, num_beams=5):
+        if isinstance(outcome, Failure):
+            raise s2t_np.AudioError(f"{outcome.path}: {outcome.reason}")
+        speakers = outcome.id.split("-")[0]
+        errors[speakers] = errors.get(speakers, Errors()) + outcome.words
+    for speakers, found in errors.items():
+        print(f"{speakers}: {100 * found.rate:.2f} % ({found.total} of {found.length:,} words)")
+    return errors
+
+
 def parsed() -> argparse.Namespace:
     """The arguments. Exits where those of a stage are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["all", "speak", "mix", "learn", "pack"])
+    parser.add_argument("stage", choices=["all", "speak", "mix", "learn", "pack", "judge"])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--count", type=int, help="utterances to speak (6000) or mix (24000)")
+    parser.add_argument("--count", type=int, help="utterances to speak (6000) or mix (48000)")
     parser.add_argument("--test-count", type=int, default=200, help="utterances of each test set to mix")
     parser.add_argument("--fsdd", type=Path, help="FSDD's folder of recordings")
     parser.add_argument("--other", type=Path, nargs="+", default=[], help="folders of FLAC speech of other words")
     parser.add_argument("--jobs", type=int, help="processes that mix (default: one per core)")
-    parser.add_argument("--from", dest="source", type=Path, metavar="MODEL", help="a model to go on from")
+    parser.add_argument("--from", dest="source", type=Path, metavar="MODEL", help="a model to go on from, or to judge")
+    parser.add_argument("--table", type=Path, nargs="+", help="recordings to judge by (default: those of mix)")
     parser.add_argument("--threads", type=int, help="threads that learn (default: as many as may be used)")
     o = parser.parse_args()
     if o.stage in ("all", "mix") and not (o.fsdd and o.fsdd.is_dir()):
@@ -149,12 +170,13 @@ def parsed() -> argparse.Namespace:
 
 def main():
     o = parsed()
-    counts = COUNTS | ({o.stage: o.count} if o.count else {})
+    counts, tests = COUNTS | ({o.stage: o.count} if o.count else {}), [o.work / "seen.tsv", o.work / "unseen.tsv"]
     stages = {
         "speak": lambda: speak(o.work, counts["speak"]),
         "mix": lambda: mix(o.work, o.fsdd, tuple(o.other), counts["mix"], o.test_count, o.jobs),
         "learn": lambda: learn(o.work, o.source, o.threads),
         "pack": lambda: pack(o.work),
+        "judge": lambda: judge(str(o.source or o.work / "digits"), o.table or tests),
     }
     for stage in stages if o.stage == "all" else [o.stage]:
         stages[stage]()

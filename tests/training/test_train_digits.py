@@ -10,6 +10,7 @@ import soundfile
 import s2t_np
 from s2t_np.checkpoint import read_tensors
 from s2t_np.training import checkpoints
+from tests.support.paths import RECORDINGS
 from tools import train_digits
 from tools.digits_data import RATE, WORDS
 
@@ -69,6 +70,18 @@ def test_the_last_run_hears_all_that_was_mixed_and_the_others_half(work, monkeyp
     assert [Path(table).name for table in told] == ["half.tsv", "train.tsv"]
     whole, half = ((work / name).read_text().splitlines() for name in ("train.tsv", "half.tsv"))
     assert (len(whole), len(half)) == (32, 17) and whole[:17] == half
+
+
+def test_a_model_is_judged_by_speakers(tmp_path, monkeypatch, capsys):
+    """The second recording says "two nine three four zero", of which a text with one more word and another differs."""
+    rows = [f"seen-1\t{RECORDINGS / 'five-five.flac'}\tfive five"]
+    rows += [f"unseen-1\t{RECORDINGS / 'two-nine-three-four-zero.flac'}\ttwo nine three five four one"]
+    (tmp_path / "table.tsv").write_text("\n".join(["id\taudio\ttext", *rows]) + "\n")
+    command(monkeypatch, "judge", tmp_path, "--from", "digits", "--table", tmp_path / "table.tsv")
+    assert capsys.readouterr().out == "seen: 0.00 % (0 of 2 words)\nunseen: 33.33 % (2 of 6 words)\n"
+    (tmp_path / "table.tsv").write_text("id\taudio\ttext\nseen-1\ttable.tsv\tfive\n")
+    with pytest.raises(s2t_np.AudioError, match=r"table\.tsv"):
+        command(monkeypatch, "judge", tmp_path, "--from", "digits", "--table", tmp_path / "table.tsv")
 
 
 def test_learning_goes_on_from_a_model_that_exists(work, monkeypatch):
