@@ -44,7 +44,10 @@ class Scenario(NamedTuple):
 
 
 def small_model(folder: Path) -> None:
-    """The bundled model with one layer of each kind: its texts are nonsense, but take a quarter of the time."""
+    """The bundled model with one layer of each kind: its texts are nonsense, but take a quarter of the time.
+
+    It would end them at once, and a text is what a fault may harm, so they have some tokens at least.
+    """
     from s2t_np.checkpoint import safetensors
 
     shutil.copytree(DIGITS, folder)
@@ -56,6 +59,8 @@ def small_model(folder: Path) -> None:
     safetensors.write(folder / WEIGHTS, weights)
     config = json.loads((folder / "config.json").read_text()) | {f"{part}_layers": 1 for part in LAYERS}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    generation = json.loads((folder / "generation_config.json").read_text()) | {"min_length": 6}
+    (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
     digest, sums = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(), folder / "SHA256SUMS"
     sums.write_text(re.sub(rf"\w+(?=  {WEIGHTS})", digest, sums.read_text()))
 

@@ -15,7 +15,7 @@ BOUNDS = {"float16": (0, 0), "int8": (0.025, 0.4)}  # r.m.s. and largest error o
 
 @pytest.fixture(scope="module")
 def rows():
-    return dtypes.costs("digits", RECORDINGS, [""] * len(RECORDINGS), list(BOUNDS), num_beams=2)
+    return dtypes.costs("digits", RECORDINGS, [""] * len(RECORDINGS), list(BOUNDS), num_beams=5)
 
 
 @pytest.mark.parametrize("dtype", BOUNDS)
