@@ -101,10 +101,11 @@ def test_alone(name, recordings, each, pairs):
 
 @pytest.mark.parametrize("name, size, batches, each, pairs", [("small", 3, 3, 3, 27), ("digits", 4, 10, 5, 200)])
 def test_padded(name, size, batches, each, pairs):
-    """Batches of utterances of quite different lengths."""
-    results = []
+    """Batches of utterances of quite different lengths; `digits` hears what it knows: elsewhere all beams are level."""
+    results, heard = [], digits() if name == "digits" else speech()
+    stride = len(heard) // size
     for i in range(batches):
-        recordings = speech()[i : i + 12 * size : 12]
+        recordings = heard[i : i + stride * size : stride]
         runs = runs_for(name, pair(name).model.features_of_samples(recordings[0]))
         results += compare(name, recordings, [runs[(i * each + k) * 7 % len(runs)] for k in range(each)])
     report(f"{name}, {batches} padded batches of {size}", results, pairs)
