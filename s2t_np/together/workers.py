@@ -58,11 +58,11 @@ class Crew:
     """
 
     def __init__(self, step: StepTogether, width: int, most: int, running: Iterator[Running], count: int):
-        """The first worker goes on with the `count` that run; up to `most` come when those there have enough to do."""
+        """The first worker goes on with the `count` that run; up to `most` come when those there have as many each."""
         self.cancel, self.given, self.told = threading.Event(), SimpleQueue(), SimpleQueue()
         self.step, self.width, self.shared = cancellable(step, self.cancel), width, SharedThreads(get_threads())
         self.owner, self.threads, self.most = os.getpid(), [], most
-        self.running, self.enough = count, min(width, ENOUGH)
+        self.running = self.enough = count
         self.enlarge(running)
 
     def enlarge(self, running: Iterator[Running] | None = None) -> None:
