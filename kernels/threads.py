@@ -85,13 +85,20 @@ def follow(setting: Callable[[], int]) -> None:
 
 
 def get_threads() -> int:
-    """Threads a call from here uses; one until `follow` was told whom to ask."""
+    """Threads a call from here uses; one until `follow` was told whom to ask.
+
+    A call asks once: where Python threads divide the cores, the next answer may be another. Memory for fewer threads
+    than come would be overrun.
+    """
     return _setting() if COMPILED else 1
 
 
-def parallel(function, phases: int, *arguments) -> None:
-    """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done."""
-    state, threads = np.zeros(2 * phases + 2, np.int64), get_threads()
+def parallel(function, phases: int, threads: int, *arguments) -> None:
+    """Run function(state, *arguments) here and on idle helpers; back when all `phases` are done.
+
+    `threads`: how many at most, of `get_threads()`, for which the arguments have memory.
+    """
+    state = np.zeros(2 * phases + 2, np.int64)
     work = function.bind(state, *arguments)
     if threads > 1:
         _crew.call(threads - 1, work)

@@ -107,5 +107,5 @@ def project(memory: np.ndarray, w, dtype: int, heads: int) -> CrossKV:
     sizes = (round_up(positions) // LANES * shape.unit, shape.threads * shape.scratch)
     units, scratch = (lend_floats(w.pool, size) for size in sizes)
     x = np.ascontiguousarray(memory, np.float32).reshape(-1)
-    parallel(project_memory, 2, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
+    parallel(project_memory, 2, shape.threads, x, shape, w.layer_norm.arena, w.plan, units, block, scratch)
     return CrossKV(block, layers, heads, positions, depth // heads, shape.line)

@@ -136,9 +136,9 @@ def _head_zero_points(zero_points: np.ndarray | None, width: int, groups: int) -
     return np.ascontiguousarray(np.diff(zero_points[:, ends], axis=1)).view(np.float32).reshape(-1)
 
 
-def allocate(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace:
-    """A workspace for steps of up to that many rows, over caches of up to `history` positions, on today's threads."""
-    head, layers, threads = w.lm_head, len(w.decoder.layers), get_threads()
+def allocate(w: PackedWeights, config, threads: int, rows: int, history: int) -> StepWorkspace:
+    """A workspace for steps of up to that many rows, over caches of up to `history` positions, on `threads`."""
+    head, layers = w.lm_head, len(w.decoder.layers)
     width, heads, hidden = head.inputs, config.decoder_attention_heads, config.decoder_ffn_dim
     groups, padded = head_groups(width, heads), round_up(width)
     sizes = (width, padded, heads, groups, hidden, shard_size(hidden, groups, head.dtype), head.outputs)
@@ -164,13 +164,14 @@ def borrow(w: PackedWeights, config, rows: int, history: int) -> StepWorkspace:
 
     Lists are enough: after a step all code is out of the processor's caches, and a Pool takes 20 us, a step 700.
     """
+    threads = get_threads()
     try:
-        lent = _spare(w, get_threads()).pop()
+        lent = _spare(w, threads).pop()
     except IndexError:
         lent = None
     if lent is None or lent.shape.rows < rows or lent.shape.history < history:
         rows, history = -(-rows // LANES) * LANES, max(history, lent.shape.history if lent else 0)
-        lent = allocate(w, config, max(rows, lent.shape.rows if lent else 0), history)
+        lent = allocate(w, config, threads, max(rows, lent.shape.rows if lent else 0), history)
     return lent
 
 

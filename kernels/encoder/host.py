@@ -128,17 +128,16 @@ class EncoderPhasesCall(NamedTuple):
 encoder_phases = Entry("encoder.kernel", "encoder_phases", EncoderPhasesCall)
 
 
-def _deal(units: int, most: int) -> int:
+def _deal(units: int, most: int, threads: int) -> int:
     """Groups of about `most` units, as many for every thread, of the same size by one."""
-    threads = get_threads()
     return min(units, threads * -(-units // (threads * most)))
 
 
-def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes) -> EncoderShape:
+def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes, threads: int) -> EncoderShape:
     """The shape of a run over T frames."""
     positions, hidden, heads = sizes
     units, wide = -(-positions // LANES), -(-frames // (LANES << len(convs)))
-    groups, cuts, width = _deal(units, GROUP_UNITS), _deal(wide, CONV_GROUP), w.layer_norm.inputs
+    groups, cuts, width = _deal(units, GROUP_UNITS, threads), _deal(wide, CONV_GROUP, threads), w.layer_norm.inputs
     group, padded = max(-(-units // groups), -(-wide // cuts)), round_up(width)
     words, scales = max(padded, INNER) // 4 * LANES, -(-padded // CHUNK) * LANES
     sums = group * int(convs[:, WIDTH].max()) * LANES
@@ -152,11 +151,11 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes) -> 
 
 
 def buffers_of(
-    shape: EncoderShape, features: np.ndarray, frames: np.ndarray, x: np.ndarray
+    shape: EncoderShape, features: np.ndarray, frames: np.ndarray, x: np.ndarray, threads: int
 ) -> tuple[EncoderBuffers, np.ndarray]:
     """Memory of a run, x copied into it, and the array (S, D) that will hold the encoder's."""
     memory, size = np.empty((shape.positions, shape.width), np.float32), x.size
-    stream, q, k, v, scratch = empty_aligned(size, size, 2 * size, 2 * size, get_threads() * shape.scratch)
+    stream, q, k, v, scratch = empty_aligned(size, size, 2 * size, 2 * size, threads * shape.scratch)
     stream[:] = x.reshape(-1)
     flat = np.ascontiguousarray(features, np.float32).reshape(-1)
     return EncoderBuffers(flat, frames, stream, q, k, v, scratch, memory.reshape(-1)), memory
@@ -167,6 +166,7 @@ class Encoding(NamedTuple):
 
     run: EncoderRun
     memory: np.ndarray  # (S, D) the result
+    threads: int  # for which the buffers have memory
 
     @property
     def phases(self) -> int:
@@ -175,7 +175,7 @@ class Encoding(NamedTuple):
 
     def compute(self, begin: int, end: int) -> None:
         """Run phases begin .. end-1."""
-        parallel(encoder_phases, end - begin, begin, end, self.run)
+        parallel(encoder_phases, end - begin, self.threads, begin, end, self.run)
 
     def rows(self) -> np.ndarray:
         """The stream as it is now: (S, D)."""
@@ -194,10 +194,11 @@ class Encoding(NamedTuple):
 def prepare(features: np.ndarray, x: np.ndarray, w: PackedEncoder, scale: float, sizes: Sizes) -> Encoding:
     """An encoding of features (T, M); x (units, D in whole panels, 16) are the position rows."""
     convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
-    shape = shape_of(w, convs, len(features), sizes)
-    buffers, memory = buffers_of(shape, features, frames, x)
+    threads = get_threads()
+    shape = shape_of(w, convs, len(features), sizes, threads)
+    buffers, memory = buffers_of(shape, features, frames, x, threads)
     run = EncoderRun(shape, np.float32(scale), w.layer_norm.arena, w.plan, convs, buffers)
-    return Encoding(run, memory)
+    return Encoding(run, memory, threads)
 
 
 def encode(encoding: Encoding) -> np.ndarray:

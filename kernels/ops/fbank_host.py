@@ -6,7 +6,7 @@ import numpy as np
 
 from ..build.arguments import Doubles, Floats, OutDoubles, OutFloats, OutWords, Words
 from ..build.entry import Entry
-from ..threads import parallel
+from ..threads import get_threads, parallel
 from .fourier_host import Transform, scratch, transform
 
 
@@ -52,6 +52,7 @@ def fbank(samples: np.ndarray, hop: int, tables: Tables, preemphasis: float, flo
     """Samples (N,) -> (T, M) float32; samples are taken as float32."""
     samples = np.ascontiguousarray(samples, np.float32)
     frames = 0 if len(samples) < tables.samples else 1 + (len(samples) - tables.samples) // hop
-    out, room = np.empty((frames, tables.bins), np.float32), scratch(tables.transform.length)
-    parallel(fbank_frames, 1, samples, frames, hop, tables, preemphasis, floor, room, out.reshape(-1))
+    out, threads = np.empty((frames, tables.bins), np.float32), get_threads()
+    room = scratch(tables.transform.length, threads)
+    parallel(fbank_frames, 1, threads, samples, frames, hop, tables, preemphasis, floor, room, out.reshape(-1))
     return out

@@ -7,7 +7,6 @@ import numpy as np
 
 from ..aligned import empty_aligned
 from ..build.arguments import Doubles, Words
-from ..threads import get_threads
 
 
 class Transform(NamedTuple):
@@ -35,6 +34,6 @@ def transform(length: int) -> Transform:
     return Transform(roots, places(length // 2), length)
 
 
-def scratch(length: int) -> np.ndarray:
+def scratch(length: int, threads: int) -> np.ndarray:
     """Room for all threads, uninitialised: for each 12 L float64, of frames [L][8] and their power [L / 2][8]."""
-    return empty_aligned(2 * 12 * length * get_threads())[0].view(np.float64)
+    return empty_aligned(2 * 12 * length * threads)[0].view(np.float64)

@@ -134,7 +134,7 @@ def _apply(x: np.ndarray, w: PackedLinear, residual: np.ndarray | None, lower_bo
     quantized = rows if w.dtype == INT8 else 0
     words, scales = (np.empty(quantized * n, np.float32) for n in (round_up(w.inputs) // 4, chunks))
     packed = (w.arena, w.dtype, w.panels, w.bias, accumulate, int(residual is not None), lower_bound)
-    parallel(linear_rows, 2, flat, rows, w.inputs, *packed, y.reshape(-1), width, words, scales)
+    parallel(linear_rows, 2, get_threads(), flat, rows, w.inputs, *packed, y.reshape(-1), width, words, scales)
     return np.ascontiguousarray(y[:, : w.outputs])
 
 
@@ -165,11 +165,11 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: b
     if causal:
         mask_row = -(-queries // LANES) * LANES
         mask = np.where(np.arange(keys)[:, None] <= np.arange(mask_row), np.float32(0), -np.inf).astype(np.float32)
-    y = np.empty_like(q)
-    scratch = np.empty(get_threads() * (ATTENTION_SCRATCH + 2 * LANES * (width // heads)), np.float32)
+    y, threads = np.empty_like(q), get_threads()
+    scratch = np.empty(threads * (ATTENTION_SCRATCH + 2 * LANES * (width // heads)), np.float32)
     sizes = (math.prod(lead), queries, keys, width, heads)
     flat = (x.reshape(-1) for x in (q, k, v))
-    parallel(attention_rows, 1, *flat, *sizes, mask.reshape(-1), mask_row, ZEROS, y.reshape(-1), scratch)
+    parallel(attention_rows, 1, threads, *flat, *sizes, mask.reshape(-1), mask_row, ZEROS, y.reshape(-1), scratch)
     return y
 
 

@@ -36,7 +36,7 @@ def frame_measures(power: np.ndarray, scale: float, side: int, lag: int) -> np.n
     The last `lag` products mean nothing.
     """
     bins, frames = power.shape
-    row, out = (-(-frames // DOUBLE_LANES) + 1) * DOUBLE_LANES, np.empty((4, frames))
-    rooms = (room.view(np.float64) for room in empty_aligned(4 * DOUBLE_LANES * bins * get_threads(), 2 * bins * row))
-    parallel(entry, 2, power.reshape(-1), scale, bins, frames, row, side, lag, *rooms, out.reshape(-1))
+    row, out, threads = (-(-frames // DOUBLE_LANES) + 1) * DOUBLE_LANES, np.empty((4, frames)), get_threads()
+    rooms = (room.view(np.float64) for room in empty_aligned(4 * DOUBLE_LANES * bins * threads, 2 * bins * row))
+    parallel(entry, 2, threads, power.reshape(-1), scale, bins, frames, row, side, lag, *rooms, out.reshape(-1))
     return out
