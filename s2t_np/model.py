@@ -175,7 +175,7 @@ class S2T:
         one of them takes the place of its result. `options` as in `generate`. Raises OptionError.
         """
         sharing = self.sharing(batch, **options)
-        return together.attempts((self.begin(x, **options) for x in features), self.step_together, *sharing)
+        return together.attempts((self.begin(x, **options) for x in features), self.step_together, sharing)
 
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
@@ -186,17 +186,19 @@ class S2T:
         together.check_memory(self.config, config, asked)
         return width if batch is None else batch
 
-    def sharing(self, batch: int | None = None, **options) -> tuple[int, int]:
+    def sharing(self, batch: int | None = None, workers: int | None = None, **options) -> together.Sharing:
         """Return how many utterances are decoded together, and how many Python threads each decode as many.
 
-        With `batch`, all threads together decode that many. Functions of the caller (`hooks`) are called in the
-        caller's thread only. Raises OptionError.
+        With `batch`, all threads together decode that many; without `workers`, their number is that of the processors,
+        at most four. Functions of the caller (`hooks`) are called in the caller's thread only. Raises OptionError.
         """
         width = self.batch_size(batch, **options)
         if options.get("hooks", search.NO_HOOKS) != search.NO_HOOKS:
-            return width, 1
-        workers = together.workers_of(get_threads(), batch)
-        return (width if batch is None else -(-batch // workers)), workers
+            return together.Sharing(width)
+        if workers is None:
+            workers = together.workers_of(get_threads(), batch)
+        most = arguments.whole_number(workers, "workers", 1)
+        return together.Sharing(width, most) if batch is None else together.dealt(batch, most)
 
     def generate_from(
         self, memory: np.ndarray, *, prefix=(), lang: str | None = None, **options
@@ -289,7 +291,7 @@ class S2T:
         self.warn_of_open_language(generation)
         rate = self.feature_config.sampling_rate
         opened = (partial(open_recording, x, rate, sampling_rate, options, self.backend.vad, selection) for x in sounds)
-        return transcripts(self, (Hearing(self, open, options, generation) for open in opened), *sharing)
+        return transcripts(self, (Hearing(self, open, options, generation) for open in opened), sharing)
 
     def stream(
         self,

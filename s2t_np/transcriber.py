@@ -115,8 +115,8 @@ class Transcriber:
         model = self.model
         model.warn_of_open_language(self.generation)
         with nullcontext() if self.threads is None else own_threads(self.threads):
-            width, workers = model.sharing(self.batch, **self.generation)
-            heard = transcribe_all(Task(model, self.options, self.generation, width=width, workers=workers), inputs)
+            sharing = model.sharing(self.batch, **self.generation)
+            heard = transcribe_all(Task(model, self.options, self.generation, sharing=sharing), inputs)
             results = [sound if isinstance(sound, Failure) else next(heard) for sound in checked]
         return [row_of(result, model.tokenizer) for result in results]
 

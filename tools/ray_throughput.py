@@ -25,6 +25,7 @@ from s2t_np.batch.on_ray import PER_WIDTH, in_shares
 from s2t_np.batch.run import Task
 from s2t_np.errors import S2TError
 from s2t_np.longform.options import StreamOptions
+from s2t_np.together import Sharing
 from tools import random_checkpoint
 
 TOKENS_A_SECOND = 3
@@ -48,7 +49,7 @@ def task_of(model: s2t_np.S2T, seconds: float) -> Task:
     tokens = round(TOKENS_A_SECOND * seconds)
     generation = {"num_beams": 1, "min_length": tokens, "max_length": tokens + 1}
     options = StreamOptions(max_whole_duration=2 * seconds, vad_filter=False, logprob_threshold=None)
-    return Task(model, options, generation, width=model.batch_size(**generation))
+    return Task(model, options, generation, sharing=Sharing(model.batch_size(**generation)))
 
 
 def seconds_of(workers: int, task: Task, inputs: list[Input]) -> float:

@@ -139,7 +139,8 @@ def judge(model: str, tables: list[Path]) -> dict[str, Errors]:
     Raises AudioError for a recording that cannot be read.
     """
     utterances, errors = [one for table in tables for one in read_corpus(table).utterances], {}
-    for outcome in evaluate_all(s2t_np.load(model), utterances, num_beams=5):
+    judged = s2t_np.load(model)
+    for outcome in evaluate_all(judged, utterances, sharing=judged.sharing(num_beams=5), num_beams=5):
         if isinstance(outcome, Failure):
             raise s2t_np.AudioError(f"{outcome.path}: {outcome.reason}")
         speakers = outcome.id.split("-")[0]

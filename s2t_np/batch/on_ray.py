@@ -40,7 +40,7 @@ def connect(address: str):
 def share_results(task: Task, inputs: Sequence[Input]) -> Results:
     """The results of one share, in a worker: one thread computes, since Ray counts one core for it."""
     with own_threads(1):
-        return list(transcribe_all(task._replace(workers=1), inputs))
+        return list(transcribe_all(task._replace(sharing=task.sharing._replace(workers=1)), inputs))
 
 
 def transcribe_on_ray(address: str, task: Task, inputs: Sequence[Input]) -> Iterator[Recording | Failure]:
@@ -60,7 +60,7 @@ def transcribe_on_ray(address: str, task: Task, inputs: Sequence[Input]) -> Iter
 def in_shares(ray, task: Task, inputs: Sequence[Input]) -> Iterator[Recording | Failure]:
     """The same on the cluster to which the module is connected."""
     remote, sent = ray.remote(share_results), ray.put(task)
-    size, most = PER_WIDTH * task.width, AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    size, most = PER_WIDTH * task.sharing.width, AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     under_way: deque = deque()
     for at in range(0, len(inputs), size):
         share = inputs[at : at + size]

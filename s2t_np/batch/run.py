@@ -19,10 +19,10 @@ from ..longform.options import StreamOptions
 from ..longform.partial import OnPartial
 from ..longform.placing import in_time, placed
 from ..longform.segment import Recording, Segment
-from ..longform.stream import ONE_BY_ONE, segments_of, utterances_of
+from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
 from ..search import Asking
-from ..together import by_group, ordered
+from ..together import ALONE, Sharing, by_group, ordered
 from .items import Failure, Input, Unread
 from .manifests import source_of
 
@@ -44,8 +44,7 @@ class Task(NamedTuple):
     options: StreamOptions
     generation: dict  # as in S2T.generate
     raw: RawSamples | None = None  # if the inputs have no header
-    width: int = 1  # utterances that are decoded together
-    workers: int = 1  # Python threads that each decode as many
+    sharing: Sharing = ALONE
     on_partial: OnPartial | None = None  # called with the words so far of an open segment
 
 
@@ -184,8 +183,8 @@ def listen(task: Task, item: Input) -> tuple[Sound, Iterator[Segment]]:
         each = [listen(task, one) for one in each_channel(task, item)]
         return CountedChannels([sound for sound, _ in each]), in_time([segments for _, segments in each])
     one_by_one = task.on_partial is not None or audio.is_live(item.path)
-    listening, sharing = Listening(task, item), ONE_BY_ONE if one_by_one else (task.width, task.workers)
-    heard = ordered(listening.utterances(), task.model.step_together, *sharing)
+    listening, sharing = Listening(task, item), ALONE if one_by_one else task.sharing
+    heard = ordered(listening.utterances(), task.model.step_together, sharing)
     return listening.sound, listening.segments(heard)
 
 
@@ -210,9 +209,9 @@ def transcribe_all(
 ) -> Iterator[Recording | Failure]:
     """Every input's recording or failure, in order, each as soon as it and those before it are there.
 
-    `task.workers` each run `task.width` utterances together, of one recording or of several. A recording that is
-    damaged or cut short has the text there is, and `incomplete` says why. Raises OptionError.
+    Utterances of one recording or of several are decoded together. A recording that is damaged or cut short has
+    the text there is, and `incomplete` says why. Raises OptionError.
     """
     listenings = (listening_to(task, item) for item in inputs)
-    for listening, heard in by_group(listenings, task.model.step_together, task.width, task.workers):
+    for listening, heard in by_group(listenings, task.model.step_together, task.sharing):
         yield attempt(listening, heard, listener)

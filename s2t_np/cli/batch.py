@@ -12,8 +12,6 @@ from ..batch.on_ray import transcribe_on_ray
 from ..batch.run import Task, transcribe_all
 from ..errors import OptionError
 from ..longform.segment import Recording
-from ..system.threads import get_threads
-from ..together import workers_of
 from .outputs import Output, Printed
 from .progress import Progress
 from .terminal import bar_away, say
@@ -26,7 +24,7 @@ HOW_TO_GO_ON = "the same command with --resume goes on where it stopped"
 def add_sharing_arguments(parser: ArgumentParser) -> None:
     """--jobs and --batch."""
     parser.add_argument("--jobs", "-j", type=int, metavar="N", help="Python threads (default: one per core, at most 4)")
-    says = "utterances that each thread decodes together (default: by the shape of the model; `info` says it)"
+    says = "utterances decoded together in all (default: by the shape of the model in each thread; `info` says it)"
     parser.add_argument("--batch", type=int, metavar="N", help=says)
 
 
@@ -48,11 +46,6 @@ def check_sharing(args: Namespace) -> None:
     for name in ("jobs", "batch"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise OptionError(f"--{name} is {getattr(args, name)}, expected at least 1")
-
-
-def jobs(args: Namespace) -> int:
-    """Return how many Python threads transcribe; they share the threads that may compute (--threads)."""
-    return args.jobs or workers_of(get_threads())
 
 
 def report(failed: Failure) -> None:

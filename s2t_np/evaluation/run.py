@@ -13,7 +13,7 @@ from ..longform.recording import OpenRecording, begun
 from ..longform.transcript import Hearing, hear_features
 from ..model import S2T
 from ..search import Asking
-from ..together import by_group
+from ..together import ALONE, Sharing, by_group
 from .corpus import Utterance
 from .report import Outcome, compare
 from .stored import normalized, recording_of_features, sound_of, stored_features
@@ -68,18 +68,16 @@ def evaluate_all(
     model: S2T,
     utterances: Iterable[Utterance],
     normalization: str = "case",
-    jobs: int = 1,
-    batch: int | None = None,
+    sharing: Sharing = ALONE,
     **generation,
 ) -> Iterator[Outcome | Failure]:
     """The outcome or failure of every utterance, in order, each as soon as it and those before it are there.
 
-    normalization: a key of NORMALIZERS; `jobs` Python threads each decode `batch` utterances together; `generation` as
-    in S2T.generate. The seconds of an outcome are those since the one before, so that their sum is that of the whole.
-    Raises OptionError.
+    normalization: a key of NORMALIZERS; `sharing` as S2T.sharing gives it; `generation` as in S2T.generate. The
+    seconds of an outcome are those since the one before, so that their sum is that of the whole. Raises OptionError.
     """
     tested = (Tested(model, utterance, generation) for utterance in utterances)
     started = time.perf_counter()
-    for one, results in by_group(tested, model.step_together, model.batch_size(batch, **generation), jobs):
+    for one, results in by_group(tested, model.step_together, sharing):
         yield one.outcome(results, normalization, started)
         started = time.perf_counter()

@@ -18,7 +18,7 @@ from ..search.hooks import Stop
 from ..search.stopping import deadline
 from ..settings.fields import show
 from ..settings.generation_config import GenerationConfig
-from ..together import ordered
+from ..together import Sharing, ordered
 from .batch import Array, Fields, as_array
 from .encoder import memories_of
 from .generation_notes import Notes
@@ -107,8 +107,9 @@ class Generation:
         streamer = self.functions.streamer
         if streamer is not None:
             streamer.put(stack([np.array(prompts[0])] * self.config.num_return_sequences))
-        sharing = (s2t.batch_size(), 1) if self.functions.are_called else s2t.sharing()  # theirs in their own thread
-        results = list(ordered(map(begin, range(len(prompts))), s2t.step_together, *sharing))
+        called = self.functions.are_called  # functions of the caller, in the caller's own thread
+        sharing = Sharing(s2t.batch_size()) if called else s2t.sharing()
+        results = list(ordered(map(begin, range(len(prompts))), s2t.step_together, sharing))
         if streamer is not None:
             streamer.end()
         return [

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..audio import EACH, EVERYTHING, Selection, blocks, channel_count, is_live, take_until
 from ..search import Asking
-from ..together import ordered
+from ..together import ALONE, Sharing, ordered
 from .fallback import decode_with_fallback
 from .merge import merge_overlap
 from .options import StreamOptions
@@ -34,7 +34,6 @@ from .speech_check import is_speech_like
 from .vad_ops import VadOps
 from .word_times import align
 
-ONE_BY_ONE = 1, 1  # utterances that are decoded together, in one thread: S2T.sharing of live sound
 PORTIONS = 5  # parts of the interval between partial results in which a block is looked at
 
 
@@ -56,7 +55,7 @@ def stream(
     audio,
     sampling_rate: int | None = None,
     options: StreamOptions | None = None,
-    sharing: tuple[int, int] = ONE_BY_ONE,
+    sharing: Sharing = ALONE,
     selection: Selection = EVERYTHING,
     **generation,
 ) -> Iterator[Segment]:
@@ -74,7 +73,7 @@ def stream(
     sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate, selection)
     live = is_live(audio)
     utterances = utterances_of(model, sound, live, options or StreamOptions(), generation)
-    heard = ordered(utterances, model.step_together, *(ONE_BY_ONE if live else sharing))
+    heard = ordered(utterances, model.step_together, ALONE if live else sharing)
     return placed(segments_of(heard, model.tokenizer, options or StreamOptions()), selection)
 
 
@@ -112,9 +111,7 @@ def stream_partials(
     """As `stream` of live sound; meanwhile `on_partial` is called with the words so far of an open segment."""
     sound = blocks(audio, model.feature_config.sampling_rate, sampling_rate)
     utterances = utterances_of(model, sound, True, options, generation, on_partial)
-    return segments_of(
-        ordered(utterances, model.step_together, *ONE_BY_ONE), model.tokenizer, options or StreamOptions()
-    )
+    return segments_of(ordered(utterances, model.step_together, ALONE), model.tokenizer, options or StreamOptions())
 
 
 def segments_of(heard: Iterable[Heard], tokenizer, options: StreamOptions) -> Iterator[Segment]:

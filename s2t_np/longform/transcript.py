@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import AudioError, S2TError
 from ..search import Asking, Hypothesis
-from ..together import by_group
+from ..together import Sharing, by_group
 from .options import StreamOptions
 from .placing import placed
 from .quality import average_log_prob, is_dropped, quality_flags
@@ -85,12 +85,9 @@ def hear_features(
     return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
 
-def transcripts(model, hearings: Iterable[Hearing], width: int, workers: int = 1) -> Iterator[Transcript | S2TError]:
-    """The transcript of every recording, in order, or the error in which it ended; `width` utterances run together.
-
-    `workers`: as in together.side_by_side.
-    """
-    for hearing, results in by_group(hearings, model.step_together, width, workers):
+def transcripts(model, hearings: Iterable[Hearing], sharing: Sharing) -> Iterator[Transcript | S2TError]:
+    """The transcript of every recording, in order, or the error in which it ended."""
+    for hearing, results in by_group(hearings, model.step_together, sharing):
         try:
             yield hearing.transcript(results)
         except MemoryError:

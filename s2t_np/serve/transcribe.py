@@ -12,7 +12,7 @@ from ..longform.options import StreamOptions
 from ..longform.segment import Recording
 from ..longform.stream import segments_of, utterances_of
 from ..model import S2T
-from ..together import ordered
+from ..together import Sharing, ordered
 from .desk import Emit
 from .parameters import Wanted
 from .refusals import Refusal, is_of_this_machine, refusal_of
@@ -59,7 +59,7 @@ def transcribe(
     heard = []
     try:
         utterances = utterances_of(model, iter(sound), False, options, generation)
-        results = ordered(utterances, model.step_together, hearer.width)
+        results = ordered(utterances, model.step_together, Sharing(hearer.width))
         for segment in segments_of(results, model.tokenizer, options):
             heard.append(segment)
             emit(segment)

@@ -13,17 +13,20 @@ and, if its text is doubtful, a second search. Each has a cache of its own, so i
 from .ordering import Group, attempts, by_group, ordered
 from .scheduler import StepTogether, together
 from .width import check_length, check_memory, width_of
-from .workers import Cancelled, cancellable, side_by_side, workers_of
+from .workers import ALONE, Cancelled, Sharing, cancellable, dealt, side_by_side, workers_of
 
 __all__ = [
+    "ALONE",
     "Cancelled",
     "Group",
+    "Sharing",
     "StepTogether",
     "attempts",
     "by_group",
     "cancellable",
     "check_length",
     "check_memory",
+    "dealt",
     "ordered",
     "side_by_side",
     "together",

@@ -29,6 +29,16 @@ ENOUGH = 3  # utterances of each worker before there is another one: fewer are f
 TAKEN = object()  # what a worker tells when it has taken an utterance
 
 
+class Sharing(NamedTuple):
+    """The numbers by which utterances share the decoder."""
+
+    width: int = 1  # utterances that one worker decodes together
+    workers: int = 1  # Python threads
+
+
+ALONE = Sharing()  # one after another, in the calling thread
+
+
 class Cancelled(Exception):
     """Raised in a worker after cancellation."""
 
@@ -144,16 +154,20 @@ def workers_of(threads: int, batch: int | None = None) -> int:
     return min(threads, MOST, MOST if batch is None else max(1, batch // 2))
 
 
-def side_by_side(
-    utterances: Iterable[Asking[R]], step: StepTogether, width: int, workers: int = 1
-) -> Iterator[tuple[int, R]]:
-    """(number, result) of every utterance as it ends; `workers` run up to `width` each, and share the caller's threads.
+def dealt(batch: int, workers: int) -> Sharing:
+    """A batch of utterances, in all, for at most that many workers."""
+    workers = min(batch, workers)
+    return Sharing(-(-batch // workers), workers)
+
+
+def side_by_side(utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharing) -> Iterator[tuple[int, R]]:
+    """(number, result) of every utterance as it ends; workers divide the threads of the caller.
 
     A few utterances, and all of a single worker, run in the calling thread, with all threads; so does everything where
     the system gives no more. Raises what an utterance raises, or what taking the next one from `utterances` raises.
     When the caller stops iterating, the workers are waited for; each stops at its next step.
     """
-    numbered = enumerate(utterances)
+    numbered, (width, workers) = enumerate(utterances), sharing
     if workers == 1:
         yield from together(numbered, step, width)
         return

@@ -12,6 +12,7 @@ from s2t_np.errors import AudioError, IncompleteAudioError, OptionError, Reading
 from s2t_np.longform.options import StreamOptions
 from s2t_np.longform.segment import Recording, Segment
 from s2t_np.longform.stream import Heard
+from s2t_np.together import Sharing
 from tests.support.paths import DIGITS
 
 FIVE = DIGITS.parent.parent / "recordings" / "five-five.flac"
@@ -115,7 +116,7 @@ def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path
     whole = (tmp_path / "whole.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) - rate])  # two bytes a sample: half a second
     inputs = [Input(str(tmp_path / name), name) for name in ("whole.wav", "cut.wav")]
-    results = dict(enumerate(transcribe_all(task(digits)._replace(workers=jobs), inputs)))
+    results = dict(enumerate(transcribe_all(task(digits)._replace(sharing=Sharing(1, jobs)), inputs)))
     assert [results[0].text, results[1].text] == ["five five", "five five"]
     assert results[0].incomplete is None
     assert "is cut short" in results[1].incomplete
@@ -126,7 +127,7 @@ def test_a_recording_that_breaks_off_has_its_text_and_is_marked(digits, tmp_path
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_failed_input_is_a_result_and_the_rest_goes_on(fakes, digits, jobs):
     inputs = [Input(name, name) for name in ("a", "bad", "long", "c")]
-    results = dict(enumerate(transcribe_all(task(digits, num_beams=3)._replace(workers=jobs), inputs)))
+    results = dict(enumerate(transcribe_all(task(digits, num_beams=3)._replace(sharing=Sharing(1, jobs)), inputs)))
     assert [results[0].text, results[3].text] == ["a 3", "c 3"]
     assert results[0] == Recording("a", results[0].segments, 1.5)
     assert results[1] == Failure("bad", "not audio")
@@ -137,12 +138,12 @@ def test_a_failed_input_is_a_result_and_the_rest_goes_on(fakes, digits, jobs):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_wrong_option_is_no_failure_of_the_input(fakes, digits, jobs):
     with pytest.raises(OptionError):
-        list(transcribe_all(task(digits, num_beams=1)._replace(workers=jobs), [Input("option", "x")] * 2))
+        list(transcribe_all(task(digits, num_beams=1)._replace(sharing=Sharing(1, jobs)), [Input("option", "x")] * 2))
 
 
 @pytest.mark.parametrize(("jobs", "width"), [(1, 4), (4, 1), (2, 3)])
 def test_together_gives_what_one_after_another_gives(digits, jobs, width):
     inputs = [Input(str(path), path.stem) for path in sorted(FIVE.parent.glob("*.flac"))] * 3
     alone = list(transcribe_all(task(digits), inputs))
-    assert list(transcribe_all(task(digits)._replace(width=width, workers=jobs), inputs)) == alone
+    assert list(transcribe_all(task(digits)._replace(sharing=Sharing(width, jobs)), inputs)) == alone
     assert [recording.path for recording in alone] == [item.path for item in inputs]

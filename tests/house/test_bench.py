@@ -12,6 +12,7 @@ from s2t_np.config import ModelConfig
 from s2t_np.decoder import decoder_step, start_cache
 from s2t_np.encoder import encode
 from s2t_np.ops import numpy_ops
+from s2t_np.together import ALONE, Sharing
 from tests.support.small_models import small_model
 from tools.bench import __main__ as bench
 from tools.bench import batches, fbank, held_cpuid, isa, kernels, processes, roofs
@@ -248,7 +249,7 @@ class Batched:
 def test_batches_are_raced_in_turn_after_one_batch_to_warm_up():
     right, near = [[i, i] for i in range(8)], [[9, 9], *([i, i] for i in range(1, 8))]
     own, peer = Batched(right), Batched(near)
-    rows = [batches.Row("own", own, (3, 2)), batches.Row("peer, batch 4", peer, 4)]
+    rows = [batches.Row("own", own, Sharing(3, 2)), batches.Row("peer, batch 4", peer, 4)]
     found = batches.race(rows, [None] * 8, {}, 2)
     assert own.heard == [(6, (3, 2)), (8, (3, 2)), (8, (3, 2))] and peer.heard == [(4, 4), (8, 4), (8, 4)]
     assert found["own"] == {"wall": 2.0, "processor": 3.0, "differ": 0, "GFLOP/s": 50.0}
@@ -267,14 +268,14 @@ def test_our_floats_are_held_to_their_arithmetic(capsys):
 )
 def test_a_batch_of_wrong_answers_is_not_timed(answers, complaint):
     right = [[i, i] for i in range(8)]
-    rows = [batches.Row("own", Batched(right), (1, 1)), batches.Row("peer", Batched(answers), 4)]
+    rows = [batches.Row("own", Batched(right), ALONE), batches.Row("peer", Batched(answers), 4)]
     with pytest.raises(SystemExit, match=complaint):
         batches.race(rows, [None] * 8, {}, 1)
 
 
 def test_narrow_weights_may_differ_in_any_batch():
     rows = [
-        batches.Row("own", Batched([[1]] * 4), (1, 1)),
+        batches.Row("own", Batched([[1]] * 4), ALONE),
         batches.Row("int8", Batched([[2]] * 4, False), 4),
     ]
     assert batches.race(rows, [None] * 4, {}, 1)["int8"]["differ"] == 4

@@ -10,7 +10,7 @@ import pytest
 import s2t_np
 from s2t_np.longform.options import StreamOptions
 from s2t_np.search import Hypothesis
-from s2t_np.together import ordered
+from s2t_np.together import Sharing, ordered
 from tests.support.paths import DIGITS
 
 RECORDINGS = sorted((DIGITS.parent.parent / "recordings").glob("*.flac"))
@@ -69,7 +69,7 @@ def cases(model) -> list[tuple[Case, list[Hypothesis]]]:
 def test_neighbours_change_nothing(model, cases, width, workers):
     order = np.random.default_rng(width).permutation(len(cases))
     begun = (model.begin(cases[i][0].features, **cases[i][0].options) for i in order)
-    found = list(ordered(begun, model.step_together, width, workers))
+    found = list(ordered(begun, model.step_together, Sharing(width, workers)))
     different = [cases[i][0].options for i, hypotheses in zip(order, found, strict=True) if hypotheses != cases[i][1]]
     assert different == []  # tokens, and every float of theirs: dataclasses compare all fields
 

@@ -5,6 +5,7 @@ import pytest
 import s2t_np
 from s2t_np import together
 from s2t_np.config import GenerationConfig, ModelConfig
+from s2t_np.errors import OptionError
 from s2t_np.search import Hooks
 from s2t_np.system.threads import own_threads
 from s2t_np.together import width_of
@@ -64,3 +65,19 @@ def test_a_model_says_how_utterances_are_shared_out(threads, batch, expected, mo
         assert digits.sharing(batch, num_beams=2) == expected
         hooks = Hooks(allowed=lambda tokens: [1])
         assert digits.sharing(batch, num_beams=2, hooks=hooks) == (batch or 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("batch", "workers", "expected"),
+    [(None, 7, (5, 7)), (4, 2, (2, 2)), (5, 2, (3, 2)), (1, 2, (1, 1)), (3, 8, (1, 3))],
+)
+def test_a_batch_is_meant_in_all_however_many_threads_are_asked_for(batch, workers, expected, monkeypatch):
+    digits = s2t_np.load("digits", backend="numpy")
+    monkeypatch.setattr(together, "width_of", lambda *_: 5)
+    assert digits.sharing(batch, workers) == expected
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5])
+def test_a_number_of_workers_that_is_none_is_refused(workers):
+    with pytest.raises(OptionError, match="workers"):
+        s2t_np.load("digits", backend="numpy").sharing(workers=workers)

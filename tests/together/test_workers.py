@@ -10,7 +10,7 @@ import pytest
 
 from s2t_np.errors import OptionError
 from s2t_np.system.threads import get_threads, own_threads
-from s2t_np.together import side_by_side
+from s2t_np.together import Sharing, side_by_side
 from s2t_np.together.workers import ENOUGH
 from tests.support.askers import Step, asker, failing, lengths
 from tests.support.few_threads import give_threads
@@ -36,12 +36,12 @@ def in_this_thread(function):
 @pytest.mark.parametrize("width", [1, 4])
 def test_every_utterance_ends_once(width):
     counts = lengths(1, 200)
-    found = list(side_by_side((asker(i, n) for i, n in enumerate(counts)), Step(), width, 3))
+    found = list(side_by_side((asker(i, n) for i, n in enumerate(counts)), Step(), Sharing(width, 3)))
     assert sorted(found) == [(i, (i, n)) for i, n in enumerate(counts)]
 
 
 def test_a_single_worker_computes_with_all_threads():
-    found = side_by_side((in_this_thread(get_threads) for _ in range(8)), Step(), 1, 1)
+    found = side_by_side((in_this_thread(get_threads) for _ in range(8)), Step(), Sharing(1, 1))
     assert {count for _, count in found} == {get_threads()}
 
 
@@ -62,14 +62,14 @@ def test_workers_divide_the_threads_of_the_caller(threads, parts):
         return False
 
     with own_threads(threads):
-        results = side_by_side((until_all_have_their_part() for _ in range(8)), step, 3, 2)
+        results = side_by_side((until_all_have_their_part() for _ in range(8)), step, Sharing(3, 2))
         assert sorted(results) == [(i, True) for i in range(8)]
 
 
 def test_a_few_utterances_have_all_threads():
     """They are done sooner that way, and a single one is as in a call of its own."""
     with own_threads(6):
-        found = [count for _, count in side_by_side((counting(2) for _ in range(ENOUGH)), Step(), 4, 3)]
+        found = [count for _, count in side_by_side((counting(2) for _ in range(ENOUGH)), Step(), Sharing(4, 3))]
     assert found == [({6}, {threading.current_thread()})] * ENOUGH
 
 
@@ -90,7 +90,7 @@ def test_the_last_utterance_has_the_threads_of_the_others():
         return [(i, name) for name, i in asks]
 
     with own_threads(6):
-        found = dict(side_by_side([longest(), *(asker(i, 40) for i in range(8))], step, 3, 2))
+        found = dict(side_by_side([longest(), *(asker(i, 40) for i in range(8))], step, Sharing(3, 2)))
     assert found[0] is True
 
 
@@ -103,12 +103,12 @@ def test_utterances_are_taken_in_the_calling_thread():
             taken.append(threading.current_thread())
             yield asker(i, 2)
 
-    assert len(list(side_by_side(utterances(), Step(), 2, 3))) == 9
+    assert len(list(side_by_side(utterances(), Step(), Sharing(2, 3)))) == 9
     assert set(taken) == {threading.current_thread()}
 
 
 def test_a_single_worker_is_the_calling_thread():
-    ((_, name),) = side_by_side([in_this_thread(threading.current_thread)], Step(), 1)
+    ((_, name),) = side_by_side([in_this_thread(threading.current_thread)], Step(), Sharing(1))
     assert name is threading.current_thread()
 
 
@@ -117,7 +117,7 @@ def test_fewer_threads_than_asked_for_do_the_same_work(given, monkeypatch):
     """As under `ulimit -u`; without any, the calling thread works."""
     begun = give_threads(monkeypatch, given)
     counts = lengths(4, 50)
-    found = list(side_by_side((asker(i, n) for i, n in enumerate(counts)), Step(), 2, 3))
+    found = list(side_by_side((asker(i, n) for i, n in enumerate(counts)), Step(), Sharing(2, 3)))
     assert sorted(found) == [(i, (i, n)) for i, n in enumerate(counts)]
     assert len(begun) == given
 
@@ -140,7 +140,7 @@ def test_the_workers_stop_when_the_caller_stops_iterating():
 
     step = Step()
     found = side_by_side(
-        utterances(), lambda asks: [(0, "first") if ask == ("first", 0) else None for ask in asks], 2, 3
+        utterances(), lambda asks: [(0, "first") if ask == ("first", 0) else None for ask in asks], Sharing(2, 3)
     )
     assert next(found) == (0, ("first", 1))
     found.close()
@@ -151,7 +151,7 @@ def test_the_workers_stop_when_the_caller_stops_iterating():
 def test_what_a_worker_raises_stops_the_others():
     several = [endless(), failing("b", 0, ZeroDivisionError()), endless()]
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(several, lambda asks: [None] * len(asks), 1, 3))
+        list(side_by_side(several, lambda asks: [None] * len(asks), Sharing(1, 3)))
     assert not any("worker" in thread.name for thread in threading.enumerate())
 
 
@@ -163,7 +163,7 @@ def test_results_are_freed_as_soon_as_the_caller_has_had_them():
     gc.freeze()  # what earlier tests have left need not be looked through forty times
     for workers in (1, 2):
         watched, most = [], 0
-        for _, result in side_by_side((in_this_thread(Result) for _ in range(20)), Step(), 2, workers):
+        for _, result in side_by_side((in_this_thread(Result) for _ in range(20)), Step(), Sharing(2, workers)):
             watched.append(weakref.ref(result))
             gc.collect()
             most = max(most, sum(watch() is not None for watch in watched))
@@ -173,7 +173,7 @@ def test_results_are_freed_as_soon_as_the_caller_has_had_them():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_does_not_wait_for_workers_that_it_does_not_have():
-    found = side_by_side((asker(i, 2) for i in range(20)), Step(), 1, 2)
+    found = side_by_side((asker(i, 2) for i in range(20)), Step(), Sharing(1, 2))
     next(found)
 
     def go_on() -> bool:
@@ -201,7 +201,7 @@ def test_what_the_first_have_asked_with_is_freed_when_they_have_ended():
             del ask
 
     several = [*(asking() for _ in range(8)), *(counting(1) for _ in range(60))]
-    for number, _ in side_by_side(several, lambda asks: asks, 3, 2):
+    for number, _ in side_by_side(several, lambda asks: asks, Sharing(3, 2)):
         running.discard(number)
         if not running:
             gc.collect()

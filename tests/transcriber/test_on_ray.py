@@ -17,6 +17,7 @@ from s2t_np.batch.run import Task, transcribe_all
 from s2t_np.errors import OptionError
 from s2t_np.longform.options import StreamOptions
 from s2t_np.system.threads import get_threads
+from s2t_np.together import Sharing
 from tests.support.paths import RECORDINGS, ROOT
 
 NAMES = ["five-five.flac", "two-nine-three-four-zero.flac", "synthetic-one-two-three.flac"]
@@ -100,8 +101,8 @@ def test_an_address_without_a_cluster_is_one_line(folder, run):
 
 def test_a_share_is_computed_by_one_thread(monkeypatch):
     """Ray counts one core for it, however many threads the sender's task is for."""
-    monkeypatch.setattr(on_ray, "transcribe_all", lambda task, inputs: [(task.workers, get_threads())])
-    assert on_ray.share_results(Task(None, StreamOptions(), {}, workers=4), []) == [(1, 1)]
+    monkeypatch.setattr(on_ray, "transcribe_all", lambda task, inputs: [(task.sharing, get_threads())])
+    assert on_ray.share_results(Task(None, StreamOptions(), {}, sharing=Sharing(5, 4)), []) == [(Sharing(5, 1), 1)]
 
 
 def test_without_ray_one_line_says_how_to_get_it(folder, run, monkeypatch):

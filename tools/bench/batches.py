@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from s2t_np.system.threads import processors
+from s2t_np.together import ALONE, Sharing
 from tools.bench.contenders import Ours, Peer
 from tools.bench.roofs import lasting_rate, medians
 from tools.bench.utterances import REST, Work, decoder_operations, encoder_operations
@@ -29,21 +30,21 @@ class Row(NamedTuple):
 
     name: str
     contender: Ours | Peer
-    way: int | tuple[int, int]  # as hear_many takes it
+    way: int | Sharing  # as hear_many takes it
 
     @property
     def width(self) -> int:
         """The number of utterances that run at a time."""
-        return self.way if isinstance(self.way, int) else self.way[0] * self.way[1]
+        return self.way if isinstance(self.way, int) else self.way.width * self.way.workers
 
 
 def own_rows(name: str, one: Ours, options: dict) -> list[Row]:
     """One after another, together on all cores, and by several schedulers."""
-    best, workers = one.model.sharing(**options)
+    best, workers = sharing = one.model.sharing(**options)
     return [
-        Row(f"{name}, alone", one, (1, 1)),
-        Row(f"{name}, {best} together on all cores", one, (best, 1)),
-        Row(f"{name}, generate_batch ({workers} times {best} together)", one, (best, workers)),
+        Row(f"{name}, alone", one, ALONE),
+        Row(f"{name}, {best} together on all cores", one, Sharing(best)),
+        Row(f"{name}, generate_batch ({workers} times {best} together)", one, sharing),
     ]
 
 

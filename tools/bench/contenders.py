@@ -24,7 +24,7 @@ import s2t_np
 from s2t_np.decoder import DecoderCache
 from s2t_np.errors import BackendError, OptionError
 from s2t_np.layers import KeysValues
-from s2t_np.together import ordered
+from s2t_np.together import Sharing, ordered
 from tools.bench.roofs import medians
 from tools.upstream.pipe import WORKER, Upstream, UpstreamError, numbered
 
@@ -47,11 +47,11 @@ class Ours:
         tokens = list(self.model.generate(x, **options)[0].tokens) if options else []
         return tokens, {"encoder": encoded - began, "generate": time.perf_counter() - encoded}, memory
 
-    def hear_many(self, features: list[np.ndarray], options: dict, way: tuple[int, int]) -> tuple[list, dict]:
-        """See above. `way`: utterances that run together, and schedulers, which divide the cores."""
+    def hear_many(self, features: list[np.ndarray], options: dict, way: Sharing) -> tuple[list, dict]:
+        """See above. `way`: how utterances share the decoder."""
         began, used = time.perf_counter(), time.process_time()
         searches = (self.model.begin(x, **options) for x in features)
-        results = list(ordered(searches, self.model.step_together, *way))
+        results = list(ordered(searches, self.model.step_together, way))
         times = {"wall": time.perf_counter() - began, "processor": time.process_time() - used}
         return [list(found[0].tokens) for found in results], times
 

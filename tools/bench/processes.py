@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from s2t_np.system.threads import processors
-from s2t_np.together import ordered
+from s2t_np.together import ALONE, Sharing, ordered
 from tools.bench.contenders import Ours
 from tools.bench.utterances import REST
 
@@ -137,15 +137,15 @@ def file_table(own: dict[str, Ours], seconds: float, runs: int) -> dict[str, dic
     return found
 
 
-def ways(model, options: dict) -> dict[str, tuple[int, int]]:
+def ways(model, options: dict) -> dict[str, Sharing]:
     """How many utterances each scheduler runs together, and how many schedulers there are, each on a core."""
     cores, best = processors(), model.batch_size(**options)
     return {
-        "alone on all cores": (1, 1),
-        "one a core": (1, cores),
-        f"{best} together on all cores": (best, 1),
-        f"{best} together on each core": (best, cores),
-        f"{max(1, best // cores)} together on each core": (max(1, best // cores), cores),
+        "alone on all cores": ALONE,
+        "one a core": Sharing(1, cores),
+        f"{best} together on all cores": Sharing(best),
+        f"{best} together on each core": Sharing(best, cores),
+        f"{max(1, best // cores)} together on each core": Sharing(max(1, best // cores), cores),
     }
 
 
@@ -154,10 +154,10 @@ def many_files(model, features: list[np.ndarray], options: dict, runs: int) -> d
     expected = [model.generate(x, **options)[0].tokens for x in features]
     times = {way: [] for way in ways(model, options)}
     for _ in range(runs):
-        for way, (width, workers) in ways(model, options).items():
+        for way, sharing in ways(model, options).items():
             time.sleep(REST)
             began = time.perf_counter()
-            found = [h[0].tokens for h in ordered(begun(model, features, options), model.step_together, width, workers)]
+            found = [h[0].tokens for h in ordered(begun(model, features, options), model.step_together, sharing)]
             times[way].append(time.perf_counter() - began)
             if found != expected:
                 raise SystemExit(f"{way}: other tokens than alone")

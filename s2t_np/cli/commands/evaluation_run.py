@@ -14,7 +14,7 @@ from ...evaluation.summary import ERROR_RATES, Summary, show_alignment
 from ...formats import to_json
 from ...model import S2T
 from ...system.names import legible
-from ..batch import HOW_TO_GO_ON, check_sharing, jobs, report
+from ..batch import HOW_TO_GO_ON, check_sharing, report
 from ..generation import generation_options, with_vocabulary
 from ..model_arguments import load_model
 from ..progress import Progress
@@ -65,7 +65,8 @@ def run_all(
     """Evaluate all that is left; the outcomes, and how many recordings failed. Raises OptionError, OSError."""
     inputs = [Input(str(u.audio), u.id) for u in todo]
     progress, outcomes, failed = Progress(inputs), [], 0
-    work = evaluate_all(model, todo, normalization(args), jobs(args), args.batch, **generation)
+    sharing = model.sharing(args.batch, args.jobs, **generation)
+    work = evaluate_all(model, todo, normalization(args), sharing, **generation)
     with closing(work) as finished:
         for index, result in enumerate(finished):
             progress.finished(index, inputs[index], getattr(result, "duration", None))

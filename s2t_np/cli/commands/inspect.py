@@ -106,7 +106,7 @@ def model_record(model: S2T) -> dict:
         "num_mel_bins": model.feature_config.num_mel_bins,
         "vocabulary": len(model.tokenizer),
         "languages": ", ".join(model.tokenizer.languages) or "one",
-        "batch": f"{model.batch_size()} utterances are decoded together by each job",
+        "batch": f"{model.batch_size()} utterances are decoded together in each thread",
         "generation": {name: value for name, value in vars(g).items() if value is not None},
     }
 

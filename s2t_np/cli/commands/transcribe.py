@@ -28,7 +28,6 @@ from ..batch import (
     add_sharing_arguments,
     check_sharing,
     hearer,
-    jobs,
     report,
     report_incomplete,
     run_batch,
@@ -229,7 +228,7 @@ def transcribe(args: Namespace) -> int:
         words = args.highlight or not set(OF_WORDS).isdisjoint(formats(args, batch))
         options = replace(options, word_timestamps=options.word_timestamps or words)
         generation |= with_vocabulary(args, model.tokenizer)
-        task = Task(model, options, generation, raw, model.batch_size(args.batch, **generation), jobs(args))
+        task = Task(model, options, generation, raw, model.sharing(args.batch, args.jobs, **generation))
         tally += run(args, task, inputs, paths, batch)
     return summary(tally, len(inputs) + len(failures))
 
