@@ -17,6 +17,7 @@ from s2t_np.layers import embedding_scale, pad_as_in_batch, positions, subsample
 from s2t_np.longform import vad_ops
 from s2t_np.ops import numpy_ops
 from s2t_np.search import Candidates, NextToken
+from s2t_np.system.helpers import mapped
 from s2t_np.system.threads import get_threads
 
 from . import cpu, doors, threads
@@ -30,16 +31,22 @@ from .encoder import host as encoder_host
 from .layout import FLOAT16, FLOAT32, INT8, LANES
 from .ops import bands_host, fbank_host, measures_host, softmax_host
 from .ops.host import attention, layer_norm, linear, linear_relu
+from .weights.arena import at_once
 from .weights.pack import pack, round_up
 
 POSITIONS_KEPT = 64  # position rows that are kept together
 Stages = Callable[[str, np.ndarray], None]
 
 
+def in_parallel(jobs: Sequence[Callable[[], None]]) -> None:
+    """Do all jobs on the threads that a call from here uses. Raises what the first of them raises."""
+    mapped(at_once, [(job,) for job in jobs], get_threads())
+
+
 def prepare(weights, read: Callable = np.asarray, dtype: int = FLOAT32):
     """weights.Weights -> PackedWeights, as ops.prepare. Raises ModelError for weights that float16 cannot hold."""
     try:
-        return pack(weights, dtype, read)
+        return pack(weights, dtype, read, in_parallel)
     except OverflowError as error:
         raise ModelError(f"dtype float16: {error}; use float32") from None
 

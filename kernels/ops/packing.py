@@ -75,8 +75,9 @@ def _gather(call, panel):
             if call.taps == 1:
                 copy_row(source, target, depth)
             else:
-                for i in range(depth):
-                    target[i] = source[i % call.inputs * call.taps + i // call.inputs]
+                for tap in range(call.taps):
+                    for i in range(call.inputs):
+                        target[tap * call.inputs + i] = source[i * call.taps + tap]
         for i in range(found, call.width):
             target[i] = np.float32(0.0)
 

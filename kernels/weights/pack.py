@@ -5,28 +5,26 @@ A matrix (O, I) becomes panels of 32 outputs: [panel][input][output within the p
 are padded with zeros to whole panels, biases too. A convolution (O, I, taps) is a matrix over the window's (tap, input)
 pairs, and its panels hold 16 channels beside the 16 gates that belong to them, so that a tile can apply the gate.
 
-All of it lies in one block of memory, the arena: kernels get the arena and offsets into it. It starts with zeros, which
-is what an absent bias or residual points to. With FLOAT16 the same panels hold halves, convolutions included, and are
-widened as they are read; biases, gains and offsets stay float32: they are a thousandth of the bytes. The unpacked
+All of it lies in one block of memory (`arena.py`). With FLOAT16 the same panels hold halves, convolutions included, and
+are widened as they are read; biases, gains and offsets stay float32: they are a thousandth of the bytes. The unpacked
 weights are not kept; a tied embedding table is read from the panels of the vocabulary projection.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..aligned import empty_aligned
 from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from ..pool import Pool
 from . import packing_host
+from .arena import Arena, Job, do_all, rounded
 
 LENDABLE = 1 << 25  # bytes of what caches, and steps, have given back that are kept for the next
-NOTHING = 64  # floats of zeros at the start of the arena
 HALVES_END = float(np.finfo(np.float16).max)
-Read = Callable[[Any], np.ndarray]  # gives the numbers of a weight, to be used before it is called again
+Read = Callable[[Any], np.ndarray]  # gives the numbers of a weight, to be used before the thread calls it again
 
 
 class PackedLinear(NamedTuple):
@@ -92,8 +90,13 @@ class PanelRows:
 class HalfRows:
     """PanelRows of a matrix kept in float16, where the packed one is too coarse to be read."""
 
-    def __init__(self, weight: np.ndarray):
-        self.half = weight.astype(np.float16)
+    def __init__(self, shape: tuple[int, int]):
+        """(U, I), to be filled."""
+        self.half = np.empty(shape, np.float16)
+
+    def fill(self, weight: np.ndarray) -> None:
+        """Keep a weight (U, I)."""
+        self.half[:] = weight
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """(U,) ints -> (U, I)."""
@@ -173,56 +176,40 @@ def _size(node, dtype: int) -> int:
     """Floats that a part takes in the arena."""
     shape = node.weight.shape
     if len(shape) == 1:
-        return 2 * _rounded(shape[0])
+        return 2 * rounded(shape[0])
     outputs, inputs = _panel_count(shape) * PANEL, math.prod(shape[1:])
     if dtype == INT8:
         return outputs * (-(-inputs // 4) + 2 - (-inputs // CHUNK))
     return n_words(outputs, dtype) * inputs + outputs
 
 
-def _rounded(count: int) -> int:
-    return -(-count // 16) * 16
+class Place(NamedTuple):
+    """The place of a weight (O, I, taps) in the arena."""
+
+    order: np.ndarray  # (32 panels,): the row of each output, -1 where there is none
+    dtype: int
+    panels: np.ndarray
+    terms: np.ndarray  # the bias first
+
+    def fill(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Pack a weight, and a bias that has the panels' order."""
+        if self.dtype == FLOAT16:
+            check_halves(weight)
+        self.terms.fill(0)
+        packing_host.pack(weight, self.order, len(bias), self.dtype, self.panels, self.terms[1:])
+        self.terms[0, : len(bias)] = bias
+        if self.dtype == INT8:  # zero points, from the sums of bytes
+            self.terms[2:] = (-128 * self.terms[2:]).astype(np.int32).view(np.float32)
 
 
-class Arena:
-    """One aligned block, handed out from the front."""
-
-    def __init__(self, floats: int):
-        (self.block,), self.used = empty_aligned(NOTHING + floats), NOTHING
-        self.block[:NOTHING] = 0
-
-    def room(self, *shape: int) -> np.ndarray:
-        """The next free floats as an array, uninitialised."""
-        count = math.prod(shape)
-        part = self.block[self.used : self.used + count].reshape(shape)
-        self.used += _rounded(count)
-        return part
-
-    def take(self, *shape: int) -> np.ndarray:
-        """The next free floats as an array of zeros."""
-        part = self.room(*shape)
-        part.fill(0)
-        return part
-
-    def offset(self, part: np.ndarray) -> int:
-        """Return where a part that was taken lies, in floats."""
-        return (part.ctypes.data - self.block.ctypes.data) // 4
-
-
-def _pack(arena: Arena, weight: np.ndarray, bias: np.ndarray, order: np.ndarray, dtype: int) -> tuple[int, int]:
-    """A weight (O, I, taps), and its bias in the panels' `order`, into the arena: offsets of panels and terms."""
-    if dtype == FLOAT16:
-        check_halves(weight)
-    count, depth = len(order) // PANEL, math.prod(weight.shape[1:])
+def _place(arena: Arena, w, order: np.ndarray, dtype: int) -> tuple[Place, int, int]:
+    """Return the place of a linear map or convolution, and the offsets of its panels and terms."""
+    count, depth = len(order) // PANEL, math.prod(w.weight.shape[1:])
     if dtype == INT8:
-        panels, terms = arena.room(count, -(-depth // 4), PANEL), arena.take(2 - (-depth // CHUNK), count * PANEL)
+        panels, terms = arena.take(count, -(-depth // 4), PANEL), arena.take(2 - (-depth // CHUNK), count * PANEL)
     else:
-        panels, terms = arena.room(count, depth, n_words(PANEL, dtype)), arena.take(1, count * PANEL)
-    packing_host.pack(weight, order, len(bias), dtype, panels, terms[1:])
-    terms[0, : len(bias)] = bias
-    if dtype == INT8:  # zero points, from the sums of bytes
-        terms[2:] = (-128 * terms[2:]).astype(np.int32).view(np.float32)
-    return arena.offset(panels), arena.offset(terms)
+        panels, terms = arena.take(count, depth, n_words(PANEL, dtype)), arena.take(1, count * PANEL)
+    return Place(order, dtype, panels, terms), arena.offset(panels), arena.offset(terms)
 
 
 def pack_linear(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedLinear:
@@ -230,8 +217,13 @@ def pack_linear(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) 
     outputs, inputs = w.weight.shape
     order = np.arange(round_up(outputs))
     order[outputs:] = -1
-    bias = np.zeros(outputs, np.float32) if w.bias is None else np.array(read(w.bias))
-    offsets = _pack(arena, read(w.weight)[..., None], bias, order, dtype)
+    place, *offsets = _place(arena, w, order, dtype)
+
+    def fill() -> None:
+        bias = np.zeros(outputs, np.float32) if w.bias is None else np.array(read(w.bias))
+        place.fill(read(w.weight)[..., None], bias)
+
+    arena.give(fill)
     return PackedLinear(arena.block, *offsets, inputs, outputs, dtype)
 
 
@@ -240,15 +232,25 @@ def pack_conv(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) ->
     outputs, inputs, taps = w.weight.shape
     channels = np.arange(_panel_count(w.weight.shape) * GATED).reshape(-1, 1, GATED)
     order = np.where(channels < outputs // 2, channels + np.array([[0], [outputs // 2]]), -1).reshape(-1)
-    bias = np.where(order < 0, np.float32(0), read(w.bias)[order])
-    return PackedConv(arena.block, *_pack(arena, read(w.weight), bias, order, dtype), inputs, outputs // 2, taps, dtype)
+    place, *offsets = _place(arena, w, order, dtype)
+
+    def fill() -> None:
+        bias = np.where(order < 0, np.float32(0), read(w.bias)[order])
+        place.fill(read(w.weight), bias)
+
+    arena.give(fill)
+    return PackedConv(arena.block, *offsets, inputs, outputs // 2, taps, dtype)
 
 
 def pack_norm(arena: Arena, w, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedNorm:
     """ops.LayerNorm -> PackedNorm, in float32 whatever the dtype."""
     gain, bias = arena.take(*w.weight.shape), arena.take(*w.bias.shape)
-    gain[:] = read(w.weight)
-    bias[:] = read(w.bias)
+
+    def fill() -> None:
+        gain[:] = read(w.weight)
+        bias[:] = read(w.bias)
+
+    arena.give(fill)
     return PackedNorm(arena.block, arena.offset(gain), arena.offset(bias), len(gain))
 
 
@@ -282,19 +284,24 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
     return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
 
 
-def pack(weights, dtype: int = FLOAT32, read: Read = np.asarray) -> PackedWeights:
+def pack(
+    weights, dtype: int = FLOAT32, read: Read = np.asarray, run: Callable[[Sequence[Job]], None] = do_all
+) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
-    `read` gives the numbers of one weight after the other. Raises OverflowError for weights that float16 cannot hold.
+    `read` gives each thread the numbers of one weight after the other; `run` does jobs. Raises OverflowError where
+    float16 cannot hold a weight.
     """
     embedding, head = weights.decoder.embed_tokens, weights.lm_head
-    parts = (weights.encoder, weights.decoder.layers, weights.decoder.layer_norm, head)
-    apart = dtype != INT8 and embedding.weight is not head.weight
-    arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)))
+    parts = (head, weights.encoder, weights.decoder.layers, weights.decoder.layer_norm)  # the largest matrix first
+    apart, jobs = dtype != INT8 and embedding.weight is not head.weight, []
+    arena = Arena(sum(_size(leaf, dtype) for leaf in leaves((*parts, head) if apart else parts)), jobs.append)
     table = pack_linear(arena, head._replace(weight=embedding.weight), dtype, read) if apart else None
-    halves = HalfRows(read(embedding.weight)) if dtype == INT8 else None
-    encoder, layers, norm, packed_head = pack_tree(arena, parts, dtype, read)
-    rows = halves or PanelRows(table or packed_head)
+    packed_head, encoder, layers, norm = pack_tree(arena, parts, dtype, read)
+    rows = HalfRows(embedding.weight.shape) if dtype == INT8 else PanelRows(table or packed_head)
+    if dtype == INT8:
+        jobs.insert(0, lambda: rows.fill(read(embedding.weight)))
+    run(jobs)
     outs = [attention.out_proj for layer in layers for attention in (layer.self_attn, layer.encoder_attn)]
     zero_points = np.stack([partial_zero_points(w) for w in outs]) if dtype == INT8 else None
     return PackedWeights(

@@ -4,6 +4,7 @@
     torch_zip.py      pytorch_model.bin since torch 1.6; stored_zip.py finds the entries of the archive
     torch_legacy.py   pytorch_model.bin before that
     torch_objects.py  the tensors that both describe in their pickle; pickle_ops.py interprets it
+    torch_files.py    their numbers, in either layout
     sharded.py        weights in several files, found through an index
     file_bytes.py     bytes of a file, as numbers; unread.py reads them tensor by tensor
     hub.py            the folder of a model: bundled, given, cached, downloaded (hub_cache.py, hub_download.py)
@@ -21,7 +22,7 @@ import numpy as np
 
 from ..errors import ModelError
 from . import safetensors, sharded
-from .file_bytes import Malformed, blame, opened, shown
+from .file_bytes import blame
 from .sharded import INDEXES, WEIGHTS
 from .unread import Unread
 
@@ -34,8 +35,8 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
     return tensors_of(Path(folder), read_file)
 
 
-def open_tensors(folder: Path) -> dict[str, np.ndarray | Unread]:
-    """The same tensors, read when they are asked for where the format allows that. Raises ModelError."""
+def open_tensors(folder: Path) -> dict[str, Unread]:
+    """The same tensors, which are read when they are asked for. Raises ModelError."""
     return tensors_of(Path(folder), open_file)
 
 
@@ -66,28 +67,19 @@ def usual_names(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def read_file(path: Path) -> dict[str, np.ndarray]:
     """{name: array} of one weights file, its format told by its name. Raises ModelError."""
-    return safetensors.read(path) if path.suffix == ".safetensors" else read_torch(path)
+    return safetensors.read(path) if path.suffix == ".safetensors" else torch().read(path)
 
 
-def open_file(path: Path) -> dict[str, np.ndarray | Unread]:
-    """The same, read when they are asked for where the format allows that. Raises ModelError."""
-    return safetensors.open_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
+def open_file(path: Path) -> dict[str, Unread]:
+    """The same, which are read when they are asked for. Raises ModelError."""
+    return safetensors.open_tensors(path) if path.suffix == ".safetensors" else torch().open_tensors(path)
 
 
-def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """{name: array} of a pytorch_model.bin in either format, told by its first bytes. Raises ModelError."""
-    from . import torch_legacy, torch_zip
+def torch():
+    """The module for both layouts of torch.save, imported when a folder has one."""
+    from . import torch_files
 
-    with blame(path):
-        with opened(path) as data:
-            head = data[:16].tobytes()
-        if head.startswith(b"PK"):
-            return torch_zip.read(path)
-        if head.startswith(torch_legacy.MAGIC_PICKLE[:4]):
-            return torch_legacy.read(path)
-        raise Malformed(
-            f"begins with {shown(head)}, expected a file of torch.save (a zip archive or torch's magic number)"
-        )
+    return torch_files
 
 
 def describe_missing(folder: Path) -> str:

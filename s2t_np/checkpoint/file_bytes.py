@@ -8,13 +8,14 @@ A mapping shows the file as it is on the disk, not as it was when it was opened:
 (`cp new.safetensors model.safetensors`) the numbers change unseen, and where it becomes shorter the system ends a
 process that touches what is no longer there (SIGBUS). So everything is read, headers as well: a file that has become
 shorter meanwhile is an error, and afterwards the file may go. What is not asked for (the state of an optimizer) is not
-read and takes no memory, and `release` gives back what was.
+read and takes no memory.
 """
 
 import mmap
 import os
 import reprlib
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import prod
@@ -60,15 +61,11 @@ def blame(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: does not fit in memory; use a smaller model, or one stored as float32") from None
 
 
-class Memory(mmap.mmap):
-    """Memory of this process alone, as large as a file, for the numbers that are read from it, at the same places."""
-
-
-def empty_memory(size: int) -> Memory:
-    """Memory that takes room only where it is written to; in large pages, which is faster."""
+def empty_memory(size: int) -> mmap.mmap:
+    """Memory of this process that takes room only where it is written to; in large pages, which is faster."""
     if os.name != "posix":
-        return Memory(-1, size)
-    memory = Memory(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without them
             memory.madvise(mmap.MADV_HUGEPAGE)
@@ -81,17 +78,19 @@ class OpenFile:
     def __init__(self, file: BinaryIO):
         """`file`: unbuffered. Raises Malformed for an empty one, OSError."""
         self.file, self.size, self.memory = file, os.fstat(file.fileno()).st_size, None
+        self.lock = threading.Lock()  # its place is where the next bytes are read from
         if not self.size:
             raise Malformed("the file is empty", "download it again")
 
     def read_into(self, target, begin: int) -> None:
         """Fill a buffer with the bytes from `begin` on. Raises Malformed where they are no longer there, OSError."""
-        self.file.seek(begin)
-        view = memoryview(target)
-        while view:
-            if not (count := self.file.readinto(view)):
-                raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
-            view = view[count:]
+        with self.lock:
+            self.file.seek(begin)
+            view = memoryview(target)
+            while view:
+                if not (count := self.file.readinto(view)):
+                    raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
+                view = view[count:]
 
     def close(self) -> None:
         """Close it; an error (of a network disk) says nothing about what was read."""
@@ -155,34 +154,6 @@ def opened(path: Path) -> Iterator[FileBytes]:
         yield data
     finally:
         data.source.close()
-
-
-def memory_of(array: np.ndarray) -> Memory | None:
-    """The memory that an array (any shape) was read into; None if it was not read from a checkpoint."""
-    base = array
-    while isinstance(base, np.ndarray | memoryview):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    return base if isinstance(base, Memory) else None
-
-
-def first_byte(array: np.ndarray, memory: Memory) -> int:
-    """The place of an array (any shape) in its memory."""
-    return array.ctypes.data - np.frombuffer(memory, np.uint8).ctypes.data
-
-
-def release(array: np.ndarray) -> None:
-    """Give the pages of an array (any shape) back, which is not read again: afterwards it holds zeros.
-
-    An array that was not read from a checkpoint stays as it is. While weights are packed, this keeps the process at
-    the size of one copy.
-    """
-    memory = memory_of(array)
-    if memory is None or not hasattr(memory, "madvise") or not array.flags.c_contiguous:
-        return
-    start = first_byte(array, memory)
-    first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-    if last > first:
-        memory.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def refuse_impostors(head: bytes) -> None:

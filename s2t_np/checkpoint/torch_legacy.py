@@ -11,37 +11,21 @@ The layout is that of torch/serialization.py (`_legacy_save`). Storages lie wher
 addresses that do not divide by the size of their numbers are copied once more.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
-
-from .file_bytes import FileBytes, Malformed, blame, elements, opened, shown
+from .file_bytes import FileBytes, Malformed, shown
 from .pickle_ops import interpret
-from .torch_objects import Interpreter, Storage, interpret_checkpoint, tensor_arrays
+from .torch_objects import Interpreter, Locate, Storage
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 MAGIC_PICKLE = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """{name: array} of a legacy torch file, read-only, bfloat16 widened to float32. Raises ModelError.
-
-    Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
-    """
-    with blame(path), opened(path) as data:
-        return tensor_arrays(*describe(data, interpret_checkpoint))
-
-
-def describe(data: FileBytes, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
-    """Return what the main pickle of a stream describes, and the function that gives a storage's numbers. Raises
-    Malformed.
-    """
+def describe(data: FileBytes, interpreter: Interpreter) -> tuple[object, Locate]:
+    """Return what the main pickle of a stream describes, and the function that finds a storage. Raises Malformed."""
     made, storages, at = interpreter(data, check_preamble(data), 6)
     keys, at = plain_pickle(data, at)
     places = locate_storages(data, at, check_keys(keys, storages), storages)
-    return made, lambda s: elements(data, places[s.key], s.count, s.element)
+    return made, lambda storage: places[storage.key]
 
 
 def plain_pickle(data: FileBytes, at: int) -> tuple[object, int]:

@@ -1,17 +1,15 @@
-"""The names that the pickle of a torch checkpoint may use, and how the tensors it describes become arrays.
+"""The names that the pickle of a torch checkpoint may use, and the tensors that it describes.
 
 A tensor in such a pickle is a call `_rebuild_tensor_v2(storage, offset, size, stride, ...)`, and a storage is a
 persistent id ('storage', type, key, location, count). Interpreting the pickle (`pickle_ops`) leaves only descriptions,
-`Storage` and `Tensor`; the numbers come last, when each view has been checked against the storage it looks into.
-Tensors that share a storage share its memory. Arguments mean what torch/_utils.py and torch/serialization.py say.
+`Storage` and `Tensor`; the numbers come last (`torch_files.py`). Arguments mean what torch/_utils.py and
+torch/serialization.py say.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
-
-import numpy as np
 
 from .file_bytes import (
     BF16,
@@ -55,6 +53,9 @@ class Tensor:
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
+
+
+Locate = Callable[[Storage], int]  # the byte at which a storage's numbers begin; it raises Malformed
 
 
 def rebuild_tensor(arguments: tuple) -> Tensor:
@@ -196,31 +197,3 @@ def check_state_dict(made) -> dict[str, Tensor]:
                 "save the model's state_dict() by itself",
             )
     return made
-
-
-def tensor_arrays(tensors: dict[str, Tensor], load: Callable[[Storage], np.ndarray]) -> dict[str, np.ndarray]:
-    """{name: array}, read-only: `load` gives a storage's numbers, (count,), and is asked once for each storage."""
-    for name, tensor in tensors.items():
-        check_reach(name, tensor)
-    loaded = {}
-    for tensor in tensors.values():
-        if tensor.storage.key not in loaded:
-            loaded[tensor.storage.key] = load(tensor.storage)
-    return {name: view(tensor, loaded[tensor.storage.key]) for name, tensor in tensors.items()}
-
-
-def check_reach(name: str, tensor: Tensor) -> None:
-    """The last element a view touches is inside its storage: offset + sum((n - 1) * stride) < count."""
-    steps = zip(tensor.size, tensor.stride, strict=True)
-    past = tensor.offset + (0 if 0 in tensor.size else 1 + sum((n - 1) * step for n, step in steps))
-    if past > tensor.storage.count:
-        raise Malformed(f"tensor {shown(name)} reaches element {past} of a storage of {tensor.storage.count}")
-
-
-def view(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
-    """The strided view of a storage's numbers, (count,) -> size. Strides of axes that hold one element mean nothing."""
-    width = numbers.itemsize
-    strides = [step * width if n > 1 else width for n, step in zip(tensor.size, tensor.stride, strict=True)]
-    if 0 in tensor.size:
-        return numbers[:0].reshape(tensor.size)
-    return np.ndarray(tensor.size, numbers.dtype, numbers, tensor.offset * width, strides)

@@ -8,38 +8,22 @@
 NAME is anything. The layout is that of torch/serialization.py (`_save`) and caffe2/serialize/inline_container.cc.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
-
-from .file_bytes import FileBytes, Malformed, blame, elements, opened, shown
+from .file_bytes import FileBytes, Malformed, shown
 from .pickle_ops import MAX_PROGRAM
 from .stored_zip import Range, stored_entries
-from .torch_objects import Interpreter, Storage, interpret_checkpoint, tensor_arrays
+from .torch_objects import Interpreter, Locate, Storage
 
 VERSIONS = range(1, 11)  # what torch reads (kMinSupportedFileFormatVersion to kMax...)
 PICKLE = b"/data.pkl"
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """{name: array} of a torch zip file: read-only, bfloat16 widened to float32. Raises ModelError.
-
-    Nothing in the file is executed. Tensors that share a storage (tied weights) share memory here too.
-    """
-    with blame(path), opened(path) as data:
-        return tensor_arrays(*describe(data, interpret_checkpoint))
-
-
-def describe(data: FileBytes, interpreter: Interpreter) -> tuple[object, Callable[[Storage], np.ndarray]]:
-    """Return what the pickle of an archive describes, and the function that gives a storage's numbers. Raises
-    Malformed.
-    """
+def describe(data: FileBytes, interpreter: Interpreter) -> tuple[object, Locate]:
+    """Return what the pickle of an archive describes, and the function that finds a storage. Raises Malformed."""
     entries = stored_entries(data)
     root = find_root(entries)
     check_version(data, entries, root)
     made = interpret_pickle(data, entries[root + PICKLE], interpreter)
-    return made, lambda storage: load(data, entries, root, storage)
+    return made, lambda storage: locate(entries, root, storage)
 
 
 def find_root(entries: dict[bytes, Range]) -> bytes:
@@ -77,11 +61,11 @@ def interpret_pickle(data: FileBytes, where: Range, interpreter: Interpreter) ->
     return made
 
 
-def load(data: FileBytes, entries: dict[bytes, Range], root: bytes, storage: Storage) -> np.ndarray:
-    """The numbers of one storage, (count,), whose entry must have exactly their size."""
+def locate(entries: dict[bytes, Range], root: bytes, storage: Storage) -> int:
+    """The byte at which a storage begins, whose entry must have exactly its size."""
     where = entries.get(root + b"/data/" + storage.key.encode())
     if where is None:
         raise Malformed(f"has no entry data/* for the storage {shown(storage.key)} of its pickle")
     if (size := storage.count * storage.element.stored.itemsize) != where.end - where.begin:
         raise Malformed(f"has {where.end - where.begin} bytes in storage {shown(storage.key)}, its pickle says {size}")
-    return elements(data, where.begin, storage.count, storage.element)
+    return where.begin

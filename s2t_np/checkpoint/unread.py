@@ -6,11 +6,13 @@ megabytes, which stay in the processor's cache, they cost the copy alone.
 """
 
 import math
+import mmap
+import threading
 from collections.abc import Callable
 
 import numpy as np
 
-from .file_bytes import Memory, empty_memory, release
+from .file_bytes import empty_memory
 
 Target = memoryview | None  # memory that is lent for the bytes of one tensor; None: some that it keeps
 
@@ -36,23 +38,19 @@ class Unread:
         return numbers if dtype is None else numbers.astype(dtype, copy=False)
 
 
-class Reader:
-    """A function that gives the numbers of one tensor after the other: each is to be used before the next is asked for.
+class Reader(threading.local):
+    """A function that gives a Python thread the numbers of one tensor after the other, in the same memory.
 
-    Of arrays, which some formats give, the last one's pages go back to the system: see `file_bytes.release`.
+    Each is to be used before the thread asks for the next. Whether tensors share a storage makes no difference.
     """
 
     def __init__(self):
-        self.memory: Memory | None = None
-        self.last: np.ndarray | None = None
+        self.memory: mmap.mmap | None = None
 
     def __call__(self, tensor: np.ndarray | Unread) -> np.ndarray:
         """The numbers of a tensor (any shape), read-only. Raises ModelError."""
-        if self.last is not None and self.last is not tensor:
-            release(self.last)
-        self.last = tensor if isinstance(tensor, np.ndarray) else None
-        if self.last is not None:
-            return self.last
+        if isinstance(tensor, np.ndarray):
+            return tensor
         if self.memory is None or len(self.memory) < tensor.stored:
             self.memory = empty_memory(max(tensor.stored, 1))
         return tensor.read(memoryview(self.memory)[: tensor.stored])

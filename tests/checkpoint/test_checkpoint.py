@@ -1,17 +1,16 @@
 """Which file of a checkpoint folder is read, and what is said when none can be."""
 
 import json
-import mmap
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import s2t_np
-from s2t_np.checkpoint import file_bytes, read_tensors, read_torch
+from s2t_np.checkpoint import read_tensors
+from s2t_np.checkpoint.torch_files import read as read_torch
 from s2t_np.errors import ModelError
 
 from ..support import checkpoints
@@ -60,28 +59,6 @@ def test_a_base_model_whose_head_is_not_tied(tmp_path):
         s2t_np.load(folder)
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-@pytest.mark.parametrize(
-    "kind", ("safetensors", "zip")
-)  # numbers of the older format may lie where they must be copied
-def test_released_arrays_leave_memory(tmp_path, kind):
-    name, write = WRITERS[kind]
-    numbers = np.arange(5_000_000, dtype=np.float32)
-    saved(tmp_path, name, write({"x": numbers}))
-    empty = resident()
-    x = read_tensors(tmp_path)["x"]
-    full = resident()
-    assert np.array_equal(x[::999], numbers[::999])
-    file_bytes.release(x[:-3])
-    assert full - empty > 0.6 * x.nbytes and resident() - empty < 0.2 * x.nbytes
-    assert np.array_equal(x[-3:], numbers[-3:])
-
-
-def resident() -> int:
-    """Bytes that this process has in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
-
-
 CUT = """
 import os, sys
 import numpy as np
@@ -126,13 +103,6 @@ def test_weights_that_are_overwritten_in_place_stay_as_they_were_read(tmp_path):
     with open(path, "r+b") as file:
         file.write(bytes(path.stat().st_size))
     np.testing.assert_array_equal(x, numbers)
-
-
-def test_an_array_of_no_file_cannot_be_released():
-    x = np.ones(100_000)
-    file_bytes.release(x)
-    file_bytes.release(x[::2])
-    assert (x == 1).all()
 
 
 def test_safetensors_is_preferred(tmp_path):

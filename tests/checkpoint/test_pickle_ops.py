@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from s2t_np.checkpoint import torch_zip
+from s2t_np.checkpoint import torch_files
 from s2t_np.checkpoint.pickle_ops import ORDERED, Global, interpret
 from s2t_np.errors import ModelError
 
@@ -68,7 +68,7 @@ NAMES = {  # what a hostile pickle may ask for, in every spelling that could pas
 def test_any_other_name_is_refused_and_not_executed(tmp_path, kind):
     wanted = NAMES[kind]
     content = pickled_zip(dictionary({"x": call(*wanted, text("echo pwned"))}))
-    assert_refused(torch_zip.read, saved(tmp_path, "m.bin", content), repr(".".join(wanted)), "not executed")
+    assert_refused(torch_files.read, saved(tmp_path, "m.bin", content), repr(".".join(wanted)), "not executed")
 
 
 def test_nothing_is_executed_and_nothing_imported(tmp_path):
@@ -77,7 +77,7 @@ def test_nothing_is_executed_and_nothing_imported(tmp_path):
     for names in (("os", "system"), ("posix", "system"), (module, "s")):
         attack = program(reduce(name_of(*names), text(f"touch {witness}")))
         with pytest.raises(ModelError):
-            torch_zip.read(saved(tmp_path, "m.bin", pickled_zip(attack[2:-1])))
+            torch_files.read(saved(tmp_path, "m.bin", pickled_zip(attack[2:-1])))
     assert not witness.exists() and module not in sys.modules
     pickle.loads(program(reduce(name_of("os", "system"), text(f"touch {witness}"))))
     assert witness.exists()  # the attack is real: Python's own pickle falls for it
@@ -151,7 +151,7 @@ REFUSED = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_hostile_program_is_refused(tmp_path, kind):
     instructions, *words = REFUSED[kind]
-    assert_refused(torch_zip.read, saved(tmp_path, "m.bin", pickled_zip(instructions)), *words)
+    assert_refused(torch_files.read, saved(tmp_path, "m.bin", pickled_zip(instructions)), *words)
 
 
 @pytest.mark.parametrize("before", [b"", b"N", b"(", b"(N", b"}", b"]", b")", ORDERED_DICT + text("a")])
@@ -159,7 +159,7 @@ def test_every_byte_as_an_opcode_is_refused_or_read(tmp_path, before):
     for code in range(256):
         for after in (b"", b"\0", b"\n\n", b"\xff" * 9):
             content = pickled_zip(before + bytes([code]) + after)
-            assert_refused_or_read(torch_zip.read, saved(tmp_path, "m.bin", content))
+            assert_refused_or_read(torch_files.read, saved(tmp_path, "m.bin", content))
 
 
 def test_random_programs_are_refused_or_read(tmp_path):
@@ -170,7 +170,7 @@ def test_random_programs_are_refused_or_read(tmp_path):
     for _ in range(1500):
         chosen = random.integers(0, len(pieces), random.integers(1, 30))
         content = pickled_zip(b"".join(pieces[i] for i in chosen))
-        assert_refused_or_read(torch_zip.read, saved(tmp_path, "m.bin", content))
+        assert_refused_or_read(torch_files.read, saved(tmp_path, "m.bin", content))
 
 
 PLAIN = [

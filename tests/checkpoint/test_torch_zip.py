@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from s2t_np.checkpoint import read_tensors, torch_zip
+from s2t_np.checkpoint import read_tensors, torch_files
 
 from ..support.checkpoints import (
     METADATA,
@@ -172,12 +172,12 @@ def test_attributes_of_a_tensor_are_dropped(tmp_path):
 @pytest.mark.parametrize("kind", BAD_TENSORS)
 def test_malformed_file_is_refused(tmp_path, kind):
     content, *words = BAD_TENSORS[kind]
-    assert_refused(torch_zip.read, saved(tmp_path, "pytorch_model.bin", content), *words)
+    assert_refused(torch_files.read, saved(tmp_path, "pytorch_model.bin", content), *words)
 
 
 def test_archives_without_version_and_byte_order_are_read(tmp_path):
     content = pickled_zip(dictionary({"x": X.tensor()}, ORDERED_DICT), METADATA)
-    np.testing.assert_array_equal(torch_zip.read(saved(tmp_path, "m", content))["x"], SIX)
+    np.testing.assert_array_equal(torch_files.read(saved(tmp_path, "m", content))["x"], SIX)
 
 
 def test_views_share_the_memory_of_their_storage(tmp_path):
@@ -192,7 +192,7 @@ def test_views_share_the_memory_of_their_storage(tmp_path):
         "one row": replace(X, size=(1, 6), stride=(2**62, 1)),
         "none": replace(X, offset=6, size=(0, 5), stride=(1, 1)),
     }
-    read = torch_zip.read(saved(tmp_path, "m", torch_zip_file({"x": SIX}, views)))
+    read = torch_files.read(saved(tmp_path, "m", torch_zip_file({"x": SIX}, views)))
     expected = [SIX, SIX, SIX.reshape(2, 3).T, SIX[4:], SIX[5], SIX[::2], [[1, 2, 3]] * 2, SIX[None], np.zeros((0, 5))]
     for (name, array), truth in zip(read.items(), expected, strict=True):
         np.testing.assert_array_equal(array, truth, strict=isinstance(truth, np.ndarray) and name != "none")
@@ -204,7 +204,7 @@ def test_bfloat16_is_widened_once_for_all_views(tmp_path):
     bits = np.array([0x3F80, 0xC000, 0x7F80, 0x0001], np.uint16)  # 1, -2, inf, the least subnormal
     view = View("BFloat16Storage", "0", 4, 0, (4,), (1,))
     views = {"x": view, "y": replace(view, size=(2, 2), stride=(1, 2))}
-    read = torch_zip.read(saved(tmp_path, "m", torch_zip_file({"x": bits}, views)))
+    read = torch_files.read(saved(tmp_path, "m", torch_zip_file({"x": bits}, views)))
     truth = np.array([1, -2, np.inf, 2.0**-133], np.float32)
     np.testing.assert_array_equal(read["x"], truth, strict=True)
     np.testing.assert_array_equal(read["y"], truth.reshape(2, 2).T, strict=True)
@@ -221,5 +221,5 @@ def test_bfloat16_is_widened_once_for_all_views(tmp_path):
     ],
 )
 def test_every_way_of_writing_a_tensor(tmp_path, made):
-    read = torch_zip.read(saved(tmp_path, "m", pickled_zip(dictionary({"x": made}))))
+    read = torch_files.read(saved(tmp_path, "m", pickled_zip(dictionary({"x": made}))))
     np.testing.assert_array_equal(read["x"], SIX, strict=True)

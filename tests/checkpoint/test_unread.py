@@ -4,6 +4,8 @@ import gc
 import os
 import shutil
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import s2t_np
 from s2t_np.checkpoint import file_bytes, open_tensors, read_tensors, safetensors
 from s2t_np.checkpoint.unread import Reader, Unread
 from s2t_np.errors import ModelError
-from tests.support.checkpoints import safetensors_file, saved
+from tests.support.checkpoints import View, safetensors_file, saved, torch_legacy, torch_zip
 from tests.support.paths import DIGITS
 
 KINDS = ("float64", "float32", "float16", "int64", "uint8")
@@ -58,13 +60,42 @@ def test_one_after_the_other_in_the_same_memory(tmp_path):
     assert len({array.ctypes.data for array in kept}) == len(KINDS)
 
 
-def test_the_last_array_is_released(tmp_path, monkeypatch):
-    released = []
-    monkeypatch.setattr("s2t_np.checkpoint.unread.release", released.append)
-    first, second, read = np.ones(3), np.ones(4), Reader()
-    for array in (first, first, second):
-        read(array)
-    assert len(released) == 1 and released[0] is first
+def test_each_thread_has_its_own_memory(tmp_path):
+    arrays, read = saved_kinds(tmp_path), Reader()
+    found = open_tensors(tmp_path)
+    mine = read(found["float32"])
+    with ThreadPoolExecutor(1) as other:
+        theirs = other.submit(read, found["int64"]).result()
+    np.testing.assert_array_equal(mine, arrays["float32"])
+    np.testing.assert_array_equal(theirs, arrays["int64"])
+
+
+@pytest.mark.parametrize("write", [torch_zip, torch_legacy])
+def test_views_of_one_storage_in_torchs_files(tmp_path, write):
+    """Of the storage, only what a view touches is read."""
+    x = View("FloatStorage", "0", 6, 0, (2, 3), (3, 1))
+    views = {
+        "whole": x,
+        "tied": x,
+        "transposed": replace(x, size=(3, 2), stride=(1, 3)),
+        "slice": replace(x, offset=4, size=(2,), stride=(1,)),
+        "last": replace(x, offset=5, size=(), stride=()),
+        "every other": replace(x, size=(3,), stride=(2,)),
+        "expanded": replace(x, offset=1, size=(2, 3), stride=(0, 1)),
+        "none": replace(x, offset=6, size=(0, 5), stride=(1, 1)),
+    }
+    path = saved(tmp_path, "pytorch_model.bin", write({"x": np.arange(6, dtype=np.float32)}, views))
+    found, arrays, read = open_tensors(tmp_path), read_tensors(tmp_path), Reader()
+    assert found.keys() == arrays.keys() == views.keys()
+    assert {name: tensor.stored // 4 for name, tensor in found.items()} == {
+        **{"whole": 6, "tied": 6, "transposed": 6, "slice": 2, "last": 1, "every other": 5, "expanded": 3, "none": 0}
+    }
+    for name, array in arrays.items():
+        for numbers in (np.asarray(found[name]), read(found[name])):
+            np.testing.assert_array_equal(numbers, array, strict=True)
+    os.truncate(path, 70)
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: became shorter while it was read"):
+        read(found["whole"])
 
 
 def test_a_file_that_becomes_shorter_before_it_is_read(tmp_path):

@@ -15,7 +15,8 @@ from s2t_np.search import next_token
 pytest.importorskip("numba")
 
 from s2t_np_kernels.layout import FLOAT16, FLOAT32, INT8
-from s2t_np_kernels.weights.pack import Arena, pack_linear
+from s2t_np_kernels.weights.arena import Arena
+from s2t_np_kernels.weights.pack import pack_linear
 
 from s2t_np_kernels import backend
 from tests.support.kernel_models import in_halves, model

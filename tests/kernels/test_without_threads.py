@@ -17,9 +17,9 @@ from tests.support.kernel_models import model
 
 @pytest.fixture(params=[0, 1])
 def given(request, monkeypatch):
-    """That many threads more, and then none; the helpers of other tests are not there."""
+    """That many helpers of kernels, and then none; those of other tests are not there."""
     monkeypatch.setattr(kernel_threads, "_crew", kernel_threads._Crew())
-    give_threads(monkeypatch, request.param)
+    give_threads(monkeypatch, request.param, "s2t-np-")
     return request.param
 
 

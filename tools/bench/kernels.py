@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from s2t_np_kernels.weights.pack import FLOAT16, FLOAT32, INT8, Arena, pack_conv, pack_linear, pack_norm
+from s2t_np_kernels.weights.arena import Arena
+from s2t_np_kernels.weights.pack import FLOAT16, FLOAT32, INT8, pack_conv, pack_linear, pack_norm
 
 from s2t_np import features, ops
 from s2t_np.search import next_token

@@ -25,9 +25,9 @@ def safetensors_theirs(path: Path) -> dict:
 
 
 def torch_ours(path: Path) -> dict:
-    from s2t_np.checkpoint import read_torch
+    from s2t_np.checkpoint.torch_files import read
 
-    return read_torch(path)
+    return read(path)
 
 
 def torch_theirs(path: Path) -> dict:

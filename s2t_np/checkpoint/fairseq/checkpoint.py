@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from .. import torch_legacy, torch_zip
-from ..file_bytes import FileBytes, Malformed, blame, opened, shown
-from ..torch_objects import Tensor, interpret_objects, tensor_arrays
+from ..file_bytes import FileBytes, Malformed, blame, open_file, shown
+from ..torch_files import describe, unread_tensors
+from ..torch_objects import Locate, Tensor, interpret_objects
+from ..unread import Unread
 from .arguments import config_fields
 from .data_config import GLOBAL, UTTERANCE, DataConfig, read_data_config
 from .dictionary import read_dictionary
@@ -37,7 +36,7 @@ class FairseqCheckpoint:
     tokenizer_config: dict
     vocab: dict[str, int]
     sentencepiece: Path
-    tensors: dict[str, np.ndarray]  # read-only
+    tensors: dict[str, Unread]
     data: DataConfig
 
 
@@ -60,25 +59,25 @@ def read(path: Path, config_yaml: Path | None = None) -> FairseqCheckpoint:
     )
 
 
-def read_network(path: Path, data: DataConfig) -> tuple[dict, dict[str, np.ndarray]]:
+def read_network(path: Path, data: DataConfig) -> tuple[dict, dict[str, Unread]]:
     """The fields of config.json and the tensors of the network under transformers' names. Raises ModelError.
 
     Only these tensors are looked at; what else a training run saved is described and forgotten.
     """
-    with blame(path), opened(path) as opened_file:
-        made, load = describe(opened_file)
+    with blame(path):
+        file = open_file(path)
+        made, locate = described(file)
         tensors = model_tensors(made)
         vocab_size = output_rows(tensors)
         sound = {"input_feat_per_channel": data.bins, "input_channels": data.channels}
         config = config_fields(network_settings(made) | sound, vocab_size)
         kept = renamed(tensors, config["tie_word_embeddings"], config["architecture"])
-        return config, tensor_arrays(kept, load)
+        return config, unread_tensors(path, file, kept, locate)
 
 
-def describe(data: FileBytes):
-    """What the file's pickle describes, and the function that gives a storage's numbers. Raises Malformed."""
-    form = torch_zip if data[:2].tobytes() == b"PK" else torch_legacy
-    return form.describe(data, partial(interpret_objects, table=Names(), max_steps=MAX_STEPS))
+def described(data: FileBytes) -> tuple[object, Locate]:
+    """Return what the file's pickle describes, and the function that finds a storage. Raises Malformed."""
+    return describe(data, partial(interpret_objects, table=Names(), max_steps=MAX_STEPS))
 
 
 def is_checkpoint(made) -> bool:

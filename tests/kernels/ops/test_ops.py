@@ -12,7 +12,8 @@ pytest.importorskip("numba")
 
 from s2t_np_kernels.backend import numba_ops
 from s2t_np_kernels.layout import FLOAT16, INT8
-from s2t_np_kernels.weights.pack import Arena, pack_conv, pack_linear, pack_norm
+from s2t_np_kernels.weights.arena import Arena
+from s2t_np_kernels.weights.pack import pack_conv, pack_linear, pack_norm
 
 from s2t_np_kernels import backend
 from tests.support.search_port import (

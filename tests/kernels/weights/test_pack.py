@@ -8,7 +8,8 @@ from s2t_np.ops import Conv, Linear
 pytest.importorskip("numba")
 
 from s2t_np_kernels.layout import CHUNK, FLOAT16, FLOAT32, INT8
-from s2t_np_kernels.weights.pack import Arena, pack_conv, pack_linear
+from s2t_np_kernels.weights.arena import Arena
+from s2t_np_kernels.weights.pack import pack_conv, pack_linear
 
 RNG = np.random.default_rng(4)
 SHAPES = [(1, 1), (31, 3), (32, 16), (33, 17), (65, 257), (7, 512), (40, 513), (3, 1100)]
