@@ -50,7 +50,10 @@ def main() -> int:
     with nothing_collected():
         import_command(sys.argv[1:])
     signals.replace((leave_or_begin_anew,), signals.leave)
-    return main()
+    try:
+        return main()
+    finally:
+        gc.freeze()  # or the interpreter looks through all objects twice before it ends: 0.025 s
 
 
 if __name__ == "__main__":
