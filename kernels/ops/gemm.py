@@ -38,7 +38,7 @@ def prefetching(soon, following, rows, steps, line, together):
     if rows <= MAX_ROWS:
         return soon, 0, line
     turns = max(1, steps // STEPS if together else steps)
-    step = min(CACHE_LINE, max(1, steps * line // (turns * -(-rows // MAX_ROWS))))
+    step = min(2 * CACHE_LINE, max(1, steps * line // (turns * -(-rows // MAX_ROWS))))
     return following, turns * step, step
 
 

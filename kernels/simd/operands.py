@@ -55,7 +55,7 @@ class Int8Terms(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """The data needed soon: one line is prefetched at every turn of the loop."""
+    """The data needed soon: at every turn of the loop, one line is prefetched, or two of `step` words."""
 
     address: int
     step: int
