@@ -239,7 +239,7 @@ def compressed(folder: Path) -> None:
         path.unlink()
 
 
-MP3 = ("../fixed/in", "--model", "../fixed/model", "--beams", "1", "--jobs", "2", "--batch", "1", *QUIET)
+MP3 = ("../fixed/in", "--model", "../fixed/model", "--beams", "1", "--jobs", "2", "--batch", "2", *QUIET)
 EVALUATE = ("evaluate", "../fixed/in/table.tsv", *BATCH[1:], "--output", "results.jsonl")
 SCENARIOS = {
     scenario.name: scenario
