@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import AudioError, ReadingError
+from ..system.signals import raised_again
 from . import decoder, process
 from .checks import check_samples, usable_rate
 from .containers import Part
@@ -22,13 +23,17 @@ class UnknownFormatError(AudioError):
 
 
 class LocalSound:
-    """A part as libsndfile reads it in this process."""
+    """A part as libsndfile reads it in this process, by functions that it calls.
+
+    An interrupt in one of those would be lost, in soundfile's lines as in `Part`'s, and the sound seem to end.
+    """
 
     def __init__(self, part: Part):
         stream, failure = libsndfile()
         self.part, self.errors, self.refused, self.stream = part, 0, None, None
         try:
-            self.stream = stream(part)
+            with raised_again():
+                self.stream = stream(part)
         except failure as error:
             self.refused = decoder.reason(error)
             return
@@ -40,16 +45,19 @@ class LocalSound:
             return 0
         stream, failure = libsndfile()
         try:
-            return self.stream.seek(frames)
+            with raised_again():
+                return self.stream.seek(frames)
         except failure:  # damaged, or shorter than it says: what can be heard of it is found from its beginning
             self.stream.close()
             self.part.position = 0
-            self.stream = stream(self.part)
+            with raised_again():
+                self.stream = stream(self.part)
             return 0
 
     def read_into(self, block: np.ndarray, frames: int) -> tuple[int, str | None]:
         """As decoder.read_into."""
-        return decoder.read_into(self.stream, block, frames)
+        with raised_again():
+            return decoder.read_into(self.stream, block, frames)
 
 
 def libsndfile():

@@ -12,6 +12,9 @@ has a handler of its own for keeps it.
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 WORDS = {
     getattr(signal, name): word
@@ -26,6 +29,7 @@ USUAL = (signal.SIG_DFL, signal.default_int_handler)
 INTERRUPTED = 128  # the exit code of a process is this and the number of the signal that has ended it
 
 _received = signal.SIGINT  # the one that raised KeyboardInterrupt
+_lost = False  # whether that was in a function that C had called, where it went no further
 
 
 def word() -> str:
@@ -75,6 +79,29 @@ def begin(handler=leave) -> None:
 def raise_interrupt() -> None:
     """From now on, the first signal raises KeyboardInterrupt. Nothing where `begin` was not called."""
     replace((leave,), interrupt)
+    if signal.getsignal(signal.SIGINT) is interrupt:
+        sys.unraisablehook = note_lost
+
+
+def note_lost(unraisable) -> None:
+    """A hook for exceptions that go no further: an interrupt is noted, of others Python says what it always does."""
+    global _lost  # noqa: PLW0603
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        _lost = True
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+@contextmanager
+def raised_again() -> Iterator[None]:
+    """Within this context C calls functions of Python's: an interrupt that is lost in one is raised at its end."""
+    global _lost  # noqa: PLW0603
+    try:
+        yield
+    finally:
+        if _lost:
+            _lost = False
+            raise KeyboardInterrupt
 
 
 def end(told: bool = False) -> None:
