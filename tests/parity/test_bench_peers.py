@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import s2t_np
+from s2t_np.together import Sharing
 from tools.bench.batches import Row
 from tools.bench.batches import race as race_rows
 from tools.bench.contenders import Ours, Peer, contenders, with_transformers
@@ -26,7 +27,7 @@ def folder(tmp_path_factory):
 def race_batches(everybody: dict) -> None:
     """The same for several utterances in batches; lengths differ, so that some rows are padding."""
     features = [WORK.features(80)[: 98 - 9 * i] for i in range(3)]
-    rows = [Row(name, one, 2 if isinstance(one, Peer) else (2, 1)) for name, one in everybody.items()]
+    rows = [Row(name, one, 2 if isinstance(one, Peer) else Sharing(2)) for name, one in everybody.items()]
     found = race_rows(rows, features, WORK.options, 1)
     exact = [row.name for row in rows if row.contender.exact]
     assert all(found[name]["differ"] == 0 for name in exact) and len(found) == len(everybody)

@@ -19,7 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors_numpy
 from safetensors.torch import load_file, save_file
 
-from s2t_np.checkpoint import read_tensors, read_torch, safetensors
+from s2t_np.checkpoint import read_tensors, safetensors
+from s2t_np.checkpoint.torch_files import read as read_torch
 from s2t_np.errors import ModelError
 from tests.support import checkpoints
 from tests.support.checkpoints import corruptions, example, saved
