@@ -5,7 +5,7 @@ the other. Then jobs fill them, in any order and by any threads.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,12 +18,6 @@ Job = Callable[[], None]  # fills some places
 def at_once(job: Job) -> None:
     """Do it now."""
     job()
-
-
-def do_all(jobs: Sequence[Job]) -> None:
-    """Do one after the other."""
-    for job in jobs:
-        job()
 
 
 def rounded(count: int) -> int:

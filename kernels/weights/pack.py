@@ -20,7 +20,7 @@ import numpy as np
 from ..layout import CHUNK, DECODER_COLUMNS, ENCODER_COLUMNS, FLOAT16, FLOAT32, GATED, INT8, PANEL
 from ..pool import Pool
 from . import packing_host
-from .arena import Arena, Job, do_all, rounded
+from .arena import Arena, Job, rounded
 
 LENDABLE = 1 << 25  # bytes of what caches, and steps, have given back that are kept for the next
 HALVES_END = float(np.finfo(np.float16).max)
@@ -284,9 +284,7 @@ def partial_zero_points(w: PackedLinear) -> np.ndarray:
     return -128 * np.concatenate([np.zeros_like(sums[:1]), sums]).cumsum(axis=0, dtype=np.int32)
 
 
-def pack(
-    weights, dtype: int = FLOAT32, read: Read = np.asarray, run: Callable[[Sequence[Job]], None] = do_all
-) -> PackedWeights:
+def pack(weights, dtype: int, read: Read, run: Callable[[Sequence[Job]], None]) -> PackedWeights:
     """weights.Weights in float32 -> PackedWeights; nothing of the original is kept.
 
     `read` gives each thread the numbers of one weight after the other; `run` does jobs. Raises OverflowError where
