@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import length_hint
 from pathlib import Path
 
 import numpy as np
@@ -174,8 +175,8 @@ class S2T:
         `batch` utterances are decoded together (default: `batch_size`), with the results of one at a time. An error in
         one of them takes the place of its result. `options` as in `generate`. Raises OptionError.
         """
-        sharing = self.sharing(batch, **options)
-        return together.attempts((self.begin(x, **options) for x in features), self.step_together, sharing)
+        sharing, expected = self.sharing(batch, **options), length_hint(features)
+        return together.attempts((self.begin(x, **options) for x in features), self.step_together, sharing, expected)
 
     def batch_size(self, batch: int | None = None, **options) -> int:
         """The number of utterances decoded together: `batch`, or what suits the model's shape. Raises OptionError."""
@@ -291,7 +292,8 @@ class S2T:
         self.warn_of_open_language(generation)
         rate = self.feature_config.sampling_rate
         opened = (partial(open_recording, x, rate, sampling_rate, options, self.backend.vad, selection) for x in sounds)
-        return transcripts(self, (Hearing(self, open, options, generation) for open in opened), sharing)
+        hearings = (Hearing(self, open, options, generation) for open in opened)
+        return transcripts(self, hearings, sharing, length_hint(sounds))
 
     def stream(
         self,

@@ -213,5 +213,5 @@ def transcribe_all(
     the text there is, and `incomplete` says why. Raises OptionError.
     """
     listenings = (listening_to(task, item) for item in inputs)
-    for listening, heard in by_group(listenings, task.model.step_together, task.sharing):
+    for listening, heard in by_group(listenings, task.model.step_together, task.sharing, len(inputs)):
         yield attempt(listening, heard, listener)

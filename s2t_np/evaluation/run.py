@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
+from operator import length_hint
 
 from ..batch.inputs import Failure, Input
 from ..batch.run import failure
@@ -78,6 +79,6 @@ def evaluate_all(
     """
     tested = (Tested(model, utterance, generation) for utterance in utterances)
     started = time.perf_counter()
-    for one, results in by_group(tested, model.step_together, sharing):
+    for one, results in by_group(tested, model.step_together, sharing, length_hint(utterances)):
         yield one.outcome(results, normalization, started)
         started = time.perf_counter()

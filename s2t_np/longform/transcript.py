@@ -85,9 +85,9 @@ def hear_features(
     return Transcript(texts[0], hypotheses, texts, recording.duration, recording.source, flags=flags)
 
 
-def transcripts(model, hearings: Iterable[Hearing], sharing: Sharing) -> Iterator[Transcript | S2TError]:
-    """The transcript of every recording, in order, or the error in which it ended."""
-    for hearing, results in by_group(hearings, model.step_together, sharing):
+def transcripts(model, hearings: Iterable[Hearing], sharing: Sharing, expected: int) -> Iterator[Transcript | S2TError]:
+    """The transcript of every recording, in order, or the error in which it ended; about that many are `expected`."""
+    for hearing, results in by_group(hearings, model.step_together, sharing, expected):
         try:
             yield hearing.transcript(results)
         except MemoryError:

@@ -79,9 +79,11 @@ def in_order(results: Iterable[tuple[int, R]]) -> Iterator[R]:
             following += 1
 
 
-def outcomes(guarded: Iterable[Asking[Outcome]], step: StepTogether, sharing: Sharing) -> Iterator[Outcome]:
+def outcomes(
+    guarded: Iterable[Asking[Outcome]], step: StepTogether, sharing: Sharing, expected: int = 0
+) -> Iterator[Outcome]:
     """The outcomes of utterances, in order, each as soon as it and those before it are there."""
-    with closing(side_by_side(guarded, step, sharing)) as results:
+    with closing(side_by_side(guarded, step, sharing, expected)) as results:
         yield from in_order(results)
 
 
@@ -91,9 +93,11 @@ def ordered(utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharin
         yield from (outcome.result() for outcome in found)
 
 
-def attempts(utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharing) -> Iterator[R | S2TError]:
+def attempts(
+    utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharing, expected: int = 0
+) -> Iterator[R | S2TError]:
     """The same, but an S2TError takes the place of the result. Raises any other error."""
-    with closing(outcomes(guarded_all(utterances), step, sharing)) as found:
+    with closing(outcomes(guarded_all(utterances), step, sharing, expected)) as found:
         for outcome in found:
             yield outcome.error if isinstance(outcome.error, S2TError) else outcome.result()
 
@@ -101,14 +105,16 @@ def attempts(utterances: Iterable[Asking[R]], step: StepTogether, sharing: Shari
 G = TypeVar("G", bound=Group)
 
 
-def by_group(groups: Iterable[G], step: StepTogether, sharing: Sharing) -> Iterator[tuple[G, Iterator]]:
+def by_group(
+    groups: Iterable[G], step: StepTogether, sharing: Sharing, expected: int = 0
+) -> Iterator[tuple[G, Iterator]]:
     """Every group, in order, with the results of its utterances, in order, each as soon as it is there.
 
     The results of a group are to be iterated before the next group is asked for; they raise its first error in its
-    turn. Utterances of the next groups already run meanwhile.
+    turn. Utterances of the next groups already run meanwhile. `expected` as in `side_by_side`.
     """
     queue = (utterance for group in groups for utterance in enclosed(group))
-    with closing(outcomes(queue, step, sharing)) as found:
+    with closing(outcomes(queue, step, sharing, expected)) as found:
         for outcome in found:  # what is neither Begin nor END was left over by the caller
             if isinstance(outcome.value, Begin):
                 yield outcome.value.group, until_end(found)

@@ -67,16 +67,24 @@ class Crew:
     They are daemons: a process may end in the middle of an iteration that is never closed.
     """
 
-    def __init__(self, step: StepTogether, width: int, most: int, running: Iterator[Running], count: int):
-        """The first worker goes on with the `count` that run; up to `most` come when those there have as many each."""
+    def __init__(self, step: StepTogether, width: int, most: int, enough: int):
+        """Up to `most` workers; one more comes when those there have `enough` utterances each."""
         self.cancel, self.given, self.told = threading.Event(), SimpleQueue(), SimpleQueue()
         self.step, self.width, self.shared = cancellable(step, self.cancel), width, SharedThreads(get_threads())
         self.owner, self.threads, self.most = os.getpid(), [], most
-        self.running = self.enough = count
-        self.enlarge(running)
+        self.running, self.enough = 0, enough
 
-    def enlarge(self, running: Iterator[Running] | None = None) -> None:
-        """Start one more worker, if the system gives a thread (`ulimit -u`); if not, try no more."""
+    def begin(self, expected: int) -> None:
+        """Start as many workers as have enough to do, if that is more than one; none if the system gives no threads."""
+        count = min(self.most, expected // (self.enough + 1))
+        while count > 1 and len(self.threads) < min(count, self.most):
+            self.enlarge()
+
+    def enlarge(self, running: Iterator[Running] | None = None, count: int = 0) -> None:
+        """Start one more worker, if the system gives a thread (`ulimit -u`); if not, try no more.
+
+        It goes on with `running`, `count` utterances that have begun elsewhere.
+        """
         name = f"s2t-np worker {len(self.threads) + 1}"
         thread = threading.Thread(target=self._work, args=(running,), name=name, daemon=True)
         try:
@@ -87,6 +95,7 @@ class Crew:
             self.most = len(self.threads)
         else:
             self.threads.append(thread)
+            self.running += count
 
     def _give(self, numbered: Iterator[tuple[int, Asking]]) -> None:
         """Give out the next utterance; there is one more worker for it if those there have enough to do."""
@@ -160,26 +169,32 @@ def dealt(batch: int, workers: int) -> Sharing:
     return Sharing(-(-batch // workers), workers)
 
 
-def side_by_side(utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharing) -> Iterator[tuple[int, R]]:
+def side_by_side(
+    utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharing, expected: int = 0
+) -> Iterator[tuple[int, R]]:
     """(number, result) of every utterance as it ends; workers divide the threads of the caller.
 
     A few utterances, and all of a single worker, run in the calling thread, with all threads; so does everything where
-    the system gives no more. Raises what an utterance raises, or what taking the next one from `utterances` raises.
-    When the caller stops iterating, the workers are waited for; each stops at its next step.
+    the system gives no more. Workers begin when there are more, or at once where enough are `expected`. Raises what an
+    utterance raises, or what taking the next one from `utterances` raises. When the caller stops iterating, the workers
+    are waited for; each stops at its next step.
     """
     numbered, (width, workers) = enumerate(utterances), sharing
     if workers == 1:
         yield from together(numbered, step, width)
         return
     company = Company(step, min(width, ENOUGH))
-    while len(company.running) < company.width or not (one := next(numbered, None)):
-        yield from company.welcome(numbered)
-        if not company.running:
-            return
-        yield from company.advance()
-    numbered, running = chain([one], numbered), company.leave()
-    crew = Crew(step, width, workers, running, company.width)
+    crew, running = Crew(step, width, workers, company.width), iter(())
     try:
+        crew.begin(expected)
+        if not crew.threads:
+            while len(company.running) < company.width or not (one := next(numbered, None)):
+                yield from company.welcome(numbered)
+                if not company.running:
+                    return
+                yield from company.advance()
+            numbered, running = chain([one], numbered), company.leave()
+            crew.enlarge(running, company.width)
         alone = together(numbered, step, width, running)
         yield from crew.run(numbered) if crew.threads else alone
     finally:

@@ -207,3 +207,21 @@ def test_what_the_first_have_asked_with_is_freed_when_they_have_ended():
             gc.collect()
             alive.append(sum(watch() is not None for watch in watched))
     assert len(watched) == 48 and min(alive) == 0
+
+
+@pytest.mark.parametrize(
+    ("expected", "begun"), [(0, 0), (ENOUGH, 0), (2 * ENOUGH + 1, 0), (2 * ENOUGH + 2, 2), (99, 3)]
+)
+def test_workers_begin_at_once_where_enough_utterances_are_expected(expected, begun):
+    """Nothing runs in the calling thread then; what is expected need not come."""
+    workers = set()
+
+    def watching():
+        workers.add(threading.current_thread().name)
+        workers.update(thread.name for thread in threading.enumerate() if "worker" in thread.name)
+        return threading.current_thread() is threading.main_thread()
+        yield
+
+    ((_, here),) = side_by_side([watching()], Step(), Sharing(4, 3), expected)
+    assert here is (begun == 0)
+    assert len({name for name in workers if "worker" in name}) == begun
