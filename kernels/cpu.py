@@ -61,6 +61,11 @@ class Cpu(NamedTuple):
         return {"amx-tile", "amx-int8", "avx512f"} <= self.features
 
     @property
+    def has_float_tiles(self) -> bool:
+        """AMX with products of bfloat16, three of which hold a float (simd/tile_pieces.py)."""
+        return {"amx-tile", "amx-bf16", "avx512f"} <= self.features
+
+    @property
     def has_half(self) -> bool:
         """float16 to float32 in one instruction: F16C on x86, the baseline of 64-bit ARM."""
         return "f16c" in self.features or "avx512f" in self.features or self.machine in ("aarch64", "arm64")
@@ -70,7 +75,7 @@ class Cpu(NamedTuple):
         """One line for `s2t-np info`."""
         sets = [
             name
-            for name in ("amx-int8", "avx512vnni", "avx512f", "avxvnni", "avx2", "fma", "neon")
+            for name in ("amx-bf16", "amx-int8", "avx512vnni", "avx512f", "avxvnni", "avx2", "fma", "neon")
             if name in self.features
         ]
         return f"{self.name} ({self.machine}; {', '.join(sets) or 'baseline instructions'})"
@@ -104,5 +109,5 @@ def detect() -> Cpu:
     if allowed is not None:
         features &= frozenset(allowed.split(","))
     if "amx-tile" in features and not may_use_tiles():
-        features -= {"amx-tile", "amx-int8"}
+        features -= {"amx-tile", "amx-int8", "amx-bf16"}
     return Cpu(name, platform.machine().lower(), features)

@@ -12,7 +12,7 @@ from threading import RLock
 
 import numpy as np
 
-from .aligned import empty_aligned
+from .aligned import CACHE_LINE, empty_aligned
 from .forks import Renewed
 
 
@@ -83,3 +83,10 @@ def lend_floats(pool: Pool, size: int) -> np.ndarray:
     if memory is None:
         (memory,) = empty_aligned(whole)
     return np.asarray(_Lease(pool, memory))[:size]
+
+
+def lend_aligned(pool: Pool, *sizes: int) -> list[np.ndarray]:
+    """The same for several arrays, each from the beginning of a line on."""
+    begins = np.cumsum([0, *(-(-size // CACHE_LINE) * CACHE_LINE for size in sizes)])
+    block = lend_floats(pool, int(begins[-1]))
+    return [block[begin : begin + size] for begin, size in zip(begins.tolist(), sizes, strict=False)]

@@ -10,11 +10,21 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import doors
-from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single
 from ..build.entry import Entry
 from ..cpu import detect
-from ..layout import CHUNK, CHUNK_ROWS, FLOAT16, INT8, LANES, PAIRS_OF_PANEL, PAIRS_OF_UNIT, PANEL
+from ..layout import (
+    BLOCK_INPUTS,
+    BLOCK_PIECES,
+    CHUNK,
+    CHUNK_ROWS,
+    FLOAT16,
+    INT8,
+    LANES,
+    PAIRS_OF_PANEL,
+    PAIRS_OF_UNIT,
+    PANEL,
+)
 from ..ops.host import (
     ATTENTION_SCRATCH,
     CONV_GROUP,
@@ -28,14 +38,19 @@ from ..ops.host import (
     ConvTable,
     plan_convolutions,
 )
+from ..pool import Pool, lend_aligned
 from ..threads import get_threads, parallel
 from ..weights.pack import PackedConv, PackedEncoder, PackedNorm, round_up
 from . import columns
 
 INNER = CHUNK  # inner features of the feed-forward part at a time
 
+LENT = Pool(1 << 26)  # memory of runs: new pages, megabytes for each utterance, took a tenth of the time of 32 files
 LONG = 2000  # positions beyond which phases are calls of their own, so that Ctrl-C is heard between two
 GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
+# The same where AMX multiplies, and of a convolution: weights are laid out in rows for each group, and the second-level
+# caches of these processors have 2 MB (float32 54 and 46 ms for 10 s on one thread; convolutions by 4 and by 8: 2 %).
+GROUP_IN_TILES, CONV_GROUP_IN_TILES = 16, 8
 
 
 class Sizes(NamedTuple):
@@ -62,7 +77,7 @@ class EncoderShape(NamedTuple):
     frames: int  # T
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     inner: int  # F in whole panels
-    words: int  # words of bytes in a unit of quantised activations
+    words: int  # words of bytes, or of pieces, in a unit of activations
     scales: int  # floats: scales of such a unit
     sums: int  # floats of a convolution's sums
     scratch: int  # floats of a thread: see EncoderScratch
@@ -84,17 +99,17 @@ class EncoderBuffers(NamedTuple):
 
 
 class EncoderScratch(NamedTuple):
-    """Addresses of a thread's scratch memory. Words and scales are used where weights are bytes; `panel` where they
-    are halves, or bytes that are multiplied in AMX's registers.
+    """Addresses of a thread's scratch memory. Words are used where weights are bytes, with scales, or where AMX
+    multiplies; `panel` where weights are halves, or AMX multiplies.
     """
 
     units: int  # (group, padded D, 16) what the next product takes: normalised, or mixed by attention
-    hidden: int  # (group, INNER, 16) inner features
+    hidden: int  # (group, INNER, 16) inner features, or what a convolution's outputs see
     attending: int  # (ATTENTION_SCRATCH,)
-    words: int  # (group, words) the bytes of `units`, then (group, scales)
+    words: int  # (group, words) the bytes or the pieces of `units`, then (group, scales)
     inner_words: int  # the same for `hidden`
     sums: int  # (units, outputs, 16) of a convolution
-    panel: int  # (inputs, PANEL) a panel of floats, or (CHUNK_ROWS,) of one's bytes, or what gemm_pairs.py unpacks
+    panel: int  # (inputs, PANEL) a panel of floats, or (CHUNK_ROWS,) of its bytes, or its pieces, or its pairs
 
 
 class EncoderRun(NamedTuple):
@@ -136,14 +151,18 @@ def _deal(units: int, most: int, threads: int) -> int:
 def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes, threads: int) -> EncoderShape:
     """The shape of a run over T frames."""
     positions, hidden, heads = sizes
-    units, wide = -(-positions // LANES), -(-frames // (LANES << len(convs)))
-    groups, cuts, width = _deal(units, GROUP_UNITS, threads), _deal(wide, CONV_GROUP, threads), w.layer_norm.inputs
+    units, wide, width = -(-positions // LANES), -(-frames // (LANES << len(convs))), w.layer_norm.inputs
+    pieces, tiles = w.dtype != INT8 and detect().has_float_tiles, w.dtype == INT8 and detect().has_tiles
+    most = (GROUP_IN_TILES, CONV_GROUP_IN_TILES) if pieces or tiles else (GROUP_UNITS, CONV_GROUP)
+    groups, cuts = _deal(units, most[0], threads), _deal(wide, most[1], threads)
     group, padded = max(-(-units // groups), -(-wide // cuts)), round_up(width)
-    words, scales = max(padded, INNER) // 4 * LANES, -(-padded // CHUNK) * LANES
+    words = max(padded, INNER) * (BLOCK_PIECES // BLOCK_INPUTS if pieces else LANES // 4)
+    scales = -(-padded // CHUNK) * LANES
     sums = group * int(convs[:, WIDTH].max()) * LANES
     scratch = group * LANES * (padded + INNER) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
     pairs = PAIRS_OF_PANEL + group * PAIRS_OF_UNIT if detect().multiplies_pairs else 0
     scratch += {FLOAT16: max(padded, INNER) * PANEL, INT8: max(CHUNK_ROWS, pairs)}.get(w.dtype, 0)
+    scratch += max(padded, INNER) // BLOCK_INPUTS * 2 * BLOCK_PIECES + 2 * LANES * LANES if pieces else 0
     return EncoderShape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),
         *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),
@@ -155,7 +174,7 @@ def buffers_of(
 ) -> tuple[EncoderBuffers, np.ndarray]:
     """Memory of a run, x copied into it, and the array (S, D) that will hold the encoder's."""
     memory, size = np.empty((shape.positions, shape.width), np.float32), x.size
-    stream, q, k, v, scratch = empty_aligned(size, size, 2 * size, 2 * size, threads * shape.scratch)
+    stream, q, k, v, scratch = lend_aligned(LENT, size, size, 2 * size, 2 * size, threads * shape.scratch)
     stream[:] = x.reshape(-1)
     flat = np.ascontiguousarray(features, np.float32).reshape(-1)
     return EncoderBuffers(flat, frames, stream, q, k, v, scratch, memory.reshape(-1)), memory
@@ -193,7 +212,7 @@ class Encoding(NamedTuple):
 
 def prepare(features: np.ndarray, x: np.ndarray, w: PackedEncoder, scale: float, sizes: Sizes) -> Encoding:
     """An encoding of features (T, M); x (units, D in whole panels, 16) are the position rows."""
-    convs, frames = plan_convolutions(w.conv.conv_layers, len(features))
+    convs, frames = plan_convolutions(w.conv.conv_layers, len(features), LENT)
     threads = get_threads()
     shape = shape_of(w, convs, len(features), sizes, threads)
     buffers, memory = buffers_of(shape, features, frames, x, threads)

@@ -26,14 +26,17 @@ from ..build.device import entry, inlined, linked
 from ..layout import INT8, NO_FLOOR, PANEL, RELU
 from ..ops.attention import Head, KeysAndValues, attend
 from ..ops.conv import convolve, gate, gate_planes, spread_frames
-from ..ops.gemm_blocked import multiply_units
+from ..ops.gemm_blocked import multiply_units, split_relu
 from ..ops.gemm_panel import multiply_panel
+from ..ops.gemm_pieces import split_unit
 from ..ops.host import ATTENTION_SCRATCH, PLANES, WIDTH, ConvRun, ConvScratch, ConvUnits, Norm
 from ..ops.matrices import Matrix, MatrixSlice, Rows, Units, no_operand, panel_of, panel_offset
 from ..ops.norm import normalize_unit
 from ..ops.quantize import quantize_unit
 from ..simd.operands import Operand, Output
 from ..simd.scheduling import barrier, done, next_item, thread_id
+from ..simd.tile_amx import HAS_FLOAT_TILES
+from ..simd.transpose import transpose
 from ..simd.vector import LANES, at, move
 from . import columns
 from .host import INNER, EncoderPhasesCall, EncoderRun, EncoderScratch, UnitGroup
@@ -104,12 +107,23 @@ def _units(run, floats, unit, words):
 
 
 @inlined
-def _quantize(run, x, count, depth):
-    """Quantise some units, `depth` features each, to words and scales, where weights are bytes."""
-    if run.shape.dtype == INT8:
-        for u in range(count):
-            words, scales = move(x.words, u * x.words_unit), move(x.scales, u * x.scales_unit)
-            quantize_unit(move(x.floats, u * x.unit), depth, words, scales)
+def _inner(run, own):
+    """Inner features of the feed-forward part."""
+    return _units(run, own.hidden, INNER * LANES, own.inner_words)
+
+
+@inlined
+def _prepare(run, x, count, depth):
+    """Bring some units, `depth` features each, into the form that products take them in.
+
+    Bytes with their scales where weights are bytes, pieces where AMX multiplies floats.
+    """
+    for u in range(count):
+        floats, words = move(x.floats, u * x.unit), move(x.words, u * x.words_unit)
+        if run.shape.dtype == INT8:
+            quantize_unit(floats, depth, words, move(x.scales, u * x.scales_unit))
+        elif HAS_FLOAT_TILES:
+            split_unit(floats, depth, words)
 
 
 @inlined
@@ -133,6 +147,27 @@ def _project(run: EncoderRun, group: UnitGroup, column: int, y: int, residual: i
         at(run.w, run.plan[group.layer, after]),
         own.panel,
     )
+
+
+@inlined
+def _project_values_in_tiles(run, group, v, own):
+    """`_project_values` as a product of units, 32 features at a time, whose squares are transposed."""
+    shape, matrix = run.shape, _matrix(run, group.layer, columns.V, run.shape.width, run.shape.padded)
+    square, features = LANES * LANES, own.attending
+    for o in range(0, shape.padded, PANEL):
+        multiply_units(
+            _units(run, own.units, _unit(run), own.words),
+            group.count,
+            matrix,
+            MatrixSlice(o, PANEL, 0, shape.width),
+            Output(Operand(features, LANES, 2 * square), no_operand(matrix.zeros), NO_FLOOR),
+            move(matrix.weights, panel_offset(shape.dtype, shape.width, o + PANEL, 0)),
+            own.panel,
+        )
+        for u in range(group.count):
+            for half in range(2):
+                to = move(v, ((o // LANES + half) * shape.units + group.first + u) * square)
+                transpose(move(features, (2 * u + half) * square), LANES, to)
 
 
 @inlined
@@ -184,18 +219,20 @@ def _self_attention(run, group, own):
 
 @inlined
 def _widen(run, group, f, depth, own):
-    """`depth` inner features from f on: relu(W1 x + b1)."""
+    """`depth` inner features from f on: relu(W1 x + b1), in the form that the next product takes them in."""
     shape, zeros = run.shape, at(run.w, 0)
-    after = run.plan[group.layer, columns.FC2] + panel_offset(shape.dtype, shape.hidden, 0, f)
-    multiply_units(
-        _units(run, own.units, _unit(run), own.words),
-        group.count,
+    after = at(run.w, run.plan[group.layer, columns.FC2] + panel_offset(shape.dtype, shape.hidden, 0, f))
+    x, inner = _units(run, own.units, _unit(run), own.words), _inner(run, own)
+    matrix, part = (
         _matrix(run, group.layer, columns.FC1, shape.width, shape.inner),
         MatrixSlice(f, depth, 0, shape.width),
-        Output(Operand(own.hidden, LANES, INNER * LANES), no_operand(zeros), RELU),
-        at(run.w, after),
-        own.panel,
     )
+    if shape.dtype != INT8 and HAS_FLOAT_TILES:
+        split_relu(x, group.count, matrix, part, Operand(inner.words, LANES, inner.words_unit), after, own.panel)
+    else:
+        y = Output(Operand(inner.floats, LANES, inner.unit), no_operand(zeros), RELU)
+        multiply_units(x, group.count, matrix, part, y, after, own.panel)
+        _prepare(run, inner, group.count, depth)
 
 
 @inlined
@@ -204,7 +241,7 @@ def _narrow(run, group, f, depth, own):
     shape, x = run.shape, Operand(at(run.buffers.x, group.first * _unit(run)), LANES, _unit(run))
     after = run.plan[group.layer, columns.FC1] + panel_offset(shape.dtype, shape.width, f + depth, 0)
     multiply_units(
-        _units(run, own.hidden, INNER * LANES, own.inner_words),
+        _inner(run, own),
         group.count,
         _matrix(run, group.layer, columns.FC2, shape.hidden, shape.padded),
         MatrixSlice(0, shape.padded, f, depth),
@@ -220,7 +257,6 @@ def _feed_forward(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     for f in range(0, run.shape.hidden, INNER):
         depth = min(INNER, run.shape.hidden - f)
         _widen(run, group, f, depth, own)
-        _quantize(run, _units(run, own.hidden, INNER * LANES, own.inner_words), group.count, depth)
         _narrow(run, group, f, depth, own)
 
 
@@ -229,10 +265,10 @@ def _finish_layer(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     """From queries, keys and values to the end of the layer."""
     waiting = _units(run, own.units, _unit(run), own.words)
     _self_attention(run, group, own)
-    _quantize(run, waiting, group.count, run.shape.width)
+    _prepare(run, waiting, group.count, run.shape.width)
     _project(run, group, columns.OUT, at(run.buffers.x, group.first * _unit(run)), 1, columns.FC1, own)
     _normalize(run, group, columns.NORM_2, own.units)
-    _quantize(run, waiting, group.count, run.shape.width)
+    _prepare(run, waiting, group.count, run.shape.width)
     _feed_forward(run, group, own)
 
 
@@ -241,10 +277,13 @@ def _begin_layer(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     """Norm, then queries, keys and values of some units."""
     start, side = group.first * _unit(run), _side(run, group.layer)
     _normalize(run, group, columns.NORM_1, own.units)
-    _quantize(run, _units(run, own.units, _unit(run), own.words), group.count, run.shape.width)
+    _prepare(run, _units(run, own.units, _unit(run), own.words), group.count, run.shape.width)
     _project(run, group, columns.Q, at(run.buffers.q, start), 0, columns.K, own)
     _project(run, group, columns.K, at(run.buffers.k, side + start), 0, columns.V, own)
-    _project_values(run, group, at(run.buffers.v, side), own)
+    if run.shape.dtype != INT8 and HAS_FLOAT_TILES:
+        _project_values_in_tiles(run, group, at(run.buffers.v, side), own)
+    else:
+        _project_values(run, group, at(run.buffers.v, side), own)
 
 
 @linked

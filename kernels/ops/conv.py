@@ -21,8 +21,10 @@ from ..build.arguments import Floats, Single, Words
 from ..build.device import inlined, linked
 from ..layout import CHUNK, GATED, INT8, NO_FLOOR, PANEL
 from ..simd.operands import Operand, Output
+from ..simd.tile_amx import HAS_FLOAT_TILES
 from ..simd.vector import LANES, at, exp, fma, load, move, put, splat, store
 from .gemm_blocked import multiply_units
+from .gemm_pieces import split_unit, words_of_unit
 from .host import (
     BIAS,
     FRAMES,
@@ -89,16 +91,19 @@ def convolve(run: ConvRun, here: ConvUnits):
     """Channels and gates of some units of a plane before the gate, to run.own.sums."""
     conv, own, zeros = run.conv, run.own, at(run.w, 0)
     depth, width = conv[TAPS] * conv[INPUTS], conv[WIDTH]
-    step, unit = CHUNK if run.dtype == INT8 else CONV_CHAIN, width * LANES
+    step, unit = CONV_CHAIN if run.dtype != INT8 and not HAS_FLOAT_TILES else CHUNK, width * LANES
+    words = words_of_unit(CHUNK, run.dtype)
     matrix = Matrix(run.dtype, at(run.w, conv[WEIGHT]), at(run.w, conv[BIAS]), depth, width, zeros)
-    x = Units(own.window, CHUNK * LANES, own.words, CHUNK // 4 * LANES, own.scales, LANES)
+    x = Units(own.window, CHUNK * LANES, own.words, words, own.scales, LANES)
     for begin in range(0, depth, step):
         inputs = min(step, depth - begin)
         for u in range(here.count):
             window = move(own.window, u * CHUNK * LANES)
             _window(run, here, here.first + u, begin, inputs, window)
             if run.dtype == INT8:
-                quantize_unit(window, inputs, move(own.words, u * CHUNK // 4 * LANES), move(own.scales, u * LANES))
+                quantize_unit(window, inputs, move(own.words, u * words), move(own.scales, u * LANES))
+            elif HAS_FLOAT_TILES:
+                split_unit(window, inputs, move(own.words, u * words))
         y = Operand(own.sums, LANES, unit)
         out = Output(y, y if begin else no_operand(zeros), NO_FLOOR)
         after = at(run.w, conv[WEIGHT] + panel_offset(run.dtype, depth, 0, (begin + inputs) % depth))

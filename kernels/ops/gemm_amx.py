@@ -7,7 +7,7 @@ panel is laid out in rows before a group of units uses it, as panels of halves a
 from ..build.device import inlined, linked
 from ..layout import CHUNK, LANES, NO_FLOOR, PANEL
 from ..simd.operands import Ahead, Operand, Output, TileSize
-from ..simd.tile_amx import BLOCK, HAS_TILES, LINES_AHEAD, tile_units
+from ..simd.tile_amx import BLOCK, HAS_TILES, LINES_AHEAD, MOST_UNITS, configure_tiles, release_tiles, tile_units
 from ..simd.transpose import transpose
 from ..simd.vector import load, move, splat, store
 from .gemm import rows_from
@@ -48,6 +48,7 @@ def linear_units_amx(x: Units, units: int, matrix: Matrix, part: MatrixSlice, ou
     """A slice of a matrix times some units; `room` is the address of CHUNK_ROWS words."""
     stride = panel_offset(matrix.dtype, matrix.inputs, PANEL, 0)
     weights = move(matrix.weights, panel_offset(matrix.dtype, matrix.inputs, part.output, part.input))
+    configure_tiles()
     for first in range(0, part.inputs, CHUNK):
         words, chunk = (min(CHUNK, part.inputs - first) + 3) // 4, (part.input + first) // CHUNK
         y, sums, blocks = out.y, out.y if first else out.accumulate, (words + BLOCK - 1) // BLOCK
@@ -56,17 +57,18 @@ def linear_units_amx(x: Units, units: int, matrix: Matrix, part: MatrixSlice, ou
             panel = move(weights, o // PANEL * stride + first // 4 * PANEL)
             ahead, brought = move(panel, stride) if o + PANEL < part.outputs else after, 0
             _lay_in_rows(panel, words, room)
-            for u in range(0, units, 2):
+            for u in range(0, units, MOST_UNITS):
                 x_scale = move(x.scales, u * x.scales_unit + first // CHUNK * LANES)
                 tile_units(
-                    TileSize(PANEL, min(2, units - u), blocks),
+                    TileSize(PANEL, min(MOST_UNITS, units - u), blocks),
                     Operand(room, blocks * SQUARE, SQUARE),
                     Operand(move(x.words, u * x.words_unit + first // 4 * LANES), SQUARE, x.words_unit),
                     terms_of(matrix, part.output + o, chunk, x_scale, x.scales_unit),
                     Output(rows_from(y, o, u * y.step), rows_from(sums, o, u * sums.step), bound),
                     Ahead(move(ahead, brought), LANES),
                 )
-                brought = min(brought + blocks * LINES_AHEAD * LANES, words * PANEL - LANES)
+                brought = min(brought + MOST_UNITS // 2 * blocks * LINES_AHEAD * LANES, words * PANEL - LANES)
+    release_tiles()
 
 
 if HAS_TILES:

@@ -8,7 +8,7 @@ from ..build.device import inlined, linked
 from ..layout import CHUNK, LANES, NO_FLOOR, PANEL
 from ..simd.operands import Ahead, Int8Terms, Operand, Output, TileSize
 from ..simd.tile import MAX_ROWS
-from ..simd.tile_amx import BLOCK, HAS_TILES, LINES_AHEAD, TILE_ROWS
+from ..simd.tile_amx import BLOCK, HAS_TILES, LINES_AHEAD, TILE_ROWS, configure_tiles, release_tiles
 from ..simd.tile_amx import tile_rows as tile_of_many_rows
 from ..simd.tile_int8 import tile_rows, tile_units
 from ..simd.vector import move
@@ -23,7 +23,8 @@ def squares_of_rows(words, rows, weights, quads, terms, out, following):
     `following` is the address of the weights after these, to be prefetched.
     """
     begun, blocks = 0, quads // BLOCK
-    if words.step == 1 and quads % BLOCK == 0:
+    if words.step == 1 and quads % BLOCK == 0 and rows >= TILE_ROWS:
+        configure_tiles()
         while rows - begun >= TILE_ROWS:
             here = min(PANEL, (rows - begun) // TILE_ROWS * TILE_ROWS)
             x_scale = move(terms.x_scale, begun * terms.x_scale_step)
@@ -36,6 +37,7 @@ def squares_of_rows(words, rows, weights, quads, terms, out, following):
                 Ahead(move(following, begun // TILE_ROWS * blocks * LINES_AHEAD * LANES), LANES),
             )
             begun += here
+        release_tiles()
     return begun
 
 

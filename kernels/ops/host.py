@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import doors
-from ..aligned import empty_aligned
 from ..build.arguments import Floats, OutFloats, OutWords, Single, Words, table
 from ..build.entry import Entry
 from ..layout import CHUNK, GATED, INT8, LANES, NO_FLOOR, PANEL, RELU
+from ..pool import Pool, lend_floats
 from ..threads import get_threads, parallel
 from ..weights.pack import PackedConv, PackedLinear, PackedNorm, round_up
 
@@ -173,8 +173,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: b
     return y
 
 
-def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For that many frames: the table, and room for the planes of all inputs, flat."""
+def plan_convolutions(convs: tuple[PackedConv, ...], count: int, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+    """For that many frames: the table, and room from a pool for the planes of all inputs, flat."""
     margin = -(-(max(w.taps for w in convs) // 2 + 1) // LANES) * LANES
     row = -(-count // (LANES << len(convs))) * LANES + margin
     table, begin = np.zeros((len(convs), PLANE_ROWS + 1), np.int64), 0
@@ -183,7 +183,7 @@ def plan_convolutions(convs: tuple[PackedConv, ...], count: int) -> tuple[np.nda
         count, end = (count - 1) // 2 + 1, begin + 2 * planes * w.inputs * row
         line[:] = begin, end, w.inputs, w.outputs, w.taps, planes, count, row, margin, w.panels, w.bias, width, 0
         begin = end
-    (frames,) = empty_aligned(begin + margin)
+    frames = lend_floats(pool, begin + margin)
     frames[begin:] = 0
     table[:, PLANE_ROWS] = len(frames) // row
     return table, frames
