@@ -80,7 +80,7 @@ def _lay_out(call, number):
 @inlined
 def _keys(shape, x, matrix, after, y):
     """Keys of a pair of units x (address) by one panel -> y (address) [feature][32 keys]."""
-    units = Units(x, shape.unit, move(x, shape.words), shape.unit, move(x, shape.scales), shape.unit)
+    units = Units(x, shape.unit, move(x, shape.words), shape.unit, move(x, shape.scales), shape.unit, 0)
     out = Output(Operand(y, PANEL, LANES), no_operand(matrix.zeros), NO_FLOOR)
     if matrix.dtype == INT8:
         linear_units_int8(units, 2, matrix, MatrixSlice(0, PANEL, 0, shape.depth), out, after)

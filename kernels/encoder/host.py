@@ -48,9 +48,10 @@ INNER = CHUNK  # inner features of the feed-forward part at a time
 LENT = Pool(1 << 26)  # memory of runs: new pages, megabytes for each utterance, took a tenth of the time of 32 files
 LONG = 2000  # positions beyond which phases are calls of their own, so that Ctrl-C is heard between two
 GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
-# The same where AMX multiplies, and of a convolution: weights are laid out in rows for each group, and the second-level
+# The same where AMX multiplies, and of a convolution: weights are laid out anew for each group, and the second-level
 # caches of these processors have 2 MB (float32 54 and 46 ms for 10 s on one thread; convolutions by 4 and by 8: 2 %).
 GROUP_IN_TILES, CONV_GROUP_IN_TILES = 16, 8
+FEWEST_UNITS = 3  # an utterance with fewer is not multiplied in pieces, whatever the threads, on which no bit depends
 
 
 class Sizes(NamedTuple):
@@ -77,6 +78,7 @@ class EncoderShape(NamedTuple):
     frames: int  # T
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     inner: int  # F in whole panels
+    pieces: int  # 1 where AMX multiplies floats
     words: int  # words of bytes, or of pieces, in a unit of activations
     scales: int  # floats: scales of such a unit
     sums: int  # floats of a convolution's sums
@@ -152,7 +154,8 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes, thr
     """The shape of a run over T frames."""
     positions, hidden, heads = sizes
     units, wide, width = -(-positions // LANES), -(-frames // (LANES << len(convs))), w.layer_norm.inputs
-    pieces, tiles = w.dtype != INT8 and detect().has_float_tiles, w.dtype == INT8 and detect().has_tiles
+    pieces = int(w.dtype != INT8 and detect().has_float_tiles and units >= FEWEST_UNITS)
+    tiles = w.dtype == INT8 and detect().has_tiles
     most = (GROUP_IN_TILES, CONV_GROUP_IN_TILES) if pieces or tiles else (GROUP_UNITS, CONV_GROUP)
     groups, cuts = _deal(units, most[0], threads), _deal(wide, most[1], threads)
     group, padded = max(-(-units // groups), -(-wide // cuts)), round_up(width)
@@ -165,7 +168,7 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes, thr
     scratch += max(padded, INNER) // BLOCK_INPUTS * 2 * BLOCK_PIECES + 2 * LANES * LANES if pieces else 0
     return EncoderShape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),
-        *(words, scales, sums, scratch, len(w.plan) - 1, len(convs)),
+        *(pieces, words, scales, sums, scratch, len(w.plan) - 1, len(convs)),
     )
 
 

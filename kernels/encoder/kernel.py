@@ -26,7 +26,7 @@ from ..build.device import entry, inlined, linked
 from ..layout import INT8, NO_FLOOR, PANEL, RELU
 from ..ops.attention import Head, KeysAndValues, attend
 from ..ops.conv import convolve, gate, gate_planes, spread_frames
-from ..ops.gemm_blocked import multiply_units, split_relu
+from ..ops.gemm_blocked import multiply_units, rows_of, split_relu
 from ..ops.gemm_panel import multiply_panel
 from ..ops.gemm_pieces import split_unit
 from ..ops.host import ATTENTION_SCRATCH, PLANES, WIDTH, ConvRun, ConvScratch, ConvUnits, Norm
@@ -36,7 +36,6 @@ from ..ops.quantize import quantize_unit
 from ..simd.operands import Operand, Output
 from ..simd.scheduling import barrier, done, next_item, thread_id
 from ..simd.tile_amx import HAS_FLOAT_TILES
-from ..simd.transpose import transpose
 from ..simd.vector import LANES, at, move
 from . import columns
 from .host import INNER, EncoderPhasesCall, EncoderRun, EncoderScratch, UnitGroup
@@ -60,7 +59,7 @@ def _conv_run(run, number, own):
     """A convolution, computing in the same scratch memory."""
     scales = move(own.inner_words, run.shape.group * run.shape.words)
     scratch = ConvScratch(own.hidden, own.inner_words, scales, own.sums, own.panel)
-    return ConvRun(run.convs[number], run.shape.dtype, run.w, run.buffers.frames, scratch)
+    return ConvRun(run.convs[number], run.shape.dtype, run.shape.pieces, run.w, run.buffers.frames, scratch)
 
 
 @inlined
@@ -103,7 +102,7 @@ def _embed(run, group, own):
 def _units(run, floats, unit, words):
     """Units at an address with their bytes, whose scales follow the bytes of all units."""
     scales = move(words, run.shape.group * run.shape.words)
-    return Units(floats, unit, words, run.shape.words, scales, run.shape.scales)
+    return Units(floats, unit, words, run.shape.words, scales, run.shape.scales, run.shape.pieces)
 
 
 @inlined
@@ -113,7 +112,7 @@ def _inner(run, own):
 
 
 @inlined
-def _prepare(run, x, count, depth):
+def _prepare(run, x, count, depth, own):
     """Bring some units, `depth` features each, into the form that products take them in.
 
     Bytes with their scales where weights are bytes, pieces where AMX multiplies floats.
@@ -122,8 +121,8 @@ def _prepare(run, x, count, depth):
         floats, words = move(x.floats, u * x.unit), move(x.words, u * x.words_unit)
         if run.shape.dtype == INT8:
             quantize_unit(floats, depth, words, move(x.scales, u * x.scales_unit))
-        elif HAS_FLOAT_TILES:
-            split_unit(floats, depth, words)
+        elif HAS_FLOAT_TILES and run.shape.pieces:
+            split_unit(floats, depth, words, own.attending)
 
 
 @inlined
@@ -150,31 +149,15 @@ def _project(run: EncoderRun, group: UnitGroup, column: int, y: int, residual: i
 
 
 @inlined
-def _project_values_in_tiles(run, group, v, own):
-    """`_project_values` as a product of units, 32 features at a time, whose squares are transposed."""
-    shape, matrix = run.shape, _matrix(run, group.layer, columns.V, run.shape.width, run.shape.padded)
-    square, features = LANES * LANES, own.attending
-    for o in range(0, shape.padded, PANEL):
-        multiply_units(
-            _units(run, own.units, _unit(run), own.words),
-            group.count,
-            matrix,
-            MatrixSlice(o, PANEL, 0, shape.width),
-            Output(Operand(features, LANES, 2 * square), no_operand(matrix.zeros), NO_FLOOR),
-            move(matrix.weights, panel_offset(shape.dtype, shape.width, o + PANEL, 0)),
-            own.panel,
-        )
-        for u in range(group.count):
-            for half in range(2):
-                to = move(v, ((o // LANES + half) * shape.units + group.first + u) * square)
-                transpose(move(features, (2 * u + half) * square), LANES, to)
-
-
-@inlined
 def _project_values(run, group, v, own):
     """Values of the units that wait in scratch, as rows of 16 features: v[panel][position][16] from address v on."""
     shape, matrix = run.shape, _matrix(run, group.layer, columns.V, run.shape.width, run.shape.padded)
     all_units = _units(run, own.units, _unit(run), own.words)
+    if HAS_FLOAT_TILES and shape.pieces:
+        square, after = LANES * LANES, at(run.w, run.plan[group.layer, columns.OUT])
+        y = Operand(move(v, group.first * square), shape.units * square, square)
+        rows_of(all_units, group.count, matrix, y, after, own.panel)
+        return
     for o in range(0, shape.padded, PANEL):
         weights = move(matrix.weights, panel_offset(shape.dtype, shape.width, o, 0))
         following = move(weights, panel_offset(shape.dtype, shape.width, PANEL, 0))
@@ -227,12 +210,12 @@ def _widen(run, group, f, depth, own):
         _matrix(run, group.layer, columns.FC1, shape.width, shape.inner),
         MatrixSlice(f, depth, 0, shape.width),
     )
-    if shape.dtype != INT8 and HAS_FLOAT_TILES:
+    if HAS_FLOAT_TILES and shape.pieces:
         split_relu(x, group.count, matrix, part, Operand(inner.words, LANES, inner.words_unit), after, own.panel)
     else:
         y = Output(Operand(inner.floats, LANES, inner.unit), no_operand(zeros), RELU)
         multiply_units(x, group.count, matrix, part, y, after, own.panel)
-        _prepare(run, inner, group.count, depth)
+        _prepare(run, inner, group.count, depth, own)
 
 
 @inlined
@@ -265,10 +248,10 @@ def _finish_layer(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     """From queries, keys and values to the end of the layer."""
     waiting = _units(run, own.units, _unit(run), own.words)
     _self_attention(run, group, own)
-    _prepare(run, waiting, group.count, run.shape.width)
+    _prepare(run, waiting, group.count, run.shape.width, own)
     _project(run, group, columns.OUT, at(run.buffers.x, group.first * _unit(run)), 1, columns.FC1, own)
     _normalize(run, group, columns.NORM_2, own.units)
-    _prepare(run, waiting, group.count, run.shape.width)
+    _prepare(run, waiting, group.count, run.shape.width, own)
     _feed_forward(run, group, own)
 
 
@@ -277,13 +260,10 @@ def _begin_layer(run: EncoderRun, group: UnitGroup, own: EncoderScratch):
     """Norm, then queries, keys and values of some units."""
     start, side = group.first * _unit(run), _side(run, group.layer)
     _normalize(run, group, columns.NORM_1, own.units)
-    _prepare(run, _units(run, own.units, _unit(run), own.words), group.count, run.shape.width)
+    _prepare(run, _units(run, own.units, _unit(run), own.words), group.count, run.shape.width, own)
     _project(run, group, columns.Q, at(run.buffers.q, start), 0, columns.K, own)
     _project(run, group, columns.K, at(run.buffers.k, side + start), 0, columns.V, own)
-    if run.shape.dtype != INT8 and HAS_FLOAT_TILES:
-        _project_values_in_tiles(run, group, at(run.buffers.v, side), own)
-    else:
-        _project_values(run, group, at(run.buffers.v, side), own)
+    _project_values(run, group, at(run.buffers.v, side), own)
 
 
 @linked

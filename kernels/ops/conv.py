@@ -91,10 +91,10 @@ def convolve(run: ConvRun, here: ConvUnits):
     """Channels and gates of some units of a plane before the gate, to run.own.sums."""
     conv, own, zeros = run.conv, run.own, at(run.w, 0)
     depth, width = conv[TAPS] * conv[INPUTS], conv[WIDTH]
-    step, unit = CONV_CHAIN if run.dtype != INT8 and not HAS_FLOAT_TILES else CHUNK, width * LANES
-    words = words_of_unit(CHUNK, run.dtype)
+    step, unit = CHUNK if run.dtype == INT8 or run.pieces else CONV_CHAIN, width * LANES
+    words = words_of_unit(CHUNK, run.pieces)
     matrix = Matrix(run.dtype, at(run.w, conv[WEIGHT]), at(run.w, conv[BIAS]), depth, width, zeros)
-    x = Units(own.window, CHUNK * LANES, own.words, words, own.scales, LANES)
+    x = Units(own.window, CHUNK * LANES, own.words, words, own.scales, LANES, run.pieces)
     for begin in range(0, depth, step):
         inputs = min(step, depth - begin)
         for u in range(here.count):
@@ -102,8 +102,8 @@ def convolve(run: ConvRun, here: ConvUnits):
             _window(run, here, here.first + u, begin, inputs, window)
             if run.dtype == INT8:
                 quantize_unit(window, inputs, move(own.words, u * words), move(own.scales, u * LANES))
-            elif HAS_FLOAT_TILES:
-                split_unit(window, inputs, move(own.words, u * words))
+            elif HAS_FLOAT_TILES and run.pieces:
+                split_unit(window, inputs, move(own.words, u * words), own.panel)
         y = Operand(own.sums, LANES, unit)
         out = Output(y, y if begin else no_operand(zeros), NO_FLOOR)
         after = at(run.w, conv[WEIGHT] + panel_offset(run.dtype, depth, 0, (begin + inputs) % depth))

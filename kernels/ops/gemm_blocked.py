@@ -16,7 +16,7 @@ from .gemm import linear_units, rows_from
 from .gemm_amx import linear_units_amx
 from .gemm_int8 import linear_units_int8
 from .gemm_pairs import linear_units_pairs
-from .gemm_pieces import linear_units_pieces, split_relu_units
+from .gemm_pieces import linear_units_pieces, rows_of_units, split_relu_units
 from .matrices import Matrix, MatrixSlice, Units, UnitWeights, panel_offset
 
 
@@ -38,8 +38,8 @@ def _widened(w, part, o, after, widened):
 
 @inlined
 def _multiply_units_floats(x, units, depth, w, outputs, out, after, room):
-    """The fastest that this processor has over floats."""
-    if HAS_FLOAT_TILES:
+    """`linear_units`, by vectors or in pieces."""
+    if HAS_FLOAT_TILES and x.pieces:
         linear_units_pieces(x, units, depth, w, outputs, out, after, room)
     else:
         linear_units(x, units, depth, w, outputs, out, after)
@@ -92,6 +92,20 @@ def multiply_units(x: Units, units: int, matrix: Matrix, part: MatrixSlice, out:
             _multiply_units_floats(x, units, part.inputs, w, part.outputs, out, after, unpacked)
 
 
+def rows_of(x: Units, units: int, matrix: Matrix, y: Operand, after: int, unpacked: int):
+    """W x + b of floats or halves in pieces, as rows of 16 outputs: see `gemm_pieces.rows_of_units`."""
+    whole = MatrixSlice(0, matrix.outputs, 0, matrix.inputs)
+    w = _unit_weights(matrix, whole)
+    if matrix.dtype == FLOAT16:
+        room = move(unpacked, matrix.inputs * PANEL)
+        for o in range(0, matrix.outputs, PANEL):
+            one, following = _widened(w, whole, o, after, unpacked)
+            target = Operand(move(y.address, o // LANES * y.row), y.row, y.step)
+            rows_of_units(x, units, matrix.inputs, one, PANEL, target, following, room)
+    else:
+        rows_of_units(x, units, matrix.inputs, w, matrix.outputs, y, after, unpacked)
+
+
 def split_relu(x: Units, units: int, matrix: Matrix, part: MatrixSlice, y: Operand, after: int, unpacked: int):
     """max(W x + b, 0) of floats or halves as the pieces that AMX multiplies, a block of y for each panel."""
     w = _unit_weights(matrix, part)
@@ -106,4 +120,4 @@ def split_relu(x: Units, units: int, matrix: Matrix, part: MatrixSlice, y: Opera
 
 
 if HAS_FLOAT_TILES:
-    split_relu = linked(split_relu)
+    rows_of, split_relu = linked(rows_of), linked(split_relu)

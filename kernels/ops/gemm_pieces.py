@@ -1,15 +1,15 @@
 """`gemm.linear_units` in AMX's registers: floats in three pieces of 8 bits (`simd/tile_pieces.py` says which products).
 
-The pieces of activations are laid out once for all matrices that they meet (`split_unit`), or come so out of the
-product before (`split_relu_units`). Those of a panel are laid out before a group of units uses it: pieces take half as
-much memory again as floats, and reading them for every group would take longer than the arithmetic.
+The pieces of activations are laid out once for all matrices that they meet (`split_unit`), with positions in rows, or
+come so out of the product before (`split_relu_units`). Those of a panel are made before a group of units uses it:
+pieces take half as much memory again as floats, and reading them for every group would take longer than the arithmetic.
 """
 
 from ..build.device import inlined, linked
-from ..layout import BLOCK_INPUTS, BLOCK_PIECES, INT8, LANES, PANEL, RELU
+from ..layout import BLOCK_INPUTS, BLOCK_PIECES, LANES, NO_FLOOR, PANEL, RELU
 from ..simd.operands import Ahead, Bias, Operand, Output, TileSize
-from ..simd.tile_amx import HAS_FLOAT_TILES, LINES_AHEAD, MOST_UNITS, configure_tiles, release_tiles
-from ..simd.tile_pieces import PIECE, store_pieces, tile_of_pieces, tile_pieces
+from ..simd.tile_amx import HAS_FLOAT_TILES, MOST_UNITS, configure_tiles, release_tiles
+from ..simd.tile_pieces import PIECE, store_pieces, tile_of_pieces, tile_pieces, tile_rows
 from ..simd.transpose import transpose
 from ..simd.vector import load, move, splat, store
 from .gemm import rows_from
@@ -23,66 +23,69 @@ def blocks_of(depth):
 
 
 @inlined
-def words_of_unit(inputs, dtype):
+def words_of_unit(inputs, pieces):
     """Words that products take of a unit with that many inputs, in whole blocks: bytes, or pieces."""
-    return inputs // 4 * LANES if dtype == INT8 else inputs // BLOCK_INPUTS * BLOCK_PIECES
-
-
-def split_unit(x: int, depth: int, y: int):
-    """16 positions, addresses: x [depth][16] -> pieces y [block][piece][16][16]; zeros follow the last input."""
-    for block in range(depth // BLOCK_INPUTS):
-        for i in range(LANES):
-            place = move(x, (block * BLOCK_INPUTS + i) * LANES)
-            store_pieces(move(y, block * BLOCK_PIECES + i * LANES), load(place), load(move(place, LANES * LANES)))
-    rest = depth % BLOCK_INPUTS
-    if rest:
-        last, here = move(x, (depth - rest) * LANES), move(y, depth // BLOCK_INPUTS * BLOCK_PIECES)
-        for i in range(LANES):
-            first = second = splat(0.0)
-            if i < rest:
-                first = load(move(last, i * LANES))
-            if i + LANES < rest:
-                second = load(move(last, (i + LANES) * LANES))
-            store_pieces(move(here, i * LANES), first, second)
+    return inputs // BLOCK_INPUTS * BLOCK_PIECES if pieces else inputs // 4 * LANES
 
 
 @inlined
-def _square_of(panel, inputs, spare, y):
-    """16 outputs of up to 16 inputs of a panel as rows, at y; zeros follow the last input."""
+def _row(x, i, inputs):
+    """The vector of input i; zeros after the last of that many inputs. `x` is the address of input i."""
+    row = splat(0.0)
+    if i < inputs:
+        row = load(x)
+    return row
+
+
+@inlined
+def _positions(x, inputs, spare, y):
+    """A square of 16 inputs of a unit, or fewer, with positions as rows, at y; zeros follow the last input."""
     if inputs >= LANES:
-        transpose(panel, PANEL, y)
+        transpose(x, LANES, y)
     else:
         for i in range(LANES):
-            row = splat(0.0)
-            if i < inputs:
-                row = load(move(panel, i * PANEL))
-            store(move(spare, i * LANES), row)
+            store(move(spare, i * LANES), _row(move(x, i * LANES), i, inputs))
         transpose(spare, LANES, y)
 
 
-def split_panel(panel: int, depth: int, y: int, squares: int):
-    """A panel [input][32] -> pieces [half of the outputs][block][piece][16 outputs][16 words] at y."""
-    blocks, second = blocks_of(depth), move(squares, PIECE)
+def split_unit(x: int, depth: int, y: int, squares: int):
+    """16 positions, addresses: x [depth][16] -> pieces y [block][piece][16 positions][16 words]; zeros fill it up.
+
+    `squares`: room for two.
+    """
+    second = move(squares, PIECE)
+    for block in range(blocks_of(depth)):
+        inputs, left, here = move(x, block * BLOCK_INPUTS * LANES), depth - block * BLOCK_INPUTS, block * BLOCK_PIECES
+        _positions(inputs, left, move(y, here), squares)
+        _positions(move(inputs, PIECE), left - LANES, move(y, here), second)
+        for i in range(0, PIECE, LANES):
+            store_pieces(move(y, here + i), load(move(squares, i)), load(move(second, i)))
+
+
+def split_panel(panel: int, depth: int, y: int):
+    """A panel [input][32] -> pieces [half of the outputs][block][piece][16 words][16 outputs] at y."""
+    blocks = blocks_of(depth)
     for half in range(2):
         for block in range(blocks):
             x, left = move(panel, block * BLOCK_INPUTS * PANEL + half * LANES), depth - block * BLOCK_INPUTS
             here = move(y, (half * blocks + block) * BLOCK_PIECES)
-            _square_of(x, left, here, squares)
-            _square_of(move(x, LANES * PANEL), left - LANES, here, second)
-            for o in range(0, PIECE, LANES):
-                store_pieces(move(here, o), load(move(squares, o)), load(move(second, o)))
+            for i in range(LANES):
+                low, high = move(x, i * PANEL), move(x, (i + LANES) * PANEL)
+                if left >= BLOCK_INPUTS:
+                    store_pieces(move(here, i * LANES), load(low), load(high))
+                else:
+                    store_pieces(move(here, i * LANES), _row(low, i, left), _row(high, i + LANES, left))
 
 
 @inlined
 def _multiply_panels(tile, x, units, depth, w, outputs, out, panel_step, after, room):
     """All panels with a certain tile; out is `panel_step` words further on for the next one."""
-    blocks = blocks_of(depth)
-    pieces = move(room, 2 * PIECE)
+    blocks, pieces = blocks_of(depth), room
     configure_tiles()
     for o in range(0, outputs, PANEL):
         panel, to = move(w.weights, o // PANEL * w.panel), o // PANEL * panel_step
-        ahead, brought = move(panel, w.panel) if o + PANEL < outputs else after, 0
-        split_panel(panel, depth, pieces, room)
+        ahead = move(panel, w.panel) if o + PANEL < outputs else after
+        split_panel(panel, depth, pieces)
         for u in range(0, units, MOST_UNITS):
             tile(
                 TileSize(PANEL, min(MOST_UNITS, units - u), blocks),
@@ -94,9 +97,8 @@ def _multiply_panels(tile, x, units, depth, w, outputs, out, panel_step, after, 
                     rows_from(out.accumulate, o, u * out.accumulate.step),
                     out.lower_bound,
                 ),
-                Ahead(move(ahead, brought), LANES),
+                Ahead(ahead, 0 if u else LANES),
             )
-            brought = min(brought + MOST_UNITS // 2 * blocks * LINES_AHEAD * LANES, depth * PANEL - LANES)
     release_tiles()
 
 
@@ -107,6 +109,12 @@ def linear_units_pieces(
     _multiply_panels(tile_pieces, x, units, depth, w, outputs, out, PANEL * out.y.row, after, room)
 
 
+def rows_of_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: int, y: Operand, after: int, room: int):
+    """W x + b as rows of 16 outputs, y [outputs / 16][unit][16 positions][16]; y.row is the way to the next outputs."""
+    out = Output(y, no_operand(w.zeros), NO_FLOOR)
+    _multiply_panels(tile_rows, x, units, depth, w, outputs, out, 2 * y.row, after, room)
+
+
 def split_relu_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: int, y: Operand, after: int, room: int):
     """The pieces of max(W x + b, 0), as `split_unit` lays them out: a block of y for each panel, y.step to a unit."""
     out = Output(y, no_operand(w.zeros), RELU)
@@ -115,4 +123,4 @@ def split_relu_units(x: Units, units: int, depth: int, w: UnitWeights, outputs: 
 
 if HAS_FLOAT_TILES:
     split_unit, split_panel, linear_units_pieces = linked(split_unit), linked(split_panel), linked(linear_units_pieces)
-    split_relu_units = linked(split_relu_units)
+    rows_of_units, split_relu_units = linked(rows_of_units), linked(split_relu_units)

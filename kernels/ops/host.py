@@ -98,6 +98,7 @@ class ConvRun(NamedTuple):
 
     conv: Words  # its row in the table
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
+    pieces: int  # 1 where floats are multiplied in pieces
     w: Floats
     frames: Floats  # the planes of all convolutions
     own: ConvScratch

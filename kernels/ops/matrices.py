@@ -1,7 +1,8 @@
 """The parts of a matrix product: activations, packed weights, and which part of a matrix is multiplied.
 
-Where weights are floats or halves, products read floats; where they are bytes, they read the bytes and scales that
-`quantize.py` makes of the same numbers. Structures hold the addresses of both, and a product uses what it needs.
+Where weights are floats or halves, products read floats, or their pieces (`gemm_pieces.py`); where they are bytes, they
+read the bytes and scales that `quantize.py` makes of the same numbers. Structures hold the addresses of all, and a
+product uses what it needs.
 """
 
 from typing import NamedTuple
@@ -32,6 +33,7 @@ class Units(NamedTuple):
     words_unit: int
     scales: int
     scales_unit: int
+    pieces: int  # 1 where words are pieces of floats, which AMX multiplies
 
 
 class Panel(NamedTuple):

@@ -101,9 +101,7 @@ class AmxUnits(UnitsEmitter):
             self.here, self.sums = self.vectors[first : first + VECTORS], buffers[first // VECTORS % 2]
             self.multiply_all()
             self.finish_those(finish)
-            for register in self.registers():
-                place = self.sums_of(ir.Constant(I64, register // 2 * TILE_ROWS), self.here[register % 2])
-                self.amx("tilestored64", register, (place, ir.Constant(I64, 4 * PANEL)))
+            self.put_down()
             finish = [(self.here, self.sums)]
         self.finish_those(finish)
         self.builder.ret_void()
@@ -113,10 +111,16 @@ class AmxUnits(UnitsEmitter):
         first = self.here[0]
         for register in self.registers():
             self.amx("tilezero", register)
-        brought = self.builder.mul(self.depth, ir.Constant(I64, LINES_AHEAD * (first // VECTORS)))
+        brought = self.builder.mul(self.depth, ir.Constant(I64, self.lines_ahead() * (first // VECTORS)))
         state = {"a": self.a_at, "b": self.place(self.b_at, (self.b_vector, first))}
         state["ahead"] = self.place(self.ahead_at, (self.ahead_step, brought))
         self.counted(self.depth, state, self.multiply)
+
+    def put_down(self):
+        """Sums to memory."""
+        for register in self.registers():
+            place = self.sums_of(ir.Constant(I64, register // 2 * TILE_ROWS), self.here[register % 2])
+            self.amx("tilestored64", register, (place, ir.Constant(I64, 4 * PANEL)))
 
     def finish_those(self, finish):
         """Results of two vectors from their sums in memory.
@@ -128,6 +132,10 @@ class AmxUnits(UnitsEmitter):
             self.start_rows()
             self.finish_rows()
         self.here, self.sums = now
+
+    def lines_ahead(self) -> int:
+        """Lines that a block of two vectors prefetches."""
+        return LINES_AHEAD
 
     def finish_rows(self):
         """Results of all rows, from their sums."""

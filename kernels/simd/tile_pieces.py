@@ -9,18 +9,19 @@ multiply-adds of `tile.py` have I, and comes out closer. (Henry, Tang and Heinec
 Artificial Intelligence Datatype For Higher-Precision Computations"; Intel 64 and IA-32 Architectures Software
 Developer's Manual, volume 2, "TDPBF16PS".)
 
-A block is 32 inputs: word i of its 16 has inputs i and i + 16. Weights lie on the left, [16 outputs][16 words],
-activations on the right, [16 words][16 positions], a square for each piece. Numbers that are not finite come out as
-NaN, parts of numbers below 2**-126 as zero.
+A block is 32 inputs: word i of its 16 has inputs i and i + 16. Activations lie on the left, [16 positions][16 words],
+weights on the right, [16 words][16 outputs], as panels have them: a square for each piece. Numbers that are not finite
+come out as NaN, parts of numbers below 2**-126 as zero.
 """
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..layout import LANES
+from ..layout import BLOCK_INPUTS, LANES, PANEL
 from .tile import ARGUMENTS, Family
-from .tile_amx import HAS_FLOAT_TILES, LEFT_TILES, LINES_AHEAD, RIGHT_TILES, TILE_ROWS, UNITS, AmxUnits
+from .tile_amx import HAS_FLOAT_TILES, LEFT_TILES, RIGHT_TILES, TILE_ROWS, UNITS, VECTORS, AmxUnits
+from .transpose import transposed
 from .vector import I64, INTEGERS, VECTOR, constant, spread, vec
 
 PIECE = LANES * LANES
@@ -30,25 +31,32 @@ PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 
 
 class PiecesEmitter(AmxUnits):
-    """All strides are in words; a's `row` is the way from 16 outputs to the next 16; a step is a block."""
+    """All strides are in words; a's `row` is the way from 16 outputs to the next 16; a step is a block.
+
+    Of unit v and half h of the outputs, the sums are in register 2 v + h, and then in a square of `sums`.
+    """
 
     arguments, product = ARGUMENTS, "tdpbf16ps"
 
     def multiply(self, state, _):
         """Add the products of a block to all sums."""
         loaded = [None, None]
-        for left, right in PRODUCTS:
-            if left != loaded[0]:
-                self.load_piece(LEFT_TILES[: len(self.halves)], state["a"], self.a_half, left)
-            if right != loaded[1]:
-                self.load_piece(RIGHT_TILES[: len(self.here)], state["b"], self.b_vector, right)
-            loaded = [left, right]
+        for weight, activation in PRODUCTS:
+            if weight != loaded[0]:
+                self.load_piece(RIGHT_TILES, state["a"], self.a_half, weight)
+            if activation != loaded[1]:
+                self.load_piece(LEFT_TILES[: len(self.here)], state["b"], self.b_vector, activation)
+            loaded = [weight, activation]
             for register in self.registers():
                 self.amx(self.product, register, LEFT_TILES[register // 2], RIGHT_TILES[register % 2])
-        for i in range(LINES_AHEAD):
+        for i in range(self.lines_ahead()):
             self.prefetch(self.place(state["ahead"], (self.ahead_step, i)))
-        steps = {"a": (self.a_step, 1), "b": (self.b_step, 1), "ahead": (self.ahead_step, LINES_AHEAD)}
+        steps = {"a": (self.a_step, 1), "b": (self.b_step, 1), "ahead": (self.ahead_step, self.lines_ahead())}
         return {key: self.place(state[key], step) for key, step in steps.items()}
+
+    def lines_ahead(self) -> int:
+        """All two vectors together prefetch a panel of floats."""
+        return -(-BLOCK_INPUTS * PANEL // LANES // -(-len(self.vectors) // VECTORS))
 
     def load_piece(self, registers, block, stride, piece: int):
         """The squares of a piece, `stride` words apart."""
@@ -56,38 +64,77 @@ class PiecesEmitter(AmxUnits):
             place = self.place(block, (ir.Constant(I64, PIECE), piece), (stride, i))
             self.amx("tileloadd64", register, (place, self.a_stride))
 
+    def registers(self):
+        return list(range(2 * len(self.here)))
+
+    def put_down(self):
+        for register in self.registers():
+            self.amx("tilestored64", register, (self.square(ir.Constant(I64, register)), self.a_stride))
+
+    def square(self, number):
+        """The address of a square of sums."""
+        return self.place(self.sums, (ir.Constant(I64, PIECE), number))
+
     def start_rows(self):
-        """Rows share nothing."""
-
-    def total(self, r, v):
-        """The sum of row r and vector v, with its bias."""
-        bias = self.load(self.place(self.row_bias_at, (self.row_bias_row, r)), VECTOR.element)
-        return self.builder.fadd(self.load(self.sums_of(r, v), VECTOR), spread(self.builder, bias))
-
-    def row(self, state, r):
-        """Results of an output."""
-        for v in self.here:
-            self.put(self.total(r, v), r, v)
-        return state
-
-
-class SplitEmitter(PiecesEmitter):
-    """Results come as pieces: a panel's 32 outputs are a block of the next product's inputs."""
+        """Squares share nothing."""
 
     def finish_rows(self):
-        self.counted(ir.Constant(I64, TILE_ROWS), {}, self.pair)
+        self.counted(ir.Constant(I64, 2 * len(self.here)), {}, self.finish_square)
 
-    def pair(self, state, r):
-        """The words of outputs r and r + 16."""
-        builder, bound = self.builder, spread(self.builder, self.lower_bound)
-        for v in self.here:
-            pair = []
-            for row in (r, builder.add(r, ir.Constant(I64, TILE_ROWS))):
-                total = self.total(row, v)
-                pair.append(builder.select(builder.fcmp_ordered("<", total, bound), bound, total))
-            place = self.place(self.c_at, (self.c_vector, v), (ir.Constant(I64, LANES), r))
-            put_pieces(builder, builder.ptrtoint(place, I64), *pair)
+    def finish_square(self, state, number):
+        """Results of 16 outputs for a unit: sums as they lie have the positions in rows."""
+        builder, one = self.builder, ir.Constant(I64, 1)
+        v, first = builder.lshr(number, one), builder.shl(builder.and_(number, one), ir.Constant(I64, 4))
+        v = builder.add(v, ir.Constant(I64, self.here[0]))
+        for i, row in enumerate(transposed(builder, self.lines(self.square(number)))):
+            r = builder.add(first, ir.Constant(I64, i))
+            bias = self.load(self.place(self.row_bias_at, (self.row_bias_row, r)), VECTOR.element)
+            self.put(builder.fadd(row, spread(builder, bias)), r, v)
         return state
+
+    def lines(self, square) -> list:
+        """The 16 vectors of a square."""
+        return [self.load(self.place(square, (ir.Constant(I64, LANES), i)), VECTOR) for i in range(LANES)]
+
+
+class PositionsEmitter(PiecesEmitter):
+    """Results as rows of 16 outputs, y's `row` from these to the panel's other 16; nothing is added to them."""
+
+    def start_rows(self):
+        """Biases of the outputs."""
+        at, row = self.row_bias_at, self.row_bias_row
+        self.biases = [self.load(self.place(at, (row, LANES * half)), VECTOR) for half in range(2)]
+
+    def finish_rows(self):
+        self.counted(ir.Constant(I64, TILE_ROWS), {}, self.position)
+
+    def position(self, state, p):
+        """Results of a position of each unit."""
+        for i, v in enumerate(self.here):
+            sums = [self.sum(2 * i + half, p) for half in range(2)]
+            self.put_position(v, p, [self.builder.fadd(*pair) for pair in zip(sums, self.biases, strict=True)])
+        return state
+
+    def sum(self, number: int, p):
+        """Row p of a square of sums."""
+        square = self.square(ir.Constant(I64, number))
+        return self.load(self.place(square, (ir.Constant(I64, LANES), p)), VECTOR)
+
+    def put_position(self, v, p, pair):
+        """Store both halves."""
+        for half, total in enumerate(pair):
+            place = self.place(self.c_at, (self.c_vector, v), (self.c_row, half), (ir.Constant(I64, LANES), p))
+            self.store(total, place)
+
+
+class SplitEmitter(PositionsEmitter):
+    """Results, above the lower bound, as pieces: a panel's 32 outputs are a block of the next product's inputs."""
+
+    def put_position(self, v, p, pair):
+        builder, bound = self.builder, spread(self.builder, self.lower_bound)
+        pair = [builder.select(builder.fcmp_ordered("<", total, bound), bound, total) for total in pair]
+        place = self.place(self.c_at, (self.c_vector, v), (ir.Constant(I64, LANES), p))
+        put_pieces(builder, builder.ptrtoint(place, I64), *pair)
 
 
 def _rounded(builder, value):
@@ -129,8 +176,9 @@ def _absent(*arguments):
     raise NotImplementedError("this processor has no AMX")
 
 
-store_pieces = tile_pieces = tile_of_pieces = _absent
+store_pieces = tile_pieces = tile_rows = tile_of_pieces = _absent
 if HAS_FLOAT_TILES:
     store_pieces = _store_pieces
     tile_pieces = Family("s2t_np_tile_pieces", UNITS, PiecesEmitter).tile()
+    tile_rows = Family("s2t_np_tile_rows_of_pieces", UNITS, PositionsEmitter).tile()
     tile_of_pieces = Family("s2t_np_tile_of_pieces", UNITS, SplitEmitter).tile()

@@ -20,6 +20,13 @@ def _exchanged(builder, rows, distance: int):
     return result
 
 
+def transposed(builder, rows: list) -> list:
+    """16 rows of 16, whose columns become the rows."""
+    for distance in (8, 4, 2, 1):
+        rows = _exchanged(builder, rows, distance)
+    return rows
+
+
 @intrinsic
 def _transpose(typing, x, x_row, y):
     """16 rows of 16 floats, at an address and `x_row` floats apart -> y (address) [16][16], columns as rows."""
@@ -28,9 +35,7 @@ def _transpose(typing, x, x_row, y):
         x, y = (builder.inttoptr(address, VECTOR.element.as_pointer()) for address in (args[0], args[2]))
         starts = [builder.gep(x, [builder.mul(args[1], ir.Constant(args[1].type, i))]) for i in range(LANES)]
         rows = [builder.load(builder.bitcast(start, VECTOR.as_pointer()), align=4) for start in starts]
-        for distance in (8, 4, 2, 1):
-            rows = _exchanged(builder, rows, distance)
-        for i, row in enumerate(rows):
+        for i, row in enumerate(transposed(builder, rows)):
             place = builder.gep(y, [ir.Constant(args[1].type, i * LANES)])
             builder.store(row, builder.bitcast(place, VECTOR.as_pointer()), align=4)
         return context.get_dummy_value()
