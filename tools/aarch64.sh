@@ -17,6 +17,11 @@ if [ $# -eq 0 ]; then
     set -- tests/kernels/ops tests/kernels/encoder/test_encode.py tests/kernels/decoder/test_step.py
 fi
 
+if [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
+    echo "Linux does not know yet that qemu runs programs for ARM: mount -t binfmt_misc none /proc/sys/fs/binfmt_misc," \
+        "then update-binfmts --enable qemu-aarch64" >&2
+    exit 1
+fi
 if [ ! -e "$ROOT/usr/bin/python3" ]; then
     debootstrap --arch=arm64 --variant=minbase --include=python3 bookworm "$ROOT" http://deb.debian.org/debian
 fi
