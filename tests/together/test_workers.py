@@ -214,14 +214,13 @@ def test_what_the_first_have_asked_with_is_freed_when_they_have_ended():
 )
 def test_workers_begin_at_once_where_enough_utterances_are_expected(expected, begun):
     """Nothing runs in the calling thread then; what is expected need not come."""
-    workers = set()
+    before, workers = set(threading.enumerate()), set()
 
     def watching():
-        workers.add(threading.current_thread().name)
-        workers.update(thread.name for thread in threading.enumerate() if "worker" in thread.name)
+        workers.update(set(threading.enumerate()) - before)
         return threading.current_thread() is threading.main_thread()
         yield
 
     ((_, here),) = side_by_side([watching()], Step(), Sharing(4, 3), expected)
     assert here is (begun == 0)
-    assert len({name for name in workers if "worker" in name}) == begun
+    assert sum("worker" in thread.name for thread in workers) == begun

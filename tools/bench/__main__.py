@@ -8,8 +8,8 @@
 Weights are random in the shape of the released s2t-small (tools/random_checkpoint.py), features are noise, and EOS is
 kept out, so that all decode the 3 tokens a second asked for. All compute on the same number of threads, in turn
 in one run, each peer in a process of its own; medians are printed, and ratios to the best float32 peer and to the bound
-that the measured roofs of this machine set: multiply-adds of vectors, which AMX's registers may beat. A peer that is not
-installed is left out by name.
+that the measured roofs of this machine set: multiply-adds of vectors, which AMX's registers may beat. A peer that is
+not installed is left out by name.
 
     kernels     one by one, beside their numpy twins: ms, GFLOP/s or GB/s, share of the roof
     fbank       features of 10 s on one thread, beside kaldi-native-fbank
