@@ -216,11 +216,10 @@ def test_workers_begin_at_once_where_enough_utterances_are_expected(expected, be
     """Nothing runs in the calling thread then; what is expected need not come."""
     before, workers = set(threading.enumerate()), set()
 
-    def watching():
-        workers.update(set(threading.enumerate()) - before)
-        return threading.current_thread() is threading.main_thread()
-        yield
+    def one():
+        workers.update(set(threading.enumerate()) - before)  # later, those that find nothing may have ended
+        yield in_this_thread(lambda: threading.current_thread() is threading.main_thread())
 
-    ((_, here),) = side_by_side([watching()], Step(), Sharing(4, 3), expected)
+    ((_, here),) = side_by_side(one(), Step(), Sharing(4, 3), expected)
     assert here is (begun == 0)
     assert sum("worker" in thread.name for thread in workers) == begun
