@@ -165,7 +165,7 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes, thr
     scratch = group * LANES * (padded + INNER) + ATTENTION_SCRATCH + 2 * group * (words + scales) + sums
     pairs = PAIRS_OF_PANEL + group * PAIRS_OF_UNIT if detect().multiplies_pairs else 0
     scratch += {FLOAT16: max(padded, INNER) * PANEL, INT8: max(CHUNK_ROWS, pairs)}.get(w.dtype, 0)
-    scratch += max(padded, INNER) // BLOCK_INPUTS * 2 * BLOCK_PIECES + 2 * LANES * LANES if pieces else 0
+    scratch += max(padded, INNER) // BLOCK_INPUTS * 2 * BLOCK_PIECES if pieces else 0
     return EncoderShape(
         *(width, padded, hidden, heads, positions, units, groups, group, wide, cuts, frames, w.dtype, round_up(hidden)),
         *(pieces, words, scales, sums, scratch, len(w.plan) - 1, len(convs)),

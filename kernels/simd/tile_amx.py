@@ -182,11 +182,17 @@ class AmxUnits(UnitsEmitter):
             self.amx("tileloadd64", LEFT_TILES[half], (self.place(state["a"], (self.a_half, half)), self.a_stride))
         for v in range(len(self.here)):
             self.amx("tileloadd64", RIGHT_TILES[v], (self.place(state["b"], (self.b_vector, v)), self.b_stride))
-        for i in range(LINES_AHEAD):
-            self.prefetch(self.place(state["ahead"], (self.ahead_step, i)))
+        following = self.advance(state)
         for register in self.registers():
             self.amx(self.product, register, LEFT_TILES[register // 2], RIGHT_TILES[register % 2])
-        steps = {"a": (self.a_step, 1), "b": (self.b_step, 1), "ahead": (self.ahead_step, LINES_AHEAD)}
+        return following
+
+    def advance(self, state):
+        """Prefetch a block's share of what comes; the addresses of the next block."""
+        lines = self.lines_ahead()
+        for i in range(lines):
+            self.prefetch(self.place(state["ahead"], (self.ahead_step, i)))
+        steps = {"a": (self.a_step, 1), "b": (self.b_step, 1), "ahead": (self.ahead_step, lines)}
         return {key: self.place(state[key], step) for key, step in steps.items()}
 
     def sums_of(self, r, v):

@@ -49,10 +49,7 @@ class PiecesEmitter(AmxUnits):
             loaded = [weight, activation]
             for register in self.registers():
                 self.amx(self.product, register, LEFT_TILES[register // 2], RIGHT_TILES[register % 2])
-        for i in range(self.lines_ahead()):
-            self.prefetch(self.place(state["ahead"], (self.ahead_step, i)))
-        steps = {"a": (self.a_step, 1), "b": (self.b_step, 1), "ahead": (self.ahead_step, self.lines_ahead())}
-        return {key: self.place(state[key], step) for key, step in steps.items()}
+        return self.advance(state)
 
     def lines_ahead(self) -> int:
         """All two vectors together prefetch a panel of floats."""
