@@ -130,6 +130,27 @@ def test_without_threads_for_openblas_it_begins_anew_with_one(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"five five\n", b"")
 
 
+BLAS_PATIENCE = """
+import os, sys
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"), file=sys.stderr)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("asked", [None, "26"])
+def test_openblas_is_told_how_long_to_look_for_work_before_it_is_loaded(tmp_path, asked):
+    (tmp_path / "sitecustomize.py").write_text(BLAS_PATIENCE)
+    patient = environment() | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    patient |= {"OPENBLAS_THREAD_TIMEOUT": asked} if asked else {}
+    done = subprocess.run(
+        [sys.executable, "-m", "s2t_np", "info"], env=patient, cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.stderr.split()[:1] == [(asked or "20").encode()]
+
+
 @posix
 @pytest.mark.parametrize(
     ("name", "word"), [("SIGTERM", b"terminated"), ("SIGHUP", b"ended, as its terminal was closed")]
