@@ -7,7 +7,7 @@ twins of longform/vad_ops.py.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -31,16 +31,29 @@ from .encoder import host as encoder_host
 from .layout import FLOAT16, FLOAT32, INT8, LANES
 from .ops import bands_host, fbank_host, measures_host, softmax_host
 from .ops.host import attention, layer_norm, linear, linear_relu
-from .weights.arena import at_once
+from .weights.arena import Job
 from .weights.pack import pack, round_up
 
+RUNS = 8  # runs of jobs for each thread: the last of them ends about when the others do
 POSITIONS_KEPT = 64  # position rows that are kept together
 Stages = Callable[[str, np.ndarray], None]
 
 
-def in_parallel(jobs: Sequence[Callable[[], None]]) -> None:
-    """Do all jobs on the threads that a call from here uses. Raises what the first of them raises."""
-    mapped(at_once, [(job,) for job in jobs], get_threads())
+def in_turn(jobs: Iterable[Job]) -> None:
+    """Do one after the other."""
+    for job in jobs:
+        job()
+
+
+def in_parallel(jobs: Sequence[Job]) -> None:
+    """Do all jobs on the threads that a call from here uses. Raises what the first of them raises.
+
+    They are taken in runs: jobs beside each other fill memory beside each other, and two threads that ask for the same
+    large page at the same time both clear one.
+    """
+    threads = get_threads()
+    run = -(-len(jobs) // (RUNS * threads)) or 1
+    mapped(in_turn, [(jobs[begin : begin + run],) for begin in range(0, len(jobs), run)], threads)
 
 
 def prepare(weights, read: Callable = np.asarray, dtype: int = FLOAT32):

@@ -78,19 +78,25 @@ class OpenFile:
     def __init__(self, file: BinaryIO):
         """`file`: unbuffered. Raises Malformed for an empty one, OSError."""
         self.file, self.size, self.memory = file, os.fstat(file.fileno()).st_size, None
-        self.lock = threading.Lock()  # its place is where the next bytes are read from
+        self.lock = threading.Lock()  # for systems whose files have one place where the next bytes are read from
         if not self.size:
             raise Malformed("the file is empty", "download it again")
 
     def read_into(self, target, begin: int) -> None:
         """Fill a buffer with the bytes from `begin` on. Raises Malformed where they are no longer there, OSError."""
+        view = memoryview(target)
+        while view:
+            if not (count := self._read(view, begin)):
+                raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
+            view, begin = view[count:], begin + count
+
+    def _read(self, view: memoryview, begin: int) -> int:
+        """Read up to len(view) bytes; returns how many. Threads read at the same time where the system can do that."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self.file.fileno(), [view], begin)
         with self.lock:
             self.file.seek(begin)
-            view = memoryview(target)
-            while view:
-                if not (count := self.file.readinto(view)):
-                    raise Malformed("became shorter while it was read", "try again when nothing writes to it any more")
-                view = view[count:]
+            return self.file.readinto(view)
 
     def close(self) -> None:
         """Close it; an error (of a network disk) says nothing about what was read."""

@@ -70,6 +70,22 @@ def test_each_thread_has_its_own_memory(tmp_path):
     np.testing.assert_array_equal(theirs, arrays["int64"])
 
 
+@pytest.mark.parametrize("way", ["at once", "in turn", "little by little"])
+def test_threads_read_from_one_file(tmp_path, monkeypatch, way):
+    """Windows has one place in a file where the next bytes are read from; any system may give fewer than asked for."""
+    if way == "in turn":
+        monkeypatch.delattr(os, "preadv", raising=False)
+    elif way == "little by little":
+        original = os.preadv if hasattr(os, "preadv") else pytest.skip("needs preadv")
+        monkeypatch.setattr(os, "preadv", lambda file, views, begin: original(file, [views[0][:1000]], begin))
+    arrays = {str(i): np.random.default_rng(i).integers(0, 2**63, 4000 + i) for i in range(40)}
+    safetensors.write(tmp_path / "model.safetensors", arrays)
+    found, read = open_tensors(tmp_path), Reader()
+    with ThreadPoolExecutor(4) as threads:
+        right = threads.map(lambda name: np.array_equal(read(found[name]), arrays[name]), list(arrays) * 5)
+    assert list(right) == [True] * 200
+
+
 @pytest.mark.parametrize("write", [torch_zip, torch_legacy])
 def test_views_of_one_storage_in_torchs_files(tmp_path, write):
     """Of the storage, only what a view touches is read."""
