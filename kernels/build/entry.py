@@ -13,20 +13,23 @@ entries: dict[str, "Entry"] = {}  # by symbol: those that some module of the hos
 
 
 class Entry:
-    """A kernel, called with the fields of `call`; other Python threads run on meanwhile.
+    """A kernel, called with the fields of `call`; other Python threads run on meanwhile, unless it is `brief`.
+
+    A brief one takes some microseconds: less than it takes to get the interpreter back from another thread.
 
     `module` and `name` say where the device function is written, which is never imported here, except with
     NUMBA_DISABLE_JIT=1, when it is called as Python.
     """
 
-    def __init__(self, module: str, name: str, call: type, python: Callable | None = None):
+    def __init__(self, module: str, name: str, call: type, python: Callable | None = None, brief: bool = False):
         self.module, self.name, self.call, self.python = module, name, call, python
+        self.kind = (ctypes.PYFUNCTYPE if brief else ctypes.CFUNCTYPE)(None, ctypes.c_void_p)
         self.markers, self.function = list(leaves(call)), None
         entries[f"{module}.{name}"] = self
 
     def at(self, address: int) -> None:
         """From now on the machine code is at that address."""
-        self.function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+        self.function = self.kind(address)
 
     def bind(self, *fields) -> Callable[[], None]:
         """A function without arguments that calls the kernel with these. Raises ArgumentError if they do not fit."""

@@ -30,7 +30,7 @@ class BestOfRowsCall(NamedTuple):
 
 
 peaks_of_rows = Entry("ops.softmax", "peaks_of_rows", PeaksOfRowsCall)
-best_of_rows = Entry("ops.softmax", "best_of_rows", BestOfRowsCall)
+best_of_rows = Entry("ops.softmax", "best_of_rows", BestOfRowsCall, brief=True)
 
 
 class LogitsTable:

@@ -20,12 +20,13 @@ from typing import NamedTuple, TypeVar
 from ..errors import OptionError
 from ..search import Asking
 from ..system.helpers import is_lack_of_threads
-from ..system.threads import SharedThreads, get_threads
+from ..system.threads import SharedThreads, get_threads, own_threads
 from .scheduler import Company, Running, StepTogether, together
 
 R = TypeVar("R")
 MOST = 4  # workers: a quarter of the time is Python's in int8, an eighth in float32, and one of them at a time has it
 ENOUGH = 3  # utterances of each worker before there is another one: fewer are faster with all threads in one step
+AHEAD = 8  # utterances, and marks between recordings, that are given out before a worker asks for them
 TAKEN = object()  # what a worker tells when it has taken an utterance
 
 
@@ -72,7 +73,7 @@ class Crew:
         self.cancel, self.given, self.told = threading.Event(), SimpleQueue(), SimpleQueue()
         self.step, self.width, self.shared = cancellable(step, self.cancel), width, SharedThreads(get_threads())
         self.owner, self.threads, self.most = os.getpid(), [], most
-        self.running, self.enough = 0, enough
+        self.running, self.enough, self.ahead, self.more = 0, enough, 0, True
 
     def begin(self, expected: int) -> None:
         """Start as many workers as have enough to do, if that is more than one; none if the system gives no threads."""
@@ -98,9 +99,15 @@ class Crew:
             self.running += count
 
     def _give(self, numbered: Iterator[tuple[int, Asking]]) -> None:
-        """Give out the next utterance; there is one more worker for it if those there have enough to do."""
-        self.given.put(one := next(numbered, None))
-        if one and len(self.threads) < self.most and self.running >= len(self.threads) * self.enough:
+        """Give out the next utterance; there is one more worker for it if those there have enough to do.
+
+        Looking for it (reading, finding speech) takes one thread: the workers have them all, and a call that waits for
+        a second one waits long.
+        """
+        with own_threads(1):
+            self.given.put(one := next(numbered, None))
+        self.ahead, self.more = self.ahead + 1, one is not None
+        if one and len(self.threads) < self.most and self.running + self.ahead > len(self.threads) * self.enough:
             self.enlarge()
 
     def _taken(self) -> Iterator[tuple[int, Asking]]:
@@ -129,19 +136,19 @@ class Crew:
                 self.told.put(result)
 
     def run(self, numbered: Iterator[tuple[int, Asking[R]]]) -> Iterator[tuple[int, R]]:
-        """Give out numbered utterances, each a little before it is taken: (number, result) of each as it ends.
+        """Give out numbered utterances, some before they are taken: (number, result) of each as it ends.
 
-        Raises what a worker raised; OptionError in a forked child, where no worker is.
+        The next is looked for only when nothing is told, as that may take long (a pipe that others write to). Raises
+        what a worker raised; OptionError in a forked child, where no worker is.
         """
         ended = 0
-        self._give(numbered)
         while ended < len(self.threads):
             if os.getpid() != self.owner:
                 raise OptionError("this iteration was begun before a fork; expected the parent to go on with it")
-            told = self.told.get()
-            if told is TAKEN:
-                self.running += 1
+            if self.more and self.ahead < AHEAD and self.told.empty():
                 self._give(numbered)
+            elif (told := self.told.get()) is TAKEN:
+                self.running, self.ahead = self.running + 1, self.ahead - 1
             elif not isinstance(told, Ended):
                 self.running -= 1
                 yield told

@@ -11,7 +11,7 @@ import pytest
 from s2t_np.errors import OptionError
 from s2t_np.system.threads import get_threads, own_threads
 from s2t_np.together import Sharing, side_by_side
-from s2t_np.together.workers import ENOUGH
+from s2t_np.together.workers import AHEAD, ENOUGH
 from tests.support.askers import Step, asker, failing, lengths
 from tests.support.few_threads import give_threads
 from tests.support.forks import child
@@ -105,6 +105,59 @@ def test_utterances_are_taken_in_the_calling_thread():
 
     assert len(list(side_by_side(utterances(), Step(), Sharing(2, 3)))) == 9
     assert set(taken) == {threading.current_thread()}
+
+
+def test_some_utterances_are_there_before_a_worker_asks_for_them():
+    """Without them a worker waits while the next is read, though there was time to read it before."""
+    taken, enough = [], threading.Event()
+
+    def utterances():
+        for i in range(40):
+            taken.append(i)
+            if i == AHEAD + 1:
+                enough.set()
+            yield asker(i, 1)
+
+    def step(asks):
+        assert enough.wait(20)
+        time.sleep(0.05)
+        counts.append(len(taken))
+        return [(i, name) for name, i in asks]
+
+    counts = []
+    assert len(list(side_by_side(utterances(), step, Sharing(1, 2), 40))) == 40
+    assert counts[0] == 2 + AHEAD
+
+
+def test_what_has_ended_is_told_before_the_next_utterance_is_looked_for():
+    """Which may be a minute later, where somebody still speaks."""
+    ended, found, seen = threading.Event(), [], []
+
+    def utterances():
+        yield in_this_thread(ended.set)
+        assert ended.wait(20)
+        time.sleep(0.1)
+        yield asker(1, 1)
+        seen.extend(found)
+        yield asker(2, 1)
+
+    for number, _ in side_by_side(utterances(), Step(), Sharing(1, 2), 40):
+        found.append(number)
+    assert seen[:1] == [0] and sorted(found) == [0, 1, 2]
+
+
+def test_one_thread_looks_for_the_next_utterance_while_workers_have_them_all():
+    numbers = []
+
+    def utterances():
+        for i in range(20):
+            numbers.append(get_threads())
+            yield asker(i, 2)
+
+    with own_threads(6):
+        assert len(list(side_by_side(utterances(), Step(), Sharing(2, 3), 20))) == 20
+        assert get_threads() == 6
+    assert numbers == [1] * 20
 
 
 def test_a_single_worker_is_the_calling_thread():

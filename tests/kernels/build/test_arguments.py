@@ -100,3 +100,9 @@ def test_an_entry_names_itself_when_arguments_do_not_fit(kernel):
         kernel.bind(np.zeros(3, np.float32), (0, "1"))
     with pytest.raises(ArgumentError, match="kernel: "):
         kernel.bind(np.zeros(3, np.float32), (0, 1.5))
+
+
+def test_other_python_threads_wait_for_a_brief_kernel_only(kernel):
+    keeps_the_interpreter = 4  # FUNCFLAG_PYTHONAPI
+    assert not kernel.kind._flags_ & keeps_the_interpreter
+    assert Entry("tests.nowhere", "kernel", Group, brief=True).kind._flags_ & keeps_the_interpreter
