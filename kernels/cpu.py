@@ -103,9 +103,12 @@ def may_use_tiles() -> bool:
 
 def detect() -> Cpu:
     """The processor this process runs on, less what S2T_NP_CPU_FEATURES takes away."""
-    name, flags = compiler_target()
+    return _cpu(*compiler_target(), os.environ.get("S2T_NP_CPU_FEATURES"))
+
+
+@functools.cache
+def _cpu(name: str, flags: str, allowed: str | None) -> Cpu:
     features = frozenset(flag[1:] for flag in flags.split(",") if flag.startswith("+"))
-    allowed = os.environ.get("S2T_NP_CPU_FEATURES")
     if allowed is not None:
         features &= frozenset(allowed.split(","))
     if "amx-tile" in features and not may_use_tiles():

@@ -53,13 +53,12 @@ def reason(error: Exception) -> str:
     return getattr(error, "error_string", str(error)).removeprefix("Error : ").strip(" .")
 
 
-def read_into(stream, buffer, frames: int) -> tuple[int, str | None]:
+def read_into(stream, buffer) -> tuple[int, str | None]:
     """Fill `buffer` (frames * channels float32) -> how many frames came (-1: look for yourself), and what went wrong.
 
-    After a failure the numbers that were not decoded are NaN.
+    It holds NaN: after a failure those numbers that still are were not decoded.
     """
     _, failure = stream_class()
-    memoryview(buffer).cast("B")[:] = NOT_A_NUMBER * (frames * stream.channels)
     try:
         return stream.buffer_read_into(buffer, "float32"), None
     except failure as error:
@@ -117,7 +116,8 @@ class Service:
         size = 4 * frames * self.stream.channels
         if len(self.buffer) != size:
             self.buffer = bytearray(size)
-        count, failure = read_into(self.stream, self.buffer, frames)
+        self.buffer[:] = NOT_A_NUMBER * (size // 4)
+        count, failure = read_into(self.stream, self.buffer)
         data = memoryview(self.buffer)[: size if count < 0 else 4 * count * self.stream.channels]
         answer({"frames": count, "failure": failure, "errors": self.errors(), "bytes": len(data)}, data)
 

@@ -54,10 +54,11 @@ class LocalSound:
                 self.stream = stream(self.part)
             return 0
 
-    def read_into(self, block: np.ndarray, frames: int) -> tuple[int, str | None]:
-        """As decoder.read_into."""
+    def read_into(self, block: np.ndarray) -> tuple[int, str | None]:
+        """As decoder.read_into, for a block (frames, channels)."""
+        block.fill(np.nan)
         with raised_again():
-            return decoder.read_into(self.stream, block, frames)
+            return decoder.read_into(self.stream, block)
 
 
 def libsndfile():
@@ -165,7 +166,7 @@ def read_block(sound, frames: int, name: str) -> tuple[int, str | None, np.ndarr
     """
     block = np.empty((frames, sound.channels), np.float32)
     try:
-        count, failure = sound.read_into(block, frames)
+        count, failure = sound.read_into(block)
     except process.DecoderDiedError as error:
         if killed := died(error, name):
             raise killed from error

@@ -121,7 +121,7 @@ def opened(source: Source) -> "Demuxer":
 def trouble(error: Exception, source: Source) -> str:
     """Return why a file cannot be opened, after the words "FFmpeg" or "neither libsndfile nor FFmpeg"."""
     head = source.at(0, HEAD)
-    if head[4:8] in (b"ftyp", b"mdat") and source.find(b"moov", 0) == source.size:
+    if head[4:8] in (b"ftyp", b"mdat") and source.find(b"moov", position=0) == source.size:
         return "finds no index (moov) in it: it is cut short, or its recording was never finished"
     verb = "cannot open" if describe_format(head) else "knows"
     return f"{verb} it ({getattr(error, 'strerror', None) or error})"

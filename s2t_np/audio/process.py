@@ -119,9 +119,9 @@ class RemoteSound:
         """Return 0, the frame that comes next: what these decoders give depends on all that came before."""
         return 0
 
-    def read_into(self, block, frames: int) -> tuple[int, str | None]:
-        """As decoder.read_into."""
-        answer, data = self.process.ask({"read": frames}, self.part)
+    def read_into(self, block) -> tuple[int, str | None]:
+        """As decoder.read_into, for a block (frames, channels)."""
+        answer, data = self.process.ask({"read": len(block)}, self.part)
         memoryview(block).cast("B")[: len(data)] = data
         self.errors += answer["errors"]
         return answer["frames"], answer["failure"]

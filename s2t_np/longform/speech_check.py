@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..settings.fields import bounded_number
-from .vad_ops import LAG, NUMPY_VAD, Measures, VadOps
+from .vad_ops import LAG, NUMPY_VAD, Measures, VadOps, taper
 
 WINDOW, HOP = 0.064, 0.020  # seconds: long enough that the lines of a voice blur when it moves
 LOWEST, HIGHEST = 200, 4000  # Hz
@@ -61,7 +61,7 @@ def measures(samples: np.ndarray, rate: int, ops: VadOps = NUMPY_VAD) -> Measure
     if len(samples) < window:
         samples = np.append(samples, np.zeros(window - len(samples)))
     low, high = round(LOWEST * WINDOW), round(min(HIGHEST, rate / 2) * WINDOW)
-    power = ops.band_powers(samples, np.hanning(window), hop, window, np.arange(low, high + 1))
+    power = ops.band_powers(samples, taper(window), hop, window, np.arange(low, high + 1))
     return ops.frame_measures(power, 1 / max(FLOOR * power.max(), np.finfo(float).tiny))
 
 

@@ -145,10 +145,11 @@ def whole_or_pieces(sound: Iterator[np.ndarray], rate: int, options: StreamOptio
     if (length := sum(map(len, head))) > limit:
         yield from speech_pieces(chain(head, sound), rate, options, ops)
         return
-    found = list(speech_pieces(head, rate, options, ops))
+    whole = [np.concatenate(head)] if head else []
+    found = list(speech_pieces(whole, rate, options, ops))
     if found or (head and not options.vad_filter):
         start, end = (found[0].start, found[-1].end) if found else (0.0, length / rate)
-        yield Piece(np.concatenate(head), 0.0, start, end, overlaps=False, continues=False)
+        yield Piece(*whole, 0.0, start, end, overlaps=False, continues=False)
     if failure:
         raise failure
 

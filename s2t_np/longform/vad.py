@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import OptionError
 from ..features import frame_geometry
 from ..settings.fields import bounded_number, check_fields, is_real
-from .vad_ops import NUMPY_VAD, VadOps, running_sums
+from .vad_ops import NUMPY_VAD, VadOps, running_sums, taper
 
 BAND_EDGES = (100, 400, 800, 1600, 3200, 7000)  # Hz
 SHORT, LONG = 3, 9  # frames that a level, and the level the floor follows, are averaged over
@@ -59,7 +59,7 @@ class Detector:
         self.options, self.ops = options, ops
         self.window, self.hop, self.fft_length = frame_geometry(rate)
         self.seconds = self.hop / rate  # per frame
-        self.taper = np.hanning(self.window)
+        self.taper = taper(self.window)
         self.scale = 2 / (self.fft_length * np.square(self.taper).sum())  # from a sum of |DFT|^2 to a mean square
         edges = np.minimum(np.array(BAND_EDGES) * self.fft_length // rate, self.fft_length // 2)
         self.edges = np.array(sorted(set(edges.tolist())))  # np.unique imports numpy.ma

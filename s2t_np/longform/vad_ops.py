@@ -4,6 +4,7 @@
 Here F is the number of frequencies and B that of bands.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,14 @@ class Measures(NamedTuple):
     power: np.ndarray  # (T,) the sum
     flatness: np.ndarray  # (T,) the mean of log(geometric / arithmetic mean of neighbouring frequencies)
     tonality: np.ndarray  # (T - LAG,) the correlation of the spectral lines with those LAG frames later
+
+
+@functools.lru_cache(maxsize=8)
+def taper(window: int) -> np.ndarray:
+    """The Hann window that frames of `window` samples are multiplied with: (window,), read-only."""
+    shape = np.hanning(window)
+    shape.flags.writeable = False
+    return shape
 
 
 class VadOps(NamedTuple):

@@ -46,6 +46,8 @@ def check_options(options: GenerationConfig, prompt_length: int) -> GenerationCo
 
 def with_absolute_lengths(options: GenerationConfig, prompt_length: int) -> GenerationConfig:
     """max_new_tokens and min_new_tokens, where given, become max_length and min_length; upstream lets them win."""
+    if options.max_new_tokens is options.min_new_tokens is None:
+        return options
     lengths = {}
     if options.max_new_tokens is not None:
         lengths["max_length"] = options.max_new_tokens + prompt_length

@@ -5,8 +5,9 @@ rule. Values come from JSON files or from a caller, so a test may meet anything.
 """
 
 import dataclasses
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ModelError
@@ -90,17 +91,23 @@ def show(value) -> str:
         return f"a huge {type(value).__name__}"
 
 
+@functools.cache
+def rules_of(cls) -> dict[str, Mapping]:
+    """The metadata of each field of a dataclass, by its name: a rule, where it has one."""
+    return {field.name: field.metadata for field in dataclasses.fields(cls)}
+
+
 def check_fields(config, source: str, error: type[Exception] = ModelError) -> None:
     """Hold every field of a dataclass instance to its rule, or raise `error` naming the source and the field."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if "check" in field.metadata and not field.metadata["check"](value):
-            raise error(f"{source}: {field.name} is {show(value)}, expected {field.metadata['expected']}")
+    for name, metadata in rules_of(type(config)).items():
+        value = getattr(config, name)
+        if "check" in metadata and not metadata["check"](value):
+            raise error(f"{source}: {name} is {show(value)}, expected {metadata['expected']}")
 
 
 def from_dict(cls, data: dict, source: str):
     """Build the dataclass `cls` from the fields of `data` that it knows, and check them. Raises ModelError."""
-    known = {f.name for f in dataclasses.fields(cls)}
+    known = rules_of(cls)
     config = cls(**{k: frozen(v) for k, v in data.items() if k in known})
     check_fields(config, source)
     return config

@@ -19,6 +19,7 @@ from .fields import (
     is_token_lists,
     real,
     rule,
+    rules_of,
     show,
     token_ids,
 )
@@ -155,8 +156,8 @@ class GenerationConfig:
         options = {name: value for name, value in options.items() if name not in {*IGNORED, *REFUSED}}
         if options.get("do_sample"):
             options = {"num_beams": 1} | options
-        known = {f.name for f in dataclasses.fields(self)}
-        if unknown := sorted(set(options) - known):
+        known = rules_of(GenerationConfig)
+        if unknown := sorted(options.keys() - known):
             raise OptionError(f"unknown generation option {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         values = {k: SWITCHED_OFF.get(k) if v is None else frozen(v) for k, v in with_pairs(options).items()}
         changed = dataclasses.replace(self, **values)
@@ -172,7 +173,7 @@ def with_pairs(options: dict) -> dict:
 
 def without_unused(cls, data: dict, source: str) -> dict:
     """`data` without invalid sampling options, with an InputWarning for each: nothing asks for them."""
-    rules = {field.name: field.metadata for field in dataclasses.fields(cls) if field.name in SAMPLING}
+    rules = {name: metadata for name, metadata in rules_of(cls).items() if name in SAMPLING}
     invalid = [name for name, metadata in rules.items() if name in data and not metadata["check"](data[name])]
     for name in invalid:
         told = f"{name} is {show(data[name])}, expected {rules[name]['expected']}; it has no effect without do_sample"

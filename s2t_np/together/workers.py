@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 from ..errors import OptionError
 from ..search import Asking
 from ..system.helpers import is_lack_of_threads
-from ..system.threads import SharedThreads, get_threads, own_threads
+from ..system.threads import SharedThreads, get_threads, single_thread
 from .scheduler import Company, Running, StepTogether, together
 
 R = TypeVar("R")
@@ -104,7 +104,7 @@ class Crew:
         Looking for it (reading, finding speech) takes one thread: the workers have them all, and a call that waits for
         a second one waits long.
         """
-        with own_threads(1):
+        with single_thread():
             self.given.put(one := next(numbered, None))
         self.ahead, self.more = self.ahead + 1, one is not None
         if one and len(self.threads) < self.most and self.running + self.ahead > len(self.threads) * self.enough:

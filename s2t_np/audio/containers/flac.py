@@ -20,7 +20,7 @@ def flac(source: Source, start: int) -> tuple[list[Part], int]:
         return [Part(source, start)], source.size
     fields = int.from_bytes(head[18:26], "big")
     frames = fields & (1 << 36) - 1
-    end = min(source.find(magic, start + 26) for magic in (BEGINNING, ONLY_BLOCK))
+    end = source.find(BEGINNING, ONLY_BLOCK, position=start + 26)
     unknown = head[:18] + (fields - frames).to_bytes(8, "big")
     resume = functools.partial(resumed, source, end, ONLY_BLOCK + unknown[8:] + head[26:], start + 42)
     return [Part(source, start + 26, end, unknown, frames=frames or None, resume=resume)], end

@@ -43,7 +43,7 @@ def pages(source: Source, position: int) -> Iterator[Page]:
             if after > position and source.at(after, 4) == b"OggS":
                 position = after
             else:
-                position, gap = source.find(b"OggS", position + 1), True
+                position, gap = source.find(b"OggS", position=position + 1), True
             continue
         table = 27 + header[26]
         end = position + table + sum(header[27:table])

@@ -36,14 +36,17 @@ class Source:
         count = min(count, self.size - position)
         return self._try(lambda: self._read(position, count)) if count > 0 else b""
 
-    def find(self, pattern: bytes, position: int, end: int | None = None) -> int:
-        """The next place at which `pattern` stands before `end`; `end` (default: the file's) if there is none."""
+    def find(self, *patterns: bytes, position: int, end: int | None = None) -> int:
+        """The next place at which one of `patterns`, of equal length, stands before `end`; `end` if there is none.
+
+        `end`: that of the file, by default.
+        """
         end = self.size if end is None else end
         while position < end:
             window = self.at(position, min(SEARCHED, end - position))
-            if (found := window.find(pattern)) >= 0:
-                return position + found
-            position += SEARCHED - len(pattern) + 1
+            if found := [place for pattern in patterns if (place := window.find(pattern)) >= 0]:
+                return position + min(found)
+            position += SEARCHED - len(patterns[0]) + 1
         return end
 
     def _read(self, position, count):

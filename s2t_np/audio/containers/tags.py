@@ -29,7 +29,7 @@ def after_tag(source: Source, start: int) -> int:
     if head[:8] == b"APETAGEX" and len(head) == 16:
         return min(start + 32 + int.from_bytes(head[12:], "little"), source.size)
     if head[:11] == b"LYRICSBEGIN":
-        end = source.find(b"LYRICS200", start, min(source.size, start + (1 << 16)))
+        end = source.find(b"LYRICS200", position=start, end=min(source.size, start + (1 << 16)))
         return min(end + 9, source.size)
     return start
 
