@@ -90,3 +90,8 @@ def lend_aligned(pool: Pool, *sizes: int) -> list[np.ndarray]:
     begins = np.cumsum([0, *(-(-size // CACHE_LINE) * CACHE_LINE for size in sizes)])
     block = lend_floats(pool, int(begins[-1]))
     return [block[begin : begin + size] for begin, size in zip(begins.tolist(), sizes, strict=False)]
+
+
+# What calls compute in. With new pages for each utterance the encoder's 10 s take 39.1 instead of 38.3 ms, and the
+# speech check of 10 s asks the system for 150 pages.
+LENT = Pool(1 << 26)

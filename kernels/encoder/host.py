@@ -38,14 +38,13 @@ from ..ops.host import (
     ConvTable,
     plan_convolutions,
 )
-from ..pool import Pool, lend_aligned
+from ..pool import LENT, lend_aligned
 from ..threads import get_threads, parallel
 from ..weights.pack import PackedConv, PackedEncoder, PackedNorm, round_up
 from . import columns
 
 INNER = CHUNK  # inner features of the feed-forward part at a time
 
-LENT = Pool(1 << 26)  # memory of runs: with new pages for each utterance, 10 s take 39.1 instead of 38.3 ms
 LONG = 2000  # positions beyond which phases are calls of their own, so that Ctrl-C is heard between two
 GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all buffers fit the second-level cache
 # The same where AMX multiplies, and of a convolution: weights are laid out anew for each group, and the second-level

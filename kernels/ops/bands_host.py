@@ -6,6 +6,7 @@ import numpy as np
 
 from ..build.arguments import Doubles, Floats, OutDoubles, OutWords, Words
 from ..build.entry import Entry
+from ..pool import LENT, lend_floats
 from ..threads import get_threads, parallel
 from .fourier_host import Transform, scratch, transform
 
@@ -33,7 +34,7 @@ def band_powers(samples: np.ndarray, taper: np.ndarray, hop: int, length: int, e
     """Samples (N,) float32, taper (window,), edges (B+1,) -> (B, T) float64; L is `length`."""
     samples, window, bands = np.ascontiguousarray(samples, np.float32), len(taper), len(edges) - 1
     frames = 0 if len(samples) < window else 1 + (len(samples) - window) // hop
-    out, shape, threads = np.empty((bands, frames)), (taper * 0.5, window, transform(length)), get_threads()
-    room = scratch(length, threads)
-    parallel(entry, 1, threads, samples, frames, hop, *shape, edges, bands, room, out.reshape(-1))
-    return out
+    out, shape, threads = lend_floats(LENT, 2 * bands * frames), (taper * 0.5, window, transform(length)), get_threads()
+    out, room = out.view(np.float64), scratch(length, threads)
+    parallel(entry, 1, threads, samples, frames, hop, *shape, edges, bands, room, out)
+    return out.reshape(bands, frames)

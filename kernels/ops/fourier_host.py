@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..aligned import empty_aligned
 from ..build.arguments import Doubles, Words
+from ..pool import LENT, lend_floats
 
 
 class Transform(NamedTuple):
@@ -36,4 +36,4 @@ def transform(length: int) -> Transform:
 
 def scratch(length: int, threads: int) -> np.ndarray:
     """Room for all threads, uninitialised: for each 12 L float64, of frames [L][8] and their power [L / 2][8]."""
-    return empty_aligned(2 * 12 * length * threads)[0].view(np.float64)
+    return lend_floats(LENT, 2 * 12 * length * threads).view(np.float64)

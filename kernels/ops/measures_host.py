@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..aligned import empty_aligned
 from ..build.arguments import Doubles, OutDoubles, OutWords
 from ..build.entry import Entry
 from ..layout import DOUBLE_LANES
+from ..pool import LENT, lend_aligned
 from ..threads import get_threads, parallel
 
 
@@ -37,6 +37,7 @@ def frame_measures(power: np.ndarray, scale: float, side: int, lag: int) -> np.n
     """
     bins, frames = power.shape
     row, out, threads = (-(-frames // DOUBLE_LANES) + 1) * DOUBLE_LANES, np.empty((4, frames)), get_threads()
-    rooms = (room.view(np.float64) for room in empty_aligned(4 * DOUBLE_LANES * bins * threads, 2 * bins * row))
+    sizes = 4 * DOUBLE_LANES * bins * threads, 2 * bins * row
+    rooms = (room.view(np.float64) for room in lend_aligned(LENT, *sizes))
     parallel(entry, 2, threads, power.reshape(-1), scale, bins, frames, row, side, lag, *rooms, out.reshape(-1))
     return out
