@@ -4,13 +4,13 @@ An error is a result like any other: it is raised where the result would have be
 the neighbours in the decoder do not notice. `by_group` lets the caller go on with the next recording.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple, Protocol, TypeVar
 
 from ..errors import S2TError
-from ..search import Ask, Asking, NextToken
-from .scheduler import StepTogether
+from ..search import Asking
+from .scheduler import Known, StepTogether
 from .workers import Sharing, side_by_side
 
 R = TypeVar("R")
@@ -53,19 +53,13 @@ def guarded(utterance: Asking) -> Asking[Outcome]:
         return Outcome(None, error)
 
 
-def mark(outcome: Outcome) -> Generator[Ask, NextToken, Outcome]:
-    """An utterance that asks nothing and returns this."""
-    return outcome
-    yield
-
-
-def guarded_all(utterances: Iterable[Asking]) -> Iterator[Asking[Outcome]]:
+def guarded_all(utterances: Iterable[Asking]) -> Iterator[Asking[Outcome] | Known]:
     """All utterances, guarded; where there should be one more and it cannot be had, its error."""
     try:
         for utterance in utterances:
             yield guarded(utterance)
     except Exception as error:
-        yield mark(Outcome(None, error))
+        yield Known(Outcome(None, error))
 
 
 def in_order(results: Iterable[tuple[int, R]]) -> Iterator[R]:
@@ -80,7 +74,7 @@ def in_order(results: Iterable[tuple[int, R]]) -> Iterator[R]:
 
 
 def outcomes(
-    guarded: Iterable[Asking[Outcome]], step: StepTogether, sharing: Sharing, expected: int = 0
+    guarded: Iterable[Asking[Outcome] | Known], step: StepTogether, sharing: Sharing, expected: int = 0
 ) -> Iterator[Outcome]:
     """The outcomes of utterances, in order, each as soon as it and those before it are there."""
     with closing(side_by_side(guarded, step, sharing, expected)) as results:
@@ -120,11 +114,11 @@ def by_group(
                 yield outcome.value.group, until_end(found)
 
 
-def enclosed(group: Group) -> Iterator[Asking[Outcome]]:
+def enclosed(group: Group) -> Iterator[Asking[Outcome] | Known]:
     """The utterances of a group between its marks."""
-    yield mark(Outcome(Begin(group)))
+    yield Known(Outcome(Begin(group)))
     yield from guarded_all(group.utterances())
-    yield mark(Outcome(END))
+    yield Known(Outcome(END))
 
 
 def until_end(found: Iterator[Outcome]) -> Iterator:

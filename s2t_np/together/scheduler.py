@@ -20,6 +20,12 @@ R = TypeVar("R")
 StepTogether = Callable[[Sequence[Ask]], list[NextToken]]  # an answer to each Ask, as decoder.step_together
 
 
+class Known(NamedTuple):
+    """Stands among the utterances; its result is there already."""
+
+    result: object
+
+
 class Running(NamedTuple):
     """An utterance that waits for an answer."""
 
@@ -35,7 +41,7 @@ class Company:
         """Up to `width` run at a time; some may have begun elsewhere."""
         self.step, self.width, self.running = step, width, list(running)
 
-    def welcome(self, waiting: Iterator[tuple[int, Asking[R]]]) -> Iterator[tuple[int, R]]:
+    def welcome(self, waiting: Iterator[tuple[int, Asking[R] | Known]]) -> Iterator[tuple[int, R]]:
         """Let one that waits join, if there is room: (number, result) of each before it that asks nothing."""
         room = min(self.width, len(self.running) + 1)
         while len(self.running) < room and (arrival := next(waiting, None)):
@@ -59,7 +65,7 @@ class Company:
 
 
 def together(
-    utterances: Iterable[tuple[int, Asking[R]]], step: StepTogether, width: int, running: Iterable[Running] = ()
+    utterances: Iterable[tuple[int, Asking[R] | Known]], step: StepTogether, width: int, running: Iterable[Running] = ()
 ) -> Iterator[tuple[int, R]]:
     """Run numbered utterances, `width` at a time: (number, result) of each as it ends; `running` have begun elsewhere.
 
@@ -88,9 +94,12 @@ def refused(asked: Sequence[Running], error: Exception) -> Iterator[tuple[int, R
 
 
 def answered(
-    number: int, utterance: Asking[R], answer: NextToken | None, running: list[Running]
+    number: int, utterance: Asking[R] | Known, answer: NextToken | None, running: list[Running]
 ) -> Iterator[tuple[int, R]]:
     """Send an utterance its answer (None starts it). It asks again and runs on, or this yields its result."""
+    if isinstance(utterance, Known):
+        yield number, utterance.result
+        return
     try:
         running.append(Running(number, utterance, utterance.send(answer)))
     except StopIteration as end:

@@ -21,12 +21,12 @@ from ..errors import OptionError
 from ..search import Asking
 from ..system.helpers import is_lack_of_threads
 from ..system.threads import SharedThreads, get_threads, single_thread
-from .scheduler import Company, Running, StepTogether, together
+from .scheduler import Company, Known, Running, StepTogether, together
 
 R = TypeVar("R")
 MOST = 4  # workers: a quarter of the time is Python's in int8, an eighth in float32, and one of them at a time has it
 ENOUGH = 3  # utterances of each worker before there is another one: fewer are faster with all threads in one step
-AHEAD = 8  # utterances, and marks between recordings, that are given out before a worker asks for them
+AHEAD = 4  # utterances that are given out before a worker asks for them; their sound is in memory
 TAKEN = object()  # what a worker tells when it has taken an utterance
 
 
@@ -98,14 +98,18 @@ class Crew:
             self.threads.append(thread)
             self.running += count
 
-    def _give(self, numbered: Iterator[tuple[int, Asking]]) -> None:
+    def _give(self, numbered: Iterator[tuple[int, Asking | Known]]) -> Iterator[tuple[int, R]]:
         """Give out the next utterance; there is one more worker for it if those there have enough to do.
 
         Looking for it (reading, finding speech) takes one thread: the workers have them all, and a call that waits for
-        a second one waits long.
+        a second one waits long. What is Known needs no worker: (number, result) of it.
         """
         with single_thread():
-            self.given.put(one := next(numbered, None))
+            one = next(numbered, None)
+        if one and isinstance(one[1], Known):
+            yield one[0], one[1].result
+            return
+        self.given.put(one)
         self.ahead, self.more = self.ahead + 1, one is not None
         if one and len(self.threads) < self.most and self.running + self.ahead > len(self.threads) * self.enough:
             self.enlarge()
@@ -135,7 +139,7 @@ class Crew:
             for result in together(numbered, self.step, self.width, running):
                 self.told.put(result)
 
-    def run(self, numbered: Iterator[tuple[int, Asking[R]]]) -> Iterator[tuple[int, R]]:
+    def run(self, numbered: Iterator[tuple[int, Asking[R] | Known]]) -> Iterator[tuple[int, R]]:
         """Give out numbered utterances, some before they are taken: (number, result) of each as it ends.
 
         The next is looked for only when nothing is told, as that may take long (a pipe that others write to). Raises
@@ -146,7 +150,7 @@ class Crew:
             if os.getpid() != self.owner:
                 raise OptionError("this iteration was begun before a fork; expected the parent to go on with it")
             if self.more and self.ahead < AHEAD and self.told.empty():
-                self._give(numbered)
+                yield from self._give(numbered)
             elif (told := self.told.get()) is TAKEN:
                 self.running, self.ahead = self.running + 1, self.ahead - 1
             elif not isinstance(told, Ended):
@@ -177,7 +181,7 @@ def dealt(batch: int, workers: int) -> Sharing:
 
 
 def side_by_side(
-    utterances: Iterable[Asking[R]], step: StepTogether, sharing: Sharing, expected: int = 0
+    utterances: Iterable[Asking[R] | Known], step: StepTogether, sharing: Sharing, expected: int = 0
 ) -> Iterator[tuple[int, R]]:
     """(number, result) of every utterance as it ends; workers divide the threads of the caller.
 

@@ -11,6 +11,7 @@ import pytest
 from s2t_np.errors import OptionError
 from s2t_np.system.threads import get_threads, own_threads
 from s2t_np.together import Sharing, side_by_side
+from s2t_np.together.scheduler import Known
 from s2t_np.together.workers import AHEAD, ENOUGH
 from tests.support.askers import Step, asker, failing, lengths
 from tests.support.few_threads import give_threads
@@ -158,6 +159,22 @@ def test_one_thread_looks_for_the_next_utterance_while_workers_have_them_all():
         assert len(list(side_by_side(utterances(), Step(), Sharing(2, 3), 20))) == 20
         assert get_threads() == 6
     assert numbers == [1] * 20
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("expected", [0, 40])
+def test_what_is_known_stands_among_the_results_and_no_worker_takes_it(workers, expected):
+    several = [
+        Known("begin"),
+        *(asker(i, 3) for i in range(6)),
+        Known("end"),
+        Known("begin"),
+        asker(6, 2),
+        Known("end"),
+    ]
+    found = dict(side_by_side(several, Step(), Sharing(2, workers), expected))
+    assert [found[number] for number in (0, 7, 8, 10)] == ["begin", "end", "begin", "end"]
+    assert [found[number] for number in (1, 6, 9)] == [(0, 3), (5, 3), (6, 2)] and len(found) == 11
 
 
 def test_a_single_worker_is_the_calling_thread():
