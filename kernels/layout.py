@@ -11,6 +11,7 @@ CHUNK_ROWS = PANEL * CHUNK // 4 + LANES * LANES  # words for a chunk of a panel,
 PAIRS_OF_UNIT, PAIRS_OF_PANEL = CHUNK // 2 * LANES, CHUNK // 2 * PANEL
 # inputs whose pieces fill registers of AMX, and the words that they take in a unit (ops/gemm_pieces.py)
 BLOCK_INPUTS, BLOCK_PIECES = 2 * LANES, 3 * LANES * LANES
+FEWEST_UNITS = 3  # an utterance with fewer is not multiplied in pieces, whatever the threads, on which no bit depends
 FLOAT32, INT8, FLOAT16 = 0, 1, 2  # weight dtypes
 CHAIN = 256  # products that are added up one after the other, at most
 NO_FLOOR, RELU = np.float32(-np.inf), np.float32(0.0)  # lower bounds of results

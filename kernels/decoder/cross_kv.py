@@ -8,12 +8,14 @@ of a head lie in the order of reading, in one block:
 They are floats, or halves where weights are not floats either (`line_words`).
 
 The memory is first laid out in units of 16 positions, [feature][16], as the encoder has them. Positions are then the
-lanes of keys, which a product leaves in the right order, and scalars side by side for values. All layers are one phase,
-whose items are 512 positions by one panel of weights.
+lanes of keys, which a product leaves in the right order, and scalars side by side for values. Where AMX multiplies
+floats, units and panels are split in pieces (`gemm_pieces.py`). All layers are one phase, whose items are 512 positions
+by one panel of weights.
 
 Versions (s2t-small, 250 positions, two cores; the arithmetic alone takes 1.15 ms): a product for each matrix, whose
 keys numpy transposed, 2.6 ms; rows of the memory, whose keys were moved one by one, 1.69 to 1.79, in bytes 0.70 to
-0.90; as here 1.49, in bytes 0.58 to 0.70. Keeping the block for the next utterance gained nothing.
+0.90; as here 1.49, in bytes 0.58 to 0.70. Keeping the block for the next utterance gained nothing. In pieces 1.60 ->
+1.25 on a later machine, 2.70 -> 2.10 on one thread; in halves 2.73 -> 1.90 there.
 """
 
 from typing import NamedTuple
@@ -21,11 +23,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..build.device import entry, inlined
-from ..layout import FLOAT16, FLOAT32, INT8, NO_FLOOR, PANEL
+from ..layout import BLOCK_PIECES, FLOAT16, FLOAT32, INT8, NO_FLOOR, PANEL
 from ..ops.gemm import linear_units
 from ..ops.gemm_blocked import widen_panel
 from ..ops.gemm_int8 import linear_units_int8
 from ..ops.gemm_panel import multiply_panel
+from ..ops.gemm_pieces import blocks_of, split_panel, split_unit
 from ..ops.matrices import (
     Matrix,
     MatrixSlice,
@@ -39,10 +42,12 @@ from ..ops.matrices import (
 )
 from ..ops.quantize import quantize_unit
 from ..simd.copy import copy_row, narrow_row
-from ..simd.operands import Operand, Output
+from ..simd.operands import Ahead, Bias, Operand, Output, TileSize
 from ..simd.scheduling import barrier, done, next_item, thread_id
+from ..simd.tile_amx import HAS_FLOAT_TILES, configure_tiles, release_tiles
+from ..simd.tile_pieces import PIECE, tile_pieces, tile_rows
 from ..simd.transpose import transpose
-from ..simd.vector import LANES, at, move, skip
+from ..simd.vector import LANES, at, load, move, skip, store
 from . import columns
 from .cross_kv_host import ProjectMemoryCall, layout
 
@@ -62,7 +67,7 @@ class Item(NamedTuple):
 
 
 @inlined
-def _lay_out(call, number):
+def _lay_out(call, number, own):
     """Unit `number` of the memory; positions after the last are zeros."""
     shape, first, vectors = call.shape, number * LANES, 0
     x, unit = skip(call.x, first * shape.depth), skip(call.units, number * shape.unit)
@@ -75,6 +80,8 @@ def _lay_out(call, number):
             unit[d * LANES + lane] = x[lane * shape.depth + d] if first + lane < shape.positions else np.float32(0.0)
     if shape.dtype == INT8:
         quantize_unit(at(unit, 0), shape.depth, at(unit, shape.words), at(unit, shape.scales))
+    elif HAS_FLOAT_TILES and shape.pieces:
+        split_unit(at(unit, 0), shape.depth, at(unit, shape.words), at(own, 0))
 
 
 @inlined
@@ -100,6 +107,22 @@ def _values(shape, x, rows, matrix, after, y):
         words, scales = Operand(move(unit, shape.words), 1, LANES), Operand(move(unit, shape.scales), 1, LANES)
         out = Output(Operand(move(y, first * PANEL), PANEL, LANES), no_operand(matrix.zeros), NO_FLOOR)
         multiply_panel(matrix.dtype, Rows(Operand(unit, 1, LANES), words, scales), count, shape.depth, panel, out)
+
+
+@inlined
+def _in_pieces(shape, column, x, rows, matrix, panel, after, y):
+    """The same keys, or values, of a pair of units x by a panel whose pieces are at `panel`, followed by room."""
+    blocks = blocks_of(shape.depth)
+    size, sums = TileSize(PANEL, 2, blocks), move(panel, 2 * blocks * BLOCK_PIECES)
+    left, right = Operand(panel, blocks * BLOCK_PIECES, BLOCK_PIECES), Operand(x, BLOCK_PIECES, shape.unit)
+    bias, nothing = Bias(matrix.terms, 1, matrix.zeros, 0), no_operand(matrix.zeros)
+    if column == columns.CROSS_K:
+        tile_pieces(size, left, right, bias, Output(Operand(y, PANEL, LANES), nothing, NO_FLOOR), after)
+    else:
+        tile_rows(size, left, right, bias, Output(Operand(sums, 2 * PIECE, PIECE), nothing, NO_FLOOR), after)
+        for r in range(rows):
+            for half in range(2):
+                store(move(y, r * PANEL + half * LANES), load(move(sums, half * 2 * PIECE + r * LANES)))
 
 
 @inlined
@@ -163,13 +186,19 @@ def _project(call, number, items, own):
     shape, item = call.shape, _item(call, number)
     after = at(call.w, _item(call, min(number + shape.threads, items - 1)).weights)
     matrix, whole = _matrix_of(call, item, own), shape.depth // shape.heads % PANEL == 0
-    direct = whole and shape.line == PANEL
+    direct, pieces = whole and shape.line == PANEL, at(own, PANEL * PANEL + shape.panel)
+    if HAS_FLOAT_TILES and shape.pieces:
+        configure_tiles()
+        split_panel(matrix.weights, shape.depth, pieces)
     for first in range(item.first, min(shape.positions, item.first + POSITIONS), PANEL):
         x, rows = at(call.units, first // LANES * shape.unit), min(PANEL, shape.positions - first)
         soon = move(after, first // PANEL % 8 * _share_of_panel(shape))
         place = _place(shape, item, item.feature, first)
         y = at(call.block, place) if direct else at(own, 0)
-        if item.column == columns.CROSS_K:
+        if HAS_FLOAT_TILES and shape.pieces:
+            ahead = Ahead(after, LANES if first == item.first else 0)
+            _in_pieces(shape, item.column, move(x, shape.words), rows, matrix, pieces, ahead, y)
+        elif item.column == columns.CROSS_K:
             _keys(shape, x, matrix, soon, y)
         else:
             _values(shape, x, rows, matrix, soon, y)
@@ -177,6 +206,8 @@ def _project(call, number, items, own):
             _distribute(call, item, own, first, rows)
         elif not direct:
             narrow_row(y, at(call.block, place), (PANEL if item.column == columns.CROSS_K else rows) * PANEL)
+    if HAS_FLOAT_TILES and shape.pieces:
+        release_tiles()
 
 
 @entry
@@ -186,7 +217,7 @@ def project_memory(call: ProjectMemoryCall):
     own, pairs = skip(call.scratch, thread_id(state) * shape.scratch), -(-shape.positions // PANEL)
     item = next_item(state, 0)
     while item < 2 * pairs:
-        _lay_out(call, item)
+        _lay_out(call, item, own)
         done(state, 0)
         item = next_item(state, 0)
     barrier(state, 0, 2 * pairs)

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..build.arguments import Floats, OutFloats, OutWords
 from ..build.entry import Entry
-from ..layout import CHUNK, FLOAT16, FLOAT32, INT8, LANES, PANEL
+from ..cpu import detect
+from ..layout import BLOCK_INPUTS, BLOCK_PIECES, CHUNK, FEWEST_UNITS, FLOAT16, FLOAT32, INT8, LANES, PANEL
 from ..pool import Pool, lend_floats
 from ..threads import get_threads, parallel
 from ..weights.pack import round_up
@@ -58,10 +59,12 @@ class CrossShape(NamedTuple):
     dtype: int  # weight dtype: FLOAT32, INT8 or FLOAT16
     line: int  # words of PANEL numbers in the block
     threads: int
-    words: int  # where in a unit the bytes of its floats begin
-    scales: int  # and their scales
-    unit: int  # floats of a unit with its bytes and scales
-    scratch: int  # floats of a thread's own: results of a pair of units, a panel of floats where weights are halves
+    pieces: int  # 1 where AMX multiplies floats
+    words: int  # where in a unit the bytes of its floats, or their pieces, begin
+    scales: int  # and the scales of bytes
+    unit: int  # floats of a unit with its bytes and scales, or its pieces
+    panel: int  # floats of a panel where weights are halves
+    scratch: int  # floats of a thread's own: results of a pair of units, such a panel; its pieces, and a pair's sums
 
 
 class ProjectMemoryCall(NamedTuple):
@@ -93,10 +96,13 @@ def _empty_block(pool: Pool, heads: int, positions: int, width: int, line: int) 
 def _shape(positions: int, depth: int, heads: int, layers: int, dtype: int) -> CrossShape:
     """Sizes for a memory (S, D)."""
     words, panel = depth * LANES, depth * PANEL if dtype == FLOAT16 else 0
-    scales = words + (round_up(depth) // 4 * LANES if dtype == INT8 else 0)
+    pieces = int(dtype != INT8 and detect().has_float_tiles and positions > (FEWEST_UNITS - 1) * LANES)
+    split = -(-depth // BLOCK_INPUTS) * BLOCK_PIECES if pieces else 0
+    scales = words + (round_up(depth) // 4 * LANES if dtype == INT8 else split)
     unit = scales + (-(-depth // CHUNK) * LANES if dtype == INT8 else 0)
-    line, scratch = line_words(depth // heads, dtype), PANEL * PANEL + panel
-    return CrossShape(positions, depth, heads, layers, dtype, line, get_threads(), words, scales, unit, scratch)
+    scratch = PANEL * PANEL * (1 + pieces) + panel + 2 * split
+    sizes = pieces, words, scales, unit, panel, scratch
+    return CrossShape(positions, depth, heads, layers, dtype, line_words(depth // heads, dtype), get_threads(), *sizes)
 
 
 def project(memory: np.ndarray, w, dtype: int, heads: int) -> CrossKV:

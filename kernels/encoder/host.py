@@ -18,6 +18,7 @@ from ..layout import (
     BLOCK_PIECES,
     CHUNK,
     CHUNK_ROWS,
+    FEWEST_UNITS,
     FLOAT16,
     INT8,
     LANES,
@@ -50,7 +51,6 @@ GROUP_UNITS = 8  # units that a thread takes at a time, about: their rows of all
 # The same where AMX multiplies, and of a convolution: weights are laid out anew for each group, and the second-level
 # caches of these processors have 2 MB (float32 54 and 46 ms for 10 s on one thread; convolutions by 4 and by 8: 2 %).
 GROUP_IN_TILES, CONV_GROUP_IN_TILES = 16, 8
-FEWEST_UNITS = 3  # an utterance with fewer is not multiplied in pieces, whatever the threads, on which no bit depends
 
 
 class Sizes(NamedTuple):

@@ -17,8 +17,7 @@ from s2t_np_kernels.build.arguments import Floats, OutFloats
 from s2t_np_kernels.build.device import entry
 from s2t_np_kernels.build.in_process import compiled
 from s2t_np_kernels.build.options import COMPILED
-from s2t_np_kernels.encoder.host import FEWEST_UNITS
-from s2t_np_kernels.layout import BLOCK_INPUTS, BLOCK_PIECES, LANES, NO_FLOOR, PANEL
+from s2t_np_kernels.layout import BLOCK_INPUTS, BLOCK_PIECES, FEWEST_UNITS, LANES, NO_FLOOR, PANEL
 from s2t_np_kernels.ops.gemm_pieces import linear_units_pieces, split_relu_units, split_unit
 from s2t_np_kernels.ops.matrices import Units, UnitWeights, no_operand
 from s2t_np_kernels.simd.operands import Operand, Output
