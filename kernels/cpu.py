@@ -11,6 +11,7 @@ import functools
 import os
 import platform
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18  # Linux, Documentation/arch/x86/xstate.rst
@@ -103,11 +104,11 @@ def may_use_tiles() -> bool:
 
 def detect() -> Cpu:
     """The processor this process runs on, less what S2T_NP_CPU_FEATURES takes away."""
-    return _cpu(*compiler_target(), os.environ.get("S2T_NP_CPU_FEATURES"))
+    return _cpu(*compiler_target(), os.environ.get("S2T_NP_CPU_FEATURES"), may_use_tiles)
 
 
 @functools.cache
-def _cpu(name: str, flags: str, allowed: str | None) -> Cpu:
+def _cpu(name: str, flags: str, allowed: str | None, may_use_tiles: Callable[[], bool]) -> Cpu:
     features = frozenset(flag[1:] for flag in flags.split(",") if flag.startswith("+"))
     if allowed is not None:
         features &= frozenset(allowed.split(","))

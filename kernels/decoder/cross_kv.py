@@ -106,7 +106,7 @@ def _values(shape, x, rows, matrix, after, y):
         prefetch_lines(move(after, first * lines), lines)
         words, scales = Operand(move(unit, shape.words), 1, LANES), Operand(move(unit, shape.scales), 1, LANES)
         out = Output(Operand(move(y, first * PANEL), PANEL, LANES), no_operand(matrix.zeros), NO_FLOOR)
-        multiply_panel(matrix.dtype, Rows(Operand(unit, 1, LANES), words, scales), count, shape.depth, panel, out)
+        multiply_panel(matrix.dtype, Rows(Operand(unit, 1, LANES), words, scales, 0), count, shape.depth, panel, out)
 
 
 @inlined

@@ -49,11 +49,11 @@ class StepOffsets(NamedTuple):
     scratch: int  # (threads, scratch); and in it:
     x: int  # (rows, padded) the stream
     normed: int  # (rows, padded)
-    words: int  # (rows, padded / 4) of its bytes, where the weights are bytes
+    words: int  # (rows, padded / 4) of its bytes, where the weights are bytes; else many rows side by side
     scales: int  # (rows, chunks)
     inner: int  # what the first matrix makes
     mixed: int  # (rows, group) what attention brings together
-    inner_words: int  # (rows, inputs / 4) bytes of what the second matrix takes
+    inner_words: int  # the same of what the second matrix takes
     inner_scales: int  # (rows, chunks)
 
 
@@ -121,9 +121,10 @@ def _arrange(s: StepShape) -> tuple[StepShape, StepOffsets]:
     group, shard, stream = round_up(s.width // s.groups), round_up(min(s.shard, s.hidden)), s.rows * s.padded
     parts, scales = max(s.groups, -(-s.hidden // s.shard)), s.rows * -(-max(s.width, s.shard) // CHUNK)
     text, sound = 3 * group + round_up(s.history), group + memory_scratch(1, s.width // s.heads)
-    between, words = s.rows * max(text, sound, shard, PANEL), s.rows * max(group, shard) // 4
+    between, part = s.rows * max(text, sound, shard, PANEL), 4 if s.dtype == INT8 else 1
     shared = (2 * stream, 2 * parts * stream)
-    own = (stream, stream, stream // 4, scales, between, s.rows * group, words, scales)
+    words = stream // part, s.rows * max(group, shard) // part
+    own = (stream, stream, words[0], scales, between, s.rows * group, words[1], scales)
     offsets, own_offsets = (np.cumsum([0, *map(round_up, sizes)]).tolist() for sizes in (shared, own))
     return s._replace(scratch=own_offsets[-1]), StepOffsets(*offsets, *own_offsets[:-1])
 

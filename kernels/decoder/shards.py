@@ -31,9 +31,12 @@ from ..ops.norm import normalize_row
 from ..ops.quantize import quantize_row
 from ..simd.copy import copy_row
 from ..simd.operands import Operand, Output
+from ..simd.transpose import transpose
 from ..simd.vector import LANES, at, load, move, skip, store
 from . import columns
 from .host import BLOCKS, CROSS, FORWARD, SELF, DecoderStep
+
+MANY_ROWS = 2 * LANES  # from which on the rows of floats are laid side by side
 
 
 class Part(NamedTuple):
@@ -88,10 +91,20 @@ def first_weights(step, phase, number):
 
 
 @inlined
-def _quantize(step, x, rows, depth, words, scales):
-    """Some rows, an Operand of offsets in the workspace, as bytes, where the weights are bytes."""
-    if step.shape.dtype == INT8:
-        workspace, chunks = step.workspace, -(-depth // CHUNK)
+def _lay_out(step, x, rows, depth, words, scales):
+    """Some rows, an Operand of offsets in the workspace, as products take them.
+
+    Where the weights are bytes they become bytes. Many rows are laid side by side, in units [input][16]: 8 rows apart
+    are 8 lines of the cache (a step of s2t-small, one core of an Emerald Rapids: 40 rows 11.1 -> 9.9 ms, as many as 20
+    5.2 -> 5.6).
+    """
+    workspace, chunks = step.workspace, -(-depth // CHUNK)
+    if step.shape.dtype != INT8:
+        for r in range(0, rows if rows >= MANY_ROWS else 0, LANES):
+            for d in range(0, depth, LANES):
+                source = at(workspace, x.address + r * x.row + d)
+                transpose(source, x.row, at(workspace, words + r * x.row + d * LANES))
+    else:
         for r in range(rows):
             target = at(workspace, words + r * (x.row // 4))
             quantize_row(at(workspace, x.address + r * x.row), depth, target, at(workspace, scales + r * chunks))
@@ -128,7 +141,7 @@ def sum_partials(step: DecoderStep, part: Part, fresh: int):
     for row in range(0, size, shape.padded):
         normalize_row(skip(workspace, x + row), norm, skip(workspace, normed + row))
     words, scales = part.own + offsets.words, part.own + offsets.scales
-    _quantize(step, Operand(normed, shape.padded, 1), part.rows, shape.width, words, scales)
+    _lay_out(step, Operand(normed, shape.padded, 1), part.rows, shape.width, words, scales)
 
 
 @inlined
@@ -142,13 +155,16 @@ def publish_residual(step, part):
 
 
 @inlined
-def _rows(step, floats, words, scales, depth):
-    """Rows in the workspace, as products take them; floats: an Operand of offsets."""
-    w = step.workspace
+def _rows(step, rows, floats, words, scales, depth):
+    """Rows in the workspace, laid out; floats: an Operand of offsets."""
+    w, x = step.workspace, Operand(at(step.workspace, floats.address), floats.row, 1)
+    if rows >= MANY_ROWS and step.shape.dtype != INT8:
+        x = Operand(at(w, words), 1, LANES)
     return Rows(
-        Operand(at(w, floats.address), floats.row, 1),
+        x,
         Operand(at(w, words), floats.row // 4, 1),
         Operand(at(w, scales), -(-depth // CHUNK), 1),
+        LANES * floats.row,
     )
 
 
@@ -162,7 +178,7 @@ def first_matrix(step, part, block, lower_bound, y):
     weights, count = at(step.w, offset + block.first // PANEL * size), -(-block.count // PANEL)
     panel = Panel(weights, AHEAD, move(weights, count * size), terms, scale, zero_point, block.size, zeros)
     normed = Operand(own + step.offsets.normed, shape.padded, 1)
-    x = _rows(step, normed, own + step.offsets.words, own + step.offsets.scales, shape.width)
+    x = _rows(step, part.rows, normed, own + step.offsets.words, own + step.offsets.scales, shape.width)
     panels = Panels(panel, count, size, PANEL)
     multiply_panels(shape.dtype, x, part.rows, shape.width, panels, Output(y, no_operand(zeros), lower_bound))
 
@@ -176,7 +192,7 @@ def second_matrix(step, part, block, zero_point, x):
     """
     shape, offsets, own, zeros = step.shape, step.offsets, part.own, at(step.w, 0)
     words, scales = own + offsets.inner_words, own + offsets.inner_scales
-    _quantize(step, x, part.rows, block.count, words, scales)
+    _lay_out(step, x, part.rows, block.count, words, scales)
     size, here = panel_words(block.size, shape.dtype), panel_words(block.count, shape.dtype)
     ahead = AHEAD if here > AHEAD else -(-AHEAD // here) * size  # within these inputs of a panel, or in a later one
     weights = at(step.w, step.plan[part.layer, block.column] + panel_words(block.first, shape.dtype))
@@ -187,4 +203,5 @@ def second_matrix(step, part, block, zero_point, x):
     partial = _partial(step, part.phase, part.number) + part.row * shape.padded
     y = Operand(at(step.workspace, partial), shape.padded, LANES)
     panels, out = Panels(panel, shape.padded // PANEL, size, bias_step), Output(y, no_operand(zeros), NO_FLOOR)
-    multiply_panels(shape.dtype, _rows(step, x, words, scales, block.count), part.rows, block.count, panels, out)
+    x = _rows(step, part.rows, x, words, scales, block.count)
+    multiply_panels(shape.dtype, x, part.rows, block.count, panels, out)

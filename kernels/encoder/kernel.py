@@ -168,6 +168,7 @@ def _project_values(run, group, v, own):
                 Operand(move(own.units, u * _unit(run)), 1, LANES),
                 Operand(move(all_units.words, u * shape.words), 1, LANES),
                 Operand(move(all_units.scales, u * shape.scales), 1, LANES),
+                0,
             )
             y = Operand(
                 move(v, (o * shape.units + (group.first + u) * LANES) * LANES), LANES, shape.units * LANES * LANES

@@ -27,6 +27,14 @@ def rows_from(operand, r, address_offset):
 
 
 @inlined
+def _floats_from(x, r, i):
+    """The floats of Rows from row r, a multiple of 8, and input i on."""
+    floats = x.floats
+    place = r // LANES * x.unit + r % LANES if floats.row == 1 else r * floats.row
+    return Operand(move(floats.address, place + i * floats.step), floats.row, floats.step)
+
+
+@inlined
 def prefetching(soon, following, rows, steps, line, together):
     """Return what the tiles of a part of a panel prefetch: from where on, how much each, and words from turn to turn.
 
@@ -55,7 +63,7 @@ def _linear_panel(tile, line, x, rows, depth, panel, out):
         for r in range(0, rows, MAX_ROWS):
             tile(
                 TileSize(min(MAX_ROWS, rows - r), 2, part),
-                rows_from(x.floats, r, first * x.floats.step),
+                _floats_from(x, r, first),
                 Operand(weights, line, line // 2),
                 Bias(panel.zeros, 0, columns, vector),
                 Output(rows_from(out.y, r, 0), rows_from(sums, r, 0), bound),

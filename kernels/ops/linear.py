@@ -38,6 +38,7 @@ def _multiply(call, item, row, chunks):
         Operand(at(call.x, first * call.depth), call.depth, 1),
         Operand(at(call.words, first * row), row, 1),
         Operand(at(call.scales, first * chunks), chunks, 1),
+        LANES * call.depth,
     )
     y, sums = Operand(at(call.y, first * width + o), width, LANES), Operand(at(call.accumulate, 0), 0, 0)
     if call.residual:

@@ -17,11 +17,15 @@ JUMP_LINES = 64  # cache lines prefetched where reading will jump to
 
 
 class Rows(NamedTuple):
-    """Activations of a few positions, a row each: as floats, and as words of four bytes with a scale for each chunk."""
+    """Activations of some positions, a row each: as floats, and as words of four bytes with a scale for each chunk.
+
+    Floats may lie side by side instead, in units of 16 rows, [input][16].
+    """
 
     floats: Operand
     words: Operand
     scales: Operand
+    unit: int  # floats from one unit to the next
 
 
 class Units(NamedTuple):
