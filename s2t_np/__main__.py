@@ -4,9 +4,9 @@ Importing numpy and the rest takes a few tenths of a second. A signal in that ti
 KeyboardInterrupt would come out of some import statement, or as an ImportError, with a page of traceback.
 
 numpy's OpenBLAS starts its threads while it is loaded, and raises SIGINT where the system does not give them
-(`ulimit -u`). Then the same command begins anew, with OpenBLAS in one thread. Those threads ask for work in a loop, as
-they are loaded for the first tenth of a second: time of a processor that the command has better use for. Here they go
-to sleep sooner, and still not between two products of a model in numpy.
+(`ulimit -u`). Then the same command begins anew, with OpenBLAS in one thread. Those threads begin by looking for work
+in a loop, for a tenth of a second, on a processor that the command has better use for. Here they go to sleep sooner,
+and still not between two products of a model in numpy.
 """
 
 import gc

@@ -95,8 +95,7 @@ def _lay_out(step, x, rows, depth, words, scales):
     """Some rows, an Operand of offsets in the workspace, as products take them.
 
     Where the weights are bytes they become bytes. Many rows are laid side by side, in units [input][16]: 8 rows apart
-    are 8 lines of the cache (a step of s2t-small, one core of an Emerald Rapids: 40 rows 11.1 -> 9.9 ms, as many as 20
-    5.2 -> 5.6).
+    are 8 lines of the cache (a step of s2t-small, one core: 40 rows 11.1 -> 9.9 ms; 20 rows would lose, 5.2 -> 5.6).
     """
     workspace, chunks = step.workspace, -(-depth // CHUNK)
     if step.shape.dtype != INT8:

@@ -139,11 +139,15 @@ def single_thread() -> Iterator[None]:
 
     It takes a microsecond, and is for what is done beside those who have all the threads.
     """
-    _own.counts.append(lambda: 1)
+
+    def one() -> int:
+        return 1
+
+    _own.counts.append(one)
     try:
         yield
     finally:
-        _own.counts.pop()
+        _own.counts.remove(one)  # not the last: a generator that is run in here may have begun a context of its own
 
 
 @contextmanager
@@ -157,7 +161,7 @@ def _limited(own: Callable[[], int]) -> Iterator[None]:
     try:
         yield
     finally:
-        _own.counts.pop()
+        _own.counts.remove(own)
         with _process.lock:
             _process.held.remove(own)
             _process.hold_blas()

@@ -161,6 +161,19 @@ def test_one_thread_looks_for_the_next_utterance_while_workers_have_them_all():
     assert numbers == [1] * 20
 
 
+def test_utterances_may_come_from_a_generator_with_threads_of_its_own():
+    """Its context begins in one search for an utterance and ends in another."""
+
+    def utterances():
+        with own_threads(3):
+            for i in range(12):
+                yield asker(i, 2)
+
+    before = get_threads()
+    assert len(list(side_by_side(utterances(), Step(), Sharing(2, 2), 12))) == 12
+    assert get_threads() == before
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("expected", [0, 40])
 def test_what_is_known_stands_among_the_results_and_no_worker_takes_it(workers, expected):
