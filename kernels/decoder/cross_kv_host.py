@@ -6,8 +6,8 @@ import numpy as np
 
 from ..build.arguments import Floats, OutFloats, OutWords
 from ..build.entry import Entry
-from ..cpu import detect
-from ..layout import BLOCK_INPUTS, BLOCK_PIECES, CHUNK, FEWEST_UNITS, FLOAT16, FLOAT32, INT8, LANES, PANEL
+from ..layout import BLOCK_INPUTS, BLOCK_PIECES, CHUNK, FLOAT16, FLOAT32, INT8, LANES, PANEL
+from ..ops.host import in_pieces
 from ..pool import Pool, lend_floats
 from ..threads import get_threads, parallel
 from ..weights.pack import round_up
@@ -96,7 +96,7 @@ def _empty_block(pool: Pool, heads: int, positions: int, width: int, line: int) 
 def _shape(positions: int, depth: int, heads: int, layers: int, dtype: int) -> CrossShape:
     """Sizes for a memory (S, D)."""
     words, panel = depth * LANES, depth * PANEL if dtype == FLOAT16 else 0
-    pieces = int(dtype != INT8 and detect().has_float_tiles and positions > (FEWEST_UNITS - 1) * LANES)
+    pieces = int(in_pieces(dtype, positions))
     split = -(-depth // BLOCK_INPUTS) * BLOCK_PIECES if pieces else 0
     scales = words + (round_up(depth) // 4 * LANES if dtype == INT8 else split)
     unit = scales + (-(-depth // CHUNK) * LANES if dtype == INT8 else 0)

@@ -123,8 +123,8 @@ def _arrange(s: StepShape) -> tuple[StepShape, StepOffsets]:
     text, sound = 3 * group + round_up(s.history), group + memory_scratch(1, s.width // s.heads)
     between, part = s.rows * max(text, sound, shard, PANEL), 4 if s.dtype == INT8 else 1
     shared = (2 * stream, 2 * parts * stream)
-    words = stream // part, s.rows * max(group, shard) // part
-    own = (stream, stream, words[0], scales, between, s.rows * group, words[1], scales)
+    inner_words = s.rows * max(group, shard) // part
+    own = (stream, stream, stream // part, scales, between, s.rows * group, inner_words, scales)
     offsets, own_offsets = (np.cumsum([0, *map(round_up, sizes)]).tolist() for sizes in (shared, own))
     return s._replace(scratch=own_offsets[-1]), StepOffsets(*offsets, *own_offsets[:-1])
 

@@ -18,7 +18,6 @@ from ..layout import (
     BLOCK_PIECES,
     CHUNK,
     CHUNK_ROWS,
-    FEWEST_UNITS,
     FLOAT16,
     INT8,
     LANES,
@@ -37,6 +36,7 @@ from ..ops.host import (
     TARGET,
     WIDTH,
     ConvTable,
+    in_pieces,
     plan_convolutions,
 )
 from ..pool import LENT, lend_aligned
@@ -153,7 +153,7 @@ def shape_of(w: PackedEncoder, convs: np.ndarray, frames: int, sizes: Sizes, thr
     """The shape of a run over T frames."""
     positions, hidden, heads = sizes
     units, wide, width = -(-positions // LANES), -(-frames // (LANES << len(convs))), w.layer_norm.inputs
-    pieces = int(w.dtype != INT8 and detect().has_float_tiles and units >= FEWEST_UNITS)
+    pieces = int(in_pieces(w.dtype, positions))
     tiles = w.dtype == INT8 and detect().has_tiles
     most = (GROUP_IN_TILES, CONV_GROUP_IN_TILES) if pieces or tiles else (GROUP_UNITS, CONV_GROUP)
     groups, cuts = _deal(units, most[0], threads), _deal(wide, most[1], threads)

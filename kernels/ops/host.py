@@ -8,7 +8,8 @@ import numpy as np
 from .. import doors
 from ..build.arguments import Floats, OutFloats, OutWords, Single, Words, table
 from ..build.entry import Entry
-from ..layout import CHUNK, GATED, INT8, LANES, NO_FLOOR, PANEL, RELU
+from ..cpu import detect
+from ..layout import CHUNK, FEWEST_UNITS, GATED, INT8, LANES, NO_FLOOR, PANEL, RELU
 from ..pool import Pool, lend_floats
 from ..threads import get_threads, parallel
 from ..weights.pack import PackedConv, PackedLinear, PackedNorm, round_up
@@ -115,6 +116,11 @@ class ConvUnits(NamedTuple):
 linear_rows = Entry("ops.linear", "linear_rows", LinearRowsCall)
 layer_norm_rows = Entry("ops.norm", "layer_norm_rows", LayerNormRowsCall)
 attention_rows = Entry("ops.attention", "attention_rows", AttentionRowsCall)
+
+
+def in_pieces(dtype: int, positions: int) -> bool:
+    """Return whether AMX multiplies the floats of an utterance with that many positions, by its length alone."""
+    return dtype != INT8 and detect().has_float_tiles and positions > (FEWEST_UNITS - 1) * LANES
 
 
 def _in_panels(x: np.ndarray, width: int) -> np.ndarray:

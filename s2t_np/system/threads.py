@@ -134,20 +134,23 @@ def own_threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
+def _counted(own: Callable[[], int]) -> Iterator[None]:
+    """Within this context, own() is the number of this Python thread."""
+    _own.counts.append(own)
+    try:
+        yield
+    finally:
+        _own.counts.remove(own)  # not the last: a generator that is run in here may have begun a context of its own
+
+
+@contextmanager
 def single_thread() -> Iterator[None]:
     """Within this context, compiled kernels that this Python thread calls use one thread; OpenBLAS is left as it is.
 
     It takes a microsecond, and is for what is done beside those who have all the threads.
     """
-
-    def one() -> int:
-        return 1
-
-    _own.counts.append(one)
-    try:
+    with _counted(lambda: 1):
         yield
-    finally:
-        _own.counts.remove(one)  # not the last: a generator that is run in here may have begun a context of its own
 
 
 @contextmanager
@@ -157,11 +160,10 @@ def _limited(own: Callable[[], int]) -> Iterator[None]:
         _blas_default()
         _process.held.append(own)
         _process.hold_blas()
-    _own.counts.append(own)
     try:
-        yield
+        with _counted(own):
+            yield
     finally:
-        _own.counts.remove(own)
         with _process.lock:
             _process.held.remove(own)
             _process.hold_blas()
